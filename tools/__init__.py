@@ -1,0 +1,1 @@
+"""Libraries and command lines that describe and write operating system images."""

@@ -1,0 +1,1 @@
+"""Images described as extents over their inputs, and the sinks that write them."""

@@ -1,0 +1,1 @@
+"""Root trees: what a file system holds, before it is in any file system's format."""
