@@ -1,0 +1,1 @@
+"""GUID partition tables: the layout file that describes them, their writer and their reader."""

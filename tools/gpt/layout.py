@@ -1,0 +1,275 @@
+"""Disk layouts: what partitions a disk has, as described by a partitions.csv.
+
+The file has one partition a row, in the order of their numbers:
+
+    name,start,size,type,uuid,comment
+    esp,2048,204800,U,B78084E2-3363-1346-8C25-D426F26B8928,EFI system partition
+    data,,rest,L,,"made on first boot, encrypted"
+
+- `start` and `size` are decimal numbers of 512-byte sectors, whatever the disk's own sector size is. Every partition
+  starts at a multiple of 1 MiB. An empty `start` (or `rest`) is the first such place after the row before; an empty
+  `size` (or `rest`) is all that is left, for the partition that comes last on the disk.
+- `type` is a shortcut or alias of sfdisk (`U`, `L`, `swap`, …) or a GUID.
+- `uuid` is the partition's own GUID. An empty one is derived from the disk's GUID and the name.
+- `comment` is for people; it may be left out.
+
+Lines that start with `#` and empty lines are skipped. A first row that begins with `name` names the columns; it is
+needed only for a seventh column, `attributes`, which may stand anywhere.
+"""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from uuid import UUID
+
+from tools.errors import UserError
+from tools.gpt.types import parse_attributes, parse_guid, parse_type
+
+UNIT = 512
+"""The unit of the file's numbers, in bytes."""
+
+ALIGNMENT = 1 << 20
+"""Where partitions may start: multiples of 1 MiB, which suit every sector, erase block and RAID stripe in use."""
+
+NAME_UNITS = 36
+"""The longest partition name in UTF-16 code units: UEFI specification 2.10, section 5.3.3, table 5-6."""
+
+MOST_PARTITIONS = 128
+"""The number of entries in the tables that are written: the least that the specification wants room for."""
+
+_COLUMNS = ("name", "start", "size", "type", "uuid", "comment")
+_OPTIONAL_COLUMNS = {"comment", "attributes"}
+_MOST_UNITS = (1 << 63) // UNIT
+"""No kernel addresses a byte beyond 2⁶³."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Partition:
+    """One row of a layout.
+
+    Attributes:
+        number: its place in the table, from 1.
+        name: unique in its layout.
+        offset: where it starts, in bytes from the start of the disk.
+        size: in bytes; None for all that the disk has left.
+        type: the type GUID.
+        uuid: its own GUID; None to derive one.
+        attributes: the attribute bits.
+        comment: for people.
+        origin: file and line, for messages.
+    """
+
+    number: int
+    name: str
+    offset: int
+    size: int | None
+    type: UUID
+    uuid: UUID | None = None
+    attributes: int = 0
+    comment: str = ""
+    origin: str = ""
+
+    @property
+    def least_end(self) -> int:
+        """The first byte after the partition; for one that takes what is left, after the smallest it can be."""
+        return self.offset + (ALIGNMENT if self.size is None else self.size)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The partitions of a disk, in the order of their numbers.
+
+    Attributes:
+        partitions: without overlap, and without equal names or GUIDs.
+        origin: the file, for messages.
+    """
+
+    partitions: tuple[Partition, ...]
+    origin: str
+
+    def partition(self, name: str) -> Partition:
+        """Returns the partition of that name.
+
+        Raises:
+            UserError: there is none.
+        """
+        for partition in self.partitions:
+            if partition.name == name:
+                return partition
+        names = ", ".join(partition.name for partition in self.partitions)
+        raise UserError(f"{self.origin}: has no partition {name!r}; it has {names}")
+
+    def without(self, names: Iterable[str]) -> Layout:
+        """Returns the layout without some partitions, such as those that are made on first boot.
+
+        The others keep their numbers.
+
+        Raises:
+            UserError: there is no partition of such a name.
+        """
+        left_out = {self.partition(name).number for name in names}
+        return replace(self, partitions=tuple(p for p in self.partitions if p.number not in left_out))
+
+
+def read_layout(path: str | os.PathLike[str]) -> Layout:
+    """Returns the layout that a partitions.csv describes.
+
+    Raises:
+        UserError: it cannot be read, or a row is wrong; the message has file and line.
+    """
+    try:
+        text = Path(path).read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise UserError(f"{os.fspath(path)}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{os.fspath(path)}: is not UTF-8 text: {error.reason} at byte {error.start}") from error
+    return parse_layout(text, os.fspath(path))
+
+
+def parse_layout(text: str, origin: str) -> Layout:
+    """Returns the layout that the text of a partitions.csv describes.
+
+    Args:
+        text: as described at the top of this module.
+        origin: what to call the file in messages.
+
+    Raises:
+        UserError: a row is wrong; the message has file and line.
+    """
+    columns: Sequence[str] = _COLUMNS
+    partitions: list[Partition] = []
+    first = True
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        place = f"{origin}:{number}"
+        try:
+            cells = _cells(line)
+            if first and cells[0].lower() == "name":
+                columns = _header(cells)
+            else:
+                partitions.append(_partition(dict(_named(columns, cells)), partitions, place))
+        except ValueError as error:
+            raise UserError(f"{place}: {error}") from error
+        first = False
+    if not partitions:
+        raise UserError(f"{origin}: describes no partition")
+    _check_order(partitions)
+    return Layout(tuple(partitions), origin)
+
+
+def _cells(line: str) -> list[str]:
+    try:
+        return [cell.strip() for cell in next(csv.reader([line.strip()], strict=True, skipinitialspace=True))]
+    except csv.Error as error:
+        raise ValueError(f"not a row of comma-separated values: {error}") from error
+
+
+def _header(cells: list[str]) -> list[str]:
+    columns = [cell.lower() for cell in cells]
+    for column in columns:
+        if column not in {*_COLUMNS, *_OPTIONAL_COLUMNS} or columns.count(column) > 1:
+            raise ValueError(f"unknown or repeated column {column!r}: the columns are {','.join(_COLUMNS)},attributes")
+    for column in _COLUMNS:
+        if column not in {*columns, *_OPTIONAL_COLUMNS}:
+            raise ValueError(f"column {column!r} is missing: the columns are {','.join(_COLUMNS)}")
+    return columns
+
+
+def _named(columns: Sequence[str], cells: list[str]) -> Iterable[tuple[str, str]]:
+    needed = len(columns) - 1 if columns[-1] in _OPTIONAL_COLUMNS else len(columns)
+    if len(cells) < needed:
+        raise ValueError(f"too few columns: {len(cells)} where {','.join(columns)} are wanted")
+    if len(cells) > len(columns):
+        raise ValueError(f"too many columns: {len(cells)} for {','.join(columns)}; quote a cell that holds a comma")
+    return zip(columns, cells, strict=False)
+
+
+def _partition(row: dict[str, str], before: list[Partition], origin: str) -> Partition:
+    """Returns the partition of one row; raises ValueError where something in it is wrong by itself or repeated."""
+    if len(before) == MOST_PARTITIONS:
+        raise ValueError(f"the table has room for {MOST_PARTITIONS} partitions")
+    guid = parse_guid(row["uuid"]) if row["uuid"] else None
+    for other in before:
+        if other.name == row["name"]:
+            raise ValueError(f"name {other.name!r} is already that of {other.origin}")
+        if guid is not None and other.uuid == guid:
+            raise ValueError(f"GUID {row['uuid']} is already that of {other.name} at {other.origin}")
+    return Partition(
+        number=len(before) + 1,
+        name=_checked_name(row["name"]),
+        offset=_start(row["start"], before),
+        size=_size(row["size"]),
+        type=parse_type(row["type"]),
+        uuid=guid,
+        attributes=parse_attributes(row.get("attributes", "")),
+        comment=row.get("comment", ""),
+        origin=origin,
+    )
+
+
+def _checked_name(name: str) -> str:
+    if not name or not name.isprintable():
+        raise ValueError("the name is empty" if not name else f"the name {name!r} has characters that do not print")
+    units = len(name.encode("utf-16-le")) // 2
+    if units > NAME_UNITS:
+        raise ValueError(f"the name {name!r} has {units} UTF-16 units; there is room for {NAME_UNITS}")
+    return name
+
+
+def _units(text: str, what: str) -> int:
+    """Returns a number of sectors as bytes."""
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError(f"{what} {text!r} is not a decimal number of {UNIT}-byte sectors")
+    if len(text) > 19 or int(text) > _MOST_UNITS:
+        raise ValueError(f"{what} {text} is more than any disk has")
+    return int(text) * UNIT
+
+
+def _start(text: str, before: list[Partition]) -> int:
+    if text in {"", "rest"}:
+        if before and before[-1].size is None:
+            raise ValueError(f"no place is left after {before[-1].name}, which takes the rest of the disk")
+        end = before[-1].least_end if before else 1
+        return -(-end // ALIGNMENT) * ALIGNMENT
+    start = _units(text, "start")
+    if start % ALIGNMENT:
+        per = ALIGNMENT // UNIT
+        below = start // ALIGNMENT * per
+        raise ValueError(f"start {text} is not a multiple of 1 MiB ({per} sectors); near it are {below}, {below + per}")
+    if not start:
+        raise ValueError("start 0 is where the partition table stands; the first place for a partition is 2048")
+    return start
+
+
+def _size(text: str) -> int | None:
+    if text in {"", "rest"}:
+        return None
+    size = _units(text, "size")
+    if not size:
+        raise ValueError("size 0: a partition has at least one sector; leave it empty for the rest of the disk")
+    return size
+
+
+def _check_order(partitions: list[Partition]) -> None:
+    """Raises UserError where partitions overlap, or one that takes the rest is not the last on the disk."""
+    by_offset = sorted(partitions, key=lambda partition: (partition.offset, partition.number))
+    for left, right in itertools.pairwise(by_offset):
+        if left.size is None:
+            raise UserError(
+                f"{left.origin}: {left.name} takes the rest of the disk, but {right.name} ({right.origin}) comes after "
+                "it; give it a size"
+            )
+        if left.offset + left.size > right.offset:
+            later, earlier = (right, left) if right.number > left.number else (left, right)
+            raise UserError(f"{later.origin}: {_extent(later)} overlaps {_extent(earlier)} of {earlier.origin}")
+
+
+def _extent(partition: Partition) -> str:
+    last = "the end" if partition.size is None else (partition.offset + partition.size) // UNIT - 1
+    return f"{partition.name} (sectors {partition.offset // UNIT} to {last})"

@@ -1,0 +1,82 @@
+"""Partition types and attributes by the names that people write."""
+
+from __future__ import annotations
+
+import re
+from uuid import UUID
+
+EFI_SYSTEM = UUID("C12A7328-F81F-11D2-BA4B-00A0C93EC93B")
+"""EFI system partition: UEFI specification 2.10, section 5.3.3, table 5-7."""
+
+LINUX_FILESYSTEM = UUID("0FC63DAF-8483-4772-8E79-3D69D8477DE4")
+
+_SHORTCUTS = {
+    "H": ("home", UUID("933AC7E1-2EB4-4F13-B844-0E14E2AEF915")),
+    "L": ("linux", LINUX_FILESYSTEM),
+    "R": ("raid", UUID("A19D880F-05FC-4D3B-A006-743F0F84911E")),
+    "S": ("swap", UUID("0657FD6D-A4AB-43C4-84E5-0933C84B4F4F")),
+    "U": ("uefi", EFI_SYSTEM),
+    "V": ("lvm", UUID("E6D6D379-F507-44C2-A23C-238F2A3DF928")),
+    "X": ("xbootldr", UUID("BC13C2FF-59E6-4262-A352-B275FD6F7172")),
+}
+"""sfdisk's shortcut of each type, and its alias: sfdisk(8), "Supported shortcuts and aliases"."""
+
+TYPES = {name: guid for shortcut, (alias, guid) in _SHORTCUTS.items() for name in (shortcut, alias)}
+"""Type GUIDs by shortcut (`L`) and by alias (`linux`)."""
+
+_ATTRIBUTES = {"RequiredPartition": 0, "NoBlockIOProtocol": 1, "LegacyBIOSBootable": 2}
+"""Bits that mean the same for every type: UEFI specification 2.10, section 5.3.3, table 5-8; names as in sfdisk."""
+
+_TYPE_SPECIFIC_BITS = range(48, 64)
+
+_GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+def parse_guid(text: str) -> UUID:
+    """Returns the GUID that `text` spells in the form 8-4-4-4-12.
+
+    Raises:
+        ValueError: it has another form, or is all zeros, which in a table means "none".
+    """
+    if not _GUID.fullmatch(text):
+        raise ValueError(f"{text!r} is not a GUID of the form 01234567-89AB-CDEF-0123-456789ABCDEF")
+    guid = UUID(text)
+    if not guid.int:
+        raise ValueError("a GUID of zeros means that there is none")
+    return guid
+
+
+def parse_type(text: str) -> UUID:
+    """Returns the type GUID for a shortcut, an alias or a spelled-out GUID.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    if text in TYPES:
+        return TYPES[text]
+    try:
+        return parse_guid(text)
+    except ValueError:
+        known = ", ".join(f"{shortcut} ({alias})" for shortcut, (alias, _) in _SHORTCUTS.items())
+        raise ValueError(f"unknown partition type {text!r}: give a GUID or one of {known}") from None
+
+
+def parse_attributes(text: str) -> int:
+    """Returns the attribute bits for words as sfdisk writes them: `RequiredPartition GUID:48,60`.
+
+    Raises:
+        ValueError: a word is unknown, or a bit does not belong to the type.
+    """
+    attributes = 0
+    for word in text.split():
+        if word in _ATTRIBUTES:
+            attributes |= 1 << _ATTRIBUTES[word]
+            continue
+        bits = word.removeprefix("GUID:").split(",")
+        if not word.startswith("GUID:") or not all(bit.isascii() and bit.isdigit() for bit in bits):
+            raise ValueError(f"unknown attribute {word!r}: use {', '.join(_ATTRIBUTES)} or GUID:<bit>[,<bit>…]")
+        for bit in bits:
+            if len(bit) > 2 or int(bit) not in _TYPE_SPECIFIC_BITS:
+                raise ValueError(f"attribute bit {bit} is not one of 48 to 63, which belong to the type")
+            attributes |= 1 << int(bit)
+    return attributes
