@@ -1,0 +1,124 @@
+"""Digests of an image's blocks, at a cost that follows its data.
+
+Blocks that are known to be alike, since they lie in one hole or in one repeated pattern, are hashed once, and their
+digests are a repeated pattern again. So a level of a hash tree over a hole is one extent, like the level above it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tools.image.extents import Buffer, Data, Extent, Image, Pattern
+
+DIGEST_SIZE = 32
+"""Of SHA-256, in bytes."""
+
+_READ_SIZE = 1 << 20
+_LEAST_PATTERN = 256
+"""Runs of fewer equal digests are written out: an extent costs more than they do."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """`count` blocks of an image, from block `first` on; `block` is what they all hold, None if they may differ."""
+
+    first: int
+    count: int
+    block: bytes | None
+
+
+def block_digests(image: Image, block_size: int, salt: bytes) -> Image:
+    """Returns the SHA-256 digests of salt and block, for each block of an image, one after the other.
+
+    Bytes are held in memory for the blocks that have data: one for each 32 of them where blocks are of 1024 bytes,
+    and for each 128 where they are of 4096.
+
+    Args:
+        image: what to hash; its size is a multiple of `block_size`.
+        block_size: in bytes.
+        salt: hashed before every block.
+    """
+    salted = hashlib.sha256(salt)
+    extents: list[Extent] = []
+    written = bytearray()
+    start = 0  # of what is in `written`, in blocks
+    for run in _runs(image, block_size):
+        if run.block is None:
+            for data in _reads(image, run.first * block_size, run.count * block_size):
+                written += _hash_blocks(data, block_size, salted)
+            continue
+        digest = _hash_blocks(run.block, block_size, salted)
+        if run.count < _LEAST_PATTERN:
+            written += digest * run.count
+            continue
+        extents.append(Extent(start * DIGEST_SIZE, len(written), Data(bytes(written))))
+        extents.append(Extent(run.first * DIGEST_SIZE, run.count * DIGEST_SIZE, Pattern(digest)))
+        written, start = bytearray(), run.first + run.count
+    extents.append(Extent(start * DIGEST_SIZE, len(written), Data(bytes(written))))
+    return Image(image.size // block_size * DIGEST_SIZE, extents)
+
+
+def _hash_blocks(data: Buffer, block_size: int, salted: hashlib._Hash) -> bytes:
+    view = memoryview(data)
+    copy = salted.copy
+    digests = []
+    for begin in range(0, len(view), block_size):
+        state = copy()
+        state.update(view[begin : begin + block_size])
+        digests.append(state.digest())
+    return b"".join(digests)
+
+
+def _reads(image: Image, offset: int, length: int) -> Iterator[Buffer]:
+    """Yields bytes of an image in large pieces, without a copy where one extent has all of a piece."""
+    for begin in range(offset, offset + length, _READ_SIZE):
+        size = min(_READ_SIZE, offset + length - begin)
+        extent = next(image.overlapping(begin, begin + size), None)
+        if extent is not None and extent.length == size:
+            yield extent.source.read(0, size)
+        else:
+            yield image.read(begin, size)
+
+
+def _runs(image: Image, block_size: int) -> Iterator[_Run]:
+    """Yields runs that cover all blocks of an image in order; neighbours that may differ come as one run."""
+    zeros = bytes(block_size)
+    pending = 0  # blocks before `done` that have to be read
+    done = 0
+    for begin, count, block in _extent_runs(image, block_size):
+        first, end = max(begin, done), begin + count  # two extents may share a block
+        if first > done or block is not None:
+            if pending:
+                yield _Run(done - pending, pending, None)
+            pending = 0
+            if first > done:
+                yield _Run(done, first - done, zeros)
+        if block is not None:
+            yield _Run(first, end - first, block)
+        else:
+            pending += max(end - first, 0)
+        done = max(done, end)
+    if pending:
+        yield _Run(done - pending, pending, None)
+    blocks = image.size // block_size
+    if blocks > done:
+        yield _Run(done, blocks - done, zeros)
+
+
+def _extent_runs(image: Image, block_size: int) -> Iterator[tuple[int, int, bytes | None]]:
+    """Yields the blocks that each extent touches as (first, count, block), with `block` as in `_Run`."""
+    for extent in image.extents:
+        first, end = extent.offset // block_size, -(-extent.end // block_size)
+        inner_first, inner_end = -(-extent.offset // block_size), extent.end // block_size
+        source = extent.source
+        if isinstance(source, Pattern) and block_size % len(source.block) == 0 and inner_end - inner_first > 1:
+            if first < inner_first:
+                yield first, inner_first - first, None
+            block = bytes(source.read(inner_first * block_size - extent.offset, block_size))
+            yield inner_first, inner_end - inner_first, block
+            if inner_end < end:
+                yield inner_end, end - inner_end, None
+        else:
+            yield first, end - first, None
