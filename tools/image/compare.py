@@ -1,0 +1,66 @@
+"""Comparison of two images by what they read as, whatever their extents and holes are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tools.image.extents import Buffer, Extent, Image
+
+_CHUNK = 1 << 20
+_ZEROS = bytes(_CHUNK)
+
+
+def first_difference(left: Image, right: Image) -> int | None:
+    """Returns the offset of the first byte in which two images differ, or None if they are the same.
+
+    Images of different sizes that agree as far as the shorter one goes differ at the shorter one's end. Time follows
+    the data: holes that stand in both are skipped, and so are ranges that come from the same place of the same file.
+    """
+    for begin, end, first, second in _segments(left, right):
+        if first is not None and second is not None and first.source == second.source:
+            continue
+        for offset in range(0, end - begin, _CHUNK):
+            length = min(_CHUNK, end - begin - offset)
+            one, other = _read(first, offset, length), _read(second, offset, length)
+            if one != other:
+                return begin + offset + _common_prefix(one, other)
+    return None if left.size == right.size else min(left.size, right.size)
+
+
+def _segments(left: Image, right: Image) -> Iterator[tuple[int, int, Extent | None, Extent | None]]:
+    """Yields, in order, the ranges in which neither image changes between extents, with what each has there.
+
+    Only the bytes that both images have are covered, and ranges that are holes in both are left out.
+    """
+    size = min(left.size, right.size)
+    ours, theirs = left.overlapping(0, size), right.overlapping(0, size)
+    first, second = next(ours, None), next(theirs, None)
+    end = 0
+    while first is not None or second is not None:
+        present = [extent for extent in (first, second) if extent is not None]
+        begin = max(end, min(extent.offset for extent in present))
+        end = min(bound for extent in present for bound in (extent.offset, extent.end) if bound > begin)
+        yield begin, end, _part(first, begin, end), _part(second, begin, end)
+        if first is not None and first.end <= end:
+            first = next(ours, None)
+        if second is not None and second.end <= end:
+            second = next(theirs, None)
+
+
+def _part(extent: Extent | None, begin: int, end: int) -> Extent | None:
+    """Returns the part of an extent inside [begin, end), None if there is none."""
+    return extent.clipped(begin, end) if extent is not None and extent.offset < end else None
+
+
+def _read(extent: Extent | None, offset: int, length: int) -> bytes:
+    data: Buffer = _ZEROS[:length] if extent is None else extent.source.read(offset, length)
+    return data if isinstance(data, bytes) else bytes(data)  # bytes compare at the speed of memory, views do not
+
+
+def _common_prefix(one: bytes, other: bytes) -> int:
+    """Returns how many bytes two different strings of the same length have in common at their start."""
+    low, high = 0, len(one)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if one[low:middle] == other[low:middle] else (low, middle)
+    return low
