@@ -11,14 +11,18 @@ from __future__ import annotations
 
 import bisect
 import os
+import stat
+import weakref
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from tools.errors import UserError
 
 _START = attrgetter("offset")
+_MOST_OPEN = 256
 
 Buffer = bytes | memoryview
 
@@ -66,26 +70,37 @@ class InputFile:
     """A file that extents refer to; opened at first use and kept open, since many extents share it.
 
     The file must not change while a description refers to it. A file that turns out shorter than an extent says is
-    an error, not a run of zeros.
+    an error, not a run of zeros. A tree may hold more files than a process may open, so the file that was opened
+    longest ago is closed when too many are; reading files is for one thread at a time.
     """
 
-    __slots__ = ("_fd", "path")
+    __slots__ = ("__weakref__", "_fd", "path")
+
+    _opened: ClassVar[deque[weakref.ref[InputFile]]] = deque()
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
         self._fd: int | None = None
 
     def fileno(self) -> int:
-        """Returns the file's descriptor, opening it at the first call.
+        """Returns the file's descriptor, opening it where it isn't; valid until another file is opened.
 
         Raises:
-            UserError: the file cannot be opened.
+            UserError: the file cannot be opened, or is a directory.
         """
         if self._fd is None:
             try:
-                self._fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+                fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
             except OSError as error:
-                raise UserError(f"{self.path}: cannot be read: {error.strerror}") from error
+                raise self._unreadable(error) from error
+            self._fd = fd
+            if stat.S_ISDIR(os.fstat(fd).st_mode):
+                self.close()
+                raise UserError(f"{self.path}: is a directory, not a file")
+            self._opened.append(weakref.ref(self))
+            if len(self._opened) > _MOST_OPEN and (oldest := self._opened.popleft()()):
+                oldest.close()
+            return fd
         return self._fd
 
     def size(self) -> int:
@@ -98,16 +113,36 @@ class InputFile:
         Raises:
             UserError: the file ends before that.
         """
-        data = os.pread(self.fileno(), length, offset)
+        try:
+            data = os.pread(self.fileno(), length, offset)
+        except OSError as error:
+            raise self._unreadable(error) from error
         if len(data) == length:
             return data
-        parts = [data]
-        while data and (missing := length - sum(map(len, parts))):
-            data = os.pread(self.fileno(), missing, offset + length - missing)
-            parts.append(data)
-        if not data:
-            raise UserError(f"{self.path}: ends before byte {offset + length}; it is truncated, or changed while read")
-        return b"".join(parts)
+        result = bytearray(length)
+        result[: len(data)] = data
+        self.read_into(offset + len(data), memoryview(result)[len(data) :])
+        return bytes(result)
+
+    def read_into(self, offset: int, view: memoryview) -> None:
+        """Fills `view` with the bytes from `offset` on.
+
+        Raises:
+            UserError: the file ends before that.
+        """
+        end = offset + len(view)
+        while view:
+            try:
+                count = os.preadv(self.fileno(), [view], offset)
+            except OSError as error:
+                raise self._unreadable(error) from error
+            if not count:
+                raise UserError(f"{self.path}: ends before byte {end}; it is truncated, or changed while read")
+            view = view[count:]
+            offset += count
+
+    def _unreadable(self, error: OSError) -> UserError:
+        return UserError(f"{self.path}: cannot be read: {error.strerror}")
 
     def close(self) -> None:
         """Closes the descriptor; the next use opens the file again."""
@@ -148,13 +183,15 @@ class Extent:
 
     def clipped(self, begin: int, end: int) -> Extent:
         """Returns the part of the extent that lies in [begin, end), which must overlap it."""
+        if begin <= self.offset and self.end <= end:
+            return self
         start = max(begin, self.offset)
         source = self.source if start == self.offset else self.source.advanced(start - self.offset)
         return Extent(start, min(end, self.end) - start, source)
 
     def moved(self, distance: int) -> Extent:
         """Returns the same data `distance` bytes further on."""
-        return Extent(self.offset + distance, self.length, self.source)
+        return Extent(self.offset + distance, self.length, self.source) if distance else self
 
 
 class Image:
@@ -232,10 +269,17 @@ class Image:
         if offset < 0 or length < 0 or offset + length > self.size:
             raise ValueError(f"bytes {offset} to {offset + length} are not inside an image of {self.size} bytes")
         result = bytearray(length)
-        for extent in self.overlapping(offset, offset + length):
-            begin = extent.offset - offset
-            result[begin : begin + extent.length] = extent.source.read(0, extent.length)
+        self.read_into(offset, memoryview(result))
         return bytes(result)
+
+    def read_into(self, offset: int, view: memoryview) -> None:
+        """Fills `view`, which holds zeros, with the bytes from `offset` on; holes are left as they are."""
+        for extent in self.overlapping(offset, offset + len(view)):
+            part = view[extent.offset - offset : extent.end - offset]
+            if isinstance(extent.source, FileRange):
+                extent.source.file.read_into(extent.source.start, part)
+            else:
+                part[:] = extent.source.read(0, extent.length)
 
     def chunks(self, most: int = 1 << 20) -> Iterator[tuple[int, Buffer]]:
         """Yields the data in order as (offset, bytes), at most `most` bytes at a time; holes are left out."""

@@ -1,0 +1,113 @@
+import os
+import stat
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tools.errors import UserError
+from tools.image import rawfile
+from tools.image.extents import Extent, FileRange, Image, InputFile, Pattern
+from tools.image.holes import data_ranges
+from tools.image.rawfile import open_raw, write_raw
+from tools.testing.images import content, images, input_file
+
+PROPERTY = settings(deadline=None, derandomize=True, max_examples=60)
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    return input_file(tmp_path_factory.mktemp("rawfile"))
+
+
+@PROPERTY
+@given(data=st.data())
+def test_file_reads_as_the_image(file, tmp_path_factory, data):
+    image = data.draw(images(file))
+    path = tmp_path_factory.mktemp("raw") / "out"
+    done = []
+    write_raw(image, path, done.append)
+    assert path.read_bytes() == content(image)
+    assert sum(done) >= image.data_size
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+    path.unlink()
+
+
+@PROPERTY
+@given(data=st.data())
+def test_map_of_a_raw_file_is_the_same_whether_it_is_sparse(file, tmp_path_factory, data):
+    image = data.draw(images(file))
+    folder = tmp_path_factory.mktemp("raw")
+    write_raw(image, folder / "sparse")
+    (folder / "plain").write_bytes(content(image))
+    sparse, plain = open_raw(folder / "sparse"), open_raw(folder / "plain")
+    assert content(sparse) == content(plain) == content(image)
+    assert data_ranges(sparse) == data_ranges(plain)
+    (folder / "sparse").unlink()
+    (folder / "plain").unlink()
+
+
+@pytest.mark.parametrize("error", sorted(rawfile._NOT_COPYABLE))
+def test_files_that_the_kernel_does_not_copy(file, tmp_path, monkeypatch, error):
+    def refuse(*_arguments):
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(os, "copy_file_range", refuse)
+    image = Image(3 << 20, [Extent(0, 3 << 20, FileRange(file))])
+    write_raw(image, tmp_path / "out")
+    assert (tmp_path / "out").read_bytes() == content(image)
+
+
+def test_copy_that_stops_half_way_is_finished(file, tmp_path, monkeypatch):
+    copy = os.copy_file_range
+    calls = []
+
+    def short(source, target, count, *offsets):
+        calls.append(count)
+        return copy(source, target, min(count, 100_000), *offsets) if len(calls) < 4 else 0
+
+    monkeypatch.setattr(os, "copy_file_range", short)
+    image = Image(3 << 20, [Extent(0, 3 << 20, FileRange(file))])
+    write_raw(image, tmp_path / "out")
+    assert (tmp_path / "out").read_bytes() == content(image)
+
+
+def test_writes_are_few(file, tmp_path, monkeypatch):
+    writes = []
+    write = os.pwritev
+    monkeypatch.setattr(os, "pwritev", lambda *arguments: writes.append(1) or write(*arguments))
+    image = Image(40 << 20, [Extent(4096 * n, 4000, FileRange(file, n)) for n in range(10_000)])
+    write_raw(image, tmp_path / "out")
+    assert len(writes) <= 50
+    assert (tmp_path / "out").read_bytes() == content(image)
+
+
+def test_holes_take_no_space(tmp_path):
+    image = Image(1 << 40, [Extent((1 << 40) - 5000, 1000, Pattern(b"x"))])
+    write_raw(image, tmp_path / "out")
+    status = (tmp_path / "out").stat()
+    assert status.st_size == 1 << 40
+    assert status.st_blocks * 512 <= 64 << 10
+
+
+def test_no_output_when_an_input_is_too_short(tmp_path):
+    (tmp_path / "input").write_bytes(b"12")
+    image = Image(5 << 20, [Extent(0, 5 << 20, FileRange(InputFile(tmp_path / "input")))])
+    with pytest.raises(UserError, match="input: ends before byte"):
+        write_raw(image, tmp_path / "out")
+    assert os.listdir(tmp_path) == ["input"]
+
+
+def test_full_disk_is_an_error_that_names_the_output(file, tmp_path, monkeypatch):
+    def full(*_arguments):
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr(os, "pwritev", full)
+    with pytest.raises(UserError, match="out: cannot be written: No space left on device"):
+        write_raw(Image(10, [Extent(0, 10, Pattern(b"x"))]), tmp_path / "out")
+    assert os.listdir(tmp_path) == []
+
+
+def test_only_regular_files_are_opened():
+    with pytest.raises(UserError, match="is not a regular file"):
+        open_raw("/dev/zero")

@@ -1,0 +1,48 @@
+"""Images as streams of bytes, for sinks that consume them from the beginning to the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from tools.image.extents import Buffer, Image
+
+_CHUNK = 1 << 20
+_ZEROS = memoryview(bytes(_CHUNK))
+
+
+def buffers(image: Image) -> Iterator[Buffer]:
+    """Yields all bytes of an image in order, at most 1 MiB at a time; zeros of holes come from one shared buffer."""
+    end = 0
+    for offset, data in image.chunks(_CHUNK):
+        yield from _zeros(offset - end)
+        yield data
+        end = offset + len(data)
+    yield from _zeros(image.size - end)
+
+
+def _zeros(length: int) -> Iterator[Buffer]:
+    for done in range(0, length, _CHUNK):
+        yield _ZEROS[: min(_CHUNK, length - done)]
+
+
+class Piece(NamedTuple):
+    """A piece of an image: its length in bytes, and the bytes, or None where all of it is a hole."""
+
+    length: int
+    data: memoryview | None
+
+
+def pieces(image: Image, size: int) -> Iterator[Piece]:
+    """Yields an image cut into pieces of `size` bytes, the last of which is what is left; none for an empty image.
+
+    Each piece has a buffer of its own, so that it can be worked on while the next ones are read.
+    """
+    for begin in range(0, image.size, size):
+        length = min(size, image.size - begin)
+        if next(image.overlapping(begin, begin + length), None) is None:
+            yield Piece(length, None)
+        else:
+            view = memoryview(bytearray(length))
+            image.read_into(begin, view)
+            yield Piece(length, view)
