@@ -1,0 +1,142 @@
+"""Whether a tree fits, what it needs if it doesn't, and how small a file system can be."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from tools.errors import UserError
+from tools.ext4.geometry import Geometry, NoRoomError, choose_geometry
+from tools.ext4.inventory import Item, take_inventory
+from tools.ext4.options import Ext4Options
+from tools.ext4.place import Placement, place_all
+from tools.tree.node import Directory
+
+_DIRECTORIES_TOLD = 5
+_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
+
+
+class FitError(UserError):
+    """A tree that doesn't fit in the file system that was asked for.
+
+    Attributes:
+        inodes: how many inodes the tree needs, reserved ones included.
+        blocks: how many blocks its contents need, in the smallest file system that has room for them.
+        size: of that file system, in bytes.
+    """
+
+    def __init__(self, message: str, inodes: int, blocks: int, size: int) -> None:
+        super().__init__(message)
+        self.inodes = inodes
+        self.blocks = blocks
+        self.size = size
+
+
+def minimum_size(root: Directory, options: Ext4Options) -> int:
+    """Returns the size in bytes of the smallest file system that a tree fits in; a whole number of blocks.
+
+    Nothing is left free in it but what rounding leaves.
+
+    Args:
+        root: the tree.
+        options: the file system's parameters; their size isn't looked at.
+
+    Raises:
+        UserError: ext4 cannot hold something in the tree; names its path.
+        FitError: the tree needs more inodes than are asked for.
+    """
+    geometry, _ = _least(take_inventory(root, options), options)
+    return geometry.blocks * geometry.block_size
+
+
+def fit(items: list[Item], options: Ext4Options) -> tuple[Geometry, Placement]:
+    """Returns the geometry of a file system, and the place of everything in it.
+
+    Args:
+        items: the tree's inventory.
+        options: the file system's parameters.
+
+    Raises:
+        FitError: the tree doesn't fit.
+    """
+    try:
+        geometry, placement = _attempt(items, options, options.size // options.block_size)
+    except NoRoomError:
+        found = "there is not even room for the file system's own tables"
+    else:
+        if not placement.missing:
+            return geometry, placement
+        found = f"it has {geometry.blocks - geometry.metadata_blocks} blocks for contents"
+    least, placement = _least(items, options)
+    size = least.blocks * least.block_size
+    raise FitError(
+        f"ext4: the tree does not fit in {_human(options.size)} ({options.size} bytes): it needs {items[-1].number} "
+        f"inodes and {placement.used} blocks of {options.block_size} bytes, but {found}; make the file system at least "
+        f"{size} bytes, or the tree smaller; the largest directories, without those below them: "
+        f"{_largest_directories(items)}",
+        inodes=items[-1].number,
+        blocks=placement.used,
+        size=size,
+    )
+
+
+def _attempt(items: list[Item], options: Ext4Options, blocks: int) -> tuple[Geometry, Placement]:
+    """Lays out a file system of so many blocks; blocks may be missing in the result.
+
+    Raises:
+        NoRoomError: so few blocks make no file system.
+        FitError: the tree needs more inodes than are asked for.
+    """
+    inodes = items[-1].number
+    if options.inode_count is not None and options.inode_count < inodes:
+        raise FitError(
+            f"ext4: the tree needs {inodes} inodes, but only {options.inode_count} are asked for; ask for more",
+            inodes=inodes,
+            blocks=0,
+            size=0,
+        )
+    geometry = choose_geometry(options, blocks, inodes)
+    return geometry, place_all(items, options, geometry)
+
+
+def _least(items: list[Item], options: Ext4Options) -> tuple[Geometry, Placement]:
+    """Returns the smallest layout that has room for everything.
+
+    An attempt says how many blocks are missing. Since a larger file system's tables are never smaller, at least so
+    many must be added: the search comes from below and doesn't step over the smallest size.
+    """
+    inodes = items[-1].number
+    blocks = -(-inodes // (options.block_size * 8)) - 1
+    blocks = max(blocks * options.block_size * 8, inodes * options.inode_size // options.block_size)
+    while True:
+        try:
+            geometry, placement = _attempt(items, options, blocks)
+        except NoRoomError:
+            blocks += 1
+            continue
+        if not placement.missing:
+            return geometry, placement
+        blocks = max(blocks + 1, geometry.blocks + placement.missing)
+        while _usable_blocks(options, blocks, inodes) == geometry.blocks:
+            blocks += 1
+
+
+def _usable_blocks(options: Ext4Options, blocks: int, inodes: int) -> int:
+    try:
+        return choose_geometry(options, blocks, inodes).blocks
+    except NoRoomError:
+        return 0
+
+
+def _largest_directories(items: list[Item]) -> str:
+    sizes: Counter[Item] = Counter()
+    for item in items:
+        if item.content is not None:
+            sizes[item if isinstance(item.node, Directory) else item.parent or item] += item.content.data_size
+    largest = sorted(sizes.items(), key=lambda pair: (-pair[1], pair[0].number))[:_DIRECTORIES_TOLD]
+    return ", ".join(f"{item.path} ({_human(size)})" for item, size in largest)
+
+
+def _human(size: int) -> str:
+    """Returns a size for people, in the largest unit of which there is one."""
+    unit = min(max(size.bit_length() - 1, 0) // 10, len(_UNITS) - 1)
+    return f"{size / 1024**unit:.1f} {_UNITS[unit]}" if unit else f"{size} bytes"

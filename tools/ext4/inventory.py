@@ -1,0 +1,215 @@
+"""The inodes that a tree needs: numbered, checked, and with the content that the file system itself makes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tools.errors import UserError
+from tools.ext4.checksum import file_system_seed
+from tools.ext4.directory import Entry, dirent_type, name_fault, pack_block
+from tools.ext4.extent_tree import EMPTY_ROOT
+from tools.ext4.htree import pack_directory
+from tools.ext4.inode import POINTER_SIZE, inode_seed, time_limit
+from tools.ext4.ondisk import FIRST_INODE, LINK_MAX, LOST_AND_FOUND, MAX_LOGICAL_BLOCKS, ROOT_INODE, InodeFlag
+from tools.ext4.options import Ext4Options
+from tools.ext4.xattr import PackedAttributes, pack_attributes
+from tools.image.extents import Image
+from tools.tree.node import Device, Directory, File, Node, Symlink
+
+_NO_ATTRIBUTES = PackedAttributes(b"", b"")
+_NANOSECONDS = 10**9
+_LEAST_TIME = -(2**31)
+_MOST_ID = 2**32 - 2
+_MOST_PERMISSIONS = 0o7777
+_MOST_MAJOR, _MOST_MINOR = 2**12 - 1, 2**20 - 1
+_OLD_DEVICE_LIMIT = 256
+_LOST_AND_FOUND_SIZE = 16384
+"""The room that lost+found is given in advance, so that a repair need not allocate blocks to use it."""
+
+
+@dataclass(slots=True, eq=False)
+class Item:
+    """An inode in the making.
+
+    Attributes:
+        node: what it is made from.
+        number: of the inode.
+        parent: the directory that has its first name; the root has none.
+        name: its first name.
+        links: how many names it has, counted as an inode does.
+        entries: a directory's.
+        size: as the inode says it.
+        flags: as the inode has them.
+        pointer: the 60 bytes for the inode, of one that needs no blocks.
+        content: what has to be in blocks, of one that needs them.
+        attributes: its extended attributes.
+    """
+
+    node: Node
+    number: int
+    parent: Item | None
+    name: bytes
+    links: int = 1
+    entries: list[Entry] = field(default_factory=list)
+    size: int = 0
+    flags: int = 0
+    pointer: bytes = bytes(POINTER_SIZE)
+    content: Image | None = None
+    attributes: PackedAttributes = _NO_ATTRIBUTES
+
+    @property
+    def path(self) -> str:
+        """The path by its first name, for people."""
+        names = []
+        item = self
+        while item.parent is not None:
+            names.append(item.name)
+            item = item.parent
+        return "/" + b"/".join(reversed(names)).decode("utf-8", "backslashreplace")
+
+    def fault(self, what: str) -> UserError:
+        """Returns the error that says what is wrong with this item."""
+        origin = f" (from {self.node.origin})" if self.node.origin else ""
+        return UserError(f"ext4: {self.path}{origin}: {what}")
+
+
+def take_inventory(root: Directory, options: Ext4Options) -> list[Item]:
+    """Returns the inodes of a tree in order of their numbers, the root and lost+found first.
+
+    A directory's children have consecutive numbers, and directories follow one another as a walk of the tree finds
+    them, so that inodes and contents which are used together are near each other.
+
+    Raises:
+        UserError: ext4 cannot hold something in the tree; names its path.
+    """
+    items = _number(root, options)
+    seed = file_system_seed(options.uuid.bytes) if options.metadata_csum else None
+    packed: dict[tuple[tuple[bytes, bytes], ...], PackedAttributes] = {}
+    time_end = time_limit(options.inode_size) * _NANOSECONDS
+    content_end = MAX_LOGICAL_BLOCKS * options.block_size
+    for item in items:
+        node = item.node
+        if not (0 <= node.uid <= _MOST_ID and 0 <= node.gid <= _MOST_ID):
+            raise item.fault(f"owner {node.uid}:{node.gid} is not between 0 and {_MOST_ID}")
+        if not 0 <= node.permissions <= _MOST_PERMISSIONS:
+            raise item.fault(f"permissions {node.permissions:#o} are more than {_MOST_PERMISSIONS:#o}")
+        if not _LEAST_TIME * _NANOSECONDS <= node.mtime_ns < time_end:
+            raise item.fault(
+                f"time {node.mtime_ns // _NANOSECONDS} is not one that inodes of {options.inode_size} bytes can hold: "
+                f"{_LEAST_TIME} to {time_end // _NANOSECONDS - 1}"
+            )
+        if node.xattrs:
+            key = tuple(sorted(node.xattrs.items()))
+            if key not in packed:
+                packed[key] = _pack_attributes(item, options)
+            item.attributes = packed[key]
+        _fill(item, options, seed)
+        if item.size > content_end:
+            raise item.fault(f"size of {item.size} bytes is more than {content_end}, the most with this block size")
+    return items
+
+
+def _number(root: Directory, options: Ext4Options) -> list[Item]:
+    """Walks a tree and returns an item for each of its nodes; directories have their entries, all have their links."""
+    top = Item(root, ROOT_INODE, None, b"")
+    spare = Directory(permissions=0o700, mtime_ns=options.timestamp * _NANOSECONDS)
+    lost_and_found = Item(root.entries.get(LOST_AND_FOUND, spare), FIRST_INODE, top, LOST_AND_FOUND)
+    if not isinstance(lost_and_found.node, Directory):
+        raise lost_and_found.fault("the file system's own directory has this name; rename what is in the tree")
+    items = [top, lost_and_found]
+    known: dict[Node, Item] = {root: top}
+    stack = [top]
+    while stack:
+        directory = stack.pop()
+        node = directory.node
+        assert isinstance(node, Directory)
+        children = node.entries if directory is not top else {**node.entries, LOST_AND_FOUND: lost_and_found.node}
+        below: list[Item] = []
+        directory.links = 2
+        for name, child in sorted(children.items()):
+            if fault := name_fault(name):
+                raise Item(child, 0, directory, name).fault(fault)
+            item = known.get(child)
+            if item is None:
+                is_given = child is lost_and_found.node and directory is top
+                item = lost_and_found if is_given else Item(child, FIRST_INODE + len(items) - 1, directory, name)
+                known[child] = item
+                if not is_given:
+                    items.append(item)
+                if isinstance(child, Directory):
+                    below.append(item)
+                    directory.links += 1
+            elif isinstance(child, Directory):
+                raise Item(child, 0, directory, name).fault(f"a directory has a second name; its first is {item.path}")
+            else:
+                item.links += 1
+            directory.entries.append(Entry(name, item.number, dirent_type(child.file_type)))
+        stack += reversed(below)
+    return items
+
+
+def _pack_attributes(item: Item, options: Ext4Options) -> PackedAttributes:
+    try:
+        return pack_attributes(item.node.xattrs, options.inode_size, options.block_size)
+    except ValueError as error:
+        raise item.fault(str(error)) from None
+
+
+def _fill(item: Item, options: Ext4Options, seed: int | None) -> None:
+    """Sets what follows from the kind of node: size, flags, and pointer or content."""
+    node = item.node
+    if isinstance(node, File):
+        item.content = node.content
+        item.size = node.content.size
+        item.flags = InodeFlag.EXTENTS
+        item.pointer = EMPTY_ROOT
+    elif isinstance(node, Directory):
+        _fill_directory(item, options, seed)
+        return
+    elif isinstance(node, Symlink):
+        _fill_symlink(item, node.target, options)
+    elif isinstance(node, Device):
+        item.pointer = _pack_device(item, node)
+    if item.links > LINK_MAX:
+        raise item.fault(f"it has {item.links} names, where ext4 allows {LINK_MAX}")
+
+
+def _fill_directory(item: Item, options: Ext4Options, seed: int | None) -> None:
+    own_seed = None if seed is None else inode_seed(seed, item.number)
+    parent = item.parent.number if item.parent else ROOT_INODE
+    blocks, is_indexed = pack_directory(
+        item.entries, item.number, parent, block_size=options.block_size, hash_seed=options.seed, seed=own_seed
+    )
+    if item.number == FIRST_INODE and not is_indexed:
+        spare = _LOST_AND_FOUND_SIZE // options.block_size - len(blocks) // options.block_size
+        blocks += pack_block([], options.block_size, own_seed) * spare
+    item.content = Image.from_bytes(blocks)
+    item.size = len(blocks)
+    item.flags = InodeFlag.EXTENTS | InodeFlag.INDEX if is_indexed else InodeFlag.EXTENTS
+    if item.links > LINK_MAX:
+        item.links = 1
+
+
+def _fill_symlink(item: Item, target: bytes, options: Ext4Options) -> None:
+    item.size = len(target)
+    if not target or b"\0" in target:
+        raise item.fault("a symbolic link's target is empty or has a NUL")
+    if len(target) >= options.block_size:
+        raise item.fault(f"a symbolic link's target of {len(target)} bytes is longer than {options.block_size - 1}")
+    if len(target) < POINTER_SIZE:
+        item.pointer = target.ljust(POINTER_SIZE, b"\0")
+    else:
+        item.content = Image.from_bytes(target)
+        item.flags = InodeFlag.EXTENTS
+
+
+def _pack_device(item: Item, node: Device) -> bytes:
+    """Returns a device number in the old form if it fits there, else in the new one."""
+    major, minor = node.major, node.minor
+    if not (0 <= major <= _MOST_MAJOR and 0 <= minor <= _MOST_MINOR):
+        raise item.fault(f"device number {major}:{minor} is more than {_MOST_MAJOR}:{_MOST_MINOR}")
+    if major < _OLD_DEVICE_LIMIT and minor < _OLD_DEVICE_LIMIT:
+        words = (major << 8 | minor).to_bytes(4, "little")
+    else:
+        words = bytes(4) + ((minor & 0xFF) | major << 8 | (minor & ~0xFF) << 12).to_bytes(4, "little")
+    return words.ljust(POINTER_SIZE, b"\0")

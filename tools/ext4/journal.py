@@ -1,0 +1,71 @@
+"""The journal: an inode's blocks, of which only the first holds anything as long as the file system was never mounted.
+
+Source: "Journal (jbd2)" of the format's documentation. Numbers in the journal are big-endian.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from tools.errors import UserError
+from tools.ext4.geometry import NoRoomError
+from tools.ext4.ondisk import SUPERBLOCK_SIZE
+from tools.ext4.options import Ext4Options
+
+_SUPERBLOCK = struct.Struct(">12I16sI")
+_MAGIC = 0xC03B3998
+_SUPERBLOCK_V2 = 4
+_LEAST_BLOCKS = 1024
+_MOST_BLOCKS = 10_240_000
+_LEAST_FILE_SYSTEM = 2048
+_DEFAULTS = (
+    (32768, 1024),
+    (256 * 1024, 4096),
+    (512 * 1024, 8192),
+    (4096 * 1024, 16384),
+    (8192 * 1024, 32768),
+    (16384 * 1024, 65536),
+    (32768 * 1024, 131072),
+)
+_LARGEST_DEFAULT = 262144
+
+
+def journal_blocks(options: Ext4Options, blocks: int) -> int:
+    """Returns how many blocks the journal has; 0 if there is none.
+
+    Args:
+        options: the file system's parameters.
+        blocks: the size of the file system.
+
+    Raises:
+        UserError: the size asked for cannot be that of a journal.
+        NoRoomError: the file system is too small for any journal.
+    """
+    if not options.journal:
+        return 0
+    if options.journal_size is not None:
+        wanted = options.journal_size // options.block_size
+        if not _LEAST_BLOCKS <= wanted <= _MOST_BLOCKS:
+            least, most = _LEAST_BLOCKS * options.block_size, _MOST_BLOCKS * options.block_size
+            raise UserError(f"ext4: journal size {options.journal_size} is not between {least} and {most} bytes")
+        return wanted
+    if blocks < _LEAST_FILE_SYSTEM:
+        raise NoRoomError
+    return next((size for limit, size in _DEFAULTS if blocks < limit), _LARGEST_DEFAULT)
+
+
+def pack_journal_superblock(block_size: int, blocks: int, uuid: bytes) -> bytes:
+    """Returns what an empty journal starts with.
+
+    Args:
+        block_size: in bytes.
+        blocks: of the journal.
+        uuid: the file system's UUID, 16 bytes.
+    """
+    errors = features = 0
+    first, sequence, start, users = 1, 1, 0, 1
+    packed = _SUPERBLOCK.pack(
+        _MAGIC, _SUPERBLOCK_V2, 0, block_size, blocks, first, sequence, start, errors, features, features, features,
+        uuid, users,
+    )  # fmt: skip
+    return packed.ljust(SUPERBLOCK_SIZE, b"\0")

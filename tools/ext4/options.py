@@ -1,0 +1,111 @@
+"""What a caller chooses about a file system."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID, uuid5
+
+from tools.errors import UserError
+from tools.ext4.ondisk import BLOCK_SIZES
+
+_MOST_TIMESTAMP = 2**40 - 1
+_MOST_LABEL = 16
+_LEAST_INODE_SIZE = 128
+_MOST_RESERVED_PERCENT = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ext4Options:
+    """The parameters of a file system; the names of mke2fs(8) are given in parentheses.
+
+    The features are those of ext4 that GRUB 2.12 and Linux 4.x read: extents, flex_bg, dir_index, huge_file,
+    dir_nlink, extra_isize and sparse_super always, with group descriptors that carry checksums, so that groups
+    without data need no bitmaps; has_journal, metadata_csum and 64bit as chosen here.
+
+    Attributes:
+        size: of the image, in bytes; the file system takes as many whole blocks of it as it can use.
+        uuid: the file system's UUID (-U).
+        hash_seed: the seed of the directory hash (-E hash_seed); derived from the UUID when it isn't given.
+        label: the volume's label, at most 16 bytes in UTF-8 (-L).
+        block_size: 1024, 2048 or 4096 bytes (-b).
+        inode_size: a power of two from 128 bytes to the block size (-I). Inodes of 128 bytes keep whole seconds
+            until 2038, and no extended attributes of their own.
+        inode_ratio: there is an inode for every so many bytes of the file system (-i), and more if the tree needs
+            more; at least the block size.
+        inode_count: the number of inodes instead (-N), rounded up to fill the inode tables' blocks. A tree that
+            needs more is an error.
+        reserved_percent: what is kept for the superuser, 0 to 50 (-m).
+        journal: whether there is a journal.
+        journal_size: of the journal, in bytes, at least 1024 blocks (-J size=); chosen by the file system's size, as
+            mke2fs does, when it isn't given.
+        metadata_csum: whether all metadata carries checksums, rather than group descriptors alone.
+        wide: whether the file system has the feature 64bit; when it isn't said, where 2^32 blocks make it needed.
+        groups_per_flex: how many block groups keep their bitmaps and inode tables together, a power of two (-G).
+        timestamp: the time of creation, in seconds since the epoch; for the superblock, the journal and a
+            lost+found that the tree doesn't have.
+    """
+
+    size: int
+    uuid: UUID
+    hash_seed: UUID | None = None
+    label: str = ""
+    block_size: int = 4096
+    inode_size: int = 256
+    inode_ratio: int = 16384
+    inode_count: int | None = None
+    reserved_percent: float = 5
+    journal: bool = False
+    journal_size: int | None = None
+    metadata_csum: bool = False
+    wide: bool | None = None
+    groups_per_flex: int = 16
+    timestamp: int = 0
+
+    def __post_init__(self) -> None:
+        """Checks what can be checked without a tree.
+
+        Raises:
+            UserError: a parameter is out of its range.
+        """
+        _require(self.block_size in BLOCK_SIZES, f"block size {self.block_size} is not 1024, 2048 or 4096")
+        _require(
+            _is_power_of_two(self.inode_size) and _LEAST_INODE_SIZE <= self.inode_size <= self.block_size,
+            f"inode size {self.inode_size} is not a power of two from 128 to the block size {self.block_size}",
+        )
+        _require(
+            self.inode_ratio >= self.block_size,
+            f"inode ratio {self.inode_ratio} is less than the block size {self.block_size}; use fewer inodes",
+        )
+        _require(self.inode_count is None or self.inode_count > 0, f"inode count {self.inode_count} is not positive")
+        _require(
+            0 <= self.reserved_percent <= _MOST_RESERVED_PERCENT,
+            f"reserved percentage {self.reserved_percent} is not between 0 and {_MOST_RESERVED_PERCENT}",
+        )
+        _require(
+            len(self.label.encode()) <= _MOST_LABEL and "\0" not in self.label,
+            f"label {self.label!r} is longer than {_MOST_LABEL} bytes, or has a NUL",
+        )
+        _require(
+            _is_power_of_two(self.groups_per_flex) and self.groups_per_flex < 2**31,
+            f"flex group size {self.groups_per_flex} is not a power of two",
+        )
+        _require(
+            0 <= self.timestamp <= _MOST_TIMESTAMP,
+            f"timestamp {self.timestamp} is not between 0 and 2^40 - 1 seconds since 1970",
+        )
+        _require(self.size >= 0, f"size {self.size} is negative")
+        _require(self.journal or self.journal_size is None, "a journal size is given, but no journal is asked for")
+
+    @property
+    def seed(self) -> UUID:
+        """The seed of the directory hash."""
+        return self.hash_seed or uuid5(self.uuid, "ext4 directory hash seed")
+
+
+def _is_power_of_two(number: int) -> bool:
+    return number > 0 and number & (number - 1) == 0
+
+
+def _require(condition: bool, fault: str) -> None:
+    if not condition:
+        raise UserError(f"ext4: {fault}")

@@ -1,0 +1,186 @@
+"""The writer: from a tree of files to the image of an ext4 file system."""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter
+
+from tools.ext4.checksum import file_system_seed
+from tools.ext4.directory_hash import HALF_MD4, UNSIGNED_FLAG
+from tools.ext4.fit import fit
+from tools.ext4.geometry import Geometry
+from tools.ext4.group import MIN_DESCRIPTOR_SIZE
+from tools.ext4.inode import EXTRA_SIZE, OLD_SIZE, Inode, inode_seed, pack_inode_into, seal_inode
+from tools.ext4.inventory import Item, take_inventory
+from tools.ext4.ondisk import (
+    FIRST_INODE,
+    JOURNAL_INODE,
+    SECTOR,
+    SUPERBLOCK_OFFSET,
+    Compat,
+    Incompat,
+    InodeFlag,
+    RoCompat,
+)
+from tools.ext4.options import Ext4Options
+from tools.ext4.place import Placement
+from tools.ext4.superblock import Superblock
+from tools.ext4.tables import Usage, describe_tables
+from tools.image.extents import Image
+from tools.tree.node import Directory
+
+_NANOSECONDS = 10**9
+_JOURNAL_MODE = 0o100600
+_JOURNAL_BACKUP = 1
+_CRC32C = 1
+_XATTR_AND_ACL = 0x000C
+
+
+def write_ext4(root: Directory, options: Ext4Options) -> Image:
+    """Describes an ext4 file system that holds a tree.
+
+    The result is a function of the arguments alone. Contents stay ranges of their sources; what is a hole in a file
+    is a hole in the file system. Files are placed in the order of a walk, metadata before them.
+
+    A lost+found is added to the root if the tree has none. All times of an inode are its node's `mtime_ns`.
+
+    Args:
+        root: the tree. A node under several names is one inode with as many links.
+        options: the file system's parameters.
+
+    Returns:
+        An image of `options.size` bytes.
+
+    Raises:
+        UserError: ext4 cannot hold something in the tree (names the path), or the tree doesn't fit (then a
+            `FitError`, with what it needs).
+    """
+    items = take_inventory(root, options)
+    geometry, placement = fit(items, options)
+    superblock = _superblock(items, options, geometry, placement)
+    usage = Usage(
+        position=placement.position,
+        inodes=items[-1].number,
+        directories=_directories(items, geometry),
+        inode_table=_inode_table(items, options, placement),
+    )
+    return Image(options.size, [*describe_tables(geometry, superblock, usage), *placement.extents])
+
+
+def _directories(items: list[Item], geometry: Geometry) -> Counter[int]:
+    per_group = geometry.inodes_per_group
+    return Counter((item.number - 1) // per_group for item in items if isinstance(item.node, Directory))
+
+
+def _inode_table(items: list[Item], options: Ext4Options, placement: Placement) -> bytearray:
+    """Returns all inodes up to the last one in use."""
+    size = options.inode_size
+    per_block = options.block_size // SECTOR
+    seed = file_system_seed(options.uuid.bytes) if options.metadata_csum else None
+    table = bytearray(items[-1].number * size)
+    for item, place, xattr_block in zip(items, placement.places, placement.xattr_blocks, strict=True):
+        node = item.node
+        inode = Inode(
+            mode=node.mode,
+            uid=node.uid,
+            gid=node.gid,
+            size=item.size,
+            mtime_ns=node.mtime_ns,
+            links=item.links,
+            sectors=(place.blocks + (xattr_block > 0)) * per_block,
+            flags=item.flags,
+            pointer=place.pointer,
+            xattr_block=xattr_block,
+            tail=item.attributes.tail,
+        )
+        offset = (item.number - 1) * size
+        pack_inode_into(table, offset, size, inode)
+        if seed is not None:
+            seal_inode(table, offset, size, inode_seed(seed, item.number))
+    if placement.journal:
+        offset = (JOURNAL_INODE - 1) * size
+        pack_inode_into(table, offset, size, _journal_inode(options, placement))
+        if seed is not None:
+            seal_inode(table, offset, size, inode_seed(seed, JOURNAL_INODE))
+    return table
+
+
+def _journal_inode(options: Ext4Options, placement: Placement) -> Inode:
+    assert placement.journal
+    return Inode(
+        mode=_JOURNAL_MODE,
+        uid=0,
+        gid=0,
+        size=placement.journal_blocks * options.block_size,
+        mtime_ns=options.timestamp * _NANOSECONDS,
+        links=1,
+        sectors=placement.journal.blocks * (options.block_size // SECTOR),
+        flags=InodeFlag.EXTENTS,
+        pointer=placement.journal.pointer,
+    )
+
+
+def _superblock(items: list[Item], options: Ext4Options, geometry: Geometry, placement: Placement) -> Superblock:
+    log_block_size = options.block_size.bit_length() - SUPERBLOCK_OFFSET.bit_length()
+    extra_size = EXTRA_SIZE if options.inode_size > OLD_SIZE else 0
+    overhead = geometry.metadata_blocks + placement.journal_blocks
+    superblock = Superblock(
+        inodes=geometry.inodes,
+        blocks=geometry.blocks,
+        reserved_blocks=int(geometry.blocks * options.reserved_percent / 100),
+        free_blocks=geometry.blocks - geometry.metadata_blocks - placement.used,
+        free_inodes=geometry.inodes - items[-1].number,
+        first_block=geometry.first_block,
+        log_block_size=log_block_size,
+        log_cluster_size=log_block_size,
+        blocks_per_group=geometry.blocks_per_group,
+        clusters_per_group=geometry.blocks_per_group,
+        inodes_per_group=geometry.inodes_per_group,
+        write_time=options.timestamp,
+        last_check=options.timestamp,
+        first_inode=FIRST_INODE,
+        inode_size=options.inode_size,
+        compat=Compat.EXT_ATTR | Compat.DIR_INDEX | (Compat.HAS_JOURNAL if placement.journal else 0),
+        incompat=_incompat(geometry),
+        ro_compat=_ro_compat(options),
+        uuid=options.uuid.bytes,
+        label=options.label.encode(),
+        hash_seed=options.seed.bytes,
+        hash_version=HALF_MD4,
+        descriptor_size=geometry.descriptor_size if _is_wide(geometry) else 0,
+        mount_options=_XATTR_AND_ACL,
+        creation_time=options.timestamp,
+        min_extra_inode_size=extra_size,
+        want_extra_inode_size=extra_size,
+        flags=UNSIGNED_FLAG,
+        log_groups_per_flex=options.groups_per_flex.bit_length() - 1,
+        checksum_type=_CRC32C if options.metadata_csum else 0,
+        overhead_blocks=overhead if overhead < 2**32 else 0,
+        lost_and_found_inode=FIRST_INODE,
+    )
+    if placement.journal:
+        size = placement.journal_blocks * options.block_size
+        superblock.journal_inode = JOURNAL_INODE
+        superblock.journal_backup_type = _JOURNAL_BACKUP
+        superblock.journal_backup = placement.journal.pointer + struct.pack("<II", size >> 32, size & 0xFFFFFFFF)
+    return superblock
+
+
+def _is_wide(geometry: Geometry) -> bool:
+    return geometry.descriptor_size > MIN_DESCRIPTOR_SIZE
+
+
+def _incompat(geometry: Geometry) -> int:
+    flags = Incompat.FILETYPE | Incompat.EXTENTS
+    if _is_wide(geometry):
+        flags |= Incompat.BIT64
+    if geometry.groups_per_flex > 1:
+        flags |= Incompat.FLEX_BG
+    return flags
+
+
+def _ro_compat(options: Ext4Options) -> int:
+    flags = RoCompat.SPARSE_SUPER | RoCompat.LARGE_FILE | RoCompat.HUGE_FILE | RoCompat.DIR_NLINK
+    if options.inode_size > OLD_SIZE:
+        flags |= RoCompat.EXTRA_ISIZE
+    return flags | (RoCompat.METADATA_CSUM if options.metadata_csum else RoCompat.GDT_CSUM)
