@@ -1,0 +1,58 @@
+"""Debian packages: locking them, installing them into a base root, and taking files from them."""
+
+load("@rules_python//python:py_binary.bzl", "py_binary")
+load("@rules_python//python:py_test.bzl", "py_test")
+load("//defs/private:debian_base_root.bzl", _debian_base_root = "debian_base_root")
+load("//defs/private:debian_data.bzl", _debian_data = "debian_data", _debian_file = "debian_file")
+load(
+    "//defs/private:debian_providers.bzl",
+    _DebianPackageInfo = "DebianPackageInfo",
+    _DebianPackagesInfo = "DebianPackagesInfo",
+)
+
+DebianPackageInfo = _DebianPackageInfo
+DebianPackagesInfo = _DebianPackagesInfo
+debian_base_root = _debian_base_root
+debian_data = _debian_data
+debian_file = _debian_file
+
+def debian_lock(name, **kwargs):
+    """Targets that make and check the lock of a manifest of this package.
+
+    The manifest is `NAME.toml`, the lock `NAME.lock.json`. `bazel run :NAME.lock` writes the lock, with apt and the
+    network. `bazel test :NAME_lock_test` says whether the lock belongs to the manifest as it is; there's none as long
+    as there's no lock.
+
+    Args:
+        name: of the manifest, without `.toml`.
+        **kwargs: passed on to both targets: tags, visibility.
+    """
+    manifest, lock = name + ".toml", name + ".lock.json"
+    command = "bazel run //%s:%s.lock" % (native.package_name(), name)
+    native.exports_files([manifest, lock])
+    py_binary(
+        name = name + ".lock",
+        srcs = [Label("//tools/debian:update_lock.py")],
+        args = [
+            "--manifest=%s/%s" % (native.package_name(), manifest),
+            "--lock=%s/%s" % (native.package_name(), lock),
+        ],
+        main = Label("//tools/debian:update_lock.py"),
+        deps = [Label("//tools/debian:locking")],
+        **kwargs
+    )
+    if native.glob([lock], allow_empty = True):
+        py_test(
+            name = name + "_lock_test",
+            size = "small",
+            srcs = [Label("//tools/debian:check_lock.py")],
+            args = [
+                "--manifest=$(rootpath %s)" % manifest,
+                "--lock=$(rootpath %s)" % lock,
+                "'--command=%s'" % command,
+            ],
+            data = [manifest, lock],
+            main = Label("//tools/debian:check_lock.py"),
+            deps = [Label("//tools/debian:locking")],
+            **kwargs
+        )

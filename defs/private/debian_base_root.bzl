@@ -1,0 +1,60 @@
+"""The rule debian_base_root."""
+
+load("//defs/private:debian_providers.bzl", "DebianPackagesInfo")
+
+def _debian_base_root_impl(ctx):
+    output = ctx.actions.declare_file(ctx.label.name + ".tar")
+    packages = ctx.attr.packages[DebianPackagesInfo]
+    fakeroot = ctx.attr.fakeroot[DebianPackagesInfo]
+    debs = [info.deb for info in packages.packages]
+    fakeroot_debs = [info.deb for info in fakeroot.packages]
+    args = ctx.actions.args()
+    args.use_param_file("--flagfile=%s", use_always = True)
+    args.set_param_file_format("multiline")
+    args.add_all(debs, format_each = "--deb=%s")
+    args.add_all(fakeroot_debs, format_each = "--fakeroot=%s")
+    args.add_all(packages.provided, format_each = "--provided=%s")
+    args.add_all(ctx.attr.exclude, format_each = "--exclude=%s")
+    args.add_all(ctx.attr.include, format_each = "--include=%s")
+    args.add(output, format = "--output=%s")
+    ctx.actions.run(
+        arguments = [args],
+        executable = ctx.executable._build_base_root,
+        execution_requirements = {
+            "block-network": "1",
+            "supports-path-mapping": "1",
+        },
+        inputs = debs + fakeroot_debs,
+        mnemonic = "DebianBaseRoot",
+        outputs = [output],
+        progress_message = "Installing Debian packages into %{output}",
+    )
+    return [DefaultInfo(files = depset([output]))]
+
+debian_base_root = rule(
+    implementation = _debian_base_root_impl,
+    doc = """A root file system with a set of packages installed, as a tar.
+
+The packages' maintainer scripts run, without a network, in a root that holds nothing but these packages; of the
+machine that builds it takes part only the kernel. The tar is the same on every machine.
+
+The action needs a user namespace, or root; its message says how to get one where there's none.""",
+    attrs = {
+        "exclude": attr.string_list(
+            doc = "Patterns of paths, without a leading slash, to leave out; `*` matches slashes too. A directory goes " +
+                  "when it matches and nothing is left in it. The packages' database still lists what was left out.",
+        ),
+        "fakeroot": attr.label(
+            mandatory = True,
+            providers = [DebianPackagesInfo],
+            doc = "The packages fakeroot and libfakeroot, of the same release; they aren't installed.",
+        ),
+        "include": attr.string_list(doc = "Patterns of paths to keep though `exclude` matches."),
+        "packages": attr.label(
+            mandatory = True,
+            providers = [DebianPackagesInfo],
+            doc = "What to install: a set with `essential = true` in its manifest.",
+        ),
+        "_build_base_root": attr.label(default = "//tools/debian:build_base_root", executable = True, cfg = "exec"),
+    },
+)

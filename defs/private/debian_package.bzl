@@ -1,0 +1,65 @@
+"""Targets for locked Debian packages, which the repositories of third_party/debian declare."""
+
+load("//defs/private:debian_providers.bzl", "DebianPackageInfo", "DebianPackagesInfo")
+
+def _debian_package_impl(ctx):
+    info = DebianPackageInfo(
+        architecture = ctx.attr.architecture,
+        deb = ctx.file.deb,
+        name = ctx.attr.package,
+        version = ctx.attr.version,
+    )
+    return [
+        DefaultInfo(files = depset([ctx.file.deb])),
+        DebianPackagesInfo(packages = [info], provided = []),
+    ]
+
+debian_package = rule(
+    implementation = _debian_package_impl,
+    doc = "One package.",
+    attrs = {
+        "architecture": attr.string(mandatory = True, doc = "Architecture that the package is for, or `all`."),
+        "deb": attr.label(mandatory = True, allow_single_file = [".deb"], doc = "The package file."),
+        "package": attr.string(mandatory = True, doc = "Name of the package."),
+        "version": attr.string(mandatory = True, doc = "Version of the package."),
+    },
+    provides = [DebianPackagesInfo],
+)
+
+def _debian_package_set_impl(ctx):
+    packages = [info for target in ctx.attr.packages for info in target[DebianPackagesInfo].packages]
+    checked = ctx.actions.declare_file(ctx.label.name + ".lock_checked")
+    args = ctx.actions.args()
+    args.add("--manifest", ctx.file.manifest)
+    args.add("--lock", ctx.file.lock)
+    args.add("--command", ctx.attr.command)
+    args.add("--output", checked)
+    ctx.actions.run(
+        arguments = [args],
+        executable = ctx.executable._check_lock,
+        execution_requirements = {"supports-path-mapping": "1"},
+        inputs = [ctx.file.manifest, ctx.file.lock],
+        mnemonic = "DebianLockCheck",
+        outputs = [checked],
+        progress_message = "Checking %{input}",
+    )
+    return [
+        DefaultInfo(files = depset([info.deb for info in packages])),
+        DebianPackagesInfo(packages = packages, provided = ctx.attr.provided),
+        OutputGroupInfo(_validation = depset([checked])),
+    ]
+
+debian_package_set = rule(
+    implementation = _debian_package_set_impl,
+    doc = "A set of packages that were resolved together. Building it, or with it, fails if the lock is out of step " +
+          "with its manifest.",
+    attrs = {
+        "command": attr.string(mandatory = True, doc = "What makes the lock anew, for messages."),
+        "lock": attr.label(mandatory = True, allow_single_file = [".json"], doc = "The lock that lists the set."),
+        "manifest": attr.label(mandatory = True, allow_single_file = [".toml"], doc = "The manifest of the lock."),
+        "packages": attr.label_list(providers = [DebianPackagesInfo], doc = "The packages."),
+        "provided": attr.string_list(doc = "Virtual packages that the image provides by other means."),
+        "_check_lock": attr.label(default = "//tools/debian:check_lock", executable = True, cfg = "exec"),
+    },
+    provides = [DebianPackagesInfo],
+)

@@ -1,0 +1,194 @@
+"""Resolves the sets of a manifest with apt, which verifies the archives' signatures.
+
+apt works in a directory of its own: its settings, sources, keys, package lists and the (empty) system that it installs
+into come from the manifest. Of the host it uses its programs, and the proxy variables of the environment.
+Manual pages: apt-get(8), apt.conf(5), sources.list(5), apt-patterns(7).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import email.utils
+import os
+import shlex
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import unquote
+
+from tools.debian.lock import Lock, LockedArchive, LockedPackage
+from tools.debian.manifest import Archive, Manifest, PackageSet
+from tools.errors import UserError
+
+_SNAPSHOT_MARGIN = dt.timedelta(days=1)
+"""A snapshot is taken some hours after a release, and only then holds its new files; superseded ones stay for days."""
+
+_SETTINGS = """\
+Dir "{root}";
+Dir::State::status "{root}/status";
+APT::Architecture "{architecture}";
+APT::Architectures {{ "{architecture}"; }};
+APT::Install-Recommends "false";
+APT::Install-Suggests "false";
+APT::Sandbox::User "root";
+// otherwise apt counts itself as essential
+pkgCacheGen::ForceEssential ",";
+// otherwise some Ubuntu updates come to some machines sooner
+APT::Get::Always-Include-Phased-Updates "true";
+Acquire::Languages "none";
+Acquire::Retries "3";
+Acquire::Check-Valid-Until "{check_valid_until}";
+// the lock has this one; apt would show the strongest that it knows
+Acquire::ForceHash "SHA256";
+"""
+
+_PASSED_ON = ("http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """How to reach the archives; none of it is written to the lock.
+
+    Attributes:
+        keyrings: the folder that the manifest's keyrings are relative to.
+        mirrors: by the archive's name, the mirror to ask instead of the archive's first.
+        check_valid_until: whether to refuse package lists whose Release file says that they're outdated.
+    """
+
+    keyrings: Path
+    mirrors: Mapping[str, str] = field(default_factory=dict)
+    check_valid_until: bool = True
+
+
+def resolve(manifest: Manifest, access: Access, scratch: Path) -> Lock:
+    """Resolves all sets for all architectures.
+
+    Args:
+        manifest: what to resolve.
+        access: how to reach the archives.
+        scratch: an empty directory; its path holds no space or quote.
+
+    Raises:
+        UserError: apt isn't installed, or refuses: no such package, conflicts, no valid signature, no network.
+    """
+    sets: dict[str, dict[str, list[LockedPackage]]] = {name: {} for name in manifest.sets}
+    released: dict[str, dict[str, dt.datetime]] = {}
+    for architecture in manifest.architectures:
+        apt = _Apt(manifest, access, scratch / architecture, architecture)
+        for name, wanted in manifest.sets.items():
+            sets[name][architecture] = apt.resolve(f"sets.{name}", wanted)
+        released = apt.released()
+    archives = {name: _lock_archive(archive, released[name]) for name, archive in manifest.archives.items()}
+    return Lock(manifest, archives, sets)
+
+
+def _lock_archive(archive: Archive, released: dict[str, dt.datetime]) -> LockedArchive:
+    urls = list(archive.mirrors)
+    if archive.snapshots:
+        time = max(released.values()) + _SNAPSHOT_MARGIN
+        urls.append(archive.snapshots.format(time=time.strftime("%Y%m%dT%H%M%SZ")))
+    return LockedArchive(
+        urls=urls, released={suite: time.strftime("%Y-%m-%dT%H:%M:%SZ") for suite, time in released.items()}
+    )
+
+
+class _Apt:
+    """apt for one architecture, in its own directory, with the package lists of the manifest's archives."""
+
+    def __init__(self, manifest: Manifest, access: Access, root: Path, architecture: str) -> None:
+        self._mirrors = {name: access.mirrors.get(name, a.mirrors[0]) for name, a in manifest.archives.items()}
+        self._root = root
+        for name in ("apt.conf.d", "preferences.d", "sources.list.d"):
+            (root / "etc/apt" / name).mkdir(parents=True)
+        for name in ("var/lib/apt/lists/partial", "var/cache/apt/archives/partial"):
+            (root / name).mkdir(parents=True)
+        (root / "status").touch()
+        settings = {"architecture": architecture, "check_valid_until": str(access.check_valid_until).lower()}
+        (root / "apt.conf").write_text(_SETTINGS.format(root=root, **settings))
+        for name, archive in manifest.archives.items():
+            self._add_source(name, archive, access.keyrings)
+        self._run("apt-get", "update", "--error-on=any")
+
+    def _add_source(self, name: str, archive: Archive, keyrings: Path) -> None:
+        keyring = self._root / f"{name}.asc"
+        try:
+            shutil.copyfile(keyrings / archive.keyring, keyring)
+        except OSError as error:
+            raise UserError(f"archives.{name}.keyring: {keyrings / archive.keyring}: {error.strerror}") from error
+        (self._root / f"etc/apt/sources.list.d/{name}.sources").write_text(
+            f"Types: deb\nURIs: {self._mirrors[name]}\nSuites: {' '.join(archive.suites)}\n"
+            f"Components: {' '.join(archive.components)}\nSigned-By: {keyring}\n"
+        )
+
+    def _run(self, *command: str, what: str = "apt") -> str:
+        environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+        environment |= {"APT_CONFIG": str(self._root / "apt.conf"), "LC_ALL": "C.UTF-8"}
+        environment["PATH"] = "/usr/sbin:/usr/bin:/sbin:/bin"
+        try:
+            result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        except FileNotFoundError as error:
+            raise UserError(
+                f"{command[0]} isn't installed; on Debian and Ubuntu it's in the package apt, elsewhere lock in the "
+                "project's container"
+            ) from error
+        if result.returncode != 0:
+            said = [line[3:] for line in result.stderr.splitlines() if line.startswith("E: ")]
+            raise UserError(f"{what}: {command[0]} {command[1]} failed: {'; '.join(said) or result.stderr.strip()}")
+        return result.stdout
+
+    def resolve(self, what: str, wanted: PackageSet) -> list[LockedPackage]:
+        """Resolves one set for an empty system.
+
+        Raises:
+            UserError: apt refuses.
+        """
+        provided = f"Provides: {', '.join(wanted.provided)}\n" if wanted.provided else ""
+        (self._root / "status").write_text(
+            "Package: provided\nStatus: install ok installed\nMaintainer: nobody\nArchitecture: all\nVersion: 1\n"
+            f"{provided}Description: what the manifest says is provided\n"
+        )
+        command = ["install"] if wanted.dependencies else ["download"]
+        names = [*(["?essential"] if wanted.essential else []), *wanted.packages]
+        output = self._run("apt-get", *command, "--print-uris", "--yes", "--", *names, what=what)
+        return [self._parse(line, what) for line in output.splitlines() if line.startswith("'")]
+
+    def _parse(self, line: str, what: str) -> LockedPackage:
+        """Takes one line of --print-uris apart: quoted URL, file name, size, and algorithm:hash."""
+        url, file, size, hashed = shlex.split(line)
+        algorithm, _, digest = hashed.partition(":")
+        if algorithm != "SHA256":
+            raise UserError(f"{what}: the archive has no SHA-256 of {file}, but {algorithm or 'nothing'}")
+        name, version, architecture = unquote(file).removesuffix(".deb").split("_")
+        matching = [(key, mirror) for key, mirror in self._mirrors.items() if url.startswith(mirror + "/")]
+        archive, mirror = max(matching, key=lambda pair: len(pair[1]))
+        return LockedPackage(
+            name=name,
+            version=version,
+            architecture=architecture,
+            archive=archive,
+            path=unquote(url.removeprefix(mirror + "/")),
+            sha256=digest,
+            size=int(size),
+        )
+
+    def released(self) -> dict[str, dict[str, dt.datetime]]:
+        """Returns the dates of the Release files by archive and suite."""
+        dates: dict[str, dict[str, dt.datetime]] = {name: {} for name in self._mirrors}
+        columns = "$(REPO_URI)|$(RELEASE)|$(METAKEY)|$(FILENAME)"
+        listed = self._run("apt-get", "indextargets", "--format", columns, "Created-By: Packages")
+        for line in listed.splitlines():
+            mirror, suite, key, file = line.split("|")
+            release = Path(file.removesuffix(key.replace("/", "_")) + "InRelease")
+            for name, asked in self._mirrors.items():
+                if asked == mirror.rstrip("/"):
+                    dates[name][suite] = _release_date(release)
+        return dates
+
+
+def _release_date(release: Path) -> dt.datetime:
+    for line in release.read_text(encoding="utf-8").splitlines():
+        if line.startswith("Date:"):
+            return email.utils.parsedate_to_datetime(line.removeprefix("Date:").strip().replace("UTC", "+0000"))
+    raise UserError(f"{release.name}: has no date")

@@ -1,0 +1,186 @@
+"""A root of its own for a process: namespaces, a few device nodes, and chroot; by system calls, without a host tool.
+
+In a user namespace an unprivileged user is root over their own files. One user alone can be mapped without help from
+the host, so chown to any other owner fails there; see fakeroot in base_root.py. Facts: user_namespaces(7),
+mount_namespaces(7), pid_namespaces(7).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import stat
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from tools.errors import UserError
+
+_CLONE_NEWNS = 0x00020000
+_CLONE_NEWUTS = 0x04000000
+_CLONE_NEWIPC = 0x08000000
+_CLONE_NEWUSER = 0x10000000
+_CLONE_NEWPID = 0x20000000
+_CLONE_NEWNET = 0x40000000
+_CLONE_ALL = _CLONE_NEWNS | _CLONE_NEWUTS | _CLONE_NEWIPC | _CLONE_NEWPID | _CLONE_NEWNET
+
+_MS_NOSUID = 0x2
+_MS_NODEV = 0x4
+_MS_NOEXEC = 0x8
+_MS_BIND = 0x1000
+_MS_REC = 0x4000
+_MS_PRIVATE = 0x40000
+_MNT_DETACH = 0x2
+_PR_SET_PDEATHSIG = 1
+
+_DEVICES = {"full": (1, 7), "null": (1, 3), "random": (1, 8), "tty": (5, 0), "urandom": (1, 9), "zero": (1, 5)}
+"""Character devices by major and minor number (devices.txt of the Linux kernel)."""
+
+_LINKS = {"fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2"}
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _call(what: str, function: Callable[..., int], *arguments: object) -> None:
+    if function(*arguments) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+
+
+def _mount(source: str, target: Path, kind: str | None, flags: int, options: str | None = None) -> None:
+    encoded = [text if text is None else os.fsencode(text) for text in (kind, options)]
+    _call(f"mount {target}", _libc.mount, os.fsencode(source), os.fsencode(target), encoded[0], flags, encoded[1])
+
+
+def _unshare() -> bool:
+    """Enters new namespaces; returns False where root has none of them and is left as it was.
+
+    Raises:
+        OSError: an unprivileged user isn't allowed to make a user namespace.
+    """
+    uid, gid = os.geteuid(), os.getegid()
+    try:
+        _call("unshare", _libc.unshare, _CLONE_NEWUSER | _CLONE_ALL)
+    except OSError:
+        if uid != 0:
+            raise
+        # Root in a plain chroot may make all but user namespaces; in a container without CAP_SYS_ADMIN, none.
+        return bool(_libc.unshare(_CLONE_ALL) == 0)
+    Path("/proc/self/setgroups").write_text("deny")
+    Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
+    Path("/proc/self/gid_map").write_text(f"0 {gid} 1")
+    return True
+
+
+class Devices:
+    """What a root needs besides its own files: /proc and a minimal /dev; mounted, or made where nothing mounts."""
+
+    def __init__(self, root: Path, *, mounts: bool) -> None:
+        self._mounts = mounts
+        for folder in ("dev", "proc"):
+            (root / folder).mkdir(mode=0o755, exist_ok=True)
+        if mounts:
+            self._mount(root)
+        else:
+            for name, (major, minor) in _DEVICES.items():
+                os.mknod(root / "dev" / name, stat.S_IFCHR | 0o666, os.makedev(major, minor))
+                (root / "dev" / name).chmod(0o666)
+        for name, target in _LINKS.items():
+            (root / "dev" / name).symlink_to(target)
+
+    @staticmethod
+    def _mount(root: Path) -> None:
+        _mount("none", Path("/"), None, _MS_REC | _MS_PRIVATE)
+        _mount("tmpfs", root / "dev", "tmpfs", _MS_NOSUID, "mode=755,size=1m")
+        for name in _DEVICES:
+            node = root / "dev" / name
+            node.touch()
+            _mount(f"/dev/{name}", node, None, _MS_BIND)
+        try:
+            _mount("proc", root / "proc", "proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
+        except OSError:  # parts of the outer /proc are hidden, so a fresh one would show more
+            _mount("/proc", root / "proc", None, _MS_BIND | _MS_REC)
+
+    def remove(self) -> None:
+        """Takes them away again; called inside of the root, before it is packed."""
+        if self._mounts:
+            for folder in (b"/dev", b"/proc"):
+                _call("umount", _libc.umount2, folder, _MNT_DETACH)
+            return
+        for name in (*_DEVICES, *_LINKS):
+            Path("/dev", name).unlink()
+
+
+def _enter(root: Path, *, mounts: bool) -> Devices:
+    """Makes `root` the root directory of this process."""
+    os.umask(0o022)
+    if mounts:
+        _call("sethostname", _libc.sethostname, b"localhost", len(b"localhost"))
+    devices = Devices(root, mounts=mounts)
+    os.chroot(root)
+    os.chdir("/")
+    return devices
+
+
+def _child(root: Path, work: Callable[[Devices], None], report: int) -> None:
+    """The life of the forked process: namespaces first, then a second fork, the first process of its PID namespace."""
+    _call("prctl", _libc.prctl, _PR_SET_PDEATHSIG, signal.SIGKILL)
+    try:
+        mounts = _unshare()
+        inner = os.fork()
+        if inner:
+            os.waitpid(inner, 0)
+            return
+        _call("prctl", _libc.prctl, _PR_SET_PDEATHSIG, signal.SIGKILL)
+        devices = _enter(root, mounts=mounts)
+    except OSError as error:
+        os.write(report, f"n{error}".encode())
+        return
+    try:
+        work(devices)
+    except UserError as error:
+        os.write(report, f"u{error}".encode())
+    except BaseException:  # whatever it is, the parent tells it
+        os.write(report, f"t{traceback.format_exc()}".encode())
+    else:
+        os.write(report, b"d")
+
+
+def run_in_root(root: Path, work: Callable[[Devices], None]) -> None:
+    """Runs a function in a process of its own whose root directory is `root`, and waits for it.
+
+    The function runs as root, as far as the kernel lets this user be it: with namespaces for mounts, processes, the
+    network (none at all) and the host's name, or in a plain chroot where root may not make these. It finds /dev and
+    /proc. Modules that it needs must be imported before, and files be open. All its processes end with it.
+
+    Args:
+        root: an existing directory, on a file system that keeps modes.
+        work: the function; it is given the devices, to remove when they're no longer wanted.
+
+    Raises:
+        UserError: the function raised it, or this machine lets the user make no such process.
+    """
+    reader, report = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.close(reader)
+            _child(root, work, report)
+        finally:
+            os._exit(0)
+    os.close(report)
+    with open(reader, "rb") as stream:
+        kind, message = stream.read(1), stream.read().decode()
+    os.waitpid(child, 0)
+    if kind == b"d":
+        return
+    if kind == b"u":
+        raise UserError(message)
+    if kind == b"n":
+        raise UserError(
+            f"cannot make a root of its own for the packages ({message}): allow user namespaces (sysctl "
+            "kernel.unprivileged_userns_clone=1; on Ubuntu kernel.apparmor_restrict_unprivileged_userns=0), or build "
+            "as root or in the project's container, or take the result from a remote cache"
+        )
+    raise RuntimeError(message or "the process that installs the packages was killed")
