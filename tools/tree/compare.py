@@ -58,6 +58,15 @@ def type_name(node: Node) -> str:
     return _TYPES[node.file_type]
 
 
+def node_differences(one: Node, other: Node, ignore: Collection[str] = ()) -> Iterator[tuple[str, str, str]]:
+    """Yields the fields in which two nodes differ, with both values in words; links and entries are not compared."""
+    for field in FIELDS:
+        if field != "links" and field not in ignore:
+            left, right = _values(field, one, other)
+            if left != right:
+                yield field, left, right
+
+
 def differences(left: Directory, right: Directory, ignore: Collection[str] = ()) -> Iterator[Difference]:
     """Yields what differs between two trees, in the order of the paths' bytes.
 
@@ -69,7 +78,6 @@ def differences(left: Directory, right: Directory, ignore: Collection[str] = ())
         right: the other tree.
         ignore: those of FIELDS that may differ.
     """
-    fields = [field for field in FIELDS if field not in ignore]
     names = _names(left), _names(right)
     stack: list[tuple[bytes, Node | None, Node | None]] = [(b"", left, right)]
     while stack:
@@ -77,11 +85,11 @@ def differences(left: Directory, right: Directory, ignore: Collection[str] = ())
         if one is None or other is None:
             yield Difference(path, "path", type_name(one) if one else "", type_name(other) if other else "")
             continue
-        for field in fields:
-            values = _links(one, names[0]), _links(other, names[1])
-            pair = values if field == "links" else _values(field, one, other)
-            if pair[0] != pair[1]:
-                yield Difference(path, field, *pair)
+        for field in node_differences(one, other, ignore):
+            yield Difference(path, *field)
+        links = _links(one, names[0]), _links(other, names[1])
+        if links[0] != links[1] and "links" not in ignore:
+            yield Difference(path, "links", *links)
         if isinstance(one, Directory) and isinstance(other, Directory):
             prefix = path + b"/" if path else b""
             both = sorted(one.entries.keys() | other.entries.keys(), reverse=True)

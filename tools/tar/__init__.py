@@ -1,0 +1,1 @@
+"""The tar format: header blocks, extended headers and sparse maps, read and written."""

@@ -1,0 +1,308 @@
+"""Reads the members of a tar archive: headers into memory, contents as ranges of the archive.
+
+Understands the formats of POSIX (ustar, pax), GNU tar and libarchive; their sources are named in the modules beside
+this one. Stricter than the common readers on purpose: an archive that is damaged or cut short is an error, never a
+shorter tree.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from tools.errors import UserError
+from tools.image.extents import Extent, FileRange, Image, InputFile
+from tools.tar import acl, header, pax, sparse
+
+_MOST_EXTENDED = 1 << 24
+"""The largest extended header that is read, in bytes; Linux lets all attributes of a file take 64 KiB."""
+
+_MOST_SIZE = (1 << 63) - 1
+_MOST_ID = (1 << 32) - 2
+_MOST_MAJOR, _MOST_MINOR = (1 << 12) - 1, (1 << 20) - 1
+
+_DEVICES = (header.CHARACTER_DEVICE, header.BLOCK_DEVICE)
+_FILES = (header.REGULAR, header.OLD_REGULAR, header.CONTIGUOUS, header.GNU_SPARSE)
+_KINDS = (
+    *_FILES,
+    *_DEVICES,
+    header.DIRECTORY,
+    header.SYMLINK,
+    header.HARD_LINK,
+    header.FIFO,
+    header.GNU_DUMP_DIRECTORY,
+)
+
+_COMPRESSED = {
+    b"\x1f\x8b": "gzip -d",
+    b"\x28\xb5\x2f\xfd": "zstd -d",
+    b"\xfd7zXZ": "xz -d",
+    b"BZh": "bzip2 -d",
+    b"\x04\x22\x4d\x18": "lz4 -d",
+}
+
+_WITHOUT_MEANING = frozenset(
+    b"atime ctime comment charset uname gname SCHILY.dev SCHILY.ino SCHILY.nlink SCHILY.filetype "
+    b"LIBARCHIVE.creationtime LIBARCHIVE.symlinktype".split()
+)
+"""Keywords that say nothing about a node of a tree. All others are understood, or refused."""
+
+_ACLS = {pax.ACL_ACCESS: acl.ACCESS, pax.ACL_DEFAULT: acl.DEFAULT}
+
+
+@dataclass(slots=True, kw_only=True)
+class Member:
+    """A member of an archive, as its headers describe it.
+
+    Attributes:
+        name: its path as the archive spells it.
+        kind: the type flag of the header; DIRECTORY, HARD_LINK, SYMLINK, CHARACTER_DEVICE, BLOCK_DEVICE or FIFO of
+            `header`, and REGULAR for every way to say file.
+        permissions: the mode without the file type.
+        uid: the number of the owner; names of owners are not used.
+        gid: the number of the group.
+        mtime_ns: in nanoseconds since the epoch.
+        link: the target of a symbolic or hard link.
+        device: major and minor number of a device.
+        xattrs: extended attributes by full name.
+        content: of a file; empty for everything else.
+        offset: where the header stands in the archive, for messages.
+    """
+
+    name: bytes
+    kind: bytes
+    permissions: int
+    uid: int
+    gid: int
+    mtime_ns: int
+    link: bytes
+    device: tuple[int, int] = (0, 0)
+    xattrs: dict[bytes, bytes] = field(default_factory=dict)
+    content: Image | None = None
+    offset: int
+
+
+def read_members(path: str | os.PathLike[str]) -> Iterator[Member]:
+    """Yields the members of a plain tar archive, in its order.
+
+    Raises:
+        UserError: the file is no tar archive, is compressed, is damaged or ends early, or holds what a tree can't keep.
+    """
+    return _Reader(InputFile(path)).members()
+
+
+class _Reader:
+    """A walk over the headers of one archive. Bad input is a ValueError until `_next` says where it stands."""
+
+    def __init__(self, file: InputFile) -> None:
+        self._file = file
+        self._size = file.size()
+        self._at = 0
+        self._offset = 0
+        self._name: bytes | None = None
+        self._global: dict[bytes, bytes] = {}
+
+    def members(self) -> Iterator[Member]:
+        self._check_start()
+        while (member := self._next()) is not None:
+            yield member
+        self._check_end()
+
+    def _check_start(self) -> None:
+        start = self._file.read(0, min(self._size, 6))
+        for magic, command in _COMPRESSED.items():
+            if start.startswith(magic):
+                message = f"is compressed, and files are read in place: decompress it first ({command})"
+                raise UserError(f"{self._file.path}: {message}")
+        if self._size < header.BLOCK:
+            raise UserError(f"{self._file.path}: is not a tar archive: it has {self._size} bytes")
+
+    def _check_end(self) -> None:
+        """Checks that nothing but zeros follows the first block of zeros."""
+        while self._at < self._size:
+            length = min(1 << 20, self._size - self._at)
+            if self._file.read(self._at, length).strip(b"\0"):
+                message = "has data after the end of the archive; joined archives are not supported"
+                raise UserError(f"{self._file.path}: {message}")
+            self._at += length
+
+    def _next(self) -> Member | None:
+        self._name = None
+        try:
+            return self._read_member()
+        except ValueError as error:
+            what = "header" if self._name is None else f"member {self._name.decode(errors='backslashreplace')!r}"
+            raise UserError(f"{self._file.path}: {what} at byte {self._offset}: {error}") from error
+
+    def _read_member(self) -> Member | None:
+        """Returns the next member, None at the end of the archive."""
+        records: list[tuple[bytes, bytes]] = []
+        while True:
+            self._offset = self._at
+            block = self._block()
+            if block == header.END[: header.BLOCK]:
+                if records:
+                    raise ValueError("the archive ends after an extended header; it is damaged")
+                return None
+            if not header.checksum_matches(block):
+                raise ValueError("is not a tar header; the archive is damaged")
+            kind = block[156:157]
+            if kind in _KINDS:
+                return self._member(block, kind, records)
+            records += self._extension(block, kind)
+
+    def _extension(self, block: bytes, kind: bytes) -> list[tuple[bytes, bytes]]:
+        """Returns what a header that stands before a member's own says about the member."""
+        if kind in (header.PAX, header.PAX_SOLARIS):
+            return pax.parse(self._data(block))
+        if kind == header.PAX_GLOBAL:
+            self._global.update(pax.parse(self._data(block)))
+        elif kind == header.GNU_LONG_NAME:
+            return [(b"path", header.text(self._data(block)))]
+        elif kind == header.GNU_LONG_LINK:
+            return [(b"linkpath", header.text(self._data(block)))]
+        elif kind != header.GNU_VOLUME_LABEL:
+            raise ValueError(f"has the type {kind.decode('latin-1')!r}, which is not supported")
+        return []
+
+    def _block(self) -> bytes:
+        if self._at + header.BLOCK > self._size:
+            raise ValueError("the archive ends here without an end mark; it is truncated")
+        block = self._file.read(self._at, header.BLOCK)
+        self._at += header.BLOCK
+        return block
+
+    def _take(self, size: int) -> int:
+        """Moves over `size` bytes of data and their padding, and returns where they start."""
+        start = self._at
+        if size > self._size - start:
+            raise ValueError(f"{size} bytes of data should follow, {self._size - start} do; the archive is truncated")
+        self._at += header.padded(size)
+        return start
+
+    def _data(self, block: bytes) -> bytes:
+        """Returns the data after a header that stands before a member's own."""
+        size = _in_range(header.number(block[124:136]), "size", _MOST_EXTENDED)
+        return self._file.read(self._take(size), size)
+
+    def _member(self, block: bytes, kind: bytes, local: list[tuple[bytes, bytes]]) -> Member:
+        """Returns the member of a header, and moves on to the next one."""
+        name, mode, uid, gid, size, mtime, _, _, link, magic, _, _, _, major, minor, prefix, _ = header.parse(block)
+        name = header.text(name)
+        if magic == header.USTAR_MAGIC and prefix[0]:
+            name = header.text(prefix) + b"/" + name
+        self._name = name
+        member = Member(
+            name=name,
+            kind=kind,
+            permissions=header.number(mode) & 0o7777,
+            uid=header.number(uid),
+            gid=header.number(gid),
+            mtime_ns=header.number(mtime) * 10**9,
+            link=header.text(link),
+            offset=self._offset,
+        )
+        records = [*self._global.items(), *local] if self._global else local
+        if records:
+            _apply(member, records)
+            self._name = member.name
+        _in_range(member.uid, "owner", _MOST_ID)
+        _in_range(member.gid, "group", _MOST_ID)
+        if kind in _DEVICES:
+            member.device = (
+                _in_range(header.number(major), "major number", _MOST_MAJOR),
+                _in_range(header.number(minor), "minor number", _MOST_MINOR),
+            )
+        stored = _size(records, header.number(size))
+        if kind in _FILES:
+            self._read_file(member, block, records, stored)
+        elif kind == header.HARD_LINK and stored:
+            raise ValueError("is a hard link with data of its own, which is not supported")
+        elif kind == header.GNU_DUMP_DIRECTORY:
+            self._take(stored)  # the names that were there when the archive was made, for incremental backups
+            member.kind = header.DIRECTORY
+        return member
+
+    def _read_file(self, member: Member, block: bytes, records: list[tuple[bytes, bytes]], stored: int) -> None:
+        """Sets the content of a regular file."""
+        sizes = dict(records)
+        if member.kind == header.GNU_SPARSE:
+            pairs = sparse.read_old(block, self._block)
+            self._set_content(member, header.number(block[sparse.OLD_REAL_SIZE]), pairs, stored)
+        elif sizes.get(b"GNU.sparse.major", b"0") != b"0":
+            if (sizes[b"GNU.sparse.major"], sizes.get(b"GNU.sparse.minor")) != (b"1", b"0"):
+                raise ValueError("is a sparse file in a format that is not supported")
+            start = self._at
+            pairs = sparse.read_data(self._block)
+            size = pax.integer(sizes.get(b"GNU.sparse.realsize", b""))
+            self._set_content(member, size, pairs, stored - (self._at - start))
+        elif b"GNU.sparse.size" in sizes:
+            self._set_content(member, pax.integer(sizes[b"GNU.sparse.size"]), sparse.read_records(records), stored)
+        else:
+            self._set_content(member, stored, [(0, stored)], stored)
+        member.kind = header.REGULAR
+        if not stored and member.name.endswith(b"/"):  # how archives marked directories before they had a type
+            member.kind, member.content = header.DIRECTORY, None
+
+    def _set_content(self, member: Member, size: int, pairs: sparse.Map, stored: int) -> None:
+        _in_range(size, "size", _MOST_SIZE)
+        sparse.check(pairs, size, stored)
+        start = self._take(stored)
+        extents = []
+        for offset, length in pairs:
+            extents.append(Extent(offset, length, FileRange(self._file, start)))
+            start += length
+        member.content = Image(size, extents)
+
+
+def _in_range(value: int, what: str, most: int) -> int:
+    if not 0 <= value <= most:
+        raise ValueError(f"has the {what} {value}, which is {'negative' if value < 0 else f'more than {most}'}")
+    return value
+
+
+def _size(records: list[tuple[bytes, bytes]], size: int) -> int:
+    """Returns the size of a member's data in the archive, by its extended headers if they say, else by its header."""
+    for keyword, value in records:
+        if keyword == b"size" and value:
+            size = pax.integer(value)
+    return _in_range(size, "size", _MOST_SIZE)
+
+
+def _apply(member: Member, records: list[tuple[bytes, bytes]]) -> None:
+    """Sets what extended headers say about a member; the last one wins, and an empty value says nothing."""
+    for keyword, value in records:
+        if keyword.startswith(pax.XATTR):
+            member.xattrs[pax.xattr_name(keyword)] = value
+        elif keyword.startswith(pax.LIBARCHIVE_XATTR):
+            name, decoded = pax.libarchive_xattr(keyword, value)
+            member.xattrs.setdefault(name, decoded)
+        elif keyword in _ACLS:
+            encoded = acl.from_text(value)
+            if keyword == pax.ACL_DEFAULT or not acl.is_minimal(encoded):
+                member.xattrs[_ACLS[keyword]] = encoded
+        elif keyword == pax.SELINUX:
+            member.xattrs[b"security.selinux"] = value + b"\0"  # as Linux keeps it
+        elif value and not _apply_standard(member, keyword, value):
+            raise ValueError(f"has the keyword {keyword.decode(errors='backslashreplace')!r}, which is not supported")
+
+
+def _apply_standard(member: Member, keyword: bytes, value: bytes) -> bool:
+    """Sets what one record of POSIX or GNU tar says; tells whether the keyword is known."""
+    match keyword:
+        case b"path" | b"GNU.sparse.name":
+            member.name = value
+        case b"linkpath":
+            member.link = value
+        case b"uid":
+            member.uid = pax.integer(value)
+        case b"gid":
+            member.gid = pax.integer(value)
+        case b"mtime":
+            member.mtime_ns = pax.time_ns(value)
+        case b"hdrcharset":
+            pax.check_charset(value)
+        case _:
+            return keyword == b"size" or keyword in _WITHOUT_MEANING or keyword.startswith(b"GNU.sparse.")
+    return True

@@ -1,0 +1,110 @@
+"""Maps of sparse members: which ranges of a file have data, in the four ways in which archives say it.
+
+All return pairs of offset and length, in bytes, in file order; the data of the ranges stands in the archive without
+gaps. Source: the GNU tar manual ("Storing Sparse Files") and its src/tar.h for the old format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from tools.tar import header, pax
+
+Map = list[tuple[int, int]]
+
+OLD_MAP, OLD_IS_EXTENDED, OLD_REAL_SIZE = slice(386, 482), 482, slice(483, 495)
+"""Fields of a header of the old GNU format: four entries of the map, whether more follow, the file's size."""
+
+_EXTENSION_MAP, _EXTENSION_IS_EXTENDED = slice(0, 504), 504
+_FIELD = 12
+_LONGEST_NUMBER = 20
+
+
+def read_old(block: bytes, next_block: Callable[[], bytes]) -> Map:
+    """Returns the map of a member of the old GNU format, from its header and the blocks after that.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    result = _old_entries(block[OLD_MAP])
+    more = block[OLD_IS_EXTENDED]
+    while more:
+        extension = next_block()
+        result += _old_entries(extension[_EXTENSION_MAP])
+        more = extension[_EXTENSION_IS_EXTENDED]
+    return result
+
+
+def _old_entries(data: bytes) -> Map:
+    fields = [data[at : at + _FIELD] for at in range(0, len(data), _FIELD)]
+    pairs = zip(fields[::2], fields[1::2], strict=True)
+    return [(header.number(offset), header.number(length)) for offset, length in pairs if offset[0]]
+
+
+def read_records(records: Iterable[tuple[bytes, bytes]]) -> Map:
+    """Returns the map that stands in an extended header (formats 0.0 and 0.1).
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    numbers: list[int] = []
+    for keyword, value in records:
+        if keyword == b"GNU.sparse.map":
+            numbers = [pax.integer(part) for part in value.split(b",")] if value else []
+        elif keyword == (b"GNU.sparse.numbytes" if len(numbers) % 2 else b"GNU.sparse.offset"):
+            numbers.append(pax.integer(value))
+    return _pairs(numbers)
+
+
+def read_data(next_block: Callable[[], bytes]) -> Map:
+    """Returns the map that stands before a member's data (format 1.0).
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    lines: list[bytes] = []
+    rest = b""
+    missing = 1
+    while missing > 0:
+        *complete, rest = (rest + next_block()).split(b"\n")
+        if len(rest) > _LONGEST_NUMBER:
+            raise ValueError("the map of the sparse file is damaged")
+        lines += complete
+        missing = 2 * pax.integer(lines[0]) + 1 - len(lines) if lines else 1
+    return _pairs([pax.integer(line) for line in lines[1 : 2 * pax.integer(lines[0]) + 1]])
+
+
+def build_data(pairs: Map, size: int) -> bytes:
+    """Returns a map in format 1.0, padded to whole blocks.
+
+    Args:
+        pairs: offset and length of the ranges with data.
+        size: of the file. GNU tar marks its end by a range of no bytes where the last range ends before it.
+    """
+    if not pairs or sum(pairs[-1]) < size:
+        pairs = [*pairs, (size, 0)]
+    data = b"%d\n" % len(pairs) + b"".join(b"%d\n%d\n" % pair for pair in pairs)
+    return data.ljust(header.padded(len(data)), b"\0")
+
+
+def _pairs(numbers: list[int]) -> Map:
+    if len(numbers) % 2:
+        raise ValueError("the map of the sparse file has an offset without a length")
+    return list(zip(numbers[::2], numbers[1::2], strict=True))
+
+
+def check(pairs: Map, size: int, stored: int) -> None:
+    """Checks that a map is in order, fits a file of `size` bytes and the `stored` bytes of its data.
+
+    Raises:
+        ValueError: it does not.
+    """
+    end = 0
+    for offset, length in pairs:
+        if offset < end or length < 0:
+            raise ValueError("the map of the sparse file is not in order")
+        end = offset + length
+    if end > size:
+        raise ValueError(f"the map of the sparse file ends at byte {end} of a file of {size} bytes")
+    if (total := sum(length for _, length in pairs)) != stored:
+        raise ValueError(f"the map of the sparse file has {total} bytes of data, and the member {stored}")
