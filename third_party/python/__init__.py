@@ -1,0 +1,1 @@
+"""The pinned Python wheels, and the tool that refreshes their lock."""

@@ -1,0 +1,135 @@
+"""Repositories for the Python wheels of requirements.lock.json.
+
+Every distribution becomes one repository for each CPU that it has wheels of its own for, or just one, and is fetched
+when something that is built needs it. A repository holds the wheels of all CPython versions in one folder: extension
+modules carry the version in their names, so an interpreter finds its own; the tool that makes the lock has checked
+that all else is the same. abi3 modules don't carry the CPU, which is why CPUs don't share a folder.
+
+The hub has an alias for each distribution, named as the distribution with `_` for `-`: `@pypi//:absl_py`. A wheel's
+programs, which installers put on PATH, are the files of `@pypi//:NAME.scripts`.
+"""
+
+_WHEEL_BUILD = """\
+# {distribution} {version}; license: {license}
+
+load("@rules_python//python:py_library.bzl", "py_library")
+
+package(default_visibility = ["//visibility:public"])
+
+py_library(
+    name = "lib",
+    srcs = glob(["site/**/*.py"], allow_empty = True, exclude = ["site/*.data/**"]),
+    data = glob(
+        ["site/**"],
+        allow_empty = True,
+        exclude = [
+            "site/**/*.py",
+            "site/**/* *",
+            "site/*.data/**",
+            "site/*.dist-info/RECORD",
+        ],
+    ),
+    imports = ["site"],
+    deps = {deps},
+)
+
+filegroup(
+    name = "scripts",
+    srcs = glob(["site/*.data/scripts/*"], allow_empty = True),
+)
+"""
+
+def _wheel_repository_impl(rctx):
+    for url, sha256 in rctx.attr.wheels.items():
+        rctx.download_and_extract(url = url, sha256 = sha256, type = "zip", output = "site")
+    for entry in rctx.path("site").readdir():
+        if entry.basename.endswith(".data"):
+            for part in entry.readdir():
+                # Installers merge these into site-packages; no locked wheel has them, so nothing here does.
+                if part.basename in ("purelib", "platlib"):
+                    fail("%s: has files in %s, which must be merged with the rest" % (rctx.attr.distribution, part))
+    rctx.file("BUILD.bazel", _WHEEL_BUILD.format(
+        distribution = rctx.attr.distribution,
+        version = rctx.attr.version,
+        license = rctx.attr.license or "not stated",
+        deps = repr(["@%s//:%s" % (rctx.attr.hub, _target(name)) for name in rctx.attr.requires]),
+    ))
+
+wheel_repository = repository_rule(
+    implementation = _wheel_repository_impl,
+    doc = "The wheels of one distribution, for one CPU or for all, unpacked into one folder.",
+    attrs = {
+        "distribution": attr.string(mandatory = True, doc = "Name of the distribution."),
+        "hub": attr.string(mandatory = True, doc = "Name of the hub repository, for the labels of what it requires."),
+        "license": attr.string(doc = "As the distribution states it."),
+        "requires": attr.string_list(doc = "Names of the distributions that it needs."),
+        "version": attr.string(mandatory = True, doc = "Version of the distribution."),
+        "wheels": attr.string_dict(mandatory = True, doc = "SHA-256 of each wheel by its URL."),
+    },
+)
+
+def _wheel_hub_impl(rctx):
+    lines = ['package(default_visibility = ["//visibility:public"])']
+    for name, repositories in json.decode(rctx.attr.repositories).items():
+        for target, alias in (("lib", _target(name)), ("scripts", _target(name) + ".scripts")):
+            lines.append(_alias(name, alias, repositories, target))
+    rctx.file("BUILD.bazel", "\n\n".join(lines) + "\n")
+
+def _alias(distribution, alias, repositories, target):
+    if repositories.keys() == ["any"]:
+        actual = repr("@%s//:%s" % (repositories["any"], target))
+    else:
+        conditions = {
+            "@platforms//cpu:" + cpu: "@%s//:%s" % (repository, target)
+            for cpu, repository in repositories.items()
+        }
+        message = "%s has wheels for %s only" % (distribution, " and ".join(repositories.keys()))
+        actual = "select(%r, no_match_error = %r)" % (conditions, message)
+    return "alias(\n    name = %r,\n    actual = %s,\n)" % (alias, actual)
+
+wheel_hub = repository_rule(
+    implementation = _wheel_hub_impl,
+    doc = "Aliases to the repositories of the distributions.",
+    attrs = {
+        "repositories": attr.string(
+            mandatory = True,
+            doc = "JSON: for each distribution, the name of its repository by CPU, or by `any`.",
+        ),
+    },
+)
+
+def wheel_repositories(lock, hub):
+    """Declares the repositories of a lock.
+
+    Args:
+        lock: the decoded lock file.
+        hub: name of the hub repository, and prefix of the others' names.
+    """
+    repositories = {}
+    for name, distribution in lock["distributions"].items():
+        repositories[name] = {}
+        for cpu, wheels in _by_cpu(distribution["wheels"]).items():
+            repository = "_".join([hub, _target(name)] + ([] if cpu == "any" else [cpu]))
+            repositories[name][cpu] = repository
+            wheel_repository(
+                name = repository,
+                distribution = name,
+                hub = hub,
+                license = distribution["license"],
+                requires = distribution["requires"],
+                version = distribution["version"],
+                wheels = wheels,
+            )
+    wheel_hub(name = hub, repositories = json.encode(repositories))
+
+def _by_cpu(wheels):
+    """Returns the wheels, URL to SHA-256, of each CPU; those of `any` where all CPUs have the same."""
+    result = {}
+    for wheel in wheels:
+        for cpu in wheel["cpus"]:
+            result.setdefault(cpu, {})[wheel["url"]] = wheel["sha256"]
+    same = len(result) > 1 and len({repr(urls): None for urls in result.values()}) == 1
+    return {"any": result.values()[0]} if same else result
+
+def _target(distribution):
+    return distribution.replace("-", "_").replace(".", "_")
