@@ -1,0 +1,1 @@
+"""The checks of form that every file of the checkout passes."""

@@ -1,0 +1,92 @@
+"""The checks: which program looks at which kind of file, and which one mends it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+
+def _all(_path: str) -> bool:
+    return True
+
+
+def _typed(path: str) -> bool:
+    """Selects the modules that are typed throughout; tests may leave their own functions untyped."""
+    return path.startswith(("tools/", "third_party/")) and not path.endswith("_test.py")
+
+
+def _tests(path: str) -> bool:
+    return path.startswith(("tools/", "third_party/")) and path.endswith("_test.py")
+
+
+_MYPY = ["mypy", "--strict", f"--cache-dir={os.devnull}", "--no-error-summary"]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One program over the files of one kind.
+
+    Attributes:
+        kind: of the files, as the index of the checkout names it.
+        command: arguments that make the program report what is wrong and exit with non-zero if anything is; its first
+            word is the name of a program.
+        fix: arguments that make it change the files instead; empty where it can't.
+        selects: says of a path whether the check is for it.
+    """
+
+    kind: str
+    command: Sequence[str]
+    fix: Sequence[str] = ()
+    selects: Callable[[str], bool] = _all
+
+
+CHECKS: Mapping[str, Check] = {
+    "buildifier": Check(
+        "starlark",
+        command=["buildifier", "-mode=diff", "-lint=warn"],
+        fix=["buildifier", "-mode=fix", "-lint=fix"],
+    ),
+    "ruff_check": Check(
+        "python",
+        command=["ruff", "check", "--no-cache", "--quiet"],
+        fix=["ruff", "check", "--no-cache", "--quiet", "--fix"],
+    ),
+    "ruff_format": Check(
+        "python",
+        command=["ruff", "format", "--no-cache", "--quiet", "--diff"],
+        fix=["ruff", "format", "--no-cache", "--quiet"],
+    ),
+    "mypy": Check("python", command=_MYPY, selects=_typed),
+    "mypy_tests": Check(
+        "python",
+        command=[*_MYPY, "--allow-untyped-defs", "--allow-incomplete-defs", "--allow-untyped-calls"],
+        selects=_tests,
+    ),
+    "shellcheck": Check(
+        "shell",
+        command=["shellcheck", "--external-sources", "--source-path=SCRIPTDIR", "--severity=style"],
+    ),
+    "shfmt": Check(
+        "shell",
+        command=["shfmt", "--diff"],
+        fix=["shfmt", "--write"],
+    ),
+}
+
+# Distributions whose program is the Python module of the same name.
+_MODULES = ("mypy",)
+
+
+def argv(command: Sequence[str], programs: Mapping[str, str]) -> list[str]:
+    """Returns the command with its program's name replaced by how it is started.
+
+    Args:
+        command: of a check.
+        programs: paths of the programs, by name.
+    """
+    name, *arguments = command
+    if name in _MODULES:
+        return [sys.executable, "-m", name, *arguments]
+    return [programs[name], *arguments]

@@ -1,0 +1,31 @@
+"""Targets of the lint."""
+
+load("@rules_python//python:py_test.bzl", "py_test")
+
+def lint_test(name, check, kind, programs = {}, deps = [], **kwargs):
+    """A test that one check finds nothing in the checkout.
+
+    Args:
+        name: of the target.
+        check: its name in checks.py.
+        kind: of the files that it reads.
+        programs: label of each program by its name.
+        deps: Python libraries of programs that are modules.
+        **kwargs: passed on to `py_test`.
+    """
+    py_test(
+        name = name,
+        srcs = ["lint.py"],
+        main = "lint.py",
+        args = [
+            "--index=$(rootpath @checkout//:index.json)",
+            "--check=" + check,
+        ] + ["--program=%s=$(rootpath %s)" % item for item in programs.items()],
+        data = [
+            "@checkout//:configuration",
+            "@checkout//:index.json",
+            "@checkout//:" + kind,
+        ] + programs.values(),
+        deps = [":linting"] + deps,
+        **kwargs
+    )

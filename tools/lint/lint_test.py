@@ -1,0 +1,77 @@
+"""Every check finds what it is for, is content with what is right, and mends what it says it can."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tools.lint.checks import CHECKS
+from tools.lint.lint import lay_out, read_index, run_check
+
+# For each check a file, contents that it must find fault with, and contents that it must accept.
+SAMPLES = [
+    ("buildifier", "BUILD.bazel", 'filegroup(name="a")\n', 'filegroup(name = "a")\n'),
+    ("buildifier", "a.bzl", '"""Doc."""\n\nload(":b.bzl", "b")\n', '"""Doc."""\n'),
+    ("ruff_check", "a.py", "import os\n", "\n"),
+    ("ruff_format", "a.py", "x=1\n", "x = 1\n"),
+    ("mypy", "tools/a.py", "def f(x):\n    return x\n", "def f(x: int) -> int:\n    return x\n"),
+    ("mypy_tests", "tools/a_test.py", "def test_f():\n    len(1)\n", "def test_f():\n    len('1')\n"),
+    ("shellcheck", "a.sh", "#!/bin/sh\necho $1\n", '#!/bin/sh\necho "$1"\n'),
+    ("shfmt", "a", "#!/bin/sh\nif true;then\necho\nfi\n", "#!/bin/sh\nif true; then\n\techo\nfi\n"),
+]
+
+
+def programs_for(check: str) -> dict[str, str]:
+    """Returns where the program of a check is, as the target of this test says."""
+    name = CHECKS[check].command[0]
+    if name == "mypy":
+        pytest.importorskip("mypy")
+        return {}
+    path = os.environ.get(f"LINT_{name.upper()}")
+    if path is None:
+        pytest.skip(f"{name} is not at hand; run bazel test //tools/lint:lint_test, on x86_64 for shellcheck")
+    return {name: str(Path(path).absolute())}
+
+
+@pytest.mark.parametrize(("check", "path", "bad", "good"), SAMPLES)
+def test_check(capfd: pytest.CaptureFixture[str], tmp_path: Path, check: str, path: str, bad: str, good: str) -> None:
+    programs = programs_for(check)
+    file = tmp_path / path
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(bad)
+    assert not run_check(CHECKS[check], [path], tmp_path, programs)
+    found = capfd.readouterr()
+    assert path in found.out + found.err
+    file.write_text(good)
+    assert run_check(CHECKS[check], [path], tmp_path, programs)
+    assert not any(capfd.readouterr())
+
+
+@pytest.mark.parametrize(("check", "path", "bad", "good"), [sample for sample in SAMPLES if CHECKS[sample[0]].fix])
+def test_fix(tmp_path: Path, check: str, path: str, bad: str, good: str) -> None:
+    file = tmp_path / path
+    file.write_text(bad)
+    assert run_check(CHECKS[check], [path], tmp_path, programs_for(check), fix=True)
+    assert file.read_text().strip() == good.strip()
+
+
+def test_every_check_is_tried() -> None:
+    assert {check for check, *_ in SAMPLES} == set(CHECKS)
+
+
+def test_tests_and_other_modules_are_typed_apart() -> None:
+    assert CHECKS["mypy"].selects("tools/a.py")
+    assert not CHECKS["mypy"].selects("tools/a_test.py")
+    assert not CHECKS["mypy"].selects("ic-os/a.py")
+    assert CHECKS["mypy_tests"].selects("tools/a_test.py")
+
+
+def test_files_are_laid_out_as_in_the_checkout(tmp_path: Path) -> None:
+    source = tmp_path / "repository"
+    (source / "a").mkdir(parents=True)
+    (source / "a" / "BUILD.bazel.file").write_text("content")
+    (source / "index.json").write_text(json.dumps({"starlark": ["a/BUILD.bazel"]}))
+    index = read_index(source / "index.json")
+    lay_out(source, index["starlark"], tmp_path / "out")
+    assert (tmp_path / "out" / "a" / "BUILD.bazel").read_text() == "content"
