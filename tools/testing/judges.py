@@ -21,6 +21,7 @@ _PACKAGES = {
     "e2fsck": "e2fsprogs",
     "fsck.fat": "dosfstools",
     "getfattr": "attr",
+    "grub-fstest": "grub-common",
     "losetup": "mount",
     "mattrib": "mtools",
     "mcopy": "mtools",

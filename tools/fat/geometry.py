@@ -1,0 +1,208 @@
+"""Where the parts of a FAT file system stand, and how they are chosen from its size.
+
+Source of the format: Microsoft Extensible Firmware Initiative FAT32 File System Specification 1.03 ("fatgen103"),
+sections "Boot Sector and BPB" and "FAT Type Determination".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from tools.errors import UserError
+
+Bits = Literal[12, 16, 32]
+"""The FAT's type: bits of an entry."""
+
+TYPES: tuple[Bits, ...] = get_args(Bits)
+SECTOR_SIZES = (512, 1024, 2048, 4096)
+ENTRY_SIZE = 32
+"""Of a directory entry, in bytes."""
+
+FAT_COUNT = 2
+FIRST_CLUSTER = 2
+MOST_CLUSTERS: dict[Bits, int] = {12: 4084, 16: 65524, 32: 0x0FFFFFF4}
+"""The number of clusters decides the type: a file system with more clusters than that is of a larger type."""
+
+MOST_SECTORS = (1 << 32) - 1
+
+_MARGIN = 16
+"""Clusters to stay away from the limits between types, since some readers are off by a few: fatgen103 advises so."""
+
+_CLUSTER_SIZES = tuple(512 << n for n in range(7))
+_MOST_RESERVED = (1 << 16) - 1
+_MOST_ROOT_ENTRIES = (1 << 16) - 1
+_KIB, _MIB, _GIB = 1 << 10, 1 << 20, 1 << 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Geometry:
+    """The parts of a file system, in the order in which they stand.
+
+    Attributes:
+        bits: the FAT's type.
+        sector_size: in bytes.
+        cluster_size: in bytes.
+        reserved_sectors: the boot sector and what follows it up to the first FAT.
+        fat_sectors: of one FAT.
+        fat_count: how many FATs there are.
+        root_entries: room in the root directory; 0 in FAT32, where it is a chain of clusters.
+        total_sectors: of the whole.
+    """
+
+    bits: Bits
+    sector_size: int
+    cluster_size: int
+    reserved_sectors: int
+    fat_sectors: int
+    fat_count: int = FAT_COUNT
+    root_entries: int
+    total_sectors: int
+
+    @property
+    def fat_size(self) -> int:
+        """The size of one FAT, in bytes."""
+        return self.fat_sectors * self.sector_size
+
+    @property
+    def fat_offset(self) -> int:
+        """Where the first FAT starts, in bytes; the others follow it."""
+        return self.reserved_sectors * self.sector_size
+
+    @property
+    def root_offset(self) -> int:
+        """Where the root directory of FAT12 and FAT16 starts, in bytes."""
+        return self.fat_offset + self.fat_count * self.fat_size
+
+    @property
+    def data_offset(self) -> int:
+        """Where the first cluster starts, in bytes."""
+        return self.root_offset + _round_up(self.root_entries * ENTRY_SIZE, self.sector_size)
+
+    @property
+    def clusters(self) -> int:
+        """The number of clusters."""
+        return (self.total_sectors * self.sector_size - self.data_offset) // self.cluster_size
+
+    def cluster_offset(self, cluster: int) -> int:
+        """Returns where a cluster starts, in bytes."""
+        return self.data_offset + (cluster - FIRST_CLUSTER) * self.cluster_size
+
+
+def choose(
+    size: int,
+    *,
+    bits: Bits | None = None,
+    cluster_size: int | None = None,
+    sector_size: int = 512,
+    root_entries: int = 0,
+) -> Geometry:
+    """Returns the geometry of a file system.
+
+    Without `bits`, it is FAT12 below 8 MiB, FAT16 below 512 MiB and FAT32 from there on, or the next type that allows
+    the cluster size. Without `cluster_size`, it is 512 bytes for FAT12, 2 KiB for FAT16, 4 KiB for FAT32 up to 8 GiB
+    and up to 32 KiB above, or the next larger one that gives few enough clusters, or the next smaller one that gives
+    enough. Clusters are aligned to their size from the start of the file system, by more reserved sectors.
+
+    Args:
+        size: in bytes; a multiple of the sector size.
+        bits: the FAT's type.
+        cluster_size: in bytes: a power of two from one sector to 32 KiB.
+        sector_size: in bytes.
+        root_entries: what the root directory must have room for in FAT12 and FAT16.
+
+    Raises:
+        UserError: there is no such file system.
+    """
+    if sector_size not in SECTOR_SIZES:
+        raise UserError(f"sector size {sector_size} is not one of {', '.join(map(str, SECTOR_SIZES))} bytes")
+    if cluster_size is not None and (cluster_size not in _CLUSTER_SIZES or cluster_size < sector_size):
+        possible = ", ".join(str(known) for known in _CLUSTER_SIZES if known >= sector_size)
+        raise UserError(f"cluster size {cluster_size} is not one of {possible} bytes")
+    if size <= 0 or size % sector_size:
+        raise UserError(f"size {size} is not a multiple of the sector size, {sector_size} bytes")
+    if size // sector_size > MOST_SECTORS:
+        larger = "; use larger sectors" if sector_size < SECTOR_SIZES[-1] else ""
+        raise UserError(f"size {size} is more than FAT can have: {MOST_SECTORS} sectors of {sector_size} bytes{larger}")
+    for candidate in (bits,) if bits else _types(size):
+        for clusters_of in (cluster_size,) if cluster_size else _cluster_sizes(candidate, size, sector_size):
+            geometry = _geometry(size, candidate, clusters_of, sector_size, root_entries)
+            if geometry is not None:
+                return geometry
+    few, many = _range(bits) if bits else (1, MOST_CLUSTERS[32] - _MARGIN)
+    clusters = f"{cluster_size} bytes" if cluster_size else f"{sector_size} to {_CLUSTER_SIZES[-1]} bytes"
+    raise UserError(
+        f"size {size} cannot be FAT{bits or ''}, which has {few} to {many} clusters, of {clusters} here; change the "
+        "size, the FAT type or the cluster size"
+    )
+
+
+def _types(size: int) -> list[Bits]:
+    preferred: Bits = 12 if size < 8 * _MIB else 16 if size < 512 * _MIB else 32
+    return [preferred, *(bits for bits in TYPES if bits != preferred)]
+
+
+def _cluster_sizes(bits: Bits, size: int, sector_size: int) -> list[int]:
+    """Returns cluster sizes in the order in which they are tried."""
+    if bits == 32:
+        preferred = 4 * _KIB if size <= 8 * _GIB else 8 * _KIB if size <= 16 * _GIB else 16 * _KIB
+        preferred = preferred if size <= 32 * _GIB else 32 * _KIB
+    else:
+        preferred = 512 if bits == 12 else 2 * _KIB
+    larger = [known for known in _CLUSTER_SIZES if known >= max(preferred, sector_size)]
+    smaller = [known for known in reversed(_CLUSTER_SIZES) if sector_size <= known < preferred]
+    return larger + smaller
+
+
+def _range(bits: Bits) -> tuple[int, int]:
+    """Returns the fewest and the most clusters that are made for a type."""
+    below = {12: 0, 16: MOST_CLUSTERS[12] + _MARGIN, 32: MOST_CLUSTERS[16] + _MARGIN}[bits]
+    return below + 1, MOST_CLUSTERS[bits] - _MARGIN
+
+
+def _geometry(size: int, bits: Bits, cluster_size: int, sector_size: int, root_entries: int) -> Geometry | None:
+    """Returns the geometry for these choices, None if they are not possible."""
+    total = size // sector_size
+    reserved = 32 if bits == 32 else 1
+    if bits == 32:
+        root_entries = 0
+    else:
+        usual = 512 if size >= _MIB else 128
+        root_entries = _round_up(max(root_entries, usual), sector_size // ENTRY_SIZE)
+        if root_entries > _MOST_ROOT_ENTRIES:
+            return None
+
+    def with_fat(fat_sectors: int) -> Geometry:
+        start = reserved * sector_size + FAT_COUNT * fat_sectors * sector_size + root_entries * ENTRY_SIZE
+        padding = -start % cluster_size // sector_size
+        return Geometry(
+            bits=bits,
+            sector_size=sector_size,
+            cluster_size=cluster_size,
+            reserved_sectors=reserved + padding,
+            fat_sectors=fat_sectors,
+            root_entries=root_entries,
+            total_sectors=total,
+        )
+
+    def needed(clusters: int) -> int:
+        return -(-(clusters + FIRST_CLUSTER) * bits // (8 * sector_size))
+
+    # A FAT for all sectors is more than enough; with the room that a smaller one leaves, it may still be.
+    geometry = with_fat(needed(size // cluster_size))
+    while (fewer := needed(geometry.clusters)) < geometry.fat_sectors:
+        smaller = with_fat(fewer)
+        if needed(smaller.clusters) > fewer:
+            break
+        geometry = smaller
+    few, many = _range(bits)
+    return geometry if few <= geometry.clusters <= many and geometry.reserved_sectors <= _MOST_RESERVED else None
+
+
+def type_of(clusters: int) -> Bits:
+    """Returns the type of a file system with that many clusters."""
+    return next((bits for bits in TYPES if clusters <= MOST_CLUSTERS[bits]), 32)
+
+
+def _round_up(number: int, multiple: int) -> int:
+    return -(-number // multiple) * multiple

@@ -1,0 +1,139 @@
+"""Names in FAT directories: long ones, and the short ones that every entry has as well.
+
+Source of the rules: fatgen103, sections "FAT Directory Structure" and "FAT Long Directory Entries". Long names are
+UTF-16; short ones have 8 and 3 characters, of which only ASCII is written here, so that no code page matters.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+LONG_NAME_UNITS = 255
+"""The longest name in UTF-16 code units."""
+
+UNITS_PER_ENTRY = 13
+"""How many code units of a long name an entry has."""
+
+SHORT_NAME_SIZE = 11
+
+_SHORT_CHARACTERS = r"A-Z0-9!#$%&'()\-@^_`{}~"
+_SHORT = re.compile(rf"([{_SHORT_CHARACTERS}]{{1,8}})(?:\.([{_SHORT_CHARACTERS}]{{1,3}}))?")
+_NOT_SHORT = re.compile(rf"[^{_SHORT_CHARACTERS}]")
+_ILLEGAL = re.compile('[\0-\x1f"*/:<>?\\\\|\ufffe\uffff]')
+_LABEL = re.compile(rf"[{_SHORT_CHARACTERS}](?:[{_SHORT_CHARACTERS} ]{{0,9}}[{_SHORT_CHARACTERS}])?")
+
+
+def long_name(name: bytes) -> str:
+    """Returns a name of a tree as text.
+
+    Raises:
+        ValueError: FAT cannot have it; the message goes after the name.
+    """
+    try:
+        text = name.decode()
+    except UnicodeDecodeError:
+        raise ValueError("is not UTF-8, which FAT's long names are made from") from None
+    illegal = _ILLEGAL.search(text)
+    if illegal:
+        raise ValueError(f"has the character {illegal[0]!r}, which is illegal in FAT")
+    if not text or text[-1] in ". ":
+        raise ValueError("ends with a dot or a space, which readers of FAT cut off")
+    units = len(text.encode("utf-16-le")) // 2
+    if units > LONG_NAME_UNITS:
+        raise ValueError(f"has {units} UTF-16 units; FAT has room for {LONG_NAME_UNITS}")
+    return text
+
+
+def folded(name: str) -> str:
+    """Returns what is the same for names that differ only in case, which FAT takes for one name.
+
+    Characters are folded one by one, as file systems do: "ß" and "SS" are different names.
+    """
+    upper = (character.upper() for character in name)
+    return "".join(u if len(u) == 1 else character for u, character in zip(upper, name, strict=True))
+
+
+def short_names(names: Iterable[str]) -> dict[str, bytes]:
+    """Returns a short name for each long name of a directory: 11 bytes, padded, all different.
+
+    A name that has the form of a short one, but for case, keeps it. Others get what is left of them and a number:
+    `LONGNA~1.TXT`. The result depends on the names and their order only.
+
+    Args:
+        names: no two the same when folded; in the order in which numbers are given.
+    """
+    result = {}
+    others = []
+    for name in names:
+        match = _SHORT.fullmatch(_ascii_upper(name))
+        if match:
+            result[name] = _padded(match[1], match[2] or "")
+        else:
+            others.append(name)
+    used = set(result.values())
+    numbers: dict[tuple[str, str], int] = {}
+    for name in others:
+        base, extension = _basis(name)
+        number = numbers.get((base, extension), 0)
+        while True:
+            number += 1
+            tail = f"~{number}"
+            short = _padded(base[: 8 - len(tail)] + tail, extension)
+            if short not in used:
+                break
+        numbers[base, extension] = number
+        used.add(short)
+        result[name] = short
+    return result
+
+
+def needs_long_name(name: str) -> bool:
+    """Returns whether the short name is not all there is to say."""
+    return not _SHORT.fullmatch(name)
+
+
+def long_entries(name: str) -> int:
+    """Returns the number of entries that a long name takes besides the one with the short name."""
+    return -(-len(name.encode("utf-16-le")) // (2 * UNITS_PER_ENTRY)) if needs_long_name(name) else 0
+
+
+def checksum(short: bytes) -> int:
+    """Returns the sum that ties the entries of a long name to the short name after them."""
+    total = 0
+    for byte in short:
+        total = ((total >> 1) + ((total & 1) << 7) + byte) & 0xFF
+    return total
+
+
+def volume_label(label: str) -> bytes:
+    """Returns a volume's label as 11 bytes.
+
+    Raises:
+        ValueError: FAT cannot have it.
+    """
+    if len(label) > SHORT_NAME_SIZE or not _LABEL.fullmatch(label):
+        raise ValueError(
+            f"label {label!r} is not one of 1 to {SHORT_NAME_SIZE} characters A-Z, 0-9, !#$%&'()-@^_`{{}}~ and, inside "
+            "it, space"
+        )
+    return label.encode().ljust(SHORT_NAME_SIZE)
+
+
+def _ascii_upper(name: str) -> str:
+    """Returns a name with its ASCII letters in upper case; the others' case depends on the version of Unicode."""
+    return name.encode().upper().decode()
+
+
+def _basis(name: str) -> tuple[str, str]:
+    """Returns up to 6 and 3 characters of a name that may stand in a short name."""
+    stem = _ascii_upper(name).replace(" ", "").lstrip(".")
+    base, dot, extension = stem.rpartition(".")
+    if not dot:
+        base, extension = stem, ""
+    base = _NOT_SHORT.sub("_", base.replace(".", ""))[:6]
+    return base or "_", _NOT_SHORT.sub("_", extension)[:3]
+
+
+def _padded(base: str, extension: str) -> bytes:
+    return base.encode().ljust(8) + extension.encode().ljust(3)
