@@ -1,0 +1,46 @@
+"""Counts the tests of a run: those of a log that closes with `N passed, N failed`, and those of Bazel's reports.
+
+Usage: count_tests.py LOG TESTLOGS. The last line printed counts them all; the exit status is 1 if one failed.
+"""
+
+import re
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+
+def of_log(log: Path) -> tuple[int, int, int]:
+    """Returns the numbers of passed, failed and skipped tests that a log's last line gives."""
+    lines = log.read_text().splitlines()
+    counts = re.fullmatch(r"(\d+) passed, (\d+) failed(?:, (\d+) skipped)?", lines[-1]) if lines else None
+    if not counts:
+        sys.exit(f"{log}: doesn't close with a line that counts the tests: the run was cut short")
+    passed, failed, skipped = (int(count or 0) for count in counts.groups())
+    return passed, failed, skipped
+
+
+def of_report(report: Path) -> tuple[int, int, int]:
+    """Returns the same of one test.xml of Bazel, which takes a test without a report of its own for one case."""
+    passed = failed = skipped = 0
+    for case in ElementTree.parse(report).getroot().iter("testcase"):
+        if case.find("failure") is not None or case.find("error") is not None:
+            failed += 1
+            print(f"failed: {report.parent}: {case.get('name')}")
+        elif (skip := case.find("skipped")) is not None:
+            skipped += 1
+            print(f"skipped: {report.parent}: {case.get('name')}: {skip.get('message')}")
+        else:
+            passed += 1
+    return passed, failed, skipped
+
+
+def main(log: str, testlogs: str) -> int:
+    """Prints the counts; returns the exit status."""
+    counts = [of_log(Path(log)), *(of_report(report) for report in sorted(Path(testlogs).rglob("test.xml")))]
+    passed, failed, skipped = (sum(column) for column in zip(*counts, strict=True))
+    print(f"{passed} passed, {failed} failed, {skipped} skipped")
+    return 1 if failed or len(counts) == 1 else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,97 @@
+# shellcheck shell=bash disable=SC2154 # sourced by container-run.sh, whose variables it uses
+# Podman: one container for each checkout and image, kept running, and commands executed in it.
+
+# Prints the options that work with every runtime: rights for namespaces and loop devices, and limits that are in
+# force already, since a caller without CAP_SYS_RESOURCE may not raise them.
+podman_options() {
+    local files processes
+    files=$(ulimit -Hn)
+    processes=$(ulimit -Hu)
+    # Podman lowers its own limit of processes to this number, and what it starts can't have more.
+    [ "$processes" != unlimited ] && [ "$processes" -lt 32768 ] || processes=32768
+    printf '%s\n' --privileged --network=host --pull=never --ulimit "nofile=$files:$files" --ulimit "nproc=$processes:$processes"
+}
+
+# Finds out whether a container starts here, installing podman where that is possible, and with which runtime. Notes
+# the runtime beside the image.
+podman_works() {
+    local runtime options
+    # Without root, podman's own user namespace stands in the way of the sandbox's.
+    [ "$(id -u)" = 0 ] || return 1
+    command -v podman >/dev/null ||
+        (install_tools podman:podman runc:runc) 2>/dev/null || return 1
+    mapfile -t options < <(podman_options)
+    for runtime in crun runc; do
+        command -v "$runtime" >/dev/null || continue
+        if podman run --rm --runtime="$runtime" "${options[@]}" --rootfs "$image/root:O" true </dev/null >/dev/null 2>&1; then
+            echo "$runtime" >"$image/runtime"
+            return 0
+        fi
+    done
+    say "podman is here, but starts no container"
+    return 1
+}
+
+# The container's name says what it shows of this machine; with other folders it is another container.
+podman_name() {
+    printf 'icos-%s' "$(printf '%s\0' "$image" "$workspace" "$HOME" "$cache" ${mounts[@]+"${mounts[@]}"} | sha256sum | cut -c1-16)"
+}
+
+podman_running() { [ "$(podman container inspect -f '{{.State.Running}}' "$1" 2>/dev/null)" = true ]; }
+
+podman_start() {
+    local name=$1 lock options volumes=() folder
+    exec {lock}>"$cache/images/lock"
+    flock "$lock"
+    if ! podman_running "$name"; then
+        podman rm -f "$name" >/dev/null 2>&1 || :
+        mapfile -t options < <(podman_options)
+        for folder in /tmp /var/tmp "$workspace" ${mounts[@]+"${mounts[@]}"}; do volumes+=(--volume "$folder:$folder"); done
+        # The first process ends at a signal and takes in orphans.
+        podman run --detach --rm --name "$name" --runtime="$(cat "$image/runtime")" "${options[@]}" --uts=host \
+            --label "icos.cache=$cache" --label "icos.image=$image_id" \
+            --volume "$cache/home:$HOME" "${volumes[@]}" --rootfs "$image/root:O" \
+            bash -c 'trap "exit 0" TERM; while :; do sleep infinity & wait $!; done' </dev/null >/dev/null 2>"$cache/podman.log" {lock}>&- ||
+            fail "podman could not start the container: $(tail -n 1 "$cache/podman.log")" "--backend=bubblewrap works without podman"
+    fi
+    exec {lock}>&-
+}
+
+podman_run() {
+    [ -e "$image/runtime" ] || podman_works || fail "podman starts no container here" "--backend=bubblewrap works without it"
+    local name variable arguments=(--interactive --workdir "$PWD") status=0
+    name=$(podman_name)
+    podman_running "$name" || podman_start "$name"
+    for variable in "${environment[@]}"; do arguments+=(--env "$variable"); done
+    ! at_terminal || arguments+=(--tty)
+    # The command's session is how it is found again, for a signal; a daemon that it left has one of its own.
+    session=$(mktemp /tmp/icos-session.XXXXXX)
+    trap 'rm -f "$session"' EXIT
+    container=$name
+    # shellcheck disable=SC2016 # expanded in the container
+    supervise podman_send podman_exec "${arguments[@]}" "$name" \
+        bash -c 'echo $$ >"$1"; shift; exec "$@"' container-run "$session" "$@" || status=$?
+    exit "$status"
+}
+
+# An interrupt at the terminal must not reach podman itself, which would leave the command behind.
+podman_exec() { if at_terminal; then exec podman exec "$@"; else exec setsid --wait podman exec "$@"; fi; }
+
+# Sends signal $1 to the command's session in the container.
+podman_send() {
+    [ "$1" != INT ] || ! at_terminal || return 1
+    [ -s "$session" ] || return 0
+    podman exec "$container" pkill "-$1" --session "$(cat "$session")" </dev/null >/dev/null 2>&1 || :
+}
+
+podman_stop() { podman rm --force --time 3 "$(podman_name)" >/dev/null; }
+
+podman_prune() {
+    local name
+    command -v podman >/dev/null || return 0
+    for name in $(podman ps --all --filter "label=icos.cache=$cache" --format '{{.Names}} {{.Labels}}' 2>/dev/null |
+        grep -v "icos.image:$image_id" | cut -d' ' -f1); do
+        say "removing the container $name"
+        podman rm --force --time 3 "$name" >/dev/null
+    done
+}

@@ -1,0 +1,233 @@
+#!/usr/bin/env bash
+# Tests of container-run.sh, with a small image of its own, made by the real tools from real packages.
+#
+# Usage: container-run_test.sh; as root on Debian, with Debian's packages within reach. The last line counts the tests.
+
+# shellcheck disable=SC2016 # what stands in single quotes is expanded in the container
+
+set -uo pipefail
+set -m # jobs get process groups of their own, as in a terminal, so that interrupts are not ignored
+
+here=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd -P)
+work=$(mktemp -d /tmp/container-run-test.XXXXXX)
+export ICOS_CONTAINER_CACHE=$work/cache ICOS_IMAGE_DEFINITION=$work/definition.sh
+passed=0 failed=0 skipped=0
+
+cleanup() {
+    "$here/container-run.sh" --backend=podman --stop >/dev/null 2>&1
+    rm -rf --one-file-system "$work"
+}
+trap cleanup EXIT
+
+# The smallest image with a shell and pkill.
+define_image() {
+    cat >"$ICOS_IMAGE_DEFINITION" <<EOF
+#!/bin/sh
+# $1
+suite=trixie variant=essential packages=(procps)
+EOF
+    chmod +x "$ICOS_IMAGE_DEFINITION"
+}
+
+# Runs container-run.sh; leaves its output in `output`, its messages in `messages`, its status in `status`.
+run() {
+    output=$("$here/container-run.sh" "$@" 2>"$work/messages" </dev/null)
+    status=$?
+    messages=$(cat "$work/messages")
+}
+
+expect() { # WHAT EXPECTED ACTUAL
+    [ "$2" = "$3" ] && return
+    printf '    %s: expected <%s>, got <%s>\n' "$1" "$2" "$3"
+    [ -z "${messages:-}" ] || printf '    its messages: %s\n' "$messages"
+    return 1
+}
+
+expect_in() { # WHAT PART WHOLE
+    case $3 in *"$2"*) return ;; esac
+    printf '    %s: expected <%s> in <%s>\n' "$1" "$2" "$3"
+    return 1
+}
+
+# Waits until a command succeeds, for a minute at most.
+await() {
+    local deadline=$((SECONDS + 60))
+    until "$@"; do
+        if [ $SECONDS -ge $deadline ]; then
+            printf '    never came: %s\n' "$*"
+            return 1
+        fi
+        read -r -t 0.05 _ <> <(:)
+    done
+}
+
+# Processes are told apart by a number of seconds that nobody else sleeps for.
+asleep() { pgrep -fx "sleep $1" >/dev/null; }
+not_asleep() { ! asleep "$1"; }
+
+test_help_names_every_option() {
+    run --help
+    local option
+    for option in --backend --env --mount --prune --stop; do expect_in help "$option" "$output" || return; done
+    expect status 0 "$status"
+}
+
+test_unknown_option_is_refused() {
+    run --sideways true
+    expect status 125 "$status" && expect_in message "unknown option '--sideways'" "$messages" && expect output "" "$output"
+}
+
+test_unknown_backend_is_refused() {
+    run --backend=docker true
+    expect status 125 "$status" && expect_in message "unknown backend 'docker'" "$messages"
+}
+
+test_cache_folder_that_cannot_be_used_is_named() {
+    touch "$work/file"
+    ICOS_CONTAINER_CACHE=$work/file/cache run true
+    expect status 125 "$status" && expect_in message "$work/file/cache cannot be used" "$messages"
+}
+
+test_without_network_says_so_and_leaves_no_image() {
+    ICOS_DEBIAN_MIRROR=http://127.0.0.1:9/debian run true
+    expect status 125 "$status" && expect_in message "is http://127.0.0.1:9/debian reached" "$messages" &&
+        expect images "" "$(find "$ICOS_CONTAINER_CACHE/images" -name ready)"
+}
+
+test_interrupted_first_call_leaves_no_process() {
+    local call
+    "$here/container-run.sh" true >"$work/messages" 2>&1 </dev/null &
+    call=$!
+    await grep -q 'running apt-get update' "$work/messages" || return
+    kill -INT "$call"
+    wait "$call"
+    await mmdebstrap_gone && expect images "" "$(find "$ICOS_CONTAINER_CACHE/images" -name ready)"
+}
+mmdebstrap_gone() { ! pgrep -f 'mmdebstrap .*--include=procps' >/dev/null; }
+
+test_two_first_calls_at_once_make_one_image() {
+    local first second
+    "$here/container-run.sh" echo first >"$work/first" 2>"$work/first-messages" </dev/null &
+    first=$!
+    "$here/container-run.sh" echo second >"$work/second" 2>"$work/second-messages" </dev/null &
+    second=$!
+    wait "$first" && wait "$second" || return
+    expect first first "$(cat "$work/first")" && expect second second "$(cat "$work/second")" &&
+        expect "images made" 1 "$(cat "$work"/*-messages | grep -c 'made the image')"
+}
+
+test_status_is_handed_through() {
+    run "--backend=$1" sh -c 'exit 42'
+    expect status 42 "$status"
+}
+
+test_arguments_are_handed_through() {
+    run "--backend=$1" printf '<%s>' 'two  words' '"quoted"' "it's" '$HOME' '*' '' '-n'
+    expect output '<two  words><"quoted"><it'"'"'s><$HOME><*><><-n>' "$output"
+}
+
+test_input_and_binary_output_are_handed_through() {
+    local sum
+    sum=$(head -c 300000 /dev/urandom | tee "$work/random" | sha256sum)
+    expect sum "$sum" "$("$here/container-run.sh" "--backend=$1" cat <"$work/random" | sha256sum)"
+}
+
+test_environment_is_not_the_hosts() {
+    SECRET=1 GIVEN=2 run "--backend=$1" --env=GIVEN --env=SAID='a b' sh -c 'echo "${SECRET-none} $GIVEN $SAID $HOME"'
+    expect output "none 2 a b $HOME" "$output"
+}
+
+test_checkout_stands_under_its_path_and_is_writable() {
+    run "--backend=$1" sh -c 'touch gitlab-ci/container/.written && rm gitlab-ci/container/.written && pwd'
+    expect output "$(cd "$here/../.." && pwd -P)" "$output" && expect status 0 "$status"
+}
+
+test_home_is_kept_between_calls() {
+    run "--backend=$1" sh -c 'echo kept >"$HOME/note"'
+    run "--backend=$1" sh -c 'cat "$HOME/note"'
+    expect output kept "$output"
+}
+
+test_daemon_outlives_its_call() {
+    run "--backend=$1" sh -c 'setsid sleep 86001 >/dev/null 2>&1 </dev/null &'
+    await asleep 86001 && run "--backend=$1" pkill -fx 'sleep 86001' && await not_asleep 86001
+}
+
+test_interrupt_ends_the_command_and_leaves_no_process() {
+    local call
+    "$here/container-run.sh" "--backend=$1" sh -c 'sleep 86002 & sleep 86003' </dev/null &
+    call=$!
+    await asleep 86003 && kill -INT "$call"
+    wait "$call" 2>/dev/null
+    expect status 130 $? && await not_asleep 86002 && await not_asleep 86003
+}
+
+test_command_that_ignores_a_signal_is_killed() {
+    local call
+    "$here/container-run.sh" "--backend=$1" bash -c 'trap "" TERM; sleep 86004; sleep 86005' </dev/null &
+    call=$!
+    await asleep 86004 && kill -TERM "$call"
+    wait "$call" 2>/dev/null
+    await not_asleep 86004 && await not_asleep 86005
+}
+
+test_interrupt_key_at_a_terminal() {
+    local keys
+    mkfifo "$work/keys"
+    script -qec "$here/container-run.sh --backend=$1 sleep 86006" /dev/null <"$work/keys" >/dev/null 2>&1 &
+    exec {keys}>"$work/keys"
+    await asleep 86006 && printf '\003' >&"$keys"
+    await not_asleep 86006
+    local result=$?
+    exec {keys}>&-
+    rm "$work/keys"
+    wait
+    return "$result"
+}
+
+test_prune_removes_images_of_other_definitions() {
+    local old
+    old=$(dirname "$(find "$ICOS_CONTAINER_CACHE/images" -name ready)")
+    define_image "changed"
+    run --prune
+    expect status 0 "$status" && expect "old image" gone "$([ -e "$old" ] && echo there || echo gone)"
+}
+
+attempt() { # NAME ARGUMENT…
+    if "test_$1" "${@:2}"; then
+        passed=$((passed + 1))
+        printf 'ok      %s\n' "$*"
+    else
+        failed=$((failed + 1))
+        printf 'FAILED  %s\n' "$*"
+    fi
+}
+
+main() {
+    local backend test
+    define_image "first"
+    for test in help_names_every_option unknown_option_is_refused unknown_backend_is_refused \
+        cache_folder_that_cannot_be_used_is_named without_network_says_so_and_leaves_no_image \
+        interrupted_first_call_leaves_no_process two_first_calls_at_once_make_one_image; do
+        attempt "$test"
+    done
+    for backend in podman bubblewrap; do
+        run "--backend=$backend" true
+        if [ "$status" -ne 0 ]; then
+            skipped=$((skipped + 1))
+            printf 'SKIPPED every test of %s: %s\n' "$backend" "$messages"
+            continue
+        fi
+        for test in status_is_handed_through arguments_are_handed_through input_and_binary_output_are_handed_through \
+            environment_is_not_the_hosts checkout_stands_under_its_path_and_is_writable home_is_kept_between_calls \
+            daemon_outlives_its_call interrupt_ends_the_command_and_leaves_no_process \
+            command_that_ignores_a_signal_is_killed interrupt_key_at_a_terminal; do
+            attempt "$test" "$backend"
+        done
+    done
+    attempt prune_removes_images_of_other_definitions
+    printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
+    [ "$failed" -eq 0 ]
+}
+
+main

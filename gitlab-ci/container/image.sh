@@ -1,0 +1,113 @@
+#!/usr/bin/env bash
+# The definition of the build environment's image, all of it.
+#
+# container-run.sh sources this file for the list of packages, and mmdebstrap runs it as a hook, with the root folder
+# as its argument, to set up what packages alone don't. Any change here, be it in a comment, makes a new image.
+
+# shellcheck disable=SC2034 # container-run.sh reads it
+suite=sid # has the Bazel of .bazelversion
+# shellcheck disable=SC2034
+variant=apt # of mmdebstrap: the essential packages and apt
+# shellcheck disable=SC2034
+packages=(
+    # The build.
+    bazel-bootstrap bazel-rules-python bazel-rules-pkg bazel-skylib bazel-platforms bazel-rules-cc bazel-rules-java
+    bazel-rules-license bazel-rules-proto bazel-rules-shell bazel-features bazel-lib bazel-stardoc
+    python3 git ca-certificates ca-certificates-java
+    # The toolchain of base root trees: installs the locked Debian packages.
+    mmdebstrap fakeroot dpkg apt gpgv debian-archive-keyring
+    # Judges: they read what the tools write, and never make it.
+    cpio cryptsetup-bin dosfstools e2fsprogs fdisk gdisk libarchive-tools libarchive13t64 mtools
+    python3-selinux selinux-utils
+    pigz tar xz-utils zstd
+    # Virtual machines.
+    ovmf qemu-system-x86 qemu-utils
+    # What a person or a script expects in a shell, and containers inside this one.
+    bubblewrap curl file less mount procps util-linux
+)
+
+# The modules that Debian has, by the names of their folders. Those that every module graph holds, Bazel's own being
+# part of it, get an override: whatever version is asked for, it is this one.
+declare -A graph_modules=(
+    [bazel_features]=tools/features [bazel_skylib]=tools/skylib [platforms]=tools/platforms [rules_cc]=rules/cc
+    [rules_java]=rules/java [rules_license]=rules/license [rules_proto]=rules/proto [rules_python]=rules/python
+)
+# An override of a module that the graph doesn't hold would be an error; these stand in the offline registry, under
+# every version that was published to the central one.
+declare -A registry_modules=([bazel_lib]=tools/bazel_lib [rules_pkg]=rules/pkg [rules_shell]=rules/shell [stardoc]=tools/stardoc)
+declare -A versions=(
+    [bazel_lib]="3.0.0 3.0.1 3.1.0 3.1.1 3.2.0 3.2.1 3.2.2 3.3.0 3.4.0 3.5.0 3.6.0 3.7.0 3.7.1 3.7.2"
+    [rules_pkg]="0.5.1 0.6.0 0.7.0 0.8.0 0.8.1 0.9.0 0.9.1 0.10.0 0.10.1 1.0.0 1.0.1 1.1.0 1.2.0"
+    [rules_shell]="0.1.1 0.1.2 0.2.0 0.3.0 0.4.0 0.4.1 0.5.0 0.5.1 0.6.0 0.6.1"
+    [stardoc]="0.5.0 0.5.1 0.5.3 0.5.4 0.5.6 0.6.0 0.6.1 0.6.2 0.7.0 0.7.1 0.7.2 0.8.0 0.8.1"
+)
+# Modules of every graph that nothing here loads anything from.
+stub_modules=(apple_support buildozer protobuf zlib)
+
+write_registry() {
+    local bazel=$1/usr/share/bazel name version entry
+    mkdir -p "$bazel/registry/modules"
+    echo '{}' >"$bazel/registry/bazel_registry.json"
+    for name in "${!registry_modules[@]}"; do
+        for version in ${versions[$name]}; do
+            entry=$bazel/registry/modules/$name/$version
+            mkdir -p "$entry"
+            # The version stands in the module() call, the first one of the file.
+            sed "0,/version *=/s/version *= *\"[^\"]*\"/version = \"$version\"/" \
+                "$bazel/${registry_modules[$name]}/MODULE.bazel" >"$entry/MODULE.bazel"
+            echo "{\"type\":\"local_path\",\"path\":\"/usr/share/bazel/${registry_modules[$name]}\"}" >"$entry/source.json"
+        done
+    done
+    for name in "${stub_modules[@]}"; do
+        mkdir -p "$bazel/stubs/$name"
+        echo "module(name = \"$name\")" >"$bazel/stubs/$name/MODULE.bazel"
+        : >"$bazel/stubs/$name/BUILD.bazel"
+    done
+    # Bazel's own MODULE.bazel uses this extension; `bazel mod tidy`, the one user of the binary, is not offered.
+    cat >"$bazel/stubs/buildozer/buildozer_binary.bzl" <<'EOF'
+def _repository_impl(rctx):
+    rctx.file("BUILD.bazel")
+    rctx.file("buildozer.exe", "", executable = True)
+
+_repository = repository_rule(implementation = _repository_impl)
+
+buildozer_binary = module_extension(implementation = lambda _: _repository(name = "buildozer_binary"))
+EOF
+}
+
+# The system's bazelrc, after Debian's own lines: what makes this Bazel work without the central registry.
+write_bazelrc() {
+    local name
+    {
+        echo
+        echo "# https://bazel.build/external/registry: the central one is not asked"
+        echo "common --registry=file:///usr/share/bazel/registry"
+        for name in "${!graph_modules[@]}"; do
+            echo "common --override_module=$name=/usr/share/bazel/${graph_modules[$name]}"
+        done | LC_ALL=C sort
+        for name in "${stub_modules[@]}"; do
+            echo "common --override_module=$name=/usr/share/bazel/stubs/$name"
+        done
+        echo "# Debian's bazelrc keeps every sandbox for inspection"
+        echo "build --nosandbox_debug"
+    } >>"$1/etc/bazel/bazelrc"
+    # A flag that does nothing any more but warn.
+    sed -i '/--host_javabase/d' "$1/etc/bazel/bazelrc"
+}
+
+customize() {
+    local root=$1
+    # Without this library beside its jars, Bazel's server crashes at the first zstd archive.
+    ln -s /usr/lib/x86_64-linux-gnu/libzstd-jni.so "$root/usr/share/bazel/"
+    write_registry "$root"
+    write_bazelrc "$root"
+    # Files under these are bound in when a container starts.
+    rm -f "$root/etc/resolv.conf" "$root/etc/hostname"
+    touch "$root/etc/resolv.conf" "$root/etc/hostname" "$root/etc/hosts"
+    rm -rf "$root"/var/lib/apt/lists/* "$root"/var/cache/apt/*.bin
+}
+
+if [ "${BASH_SOURCE[0]}" = "$0" ]; then
+    set -euo pipefail
+    customize "${1:?usage: image.sh ROOT (a hook of mmdebstrap)}"
+fi

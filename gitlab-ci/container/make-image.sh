@@ -1,0 +1,114 @@
+# shellcheck shell=bash disable=SC2154 # sourced by container-run.sh, whose variables it uses
+# The image: a folder with a root tree, made by mmdebstrap from the definition.
+
+# Counts up when the way an image is made from its definition changes.
+image_format=1
+
+host_certificates() { find /usr/local/share/ca-certificates -name '*.crt' -type f 2>/dev/null | LC_ALL=C sort; }
+
+# Sets `definition`, `image_id` and `image`: the folder of the current definition's image, be it there or not.
+find_image() {
+    definition=$(readlink -f "${ICOS_IMAGE_DEFINITION:-$here/image.sh}")
+    [ -r "$definition" ] || fail "the image's definition ${ICOS_IMAGE_DEFINITION:-} cannot be read"
+    local certificates
+    mapfile -t certificates < <(host_certificates)
+    image_id=$({
+        echo "$image_format $(uname -m) $(id -u)"
+        cat "$definition" ${certificates[@]+"${certificates[@]}"}
+    } | sha256sum | cut -c1-16)
+    image=$cache/images/$image_id
+}
+
+# Makes the image unless it is there. Of several callers one makes it, and the others wait for that one.
+make_image() {
+    [ ! -e "$image/ready" ] || return 0
+    install_tools mmdebstrap:mmdebstrap flock:util-linux tar:tar
+    local lock
+    exec {lock}>"$cache/images/lock"
+    if ! flock --nonblock "$lock"; then
+        say "waiting for another call that makes the image"
+        flock "$lock"
+    fi
+    # mmdebstrap unmounts and removes what it made, which takes a while.
+    [ -e "$image/ready" ] || grace=60 supervise send_to_descendants bootstrap_image || exit
+    exec {lock}>&-
+}
+
+bootstrap_image() {
+    local started=$SECONDS
+    say "making the image of the build environment, once; this takes a few minutes"
+    rm -rf "$image" "$image.new"
+    mkdir -p "$image.new/root"
+    # File descriptor 3 is the root tree on its way from mmdebstrap to tar; its messages take the other pipe.
+    if ! { run_mmdebstrap 2>&1 >&3 | show_progress "$image.new/log"; } 3>&1 | unpack_root; then
+        tail -n 15 "$image.new/log" >&2
+        fail "the image could not be made; the whole log is $image.new/log" \
+            "is $(mirror) reached from here? another one is taken from ICOS_DEBIAN_MIRROR, a proxy from http_proxy" \
+            "is there space in $cache? the image takes 2 GB"
+    fi
+    write_passwd
+    touch "$image.new/ready"
+    mv "$image.new" "$image"
+    say "made the image in $((SECONDS - started)) s: $image"
+}
+
+mirror() { echo "${ICOS_DEBIAN_MIRROR:-http://deb.debian.org/debian}"; }
+
+run_mmdebstrap() {
+    local packages suite variant
+    # shellcheck source=gitlab-ci/container/image.sh
+    . "$definition"
+    [ "$(id -u)" = 0 ] || [ -x /usr/bin/newuidmap ] ||
+        { echo "E: an unprivileged user needs newuidmap: install the package uidmap" && return 1; } >&2
+    # The certificates of this machine come first: what is fetched later may need them. A mirror that stands still
+    # has a release file past its date; signatures are checked all the same.
+    # shellcheck disable=SC2016 # expanded by mmdebstrap
+    mmdebstrap --variant="$variant" --include="$(
+        IFS=,
+        echo "${packages[*]}"
+    )" --aptopt='Acquire::Check-Valid-Until "false"' --aptopt='Acquire::Retries "3"' \
+        --customize-hook='cp /usr/local/share/ca-certificates/*.crt "$1/usr/local/share/ca-certificates/" 2>/dev/null || :' \
+        --customize-hook='[ ! -x "$1/usr/sbin/update-ca-certificates" ] || chroot "$1" update-ca-certificates' \
+        --customize-hook="$definition" \
+        "$suite" - "$(mirror)"
+}
+
+show_progress() { tee "$1" | sed -un 's/^I: /  /p' >&2; }
+
+# Devices are the host's; everything belongs to whoever makes the image.
+unpack_root() { tar -x -C "$image.new/root" --exclude='./dev/*' --no-same-owner --preserve-permissions; }
+
+# Programs look up the name and home of the user who calls them.
+write_passwd() {
+    local passwd=$image.new/root/etc/passwd
+    [ "$(id -u)" = 0 ] || [ ! -e "$passwd" ] ||
+        echo "$(id -un):x:$(id -u):$(id -g)::$HOME:/bin/bash" >>"$passwd"
+}
+
+# Makes sure that commands are there: arguments are command:package. Installs the packages where that is possible.
+install_tools() {
+    local pair missing=()
+    for pair in "$@"; do
+        PATH=$PATH:/usr/sbin:/sbin command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
+    done
+    [ ${#missing[@]} -gt 0 ] || return 0
+    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+        fail "not installed: ${missing[*]}" "install it as root, on Debian: apt-get install ${missing[*]}"
+    fi
+    say "installing ${missing[*]}"
+    # A repository that doesn't answer is no matter if the others have the package.
+    apt-get update -q >"$cache/install.log" 2>&1 || :
+    if ! DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${missing[@]}" >>"$cache/install.log" 2>&1; then
+        tail -n 15 "$cache/install.log" >&2
+        fail "apt-get could not install ${missing[*]}" "the log is $cache/install.log"
+    fi
+}
+
+prune_images() {
+    local folder
+    for folder in "$cache"/images/*/; do
+        [ "${folder%/}" != "$image" ] || continue
+        say "removing ${folder%/}"
+        rm -rf "${folder%/}"
+    done
+}
