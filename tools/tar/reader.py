@@ -233,10 +233,8 @@ class _Reader:
         elif sizes.get(b"GNU.sparse.major", b"0") != b"0":
             if (sizes[b"GNU.sparse.major"], sizes.get(b"GNU.sparse.minor")) != (b"1", b"0"):
                 raise ValueError("is a sparse file in a format that is not supported")
-            start = self._at
-            pairs = sparse.read_data(self._block)
             size = pax.integer(sizes.get(b"GNU.sparse.realsize", b""))
-            self._set_content(member, size, pairs, stored - (self._at - start))
+            self._set_content(member, size, *sparse.read_data(self._block, stored))
         elif b"GNU.sparse.size" in sizes:
             self._set_content(member, pax.integer(sizes[b"GNU.sparse.size"]), sparse.read_records(records), stored)
         else:

@@ -56,8 +56,12 @@ def read_records(records: Iterable[tuple[bytes, bytes]]) -> Map:
     return _pairs(numbers)
 
 
-def read_data(next_block: Callable[[], bytes]) -> Map:
-    """Returns the map that stands before a member's data (format 1.0).
+def read_data(next_block: Callable[[], bytes], stored: int) -> tuple[Map, int]:
+    """Returns the map that stands before a member's data (format 1.0), and the size of the data after it.
+
+    Args:
+        next_block: gives the blocks of the member's data, one after the other.
+        stored: the size of the map and the data.
 
     Raises:
         ValueError: it is damaged.
@@ -66,12 +70,14 @@ def read_data(next_block: Callable[[], bytes]) -> Map:
     rest = b""
     missing = 1
     while missing > 0:
-        *complete, rest = (rest + next_block()).split(b"\n")
-        if len(rest) > _LONGEST_NUMBER:
+        stored -= header.BLOCK
+        if stored < 0 or len(rest) > _LONGEST_NUMBER:
             raise ValueError("the map of the sparse file is damaged")
+        *complete, rest = (rest + next_block()).split(b"\n")
         lines += complete
         missing = 2 * pax.integer(lines[0]) + 1 - len(lines) if lines else 1
-    return _pairs([pax.integer(line) for line in lines[1 : 2 * pax.integer(lines[0]) + 1]])
+    numbers = [pax.integer(line) for line in lines[: len(lines) + missing]]
+    return _pairs(numbers[1:]), stored
 
 
 def build_data(pairs: Map, size: int) -> bytes:
