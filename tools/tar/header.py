@@ -50,8 +50,14 @@ def build(
     device: tuple[int, int] | None = None,
     prefix: bytes = b"",
 ) -> bytes:
-    """Returns a ustar header. All values must fit: `fits` tells, and what doesn't belongs in an extended header."""
-    numbers = (octal(mode, 8), octal(uid, 8), octal(gid, 8), octal(size, 12), octal(mtime, 12))
+    """Returns a ustar header. All values must fit: `fits` tells, and what doesn't belongs in an extended header.
+
+    A size of 8 GiB and more is written in base 256 all the same, as GNU tar does it, for sparse members of the pax
+    format: common readers understand that, and Python's tarfile takes a size in the extended header for that of the
+    file.
+    """
+    size_field = octal(size, 12) if fits(size, 12) else b"\x80" + size.to_bytes(11, "big")
+    numbers = (octal(mode, 8), octal(uid, 8), octal(gid, 8), size_field, octal(mtime, 12))
     numbers_of_device = (octal(device[0], 8), octal(device[1], 8)) if device else (b"", b"")
     fields = (name, *numbers, b" " * 8, kind, link, USTAR_MAGIC, b"00", b"", b"", *numbers_of_device, prefix, b"")
     block = bytearray(_FIELDS.pack(*fields))

@@ -31,14 +31,17 @@ def test_refuses_what_is_no_number(field):
 
 @SETTINGS
 @given(
-    st.integers(0, 8**11 - 1), st.integers(0, 8**7 - 1), st.binary(max_size=100).map(lambda b: b.replace(b"\0", b"0"))
+    st.integers(0, 8**11 - 1),
+    st.integers(0, 8**7 - 1),
+    st.binary(max_size=100).map(lambda b: b.replace(b"\0", b"0")),
+    st.integers(0, 1 << 63),
 )
-def test_tarfile_reads_what_is_built(big, small, name):
+def test_tarfile_reads_what_is_built(big, small, name, size):
     name = name or b"x"
-    block = header.build(name, header.REGULAR, mode=small, uid=small, gid=small, size=big, mtime=big, prefix=b"p")
+    block = header.build(name, header.REGULAR, mode=small, uid=small, gid=small, size=size, mtime=big, prefix=b"p")
     info = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
     assert info.name.encode("utf-8", "surrogateescape").rstrip(b"/") == (b"p/" + name).rstrip(b"/")
-    assert (info.mode, info.uid, info.gid, info.size, info.mtime) == (small, small, small, big, big)
+    assert (info.mode, info.uid, info.gid, info.size, info.mtime) == (small, small, small, size, big)
     assert header.checksum_matches(block)
 
 

@@ -1,0 +1,100 @@
+"""Compressed files of images and archives, put together from what is compressed already and what isn't."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from tools.errors import UserError
+from tools.image.compression import Codec, compressed
+from tools.image.extents import Buffer, FileRange, Image, InputFile
+from tools.image.rawfile import Progress, copy_range, no_progress
+from tools.outputs import replacing
+
+_CHUNK = 1 << 20
+
+
+class Payload(NamedTuple):
+    """A file that decompresses to `length` bytes of an image from `offset` on."""
+
+    offset: int
+    length: int
+    file: InputFile
+
+
+def write_compressed(
+    image: Image,
+    path: str | os.PathLike[str],
+    codec: Codec,
+    *,
+    payloads: Iterable[Payload] = (),
+    threads: int | None = None,
+    progress: Progress = no_progress,
+) -> None:
+    """Writes a file that decompresses to an image, holes included.
+
+    Args:
+        image: what to compress, such as the image of an archive.
+        path: the file, which appears when it is complete, with mode 0644.
+        codec: the format.
+        payloads: ranges of the image that are compressed in files already, by the same codec, in order; the files are
+            copied as they are.
+        threads: see `compressed`.
+        progress: told how many bytes of the image are done.
+
+    Raises:
+        UserError: the file cannot be written, an input cannot be read, or a payload is of another length than its
+            range. Whether it holds the same bytes is not looked at.
+    """
+    with replacing(path) as fd:
+        output = _Output(fd)
+        position = 0
+
+        def compress_up_to(end: int) -> None:
+            if position < end:
+                for length, data in compressed(image.slice(position, end - position), codec, threads):
+                    output.append(data)
+                    progress(length)
+
+        for payload in payloads:
+            compress_up_to(payload.offset)
+            _check(payload, codec)
+            output.append_file(payload.file)
+            progress(payload.length)
+            position = payload.offset + payload.length
+        compress_up_to(image.size)
+        if not image.size:
+            for _, data in compressed(image, codec):
+                output.append(data)
+
+
+def _check(payload: Payload, codec: Codec) -> None:
+    length = codec.content_size(payload.file)
+    if length != payload.length:
+        raise UserError(
+            f"{payload.file.path}: holds {length} bytes compressed, and the image that it belongs to has "
+            f"{payload.length} bytes of data; compress it again"
+        )
+
+
+class _Output:
+    """Writes one thing after another to a file."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._position = 0
+
+    def append(self, data: Buffer) -> None:
+        view = memoryview(data)
+        while view:
+            count = os.pwrite(self._fd, view, self._position)
+            self._position += count
+            view = view[count:]
+
+    def append_file(self, file: InputFile) -> None:
+        size = file.size()
+        done = copy_range(FileRange(file), size, self._fd, self._position)
+        self._position += done
+        for offset in range(done, size, _CHUNK):
+            self.append(file.read(offset, min(_CHUNK, size - offset)))

@@ -1,0 +1,50 @@
+"""Images read in place: members of tar archives, and raw files."""
+
+from __future__ import annotations
+
+import os
+
+from tools.errors import UserError
+from tools.image.extents import Image, InputFile
+from tools.image.rawfile import open_raw
+from tools.tar import header
+from tools.tar.reader import read_members
+
+
+def open_member(path: str | os.PathLike[str], name: str | None = None) -> Image:
+    """Returns a file of a tar archive as an image whose extents are ranges of the archive; nothing is extracted.
+
+    The extents of a sparse member are the ranges of its map, so that its map and data stay what they are when it is
+    put into another archive.
+
+    Args:
+        path: of the archive, which isn't compressed.
+        name: of the member; None where the archive has to be one of a single file.
+
+    Raises:
+        UserError: it is no such archive, is damaged or ends early, or has no such member.
+    """
+    found: Image | None = None
+    names: list[str] = []
+    for member in read_members(path):
+        if member.content is not None:
+            names.append(member.name.decode(errors="backslashreplace"))
+            if name is None or names[-1] == name:
+                found = member.content
+    if name is None and len(names) != 1:
+        raise UserError(f"{os.fspath(path)}: has {len(names)} files; an archive of one image is needed")
+    if found is None:
+        raise UserError(f"{os.fspath(path)}: has no file {name!r}; it has {', '.join(names) or 'none'}")
+    return found
+
+
+def open_image(path: str | os.PathLike[str]) -> Image:
+    """Returns the image in a file: of the one member of a tar archive, or the file itself, without blocks of zeros.
+
+    Raises:
+        UserError: it cannot be read, or is an archive of something else than one file.
+    """
+    file = InputFile(path)
+    start = file.read(0, min(file.size(), header.BLOCK))
+    is_archive = len(start) == header.BLOCK and start[257:262] == b"ustar" and header.checksum_matches(start)
+    return open_member(path) if is_archive else open_raw(path)
