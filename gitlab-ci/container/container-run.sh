@@ -145,6 +145,7 @@ main() {
         prune_images
         exit 0
     fi
+    [ "$action" != stop ] || [ -e "$image/ready" ] || exit 0
     make_image
     backend=$(choose_backend)
     compose_environment

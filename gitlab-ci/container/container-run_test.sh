@@ -22,7 +22,7 @@ trap cleanup EXIT
 # The smallest image with a shell and pkill.
 define_image() {
     cat >"$ICOS_IMAGE_DEFINITION" <<EOF
-#!/bin/sh
+#!/usr/bin/env bash
 # $1
 suite=trixie variant=essential packages=(procps)
 EOF
@@ -59,6 +59,7 @@ await() {
         fi
         read -r -t 0.05 _ <> <(:)
     done
+    return 0
 }
 
 # Processes are told apart by a number of seconds that nobody else sleeps for.

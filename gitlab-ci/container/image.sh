@@ -101,9 +101,6 @@ customize() {
     ln -s /usr/lib/x86_64-linux-gnu/libzstd-jni.so "$root/usr/share/bazel/"
     write_registry "$root"
     write_bazelrc "$root"
-    # Files under these are bound in when a container starts.
-    rm -f "$root/etc/resolv.conf" "$root/etc/hostname"
-    touch "$root/etc/resolv.conf" "$root/etc/hostname" "$root/etc/hosts"
     rm -rf "$root"/var/lib/apt/lists/* "$root"/var/cache/apt/*.bin
 }
 

@@ -46,7 +46,7 @@ bootstrap_image() {
             "is $(mirror) reached from here? another one is taken from ICOS_DEBIAN_MIRROR, a proxy from http_proxy" \
             "is there space in $cache? the image takes 2 GB"
     fi
-    write_passwd
+    prepare_root "$image.new/root"
     touch "$image.new/ready"
     mv "$image.new" "$image"
     say "made the image in $((SECONDS - started)) s: $image"
@@ -78,11 +78,15 @@ show_progress() { tee "$1" | sed -un 's/^I: /  /p' >&2; }
 # Devices are the host's; everything belongs to whoever makes the image.
 unpack_root() { tar -x -C "$image.new/root" --exclude='./dev/*' --no-same-owner --preserve-permissions; }
 
-# Programs look up the name and home of the user who calls them.
-write_passwd() {
-    local passwd=$image.new/root/etc/passwd
-    [ "$(id -u)" = 0 ] || [ ! -e "$passwd" ] ||
-        echo "$(id -un):x:$(id -u):$(id -g)::$HOME:/bin/bash" >>"$passwd"
+# Makes a root ready for any user and machine: programs look up the name and home of the user who calls them, and what
+# a machine says about its network is bound over these files.
+prepare_root() {
+    local file
+    [ "$(id -u)" = 0 ] || echo "$(id -un):x:$(id -u):$(id -g)::$HOME:/bin/bash" >>"$1/etc/passwd"
+    for file in resolv.conf hosts hostname; do
+        rm -f "$1/etc/$file"
+        touch "$1/etc/$file"
+    done
 }
 
 # Makes sure that commands are there: arguments are command:package. Installs the packages where that is possible.
