@@ -1,0 +1,104 @@
+"""Puts a root tree together."""
+
+from __future__ import annotations
+
+import stat
+
+from tools.accounts.merge import Databases
+from tools.accounts.merge import merge as merge_accounts
+from tools.accounts.sha512crypt import derived_salt, sha512crypt
+from tools.accounts.sysusers import parse_sysusers
+from tools.errors import UserError
+from tools.image.extents import Image
+from tools.rootfs.spec import AccountsSpec, Entry, LayerSpec, RootfsSpec
+from tools.tree.archive import read_archive
+from tools.tree.layer import Layer
+from tools.tree.merge import Directories, merge
+from tools.tree.node import Directory, File, Node, Symlink, walk
+from tools.tree.paths import components, directory_at, lookup
+from tools.tree.select import strip
+
+_DATABASES = ("passwd", "group", "shadow", "gshadow")
+
+
+def assemble(spec: RootfsSpec, origin: str) -> Directory:
+    """Returns the tree that a specification describes; contents stay ranges of the inputs.
+
+    Args:
+        spec: the specification.
+        origin: what to call the specification in messages.
+
+    Raises:
+        UserError: an input can't be read, or contradicts another.
+    """
+    tree = Layer.empty(origin)
+    for layer in spec.layers:
+        merge(tree, _layer(layer), layer.overrides, Directories(layer.directories))
+    if spec.accounts is not None:
+        add_accounts(tree.root, spec.accounts, origin)
+    strip(tree.root, spec.strip_paths)
+    root = directory_at(tree.root, components(spec.subdir))
+    for _, node in walk(root):
+        node.mtime_ns = spec.mtime * 10**9
+    return root
+
+
+def _layer(spec: LayerSpec) -> Layer:
+    layer = read_archive(spec.archive, spec.label) if spec.archive else Layer.empty(spec.label)
+    for entry in spec.entries:
+        try:
+            layer.add(components(entry.path), _node(entry))
+        except UserError as error:
+            raise UserError(f"{spec.label}: {error}") from error
+    return layer
+
+
+def _node(entry: Entry) -> Node:
+    node: Node
+    if entry.type == "directory":
+        node = Directory(permissions=_permissions(entry, 0o755))
+    elif entry.type == "symlink":
+        node = Symlink(permissions=_permissions(entry, 0o777), target=entry.target.encode())
+    else:
+        content = Image.from_file(entry.source) if entry.source else Image.from_bytes(b"")
+        node = File(permissions=_permissions(entry, 0o644), content=content)
+    node.uid, node.gid = entry.uid, entry.gid
+    return node
+
+
+def _permissions(entry: Entry, default: int) -> int:
+    if not entry.mode:
+        return default
+    try:
+        mode = int(entry.mode, 8)
+    except ValueError:
+        mode = -1
+    if stat.S_IMODE(mode) != mode:
+        raise UserError(f"{entry.path}: mode {entry.mode!r} is not octal digits up to 7777")
+    return mode
+
+
+def add_accounts(root: Directory, accounts: AccountsSpec, origin: str) -> None:
+    """Adds accounts to a tree's databases; a password's salt follows from account and password.
+
+    Raises:
+        UserError: an account contradicts one that is there, or a file of accounts is missing or damaged.
+    """
+    etc = directory_at(root, components("etc"))
+    before = Databases(*(_text(root, f"etc/{name}", origin) for name in _DATABASES))
+    for path in accounts.sysusers:
+        wanted = parse_sysusers(_text(root, path, origin), path)
+        before = merge_accounts(before, wanted, {}, path)
+    hashes = {name: sha512crypt(clear, derived_salt(name, clear)) for name, clear in accounts.passwords.items()}
+    after = merge_accounts(before, parse_sysusers("", origin), hashes, origin)
+    for name in _DATABASES:
+        node = etc.entries[name.encode()]
+        assert isinstance(node, File)
+        node.content = Image.from_bytes(getattr(after, name).encode())
+
+
+def _text(root: Directory, path: str, origin: str) -> str:
+    node = lookup(root, components(path), follow=True)
+    if not isinstance(node, File):
+        raise UserError(f"{origin}: /{path} is no file in the tree, but accounts are to be added to it")
+    return node.content.read(0, node.content.size).decode("utf-8", "surrogateescape")

@@ -1,0 +1,81 @@
+"""What a specification says about a root tree."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One path of a layer that is described rather than taken from an archive.
+
+    Attributes:
+        path: in the tree.
+        type: what it is.
+        source: a file's content, as a path of this machine; empty for an empty file.
+        target: of a symbolic link.
+        mode: octal digits; by default 0644 for files, 0755 for directories, 0777 for symbolic links.
+        uid: the owner.
+        gid: the group.
+    """
+
+    path: str
+    type: Literal["file", "directory", "symlink"] = "file"
+    source: str = ""
+    target: str = ""
+    mode: str = ""
+    uid: int = 0
+    gid: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LayerSpec:
+    """A layer: an archive, or entries.
+
+    Attributes:
+        label: what to call it in messages; by default the archive's path.
+        archive: path of a plain tar.
+        entries: described one by one; directories on the way to them are made as they are needed.
+        overrides: patterns of paths that replace what the layers below have.
+        directories: what becomes of directories that differ from those of the layers below; see
+            `tools.tree.merge.Directories`.
+    """
+
+    label: str = ""
+    archive: str = ""
+    entries: list[Entry] = field(default_factory=list)
+    overrides: list[str] = field(default_factory=list)
+    directories: Literal["same", "keep", "replace"] = "same"
+
+
+@dataclass(frozen=True, slots=True)
+class AccountsSpec:
+    """Accounts to put into /etc/passwd and its like.
+
+    Attributes:
+        sysusers: paths in the tree of files in the format of sysusers.d(5).
+        passwords: passwords in clear, by account; only for images that everybody may enter.
+    """
+
+    sysusers: list[str] = field(default_factory=list)
+    passwords: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RootfsSpec:
+    """A root tree.
+
+    Attributes:
+        layers: the later ones on top.
+        accounts: to add to those that the layers have.
+        strip_paths: patterns of what to leave out; see `tools.tree.select`.
+        subdir: a directory of the tree that becomes the root, with what it holds.
+        mtime: the time of every node, in seconds since the epoch.
+    """
+
+    layers: list[LayerSpec]
+    accounts: AccountsSpec | None = None
+    strip_paths: list[str] = field(default_factory=list)
+    subdir: str = ""
+    mtime: int = 0
