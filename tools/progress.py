@@ -1,0 +1,46 @@
+"""Progress on a terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import TextIO
+
+_INTERVAL = 0.1
+_MIB = 1 << 20
+
+
+@contextlib.contextmanager
+def progress(what: str, total: int, stream: TextIO | None = None) -> Iterator[Callable[[int], None]]:
+    """Gives a function that is told of bytes as they are done, and shows on a terminal how far the work is.
+
+    Nothing is shown where the stream is not a terminal. The line is gone at the end.
+
+    Args:
+        what: such as "compressing root.img".
+        total: how many bytes there are to do.
+        stream: standard error if None.
+    """
+    output = sys.stderr if stream is None else stream
+    if not output.isatty():
+        yield lambda _count: None
+        return
+    done = 0
+    shown = 0.0
+
+    def tell(count: int) -> None:
+        nonlocal done, shown
+        done += count
+        if (now := time.monotonic()) - shown >= _INTERVAL:
+            shown = now
+            percent = 100 * done // total if total else 100
+            output.write(f"\r{what}: {percent} % of {total / _MIB:.0f} MiB\x1b[K")
+            output.flush()
+
+    try:
+        yield tell
+    finally:
+        output.write("\r\x1b[K")
+        output.flush()
