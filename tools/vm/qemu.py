@@ -1,0 +1,104 @@
+"""QEMU itself: which one to use, and whether it can use the host's virtualisation."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import threading
+from dataclasses import dataclass
+
+from tools.errors import UserError
+from tools.vm.firmware import Firmware
+
+PROGRAM = "qemu-system-x86_64"
+
+LEAST_VERSION = (10, 0)
+"""Older ones emulate cmpxchg16b wrongly, and kernels from 6.12 on panic in them."""
+
+_VERSION = re.compile(r"QEMU emulator version (\d+)\.(\d+)")
+
+_KVM = "/dev/kvm"
+_PROBE_SECONDS = 20
+_BOOT_MANAGER = b"BdsDxe: "
+"""How the boot manager of EDK II begins its lines."""
+_CRASH = b"KVM internal error"
+
+
+@dataclass(frozen=True, slots=True)
+class Qemu:
+    """A QEMU that is new enough.
+
+    Attributes:
+        program: its path.
+        version: major and minor number.
+    """
+
+    program: str
+    version: tuple[int, int]
+
+
+def find_qemu(program: str | None = None) -> Qemu:
+    """Returns the QEMU to use.
+
+    Args:
+        program: its path or name; None for `qemu-system-x86_64` on PATH.
+
+    Raises:
+        UserError: there is none, or it is too old.
+    """
+    path = shutil.which(program or PROGRAM)
+    if path is None:
+        raise UserError(f"{program or PROGRAM}: not found; install QEMU 10 or newer (Debian: qemu-system-x86)")
+    try:
+        result = subprocess.run([path, "--version"], capture_output=True, text=True, check=True, timeout=60)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise UserError(f"{path}: cannot be run: {error}") from error
+    match = _VERSION.search(result.stdout)
+    if match is None:
+        raise UserError(f"{path}: is not QEMU: --version says {result.stdout.strip()[:80]!r}")
+    version = (int(match[1]), int(match[2]))
+    if version < LEAST_VERSION:
+        raise UserError(f"{path}: is version {version[0]}.{version[1]}; 10.0 or newer is needed")
+    return Qemu(path, version)
+
+
+def accelerator(qemu: Qemu, firmware: Firmware) -> str:
+    """Returns what follows `-accel`: `kvm` where that works, else multi-threaded emulation.
+
+    That /dev/kvm can be opened says little: it may belong to a host whose guests crash as soon as they leave the
+    simplest code. So a machine without any disk is run until its firmware says that it found nothing to boot.
+    """
+    if os.access(_KVM, os.R_OK | os.W_OK) and reaches_firmware(qemu, firmware, "kvm"):
+        return "kvm"
+    return "tcg,thread=multi"
+
+
+def reaches_firmware(qemu: Qemu, firmware: Firmware, accel: str) -> bool:
+    """Whether a machine with an accelerator gets as far as the firmware's boot manager."""
+    command = [qemu.program, "-accel", accel, "-machine", "q35", "-cpu", "max", "-m", "256", "-nodefaults"]
+    command += ["-display", "none", "-no-reboot", "-serial", "stdio", "-monitor", "none"]
+    command += ["-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={option_value(firmware.code)}"]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    timer = threading.Timer(_PROBE_SECONDS, process.kill)
+    timer.start()
+    shown = b""
+    try:
+        assert process.stdout is not None
+        while data := process.stdout.read1(1 << 12):  # type: ignore[attr-defined]
+            shown = (shown + data)[-1 << 16 :]
+            if _BOOT_MANAGER in shown:
+                return True
+            if _CRASH in shown:
+                return False
+        return False
+    finally:
+        timer.cancel()
+        process.kill()
+        process.wait()
+
+
+def option_value(text: str) -> str:
+    """Returns text as it is written in an option of QEMU, where a comma separates."""
+    return text.replace(",", ",,")
