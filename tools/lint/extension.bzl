@@ -1,11 +1,11 @@
 """The module extension with what lint needs: `@checkout` and `@buildifier`."""
 
 load("//third_party/buildifier:repository.bzl", "buildifier_repository")
-load("//tools/lint:checkout.bzl", "checkout_repository")
+load("//tools/lint:checkout.bzl", "checkout_repository", "list_checkout")
 
 def _lint_impl(mctx):
     buildifier_repository(name = "buildifier")
-    checkout_repository(name = "checkout")
+    checkout_repository(name = "checkout", index = list_checkout(mctx))
     return mctx.extension_metadata(reproducible = True)
 
 lint = module_extension(
