@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import stat
-
 from tools.accounts.merge import Databases
 from tools.accounts.merge import merge as merge_accounts
 from tools.accounts.sha512crypt import derived_salt, sha512crypt
 from tools.accounts.sysusers import parse_sysusers
 from tools.errors import UserError
 from tools.image.extents import Image
-from tools.rootfs.spec import AccountsSpec, Entry, LayerSpec, RootfsSpec
+from tools.rootfs.spec import AccountsSpec, Entry, LayerSpec, RootfsArguments
 from tools.tree.archive import read_archive
 from tools.tree.layer import Layer
 from tools.tree.merge import Directories, merge
@@ -21,7 +19,7 @@ from tools.tree.select import strip
 _DATABASES = ("passwd", "group", "shadow", "gshadow")
 
 
-def assemble(spec: RootfsSpec, origin: str) -> Directory:
+def assemble(spec: RootfsArguments, origin: str) -> Directory:
     """Returns the tree that a specification describes; contents stay ranges of the inputs.
 
     Args:
@@ -32,7 +30,7 @@ def assemble(spec: RootfsSpec, origin: str) -> Directory:
         UserError: an input can't be read, or contradicts another.
     """
     tree = Layer.empty(origin)
-    for layer in spec.layers:
+    for layer in (*spec.layers, *(LayerSpec(archive=path) for path in spec.layer)):
         merge(tree, _layer(layer), layer.overrides, Directories(layer.directories))
     if spec.accounts is not None:
         add_accounts(tree.root, spec.accounts, origin)
@@ -73,7 +71,7 @@ def _permissions(entry: Entry, default: int) -> int:
         mode = int(entry.mode, 8)
     except ValueError:
         mode = -1
-    if stat.S_IMODE(mode) != mode:
+    if not 0 <= mode <= 0o7777:
         raise UserError(f"{entry.path}: mode {entry.mode!r} is not octal digits up to 7777")
     return mode
 
@@ -84,21 +82,23 @@ def add_accounts(root: Directory, accounts: AccountsSpec, origin: str) -> None:
     Raises:
         UserError: an account contradicts one that is there, or a file of accounts is missing or damaged.
     """
-    etc = directory_at(root, components("etc"))
-    before = Databases(*(_text(root, f"etc/{name}", origin) for name in _DATABASES))
+    nodes = [_file(root, f"etc/{name}", origin) for name in _DATABASES]
+    before = Databases(*map(_text, nodes))
     for path in accounts.sysusers:
-        wanted = parse_sysusers(_text(root, path, origin), path)
+        wanted = parse_sysusers(_text(_file(root, path, origin)), path)
         before = merge_accounts(before, wanted, {}, path)
     hashes = {name: sha512crypt(clear, derived_salt(name, clear)) for name, clear in accounts.passwords.items()}
     after = merge_accounts(before, parse_sysusers("", origin), hashes, origin)
-    for name in _DATABASES:
-        node = etc.entries[name.encode()]
-        assert isinstance(node, File)
-        node.content = Image.from_bytes(getattr(after, name).encode())
+    for name, node in zip(_DATABASES, nodes, strict=True):
+        node.content = Image.from_bytes(getattr(after, name).encode("utf-8", "surrogateescape"))
 
 
-def _text(root: Directory, path: str, origin: str) -> str:
+def _file(root: Directory, path: str, origin: str) -> File:
     node = lookup(root, components(path), follow=True)
     if not isinstance(node, File):
         raise UserError(f"{origin}: /{path} is no file in the tree, but accounts are to be added to it")
-    return node.content.read(0, node.content.size).decode("utf-8", "surrogateescape")
+    return node
+
+
+def _text(file: File) -> str:
+    return file.content.read(0, file.content.size).decode("utf-8", "surrogateescape")

@@ -1,9 +1,11 @@
-"""What a specification says about a root tree."""
+"""What specifications and command lines say about a root tree."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Literal
+
+from tools.cli import argument
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +64,13 @@ class AccountsSpec:
     passwords: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class RootfsSpec:
-    """A root tree.
+@dataclass(frozen=True, kw_only=True)
+class RootfsArguments:
+    """The arguments of command lines that write a root tree."""
 
-    Attributes:
-        layers: the later ones on top.
-        accounts: to add to those that the layers have.
-        strip_paths: patterns of what to leave out; see `tools.tree.select`.
-        subdir: a directory of the tree that becomes the root, with what it holds.
-        mtime: the time of every node, in seconds since the epoch.
-    """
-
-    layers: list[LayerSpec]
-    accounts: AccountsSpec | None = None
-    strip_paths: list[str] = field(default_factory=list)
-    subdir: str = ""
-    mtime: int = 0
+    layers: tuple[LayerSpec, ...] = argument("layers, the later ones on top; see tools/rootfs/spec.py", default=())
+    layer: tuple[str, ...] = argument("a plain tar to put on top of the layers", default=())
+    accounts: AccountsSpec | None = argument("accounts to add to those of the layers; see there too", default=None)
+    strip_paths: tuple[str, ...] = argument("pattern of paths to leave out", default=())
+    subdir: str = argument("directory of the tree that becomes the root, with what it holds", default="")
+    mtime: int = argument("time of every file, in seconds since the epoch", default=0)

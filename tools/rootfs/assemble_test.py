@@ -1,0 +1,108 @@
+"""Tests of root trees put together from specifications."""
+
+import tarfile
+
+import pytest
+
+from tools.errors import UserError
+from tools.rootfs.assemble import assemble
+from tools.rootfs.spec import AccountsSpec, Entry, LayerSpec, RootfsArguments
+from tools.tree.node import Directory, File, Symlink, walk
+
+ACCOUNTS = [
+    Entry("etc/passwd", source="passwd"),
+    Entry("etc/group", source="group"),
+    Entry("etc/shadow", source="shadow", mode="0640", gid=42),
+    Entry("etc/gshadow", source="gshadow", mode="0640", gid=42),
+    Entry("usr/lib/sysusers.d/ours.conf", source="sysusers"),
+]
+
+
+@pytest.fixture(autouse=True)
+def inputs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "content").write_bytes(b"content\n")
+    (tmp_path / "passwd").write_text("root:x:0:0:root:/root:/bin/bash\n")
+    (tmp_path / "group").write_text("root:x:0:\n")
+    (tmp_path / "shadow").write_text("root:*:20000:0:99999:7:::\n")
+    (tmp_path / "gshadow").write_text("root:*::\n")
+    (tmp_path / "sysusers").write_text('g ours 900\nu ours 900:900 "Ours" /var/lib/ours\n')
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "file").write_bytes(b"from the archive\n")
+    with tarfile.open(tmp_path / "base.tar", "w") as archive:
+        archive.add("tree", "usr")
+
+
+def tree(layers, **arguments):
+    root = assemble(RootfsArguments(layers=tuple(layers), **arguments), "test.img")
+    return dict(walk(root))
+
+
+def content(node):
+    return node.content.read(0, node.content.size)
+
+
+def test_entries_have_what_they_say_and_defaults():
+    nodes = tree(
+        [
+            LayerSpec(
+                "//a:b",
+                entries=[
+                    Entry("a/file", source="content", mode="4711", uid=3, gid=4),
+                    Entry("a/link", "symlink", target="../file"),
+                    Entry("empty"),
+                    Entry("b", "directory", mode="1777"),
+                ],
+            )
+        ],
+        mtime=7,
+    )
+    assert content(nodes[b"a/file"]) == b"content\n"
+    assert (nodes[b"a/file"].permissions, nodes[b"a/file"].uid, nodes[b"a/file"].gid) == (0o4711, 3, 4)
+    assert isinstance(nodes[b"a/link"], Symlink)
+    assert nodes[b"a/link"].target == b"../file"
+    assert nodes[b"empty"].permissions == 0o644
+    assert isinstance(nodes[b"b"], Directory)
+    assert nodes[b"b"].permissions == 0o1777
+    assert nodes[b"a"].permissions == 0o755
+    assert {node.mtime_ns for node in nodes.values()} == {7 * 10**9}
+
+
+def test_archive_and_entries_are_merged():
+    nodes = tree([LayerSpec(archive="base.tar"), LayerSpec("//a:b", entries=[Entry("usr/other", source="content")])])
+    assert {path for path, node in nodes.items() if isinstance(node, File)} == {b"usr/file", b"usr/other"}
+
+
+def test_subdir_and_strip_paths():
+    entries = [Entry("boot/keep"), Entry("boot/drop"), Entry("other")]
+    assert sorted(tree([LayerSpec("x", entries=entries)], strip_paths=("boot/dr*",), subdir="boot")) == [b"", b"keep"]
+
+
+def test_accounts_are_added_the_same_way_each_time():
+    accounts = AccountsSpec(["usr/lib/sysusers.d/ours.conf"], {"root": "secret"})
+    first, second = (tree([LayerSpec("x", entries=ACCOUNTS)], accounts=accounts) for _ in range(2))
+    assert content(first[b"etc/passwd"]).splitlines()[1] == b"ours:x:900:900:Ours:/var/lib/ours:/usr/sbin/nologin"
+    assert content(first[b"etc/shadow"]).startswith(b"root:$6$")
+    assert content(first[b"etc/shadow"]) == content(second[b"etc/shadow"])
+    assert (first[b"etc/shadow"].permissions, first[b"etc/shadow"].gid) == (0o640, 42)
+
+
+@pytest.mark.parametrize(
+    ("layers", "arguments", "message"),
+    [
+        ([LayerSpec("//a:b", entries=[Entry("x", mode="9")])], {}, "//a:b: .*x: mode '9' is not octal digits"),
+        ([LayerSpec("//a:b", entries=[Entry("x", mode="17777")])], {}, "mode '17777'"),
+        ([LayerSpec("//a:b", entries=[Entry("x", source="none")])], {}, "none: cannot be read"),
+        ([LayerSpec("//a:b", entries=[Entry("../x")])], {}, r"//a:b: .*\.\."),
+        ([LayerSpec("x", entries=[Entry("f")])], {"subdir": "g"}, "g"),
+        ([LayerSpec("x", entries=[])], {"accounts": AccountsSpec()}, "/etc/passwd is no file in the tree"),
+        (
+            [LayerSpec("//a:one", entries=[Entry("f")]), LayerSpec("//a:two", entries=[Entry("f", source="content")])],
+            {},
+            "f: is given by //a:one and //a:two",
+        ),
+    ],
+)
+def test_what_is_wrong_is_named(layers, arguments, message):
+    with pytest.raises(UserError, match=message):
+        tree(layers, **arguments)
