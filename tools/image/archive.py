@@ -64,6 +64,11 @@ class Member:
         """Returns a member that is one image, with a map in blocks of the image's own block size."""
         return cls(name, image.size, [Part(0, image, block_size)])
 
+    @property
+    def image(self) -> Image:
+        """What the file reads as."""
+        return Image.compose(self.size, ((part.offset, part.image) for part in self.parts))
+
 
 class Placed(NamedTuple):
     """Where the data of a part stand in an archive, and the files that hold them compressed."""

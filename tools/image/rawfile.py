@@ -131,11 +131,22 @@ def open_raw(path: str | os.PathLike[str], block_size: int = BLOCK_SIZE) -> Imag
     Raises:
         UserError: it cannot be read, or isn't a regular file.
     """
+    return trimmed(open_allocated(path), block_size)
+
+
+def open_allocated(path: str | os.PathLike[str]) -> Image:
+    """Returns a file as an image that has holes where the file system has them.
+
+    That is for sinks that take every byte of the image; what depends on its holes needs `open_raw`.
+
+    Raises:
+        UserError: it cannot be read, or isn't a regular file.
+    """
     file = InputFile(path)
     status = os.fstat(file.fileno())
     if not stat.S_ISREG(status.st_mode):
         raise UserError(f"{file.path}: is not a regular file")
-    return trimmed(Image(status.st_size, _allocated(file, status.st_size)), block_size)
+    return Image(status.st_size, _allocated(file, status.st_size))
 
 
 def _allocated(file: InputFile, size: int) -> list[Extent]:

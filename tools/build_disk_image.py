@@ -1,0 +1,112 @@
+"""Puts images into the partitions of a disk, and writes the disk as a tar, plain or compressed, or as a raw file.
+
+The tar has one sparse member, so that its size follows what the partitions hold and not the size of the disk.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from tools.artifacts import Artifact, Outputs, open_parts, write_archive
+from tools.cli import argument, run
+from tools.errors import UserError
+from tools.gpt.disk import least_disk_size, place
+from tools.gpt.layout import read_layout
+from tools.gpt.table import Table, encode
+from tools.image.archive import Member, Part, archive_of
+from tools.image.holes import BLOCK_SIZE
+from tools.image.rawfile import write_raw
+from tools.progress import progress
+from tools.spec import Size
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionSpec:
+    """What a partition holds: images at offsets from its start."""
+
+    name: str
+    parts: tuple[Artifact, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Arguments of the command line."""
+
+    layout: str = argument("the partitions.csv")
+    disk_guid: str = argument("the GUID of the disk")
+    partitions: tuple[PartitionSpec, ...] = argument(
+        'what partitions hold, as [{"name": …, "parts": [{"image": …, "offset": …, "zst": …, "gz": …}]}]: the tar of '
+        "an image (or a raw file), where it stands in the partition (0), and its data compressed by `compress --data`",
+        default=(),
+    )
+    without: tuple[str, ...] = argument("a partition to leave out of the table", default=())
+    expanded_size: Size | None = argument(
+        "size of the disk; the default is the smallest that holds the layout", default=None
+    )
+    sector_size: int = argument("of the disk, 512 or 4096 bytes", default=512)
+    member: str = argument("name of the disk in the tar", default="disk.img")
+    output_tar: str | None = argument("the tar to write", default=None)
+    output_zst: str | None = argument("the tar to write, compressed as zstd", default=None)
+    output_gz: str | None = argument("the tar to write, compressed as gzip", default=None)
+    output_raw: str | None = argument("the disk to write as a raw file with holes", default=None)
+
+
+def table_of(arguments: Arguments) -> Table:
+    """Returns the partition table that arguments describe.
+
+    Raises:
+        UserError: the layout is wrong, or doesn't fit the disk.
+    """
+    try:
+        guid = UUID(arguments.disk_guid)
+    except ValueError as error:
+        raise UserError(f"disk_guid: {arguments.disk_guid!r} is not a GUID") from error
+    layout = read_layout(arguments.layout).without(arguments.without)
+    size = least_disk_size(layout) if arguments.expanded_size is None else arguments.expanded_size
+    return place(layout, size, guid, arguments.sector_size)
+
+
+def parts_of(table: Table, partitions: tuple[PartitionSpec, ...]) -> list[Part]:
+    """Returns a disk as parts of an archive's member: the two partition tables, and what partitions hold.
+
+    Raises:
+        UserError: a partition is unknown or given twice, or what it holds doesn't fit.
+    """
+    disk = encode(table)
+    begin = min((entry.offset for entry in table.entries), default=disk.size)
+    end = max((entry.offset + entry.size for entry in table.entries), default=disk.size)
+    parts = [Part(0, disk.slice(0, begin), BLOCK_SIZE), Part(end, disk.slice(end, disk.size - end), BLOCK_SIZE)]
+    entries = {entry.name: entry for entry in table.entries}
+    given: set[str] = set()
+    for partition in partitions:
+        name = partition.name
+        if name not in entries:
+            raise UserError(f"partition {name}: is not in the layout, which has {', '.join(entries)}")
+        if name in given:
+            raise UserError(f"partition {name}: is given twice")
+        given.add(name)
+        for part in open_parts(partition.parts, f"partition {name}"):
+            needed = part.offset + part.image.size
+            if needed > entries[name].size:
+                raise UserError(f"partition {name}: has {entries[name].size} bytes, and {needed} are needed")
+            parts.append(replace(part, offset=entries[name].offset + part.offset))
+    return sorted(parts, key=lambda part: part.offset)
+
+
+def main(arguments: Arguments) -> None:
+    """Runs the command line."""
+    outputs = Outputs(tar=arguments.output_tar, zst=arguments.output_zst, gz=arguments.output_gz)
+    if arguments.output_raw is None and outputs == Outputs(None, None, None):
+        raise UserError("there is nothing to write: give one of --output_tar, --output_zst, --output_gz, --output_raw")
+    table = table_of(arguments)
+    parts = parts_of(table, arguments.partitions)
+    disk = Member(arguments.member, table.disk_size, parts)
+    write_archive(archive_of([disk]), outputs)
+    if arguments.output_raw is not None:
+        with progress(f"writing {arguments.output_raw}", disk.image.data_size) as tell:
+            write_raw(disk.image, arguments.output_raw, tell)
+
+
+if __name__ == "__main__":
+    run(main, Arguments, __doc__)

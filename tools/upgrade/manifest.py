@@ -1,0 +1,109 @@
+"""The manifest of an upgrade image: what it is, and the hashes that its images are checked against.
+
+It is the first member of the upgrade image, so that a machine can refuse the image before it has read the rest, and
+check each piece of a partition before it writes it. It is JSON:
+
+    {
+      "format": 1,
+      "product": "guestos",
+      "variant": "dev",
+      "architecture": "x86_64",
+      "version": "1.2.3",
+      "images": [
+        {
+          "name": "root.img",
+          "size": 3221225472,
+          "root_hash": "0123…",
+          "piece_size": 1048576,
+          "pieces": ["89ab…", …]
+        }
+      ]
+    }
+
+`size` is in bytes; `root_hash` is that of the image's dm-verity tree, and null where it has none; `pieces` are the
+SHA-256 of each `piece_size` bytes of the image, the last of which may be fewer, holes read as zeros. Hashes are in
+lower-case hexadecimal. Images are listed in the order in which the upgrade image holds them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from dataclasses import dataclass
+
+from tools.errors import UserError
+from tools.image.digest import PIECE_SIZE, piece_digests
+from tools.image.extents import Image
+
+FORMAT = 1
+MANIFEST_NAME = "manifest.json"
+SIGNATURE_NAME = "manifest.json.sig"
+VERSION_NAME = "VERSION.TXT"
+RESERVED_NAMES = frozenset({MANIFEST_NAME, SIGNATURE_NAME, VERSION_NAME})
+
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~-]*")
+_HASH = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageEntry:
+    """What a manifest says of one image; see the module's docstring."""
+
+    name: str
+    size: int
+    root_hash: str | None = None
+    piece_size: int = PIECE_SIZE
+    pieces: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """What a manifest says; see the module's docstring."""
+
+    format: int = FORMAT
+    product: str
+    variant: str
+    architecture: str
+    version: str
+    images: tuple[ImageEntry, ...]
+
+
+def describe_image(name: str, image: Image, root_hash: str | None = None) -> ImageEntry:
+    """Returns a manifest's entry for an image; reads all of the image's data."""
+    pieces = tuple(digest.hex() for digest in piece_digests(image))
+    return ImageEntry(name=name, size=image.size, root_hash=root_hash, pieces=pieces)
+
+
+def check(manifest: Manifest) -> None:
+    """Checks what types don't say.
+
+    Raises:
+        UserError: the manifest has another format, or something that a machine would refuse.
+    """
+    if manifest.format != FORMAT:
+        raise UserError(f"the manifest has format {manifest.format}; this tool knows {FORMAT}")
+    for name in ("product", "variant", "architecture", "version"):
+        value = getattr(manifest, name)
+        if not _WORD.fullmatch(value):
+            raise UserError(f"{name}: {value!r} must be letters, digits and . _ + ~ - after the first of them")
+    seen = set(RESERVED_NAMES)
+    for image in manifest.images:
+        if not _WORD.fullmatch(image.name) or image.name in seen:
+            raise UserError(f"image {image.name!r}: is no name of a file, is reserved, or is there twice")
+        seen.add(image.name)
+        if image.piece_size <= 0 or len(image.pieces) != -(-image.size // image.piece_size):
+            raise UserError(f"image {image.name}: {len(image.pieces)} hashes don't match {image.size} bytes")
+        for digest in image.pieces if image.root_hash is None else (image.root_hash, *image.pieces):
+            if not _HASH.fullmatch(digest):
+                raise UserError(f"image {image.name}: {digest!r} is not a SHA-256 in lower-case hexadecimal")
+
+
+def encode(manifest: Manifest) -> bytes:
+    """Returns a manifest as the bytes of its file, which are what a signature is for.
+
+    Raises:
+        UserError: it is not one that a machine would take; see `check`.
+    """
+    check(manifest)
+    return (json.dumps(dataclasses.asdict(manifest), indent=1) + "\n").encode()
