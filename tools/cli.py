@@ -36,6 +36,7 @@ from tools.errors import UserError
 from tools.spec import build, is_required, read_object
 
 _T = TypeVar("_T")
+_FORMS = {int: "a whole number", float: "a number"}
 
 
 def argument(help: str, *, default: Any = dataclasses.MISSING) -> Any:  # noqa: A002 - as flags libraries call it
@@ -131,7 +132,7 @@ def _flags(kind: type) -> flags.FlagValues:
     flags.DEFINE_boolean("help", False, "", flag_values=known, short_name="h")
     flags.DEFINE_string("spec", None, "", flag_values=known)
     for name, hint in _hints(kind):
-        if hint is bool:
+        if _without_none(hint) is bool:
             flags.DEFINE_boolean(name, None, "", flag_values=known)
         elif hint == tuple[str, ...]:
             flags.DEFINE_multi_string(name, None, "", flag_values=known)
@@ -148,7 +149,7 @@ def _flag_value(value: Any, hint: Any, name: str) -> Any:
     try:
         return json.loads(value)
     except json.JSONDecodeError as error:
-        raise UserError(f"--{name}: must be {'a whole number' if hint is int else 'JSON'}, not {value!r}") from error
+        raise UserError(f"--{name}: must be {_FORMS.get(hint, 'JSON')}, not {value!r}") from error
 
 
 def _without_none(hint: Any) -> Any:
@@ -179,4 +180,4 @@ def _placeholder(hint: Any) -> str:
         return f"={'|'.join(typing.get_args(hint))}"
     if typing.get_origin(hint) is typing.Annotated:
         return "=SIZE"
-    return {str: "=TEXT", int: "=NUMBER", bool: "", tuple[str, ...]: "=TEXT"}.get(hint, "=JSON")
+    return {str: "=TEXT", int: "=NUMBER", float: "=NUMBER", bool: "", tuple[str, ...]: "=TEXT"}.get(hint, "=JSON")

@@ -25,6 +25,8 @@ class Arguments:
     size: Size | None = argument("of the disk", default=None)
     format: Literal["gz", "zst"] = argument("of the output", default="zst")
     force: bool = argument("whether to go on", default=False)
+    ratio: float = argument("of the two", default=0.5)
+    journal: bool | None = argument("whether there is one", default=None)
     names: tuple[str, ...] = argument("what to take", default=())
     parts: tuple[Part, ...] = argument("what to place", default=())
 
@@ -38,6 +40,7 @@ def test_flags():
     assert parsed("--input", "x", "--level=-5", "--size=50G", "--force", "--names=a", "--names=b") == Arguments(
         input="x", level=-5, size=50 << 30, force=True, names=("a", "b")
     )
+    assert parsed("--input=x", "--ratio=2", "--nojournal") == Arguments(input="x", ratio=2.0, journal=False)
     assert parsed("--input=5", "--noforce", '--parts=[{"image": "a.img", "offset": "1M"}]') == Arguments(
         input="5", parts=(Part("a.img", 1 << 20),)
     )
@@ -68,6 +71,7 @@ def test_params_file(tmp_path):
         (["--input=x", "--format=xz"], r'--format: must be one of gz, zst, not "xz"'),
         (["--input=x", "--parts=[{]"], r"--parts: must be JSON, not '\[\{\]'"),
         (["--input=x", '--parts=[{"offset": 0}]'], r"--parts\[0\]\.image: is missing"),
+        (["--input=x", "--ratio=x"], r"--ratio: must be a number, not 'x'"),
         (["--input=x", "extra"], r"'extra' is not a flag"),
         (["--input"], r"input"),
         (["@none"], r"none: cannot be read as a file of arguments"),
