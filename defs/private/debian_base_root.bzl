@@ -5,14 +5,13 @@ load("//defs/private:debian_providers.bzl", "DebianPackagesInfo")
 def _debian_base_root_impl(ctx):
     output = ctx.actions.declare_file(ctx.label.name + ".tar")
     packages = ctx.attr.packages[DebianPackagesInfo]
-    fakeroot = ctx.attr.fakeroot[DebianPackagesInfo]
     debs = [info.deb for info in packages.packages]
-    fakeroot_debs = [info.deb for info in fakeroot.packages]
+    installer = [info.deb for info in ctx.attr.installer[DebianPackagesInfo].packages]
     args = ctx.actions.args()
     args.use_param_file("--flagfile=%s", use_always = True)
     args.set_param_file_format("multiline")
     args.add_all(debs, format_each = "--deb=%s")
-    args.add_all(fakeroot_debs, format_each = "--fakeroot=%s")
+    args.add_all(installer, format_each = "--installer=%s")
     args.add_all(packages.provided, format_each = "--provided=%s")
     args.add_all(ctx.attr.exclude, format_each = "--exclude=%s")
     args.add_all(ctx.attr.include, format_each = "--include=%s")
@@ -24,7 +23,7 @@ def _debian_base_root_impl(ctx):
             "block-network": "1",
             "supports-path-mapping": "1",
         },
-        inputs = debs + fakeroot_debs,
+        inputs = debs + installer,
         mnemonic = "DebianBaseRoot",
         outputs = [output],
         progress_message = "Installing Debian packages into %{output}",
@@ -44,12 +43,12 @@ The action needs a user namespace, or root; its message says how to get one wher
             doc = "Patterns of paths, without a leading slash, to leave out; `*` matches slashes too. A directory goes " +
                   "when it matches and nothing is left in it. The packages' database still lists what was left out.",
         ),
-        "fakeroot": attr.label(
+        "include": attr.string_list(doc = "Patterns of paths to keep though `exclude` matches."),
+        "installer": attr.label(
             mandatory = True,
             providers = [DebianPackagesInfo],
-            doc = "The packages fakeroot and libfakeroot, of the same release; they aren't installed.",
+            doc = "The packages fakeroot, libfakeroot and libeatmydata1, of the same release; they aren't installed.",
         ),
-        "include": attr.string_list(doc = "Patterns of paths to keep though `exclude` matches."),
         "packages": attr.label(
             mandatory = True,
             providers = [DebianPackagesInfo],

@@ -1,10 +1,11 @@
 """Installs a locked set of packages, with their maintainer scripts, and packs the result as a tar.
 
 What debootstrap and mmdebstrap do, cut down to packages that are known beforehand: no package is chosen, fetched or
-trusted here. All packages are unpacked so that their programs exist, then the set's own dpkg installs them properly,
-in a root of its own (see namespaces.py). Nothing of the host takes part but the kernel.
+trusted here. The essential ones are unpacked so that their programs exist, then the set's own dpkg installs them all
+properly, in a root of its own (see namespaces.py). Nothing of the host takes part but the kernel.
 
-Owners are kept by fakeroot, whose library and daemon come with the set too: a user namespace has one user.
+Owners are kept by fakeroot, since a user namespace has one user; libeatmydata leaves out what dpkg does against power
+cuts. Both come as packages of the same release.
 
 The tar depends on the packages alone. Every time stamp is at most that of the newest package; caches, logs and what
 belongs to one machine (its id, its SSH keys) are left out.
@@ -20,17 +21,19 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from tools.debian.deb import Deb
 from tools.debian.namespaces import Devices, run_in_root
+from tools.debian.order import installation_order, needed_first
 from tools.debian.paths import matcher
 from tools.debian.unpack import OwnedDirectory, link_merged_usr, unpack
 from tools.errors import UserError
+from tools.outputs import replacing
 
 _SCRATCH = "/.base-root"
-"""Where the packages and fakeroot lie inside of the root while it's made."""
+"""Where the packages and the installer lie inside of the root while it's made."""
 
 _LOG = f"{_SCRATCH}/log"
 
@@ -70,7 +73,7 @@ class BaseRoot:
 
     Attributes:
         debs: the packages, a closed set with all essential ones.
-        fakeroot: the packages fakeroot and libfakeroot, of the same release as the set.
+        installer: the packages fakeroot, libfakeroot and libeatmydata1, of the same release as the set.
         provided: names of virtual packages that the image provides by other means; dpkg takes them for installed.
         exclude: patterns of paths without a leading slash to leave out, as in fnmatch(3) without flags: `*` also
             matches a slash. A directory that matches goes with all that's in it.
@@ -78,22 +81,22 @@ class BaseRoot:
     """
 
     debs: Sequence[Path]
-    fakeroot: Sequence[Path]
+    installer: Sequence[Path]
     provided: Sequence[str] = ()
     exclude: Sequence[str] = ()
     include: Sequence[str] = ()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Plan:
     """The packages opened and put in order, since nothing can be opened once the root is another."""
 
     spec: BaseRoot
-    debs: list[Deb] = field(default_factory=list)
-    names: list[str] = field(default_factory=list)
-    fakeroot: list[Deb] = field(default_factory=list)
-    architecture: str = ""
-    epoch: int = 0
+    debs: dict[str, Deb]  # by name, in the order of installation
+    first: list[Deb]  # what is unpacked before dpkg runs
+    installer: list[Deb]
+    architecture: str
+    epoch: int
 
 
 def build_base_root(spec: BaseRoot, output: Path) -> None:
@@ -113,39 +116,34 @@ def build_base_root(spec: BaseRoot, output: Path) -> None:
         root.mkdir()
         root.chmod(0o755)  # explicit: without a set-group-ID bit that the directory above may hand down
         _copy_packages(plan, root)
-        with open(scratch / "tar", "xb") as archive:
-            run_in_root(root, lambda devices: _Installation(plan, devices).run(archive.fileno()))
-        os.replace(scratch / "tar", output)
+        with replacing(output) as archive:
+            run_in_root(root, lambda devices: _Installation(plan, devices).run(archive))
     finally:
         _remove_tree(scratch)
 
 
 def _plan(spec: BaseRoot) -> _Plan:
-    """Opens the packages; essential ones come first, base-passwd before all, since others' scripts need its users."""
-    plan = _Plan(spec)
-    order: list[tuple[bool, bool, str, Deb]] = []
-    for path in spec.debs:
-        deb = Deb(path)
-        fields = deb.control()
-        essential = fields.get("Essential") == "yes"
-        order.append((fields["Package"] != "base-passwd", not essential, fields["Package"], deb))
-        if essential and fields["Architecture"] != "all":
-            plan.architecture = fields["Architecture"]
-    order.sort(key=lambda item: item[:3])
-    plan.names = [item[2] for item in order]
-    if "dpkg" not in plan.names:
+    debs = {deb.control()["Package"]: deb for deb in map(Deb, spec.debs)}
+    if "dpkg" not in debs:
         raise UserError("the packages hold no dpkg; set `essential = true` for this set in the manifest and lock again")
-    plan.debs = [item[3] for item in order]
-    plan.epoch = max(deb.built for deb in plan.debs)
-    plan.fakeroot = [Deb(path) for path in spec.fakeroot]
-    return plan
+    controls = [deb.control() for deb in debs.values()]
+    needed = needed_first(controls)
+    order = installation_order(controls)
+    return _Plan(
+        spec=spec,
+        debs={name: debs[name] for name in order},
+        first=[debs[name] for name in order if name in needed],
+        installer=[Deb(path) for path in spec.installer],
+        architecture=debs["dpkg"].control()["Architecture"],
+        epoch=max(deb.built for deb in debs.values()),
+    )
 
 
 def _copy_packages(plan: _Plan, root: Path) -> None:
     """Copies the packages to where dpkg finds them, since links lead nowhere there."""
     folder = root / _SCRATCH[1:] / "debs"
     folder.mkdir(parents=True)
-    for name, deb in zip(plan.names, plan.debs, strict=True):
+    for name, deb in plan.debs.items():
         shutil.copyfile(deb.path, folder / f"{name}.deb")
 
 
@@ -178,7 +176,7 @@ class _Installation:
     def run(self, archive: int) -> None:
         """Installs the packages and writes the tar to a descriptor."""
         link_merged_usr("/")
-        owned = unpack(self._plan.debs, "/")
+        owned = unpack(self._plan.first, "/")
         self._write_files()
         daemon = self._start_fakeroot()
         try:
@@ -215,15 +213,16 @@ class _Installation:
 
     def _start_fakeroot(self) -> int:
         """Starts fakeroot's daemon and has all further programs load its library; returns the daemon's process."""
-        prefix = f"{_SCRATCH}/fakeroot"
+        prefix = f"{_SCRATCH}/installer"
         os.mkdir(prefix)
-        unpack(self._plan.fakeroot, prefix)
-        libraries = glob.glob(f"{prefix}/usr/lib/*/libfakeroot/libfakeroot-sysv.so")
-        if not libraries:
-            raise UserError("the packages given as fakeroot hold no libfakeroot-sysv.so; give fakeroot and libfakeroot")
+        unpack(self._plan.installer, prefix)
+        libraries = [*glob.glob(f"{prefix}/usr/lib/*/libfakeroot/libfakeroot-sysv.so")]
+        libraries += glob.glob(f"{prefix}/usr/lib/*/libeatmydata.so")
+        if len(libraries) != 2:
+            raise UserError("the installer's packages must be fakeroot, libfakeroot and libeatmydata1")
         started = self._run([f"{prefix}/usr/bin/faked-sysv"], "fakeroot's daemon", stdout=subprocess.PIPE)
         key, _, process = started.stdout.decode().strip().partition(":")
-        self._environment |= {"FAKEROOTDONTTRYCHOWN": "1", "FAKEROOTKEY": key, "LD_PRELOAD": libraries[0]}
+        self._environment |= {"FAKEROOTDONTTRYCHOWN": "1", "FAKEROOTKEY": key, "LD_PRELOAD": ":".join(libraries)}
         return int(process)
 
     def _run(self, command: Sequence[str], what: str, stdout: int | None = None) -> subprocess.CompletedProcess[bytes]:
@@ -246,9 +245,9 @@ class _Installation:
     def _install(self) -> None:
         """Has dpkg install everything at once; it finds the order in which to configure packages itself.
 
-        It doesn't order unpacking by pre-dependencies, hence --force-depends: all files are in place already.
+        It doesn't order unpacking by pre-dependencies, hence --force-depends: those are in place already.
         """
-        files = [f"{_SCRATCH}/debs/{name}.deb" for name in self._plan.names]
+        files = [f"{_SCRATCH}/debs/{name}.deb" for name in self._plan.debs]
         options = ["--force-depends", "--force-unsafe-io", "--install"]
         self._run(["dpkg", *options, *files], "dpkg")
         query = ["dpkg-query", "--show", "--showformat=${db:Status-Abbrev} ${Package}\n"]

@@ -12,7 +12,9 @@ from tools.debian.base_root import BaseRoot, build_base_root
 from tools.errors import UserError
 
 _DEB = flags.DEFINE_multi_string("deb", None, "A package to install.", required=True)
-_FAKEROOT = flags.DEFINE_multi_string("fakeroot", None, "The packages fakeroot and libfakeroot.", required=True)
+_INSTALLER = flags.DEFINE_multi_string(
+    "installer", None, "The packages fakeroot, libfakeroot and libeatmydata1.", required=True
+)
 _PROVIDED = flags.DEFINE_multi_string("provided", [], "A virtual package that dpkg is to take for installed.")
 _EXCLUDE = flags.DEFINE_multi_string("exclude", [], "Pattern of paths to leave out.")
 _INCLUDE = flags.DEFINE_multi_string("include", [], "Pattern of paths to keep in spite of --exclude.")
@@ -26,7 +28,7 @@ def run(argv: Sequence[str]) -> int:
             raise UserError(f"unexpected argument: {argv[1]}")
         spec = BaseRoot(
             debs=[Path(deb) for deb in _DEB.value],
-            fakeroot=[Path(deb) for deb in _FAKEROOT.value],
+            installer=[Path(deb) for deb in _INSTALLER.value],
             provided=_PROVIDED.value,
             exclude=_EXCLUDE.value,
             include=_INCLUDE.value,

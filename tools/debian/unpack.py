@@ -86,5 +86,6 @@ def _make_file(deb: Deb, archive: tarfile.TarFile, entry: tarfile.TarInfo, path:
         with open(path, "xb") as file:
             shutil.copyfileobj(content, file, 1 << 20)
         os.chmod(path, entry.mode)
+        os.utime(path, (entry.mtime, entry.mtime))  # dpkg leaves a configuration file that's the same as it is
     else:
         raise UserError(f"{deb.path}: {entry.name} is neither a directory nor a file nor a link")
