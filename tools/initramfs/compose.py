@@ -1,0 +1,272 @@
+"""Puts together the tree of an initial RAM file system from parts of a root tree.
+
+Programs come with the libraries that their dynamic sections name, modules with the modules that they need; nothing of
+the root tree is run. Files that a program opens at run time by itself (plug-ins, data) are not found that way and are
+given by name.
+"""
+
+from __future__ import annotations
+
+import lzma
+import posixpath
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import zstandard
+
+from tools.errors import UserError
+from tools.image.extents import Image
+from tools.initramfs.elf import is_elf, read_dynamic
+from tools.initramfs.modules import ModuleIndex
+from tools.tree.node import Device, Directory, File, Node, Symlink
+
+MODULES_FOLDER = b"usr/lib/modules"
+
+_MOST_SYMLINKS = 40
+"""As many as Linux follows in one path (path_resolution(7))."""
+
+_MOST_MODULE_BYTES = 1 << 28
+"""No module is larger, unpacked; a damaged one must not fill the memory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """What goes into an initial RAM file system.
+
+    Attributes:
+        init: the first process, a file of ours that becomes `/init`.
+        programs: paths in the root tree of programs, which bring their libraries.
+        paths: paths in the root tree of further files, which are taken as they are; libraries bring theirs.
+        modules: names of kernel modules, in the order in which they should load.
+        folders: empty directories to make, such as mount points.
+        files: further files of ours, by path.
+    """
+
+    init: Image
+    programs: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
+    files: dict[str, Image] = field(default_factory=dict)
+
+
+def compose(root: Directory, contents: Contents, origin: str) -> Directory:
+    """Returns the tree of an initial RAM file system.
+
+    `/etc/modules` in it lists the paths of the modules, one a line, in the order in which they load; they are
+    unpacked, so that nothing in the initial RAM file system needs to know how they were compressed.
+
+    Args:
+        root: the root tree that programs, libraries and modules are taken from.
+        contents: what to take.
+        origin: what to call the root tree in messages.
+
+    Raises:
+        UserError: something is not there, or what it needs is not.
+    """
+    builder = _Builder(root, origin)
+    for program in contents.programs:
+        builder.add(program.encode())
+    for path in contents.paths:
+        builder.add(path.encode())
+    builder.add_modules(contents.modules)
+    for folder in contents.folders:
+        builder.folder(folder.encode())
+    builder.file(b"init", contents.init, 0o755)
+    for path, content in sorted(contents.files.items()):
+        builder.file(path.encode(), content, 0o644)
+    # The kernel opens it for the first process before that can mount anything.
+    builder.place(b"dev/console", Device(permissions=0o600, block=False, major=5, minor=1))
+    return builder.result
+
+
+def kernel_version(root: Directory, origin: str) -> str:
+    """Returns the version of the one kernel that the root tree has modules for.
+
+    Raises:
+        UserError: there is none, or more than one.
+    """
+    folder = _Builder(root, origin).find(MODULES_FOLDER)[1]
+    names = sorted(folder.entries) if isinstance(folder, Directory) else []
+    if len(names) != 1:
+        found = ", ".join(name.decode(errors="replace") for name in names) or "none"
+        raise UserError(f"{origin}: must have the modules of exactly one kernel in /usr/lib/modules, has {found}")
+    return names[0].decode()
+
+
+class _Builder:
+    """Copies parts of one tree into another, with what they need."""
+
+    def __init__(self, root: Directory, origin: str) -> None:
+        self.result = Directory()
+        self._root = root
+        self._origin = origin
+        self._library_folders: list[bytes] = []
+
+    def find(self, path: bytes) -> tuple[bytes, Node]:
+        """Returns the place and the node that a path leads to when all symbolic links are followed.
+
+        The links on the way are added to the result, so that the path leads to the same place there.
+        """
+        return self._find(path, path, 0)
+
+    def _find(self, path: bytes, asked: bytes, links: int) -> tuple[bytes, Node]:
+        node: Node = self._root
+        place: list[bytes] = []
+        parts = [part for part in path.split(b"/") if part and part != b"."]
+        for index, part in enumerate(parts):
+            if part == b"..":
+                place = place[:-1]
+                node = self._at(place)
+                continue
+            child = node.entries.get(part) if isinstance(node, Directory) else None
+            if child is None:
+                raise UserError(f"{self._origin}: has no /{asked.decode(errors='replace')}")
+            if isinstance(child, Symlink):
+                if links == _MOST_SYMLINKS:
+                    raise UserError(f"{self._origin}: too many symbolic links in /{asked.decode(errors='replace')}")
+                self._place_link(b"/".join((*place, part)), child)
+                start = b"" if child.target.startswith(b"/") else b"/".join(place)
+                return self._find(b"/".join((start, child.target, *parts[index + 1 :])), asked, links + 1)
+            place.append(part)
+            node = child
+        return b"/".join(place), node
+
+    def _at(self, place: Iterable[bytes]) -> Node:
+        node: Node = self._root
+        for part in place:
+            assert isinstance(node, Directory)
+            node = node.entries[part]
+        return node
+
+    def _place_link(self, path: bytes, link: Symlink) -> None:
+        self.place(path, Symlink(target=link.target, origin=link.origin))
+
+    def add(self, path: bytes) -> None:
+        """Adds a file of the root tree, and, where it is an ELF file, all that it needs."""
+        place, node = self.find(path)
+        if not isinstance(node, File):
+            raise UserError(f"{self._origin}: /{path.decode(errors='replace')} is not a file")
+        if self._has(place):
+            return
+        self.place(place, File(permissions=node.permissions, content=node.content, origin=node.origin))
+        if is_elf(node.content):
+            self._add_needed(place, node)
+
+    def _add_needed(self, place: bytes, node: File) -> None:
+        name = f"{self._origin}: /{place.decode(errors='replace')}"
+        dynamic = read_dynamic(node.content, name)
+        if dynamic.interpreter is not None:
+            linker, _ = self.find(dynamic.interpreter)
+            # Debian's dynamic linker looks by itself where it is installed, without a cache (ld.so(8)).
+            folder = posixpath.dirname(linker)
+            if folder not in self._library_folders:
+                self._library_folders.append(folder)
+            self.add(dynamic.interpreter)
+        origin = b"/" + posixpath.dirname(place)
+        search = [part.replace(b"$ORIGIN", origin).replace(b"${ORIGIN}", origin) for part in dynamic.search]
+        for library in dynamic.needed:
+            self._add_library(library, [*search, *self._library_folders], name)
+
+    def _add_library(self, library: bytes, folders: list[bytes], name: str) -> None:
+        for folder in folders:
+            path = folder.strip(b"/") + b"/" + library
+            if self._exists(path):
+                self.add(path)
+                return
+        raise UserError(f"{name} needs {library.decode(errors='replace')}, which is in none of its library folders")
+
+    def _exists(self, path: bytes) -> bool:
+        try:
+            node = _Builder(self._root, self._origin).find(path)[1]
+        except UserError:
+            return False
+        return isinstance(node, File)
+
+    def add_modules(self, wanted: tuple[str, ...]) -> None:
+        """Adds modules, unpacked, all that they need, and the list of them in the order in which they load."""
+        if not wanted:
+            return
+        version = kernel_version(self._root, self._origin)
+        folder = MODULES_FOLDER.decode() + "/" + version
+        dep, builtin, softdep = (self._text(f"{folder}/modules.{name}") for name in ("dep", "builtin", "softdep"))
+        index = ModuleIndex.parse(dep, builtin, softdep, f"{self._origin}: /{folder}")
+        paths = []
+        for path in index.load_order(wanted):
+            _, node = self.find(f"{folder}/{path}".encode())
+            if not isinstance(node, File):
+                raise UserError(f"{self._origin}: /{folder}/{path} is not a file")
+            target, unpacked = _unpacked(f"{folder}/{path}", node.content, self._origin)
+            self.file(target.encode(), Image.from_bytes(unpacked), 0o644)
+            paths.append(f"/{target}\n")
+        self.file(b"etc/modules", Image.from_bytes("".join(paths).encode()), 0o644)
+
+    def _text(self, path: str) -> str:
+        _, node = self.find(path.encode())
+        if not isinstance(node, File):
+            raise UserError(f"{self._origin}: /{path} is not a file")
+        return node.content.read(0, node.content.size).decode(errors="replace")
+
+    def file(self, path: bytes, content: Image, permissions: int) -> None:
+        """Adds a file of ours."""
+        self.place(path, File(permissions=permissions, content=content))
+
+    def folder(self, path: bytes) -> Directory:
+        """Returns a directory of the result, making it and those above it where they are missing."""
+        node = self.result
+        for part in path.split(b"/"):
+            if not part:
+                continue
+            child = node.entries.setdefault(part, Directory())
+            if isinstance(child, Symlink):
+                raise UserError(f"/{path.decode(errors='replace')} of the initial RAM file system is below a link")
+            assert isinstance(child, Directory)
+            node = child
+        return node
+
+    def place(self, path: bytes, node: Node) -> None:
+        """Puts a node at a path; the same link may be put there again."""
+        folder, name = posixpath.split(path)
+        entries = self.folder(folder).entries
+        before = entries.get(name)
+        if isinstance(before, Symlink) and isinstance(node, Symlink) and before.target == node.target:
+            return
+        if before is not None:
+            raise UserError(f"/{path.decode(errors='replace')} of the initial RAM file system is given twice")
+        entries[name] = node
+
+    def _has(self, path: bytes) -> bool:
+        node: Node = self.result
+        for part in path.split(b"/"):
+            if not isinstance(node, Directory) or part not in node.entries:
+                return False
+            node = node.entries[part]
+        return True
+
+
+def _unpack_xz(data: bytes) -> bytes:
+    return lzma.LZMADecompressor(memlimit=_MOST_MODULE_BYTES).decompress(data, _MOST_MODULE_BYTES)
+
+
+def _unpack_gzip(data: bytes) -> bytes:
+    return zlib.decompressobj(wbits=31).decompress(data, _MOST_MODULE_BYTES)
+
+
+def _unpack_zstd(data: bytes) -> bytes:
+    return zstandard.ZstdDecompressor().decompress(data, max_output_size=_MOST_MODULE_BYTES)
+
+
+_UNPACKERS: dict[str, Callable[[bytes], bytes]] = {".xz": _unpack_xz, ".gz": _unpack_gzip, ".zst": _unpack_zstd}
+
+
+def _unpacked(path: str, content: Image, origin: str) -> tuple[str, bytes]:
+    """Returns the path and the content of a module without its compression."""
+    data = content.read(0, content.size)
+    stem, extension = posixpath.splitext(path)
+    if extension not in _UNPACKERS:
+        return path, data
+    try:
+        return stem, _UNPACKERS[extension](data)
+    except (lzma.LZMAError, zlib.error, zstandard.ZstdError) as error:
+        raise UserError(f"{origin}: /{path} cannot be unpacked: {error}") from error
