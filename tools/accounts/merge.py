@@ -49,6 +49,10 @@ class _Table:
         """Adds a row, in place of one of the same name."""
         self._rows[row[0]] = list(row)
 
+    def names(self) -> list[str]:
+        """Returns the first fields of all rows."""
+        return list(self._rows)
+
     def with_number(self, number: int) -> str | None:
         """Returns the name of the row whose third field is a number."""
         return next((name for name, row in self._rows.items() if row[2] == str(number)), None)
@@ -60,7 +64,7 @@ class _Table:
 def merge(databases: Databases, accounts: Accounts, passwords: Mapping[str, str], origin: str) -> Databases:
     """Returns the texts with the accounts in them.
 
-    Every account has a line in shadow afterwards. Those without a password there are locked.
+    Every account has a line in shadow afterwards, and every group one in gshadow; the new ones are locked.
 
     Args:
         databases: the texts before.
@@ -102,8 +106,6 @@ class _Merger:
     def add_group(self, name: str, gid: int) -> None:
         if not self._check_number(self.group, name, gid):
             self.group.add(name, "x", str(gid), "")
-        if name not in self.gshadow:
-            self.gshadow.add(name, "!*", "", self.group[name][3])
 
     def add_user(self, user: User) -> None:
         self._check_number(self.passwd, user.name, user.uid)
@@ -128,12 +130,14 @@ class _Merger:
         for name in passwords:
             if name not in self.passwd:
                 raise UserError(f"{self._origin}: there is no account {name}, which is to have a password")
-        for line in self.passwd.text().splitlines():
-            name = line.split(":")[0]
+        for name in self.passwd.names():
             if name not in self.shadow:
                 self.shadow.add(name, LOCKED, *[""] * 7)
             if name in passwords:
                 self.shadow[name][1] = passwords[name]
+        for name in self.group.names():
+            if name not in self.gshadow:
+                self.gshadow.add(name, LOCKED, "", self.group[name][3])
 
 
 def _once(names: Iterable[str]) -> list[str]:
