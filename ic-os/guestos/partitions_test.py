@@ -3,6 +3,7 @@ from uuid import UUID
 
 import pytest
 
+from tools.drawing.layout_picture import draw
 from tools.gpt.disk import least_disk_size, place
 from tools.gpt.layout import read_layout
 from tools.gpt.table import encode
@@ -57,3 +58,11 @@ def test_partition_table_is_sound(layout, tmp_path):
     assert f"label-id: {str(DISK_GUID).upper()}" in dump
     assert "start=    23685120, size=    20971520" in dump
     assert 'uuid=22D2F5A6-1E39-D247-81CF-90C95C113E21, name="A_var"' in dump
+
+
+def test_picture_shows_the_layout(layout):
+    # Made by: bazel run //tools:draw_layout -- --layout=… --disk_size=50G --output=…
+    picture = Path(__file__).with_name("media") / "guestOS_disk-layout.png"
+    assert draw(layout, 50 * GIB).png() == picture.read_bytes(), (
+        "the picture is older than partitions.csv; draw it again"
+    )

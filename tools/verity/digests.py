@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tools.image.extents import Buffer, Data, Extent, Image, Pattern
+from tools.image.rawfile import Progress, no_progress
 
 DIGEST_SIZE = 32
 """Of SHA-256, in bytes."""
@@ -29,7 +30,7 @@ class _Run:
     block: bytes | None
 
 
-def block_digests(image: Image, block_size: int, salt: bytes) -> Image:
+def block_digests(image: Image, block_size: int, salt: bytes, progress: Progress = no_progress) -> Image:
     """Returns the SHA-256 digests of salt and block, for each block of an image, one after the other.
 
     Bytes are held in memory for the blocks that have data: one for each 32 of them where blocks are of 1024 bytes,
@@ -39,6 +40,7 @@ def block_digests(image: Image, block_size: int, salt: bytes) -> Image:
         image: what to hash; its size is a multiple of `block_size`.
         block_size: in bytes.
         salt: hashed before every block.
+        progress: told how many bytes were read.
     """
     salted = hashlib.sha256(salt)
     extents: list[Extent] = []
@@ -48,6 +50,7 @@ def block_digests(image: Image, block_size: int, salt: bytes) -> Image:
         if run.block is None:
             for data in _reads(image, run.first * block_size, run.count * block_size):
                 written += _hash_blocks(data, block_size, salted)
+                progress(len(data))
             continue
         digest = _hash_blocks(run.block, block_size, salted)
         if run.count < _LEAST_PATTERN:

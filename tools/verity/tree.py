@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from tools.errors import UserError
 from tools.image.compare import first_difference
 from tools.image.extents import Image
+from tools.image.rawfile import Progress, no_progress
 from tools.verity import superblock
 from tools.verity.digests import DIGEST_SIZE, block_digests
 from tools.verity.superblock import Superblock
@@ -44,15 +45,16 @@ class _Level:
     size: int
 
 
-def hash_tree(data: Image, parameters: Superblock) -> HashTree:
+def hash_tree(data: Image, parameters: Superblock, progress: Progress = no_progress) -> HashTree:
     """Returns the hash tree over an image. Reads the image's data once; holes cost nothing.
 
     Args:
         data: of `parameters.data_size` bytes.
         parameters: what to make the tree with.
+        progress: told how many bytes of the data were read.
     """
     block_size = parameters.hash_block_size
-    level = block_digests(data, parameters.data_block_size, parameters.salt)
+    level = block_digests(data, parameters.data_block_size, parameters.salt, progress)
     parts = [(0, Image.from_bytes(parameters.encode()))]
     places = _levels(parameters)
     for place in reversed(places):
@@ -124,7 +126,9 @@ def read_superblock(hashes: Image, hash_offset: int = 0) -> Superblock:
     return found
 
 
-def verify(data: Image, hashes: Image, root_hash: bytes, hash_offset: int = 0) -> Superblock:
+def verify(
+    data: Image, hashes: Image, root_hash: bytes, hash_offset: int = 0, progress: Progress = no_progress
+) -> Superblock:
     """Checks data against a hash tree, and the tree against a root hash; returns the tree's superblock.
 
     Args:
@@ -132,6 +136,7 @@ def verify(data: Image, hashes: Image, root_hash: bytes, hash_offset: int = 0) -
         hashes: has the superblock and the tree.
         root_hash: 32 bytes.
         hash_offset: where the superblock stands in `hashes`, in bytes.
+        progress: told how many bytes of the data were read.
 
     Raises:
         UserError: something does not match; the message names the first block that does not, in the order of trust:
@@ -147,26 +152,26 @@ def verify(data: Image, hashes: Image, root_hash: bytes, hash_offset: int = 0) -
     for place, number in zip(places, range(len(places) - 1, -1, -1), strict=True):
         offset = hash_offset + place.offset
         level = hashes.slice(offset, place.size)
-        bad = _first_bad_block(level, found.hash_block_size, found.salt, trusted)
+        bad = _first_bad_block(block_digests(level, found.hash_block_size, found.salt), trusted)
         if bad is not None:
             where = f"hash block {bad} of level {number}, at byte {offset + bad * found.hash_block_size}"
             raise UserError(
                 f"{where}, does not match the {'level above' if trusted.size > DIGEST_SIZE else 'root hash'}"
             )
         trusted = level
-    bad = _first_bad_block(data.slice(0, found.data_size), found.data_block_size, found.salt, trusted)
+    digests = block_digests(data.slice(0, found.data_size), found.data_block_size, found.salt, progress)
+    bad = _first_bad_block(digests, trusted)
     if bad is not None:
         raise UserError(f"data block {bad}, at byte {bad * found.data_block_size}, does not match the hash tree")
     return found
 
 
-def _first_bad_block(blocks: Image, block_size: int, salt: bytes, trusted: Image) -> int | None:
+def _first_bad_block(digests: Image, trusted: Image) -> int | None:
     """Returns the number of the first block whose digest is not the one that the level above has, None if all have.
 
     Raises:
         UserError: the level above has bytes after the last digest.
     """
-    digests = block_digests(blocks, block_size, salt)
     difference = first_difference(digests.resized(trusted.size), trusted)
     if difference is not None and difference >= digests.size:
         raise UserError("a level of the hash tree has bytes other than zero after its last digest")

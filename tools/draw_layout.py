@@ -1,0 +1,31 @@
+"""Draws a disk layout as a PNG: the disk to scale, and beside it what its partitions are; set A in green, B in blue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tools.cli import argument, run
+from tools.drawing.layout_picture import draw
+from tools.gpt.layout import read_layout
+from tools.outputs import replacing, write_all
+from tools.spec import Size
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Arguments of the command line."""
+
+    layout: str = argument("the partitions.csv")
+    disk_size: Size = argument("size of the disk; partitions that take the rest end there")
+    output: str = argument("the PNG to write")
+
+
+def main(arguments: Arguments) -> None:
+    """Runs the command line."""
+    picture = draw(read_layout(arguments.layout), arguments.disk_size).png()
+    with replacing(arguments.output) as fd:
+        write_all(fd, picture)
+
+
+if __name__ == "__main__":
+    run(main, Arguments, __doc__)
