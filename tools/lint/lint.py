@@ -63,8 +63,14 @@ def run_check(check: Check, paths: Sequence[str], root: Path, programs: Mapping[
     selected = [path for path in paths if check.selects(path)]
     if not selected or not command:
         return True
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    done = subprocess.run([*argv(command, programs), *selected], cwd=root, env=environment, check=False)
+    with tempfile.NamedTemporaryFile("w", suffix=".toml", encoding="utf-8") as configuration:
+        options = []
+        if check.configure:
+            configuration.write(check.configure((root / "pyproject.toml").read_text(encoding="utf-8"), selected))
+            configuration.flush()
+            options = [f"--config-file={configuration.name}"]
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        done = subprocess.run([*argv(command, programs), *options, *selected], cwd=root, env=environment, check=False)
     return done.returncode == 0
 
 
