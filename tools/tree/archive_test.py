@@ -10,7 +10,7 @@ from tools.testing.judges import ask
 from tools.testing.small_trees import listing
 from tools.tree.archive import read_archive
 from tools.tree.compare import differences
-from tools.tree.node import Device, Fifo
+from tools.tree.node import Device, Directory, Fifo, File
 from tools.tree.paths import components, lookup
 
 
@@ -72,6 +72,7 @@ def test_reads_all_types(archive):
     ]
     su = lookup(layer.root, components("usr/bin/su"))
     assert su is lookup(layer.root, components("usr/bin/sh"))
+    assert isinstance(su, File)
     assert (su.permissions, su.origin) == (0o4755, "//:base")
     assert isinstance(su.content.extents[0].source, FileRange)
     null = lookup(layer.root, components("dev/null"))
@@ -168,7 +169,7 @@ def test_reads_what_gnu_tar_and_bsdtar_make_of_the_same_files(tmp_path):
         path.chmod(0o600 + index)
     os.link(path, source / "link")
     os.symlink("x" * 200, source / "symlink")
-    trees = []
+    trees: list[Directory] = []
     for tool, option in (("tar", "--format=posix"), ("tar", "--format=gnu"), ("bsdtar", "--format=pax")):
         ask(tool, option, "-C", source, "-cf", tmp_path / "out.tar", ".")
         (tmp_path / "out.tar").rename(tmp_path / f"{len(trees)}.tar")

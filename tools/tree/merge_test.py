@@ -107,7 +107,7 @@ def test_directories_can_be_kept_or_replaced():
 def test_implied_directories_take_any_metadata():
     tree = merged(layer("a", "tmp/x = x"), layer("b", "tmp/ 1777"), layer("c", "tmp/y = y"))
     assert listing(tree.root) == ["tmp/ 1777", "tmp/x = x", "tmp/y = y"]
-    assert lookup(tree.root, [b"tmp"]).origin == "b"
+    assert tree.root.entries[b"tmp"].origin == "b"
     with pytest.raises(UserError, match="/tmp: is given by b and d"):
         merge(tree, layer("d", "tmp/"))
 
