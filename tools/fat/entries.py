@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from tools.fat.names import UNITS_PER_ENTRY, checksum, needs_long_name
 
@@ -46,6 +47,7 @@ class Times:
     hundredths: int
 
 
+@lru_cache(maxsize=1 << 10)
 def encode_time(mtime_ns: int) -> Times:
     """Returns a time as FAT has it, taken as UTC; one before 1980 or after 2107 becomes the nearest that it has."""
     seconds = min(max(mtime_ns // 10**9, _since_epoch(_FIRST_TIME)), _since_epoch(_LAST_TIME))

@@ -50,6 +50,8 @@ def folded(name: str) -> str:
 
     Characters are folded one by one, as file systems do: "ß" and "SS" are different names.
     """
+    if name.isascii():
+        return name.upper()
     upper = (character.upper() for character in name)
     return "".join(u if len(u) == 1 else character for u, character in zip(upper, name, strict=True))
 

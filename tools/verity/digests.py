@@ -45,21 +45,30 @@ def block_digests(image: Image, block_size: int, salt: bytes, progress: Progress
     salted = hashlib.sha256(salt)
     extents: list[Extent] = []
     written = bytearray()
-    start = 0  # of what is in `written`, in blocks
+    end = 0  # of the digests that are in `extents`
+
+    def flush() -> None:
+        nonlocal end
+        extents.append(Extent(end, len(written), Data(bytes(written))))
+        end += len(written)
+        written.clear()
+
     for run in _runs(image, block_size):
         if run.block is None:
             for data in _reads(image, run.first * block_size, run.count * block_size):
                 written += _hash_blocks(data, block_size, salted)
                 progress(len(data))
+                if len(written) >= _READ_SIZE:
+                    flush()
             continue
         digest = _hash_blocks(run.block, block_size, salted)
         if run.count < _LEAST_PATTERN:
             written += digest * run.count
             continue
-        extents.append(Extent(start * DIGEST_SIZE, len(written), Data(bytes(written))))
-        extents.append(Extent(run.first * DIGEST_SIZE, run.count * DIGEST_SIZE, Pattern(digest)))
-        written, start = bytearray(), run.first + run.count
-    extents.append(Extent(start * DIGEST_SIZE, len(written), Data(bytes(written))))
+        flush()
+        extents.append(Extent(end, run.count * DIGEST_SIZE, Pattern(digest)))
+        end += run.count * DIGEST_SIZE
+    flush()
     return Image(image.size // block_size * DIGEST_SIZE, extents)
 
 
