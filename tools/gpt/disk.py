@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from tools.errors import UserError
@@ -76,7 +76,30 @@ def _entry(partition: Partition, table: Table, usable_end: int) -> Entry:
     )
 
 
-def disk_image(table: Table, contents: Iterable[tuple[str, Image]]) -> Image:
+def check_contents(table: Table, sizes: Iterable[tuple[str, int]]) -> list[Entry]:
+    """Returns the entries of partitions, after a check that they have room for what they are to hold.
+
+    Args:
+        table: of the disk.
+        sizes: names of partitions, and how many bytes each is to hold.
+
+    Raises:
+        UserError: a partition is unknown or given twice, or is too small.
+    """
+    entries = {entry.name: entry for entry in table.entries}
+    found: dict[str, Entry] = {}
+    for name, size in sizes:
+        if name not in entries:
+            raise UserError(f"partition {name}: is not in the layout, which has {', '.join(entries)}")
+        if name in found:
+            raise UserError(f"partition {name}: is given twice")
+        found[name] = entries[name]
+        if size > found[name].size:
+            raise UserError(f"partition {name}: has {found[name].size} bytes, and {size} are needed")
+    return list(found.values())
+
+
+def disk_image(table: Table, contents: Sequence[tuple[str, Image]]) -> Image:
     """Returns a whole disk: the partition table at both ends, and images in partitions.
 
     Args:
@@ -85,19 +108,8 @@ def disk_image(table: Table, contents: Iterable[tuple[str, Image]]) -> Image:
             partition stands at the partition's start.
 
     Raises:
-        UserError: a partition is unknown or given twice, or an image is larger than its partition.
+        UserError: see `check_contents`.
     """
-    entries = {entry.name: entry for entry in table.entries}
-    parts = [(0, encode(table))]
-    given: set[str] = set()
-    for name, image in contents:
-        if name not in entries:
-            raise UserError(f"the layout has no partition {name!r}; it has {', '.join(entries)}")
-        if name in given:
-            raise UserError(f"partition {name!r} is given twice")
-        given.add(name)
-        entry = entries[name]
-        if image.size > entry.size:
-            raise UserError(f"the image for partition {name!r} has {image.size} bytes; the partition has {entry.size}")
-        parts.append((entry.offset, image))
-    return Image.compose(table.disk_size, parts)
+    entries = check_contents(table, ((name, image.size) for name, image in contents))
+    images = ((entry.offset, image) for entry, (_, image) in zip(entries, contents, strict=True))
+    return Image.compose(table.disk_size, [(0, encode(table)), *images])

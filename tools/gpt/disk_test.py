@@ -84,9 +84,9 @@ def test_places_images():
 @pytest.mark.parametrize(
     ("contents", "message"),
     [
-        ([("boot", Image(1))], "the layout has no partition 'boot'; it has esp, root"),
-        ([("esp", Image(1)), ("esp", Image(1))], "partition 'esp' is given twice"),
-        ([("esp", Image(MIB + 1))], "the image for partition 'esp' has 1048577 bytes; the partition has 1048576"),
+        ([("boot", Image(1))], "partition boot: is not in the layout, which has esp, root"),
+        ([("esp", Image(1)), ("esp", Image(1))], "partition esp: is given twice"),
+        ([("esp", Image(MIB + 1))], "partition esp: has 1048576 bytes, and 1048577 are needed"),
     ],
 )
 def test_images_that_cannot_be_placed(contents, message):
