@@ -20,6 +20,8 @@ from tools.vm.qemu import Qemu, option_value
 from tools.vm.qmp import Qmp, QmpError
 
 _END_SECONDS = 20
+_EXIT_WITH_PARENT = (10, 2)
+"""The first version of QEMU that can end with us, even where we are killed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +82,8 @@ def command_line(settings: Settings, variables: str | None) -> list[str]:
     secure = settings.firmware.secure_boot
     command = [settings.qemu.program, "-nodefaults", "-accel", settings.accel, "-cpu", "max"]
     command += ["-machine", "q35,smm=on" if secure else "q35"]
+    if settings.qemu.version >= _EXIT_WITH_PARENT:
+        command += ["-run-with", "exit-with-parent=on"]
     command += ["-smp", str(settings.cpus), "-m", str(settings.memory_mib)]
     if secure:
         # Only code in system management mode may write to the flash: else the machine could change its own keys.
@@ -154,7 +158,7 @@ class Machine:
         command = command_line(self._settings, self._variables())
         command += ["-display", "none"]
         command += ["-chardev", f"socket,id=console,fd={console_end.fileno()}", "-serial", "chardev:console"]
-        command += ["-chardev", f"socket,id=monitor,fd={monitor_end.fileno()}", "-mon", "chardev=monitor,mode=control"]
+        command += ["-chardev", f"socket,id=monitor,fd={monitor_end.fileno()}", "-qmp", "chardev:monitor"]
         errors = cleanup.enter_context((self._folder / "qemu.log").open("wb"))
         self._process = subprocess.Popen(
             command,

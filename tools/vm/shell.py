@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import shlex
+import time
 from dataclasses import dataclass
 
 from tools.vm.console import Console, ConsoleError
@@ -17,6 +18,7 @@ from tools.vm.console import Console, ConsoleError
 _LINE_LIMIT = 4000
 """The kernel's terminal line holds 4095 bytes (termios(3), canonical mode)."""
 
+_GAVE_UP = "login: timed out"
 _TRIES = 3
 _OUTPUT = "/run/console-shell"
 
@@ -53,17 +55,32 @@ class Shell:
         Raises:
             ConsoleError: no prompt came, or the machine did not take the password.
         """
-        self._console.expect(r"login: ?", timeout, "the login prompt")
+        deadline = time.monotonic() + timeout
+        while not self._try_login(user, password, deadline):
+            pass
+        # Neither the kernel nor systemd writes to the console from here on, but for emergencies.
+        self.run("dmesg --console-level emerg; kill -s RTMIN+21 1", timeout)
+
+    def _try_login(self, user: str, password: str, deadline: float) -> bool:
+        """Logs in at the next prompt; returns False where `login` gave up, as it does on a machine that is busy."""
+
+        def left() -> float:
+            return max(0.0, deadline - time.monotonic())
+
+        self._console.expect(r"login: ?$", left(), "the login prompt")
         self._console.write(user + "\n")
-        self._console.expect(r"Password: ?", timeout, "the question for the password")
+        if (
+            self._console.expect(r"Password: ?$|login: timed out", left(), "the question for the password")[0]
+            == _GAVE_UP
+        ):
+            return False
         self._console.write(password + "\n")
         # The sum keeps the echo of the line from being taken for its result.
         self._console.write("stty -echo; PS1= PS2=; echo shell-$((6 * 7))-ready\n")
-        match = self._console.expect(r"shell-42-ready|Login incorrect", timeout, "a shell")
-        if match[0] != "shell-42-ready":
+        match = self._console.expect(r"shell-42-ready|Login incorrect|login: timed out", left(), "a shell")
+        if match[0] == "Login incorrect":
             raise ConsoleError(f"console: the machine does not take the password of {user}")
-        # Neither the kernel nor systemd writes to the console from here on, but for emergencies.
-        self.run("dmesg --console-level emerg; kill -s RTMIN+21 1", timeout)
+        return match[0] != _GAVE_UP
 
     def run(self, command: str, timeout: float = 60) -> Result:
         """Runs a command of the shell and returns what it did.

@@ -1,0 +1,168 @@
+#!/usr/bin/python3 -IB
+"""The reference orchestrator: starts the replica, watches its health, and confirms the boot when it is healthy.
+
+It asks the replica for its status once a second. After a number of healthy answers in a row it has manageboot.sh
+confirm the boot, and again after each time the replica was not healthy, which costs nothing when that is done already.
+A replica that ends, or is not healthy for too long, is started anew, each time a little later. A system whose replica
+never becomes healthy is never confirmed, and the next boot goes back to the one before.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+import pwd
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+REPLICA = "/opt/ic/bin/replica"
+MANAGEBOOT = "/opt/ic/bin/manageboot.sh"
+
+_REQUEST_SECONDS = 5
+_STOP_SECONDS = 10
+_MOST_STATUS_BYTES = 1 << 16
+
+
+def is_healthy(port: int) -> bool:
+    """Whether the replica on a port of this machine answers that it is healthy."""
+    connection = http.client.HTTPConnection("localhost", port, timeout=_REQUEST_SECONDS)
+    try:
+        connection.request("GET", "/status")
+        response = connection.getresponse()
+        status = json.loads(response.read(_MOST_STATUS_BYTES))
+        return response.status == http.client.OK and status["status"] == "healthy"
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
+        return False
+    finally:
+        connection.close()
+
+
+@dataclass
+class Orchestrator:
+    """Runs a replica until it is told to stop.
+
+    Attributes:
+        command: what starts the replica.
+        healthy: whether the replica is healthy.
+        confirm: confirms the boot; returns whether that is done.
+        user: the account that the replica runs as; None for that of this process.
+        period: the time between two questions for the status, in seconds.
+        needed: how many healthy answers in a row confirm the boot.
+        patience: how many unhealthy answers in a row a replica survives.
+        longest_delay: the longest time before a replica is started anew, in seconds.
+    """
+
+    command: Sequence[str]
+    healthy: Callable[[], bool]
+    confirm: Callable[[], bool]
+    user: str | None = None
+    period: float = 1.0
+    needed: int = 3
+    patience: int = 60
+    longest_delay: float = 30.0
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    def stop(self) -> None:
+        """Ends `run`, and the replica; may be called from a signal handler or another thread."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """Keeps a replica running until `stop`."""
+        delay = self.period
+        while not self._stop.is_set():
+            try:
+                replica = subprocess.Popen(self.command, **_account(self.user))
+            except (OSError, KeyError) as error:
+                _say(f"{self.command[0]} cannot be started: {error}")
+            else:
+                if self._watch(replica):
+                    delay = self.period
+                _end(replica)
+            if self._stop.is_set():
+                return
+            _say(f"the replica is started anew in {delay:g} s")
+            self._stop.wait(delay)
+            delay = min(delay * 2, self.longest_delay)
+
+    def _watch(self, replica: subprocess.Popen[bytes]) -> bool:
+        """Watches a replica until it is to be ended; returns whether it was healthy for long enough to confirm."""
+        good = bad = 0
+        confirmed = False
+        while not self._stop.wait(self.period):
+            if replica.poll() is not None:
+                _say(f"the replica ended with status {replica.returncode}")
+                return confirmed
+            if self.healthy():
+                good, bad = good + 1, 0
+            else:
+                good, bad = 0, bad + 1
+            if bad == self.patience:
+                _say(f"the replica was not healthy {bad} times in a row")
+                return confirmed
+            # After a failed confirm good goes on counting: it is tried again with every further healthy answer.
+            if good >= self.needed and not confirmed:
+                confirmed = self.confirm()
+                _say("the replica is healthy: the boot is confirmed" if confirmed else "the boot cannot be confirmed")
+            confirmed = confirmed and bad == 0
+        return confirmed
+
+
+def confirm_boot(manageboot: str) -> bool:
+    """Has manageboot.sh confirm the boot; returns whether that is done."""
+    try:
+        return subprocess.run([manageboot, "confirm"], check=False).returncode == 0
+    except OSError as error:
+        _say(f"{manageboot}: {error}")
+        return False
+
+
+def _account(user: str | None) -> dict[str, Any]:
+    """Returns what makes subprocess.Popen run a program as an account with all of its groups."""
+    if user is None:
+        return {}
+    group = pwd.getpwnam(user).pw_gid
+    return {"user": user, "group": group, "extra_groups": os.getgrouplist(user, group)}
+
+
+def _end(replica: subprocess.Popen[bytes]) -> None:
+    replica.terminate()
+    try:
+        replica.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        replica.kill()
+        replica.wait()
+
+
+def _say(text: str) -> None:
+    print(f"orchestrator: {text}", flush=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the orchestrator until it is told to end."""
+    parser = argparse.ArgumentParser(prog="orchestrator", description="The reference orchestrator.")
+    parser.add_argument("--replica", default=REPLICA, help="default: %(default)s")
+    parser.add_argument("--manageboot", default=MANAGEBOOT, help="default: %(default)s")
+    parser.add_argument("--port", type=int, default=8080, help="the replica's HTTP port (default: %(default)s)")
+    parser.add_argument("--user", default="ic-replica", help="the replica's account (default: %(default)s)")
+    options = parser.parse_args(arguments)
+    orchestrator = Orchestrator(
+        command=[options.replica, "--port", str(options.port)],
+        healthy=lambda: is_healthy(options.port),
+        confirm=lambda: confirm_boot(options.manageboot),
+        user=options.user,
+    )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: orchestrator.stop())
+    orchestrator.run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,11 @@
+#!/usr/bin/python3 -IB
+"""Runs guestos.bootstrap; see there."""
+
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
+
+from guestos.bootstrap import main
+
+sys.exit(main())

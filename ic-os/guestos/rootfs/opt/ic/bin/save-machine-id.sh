@@ -1,0 +1,11 @@
+#!/bin/sh
+# Keeps the machine-id, which the initial RAM file system made on the first boot, in the config store.
+
+set -eu
+
+STORED=/boot/config/machine-id
+
+cp /etc/machine-id "$STORED.new"
+sync "$STORED.new"
+mv "$STORED.new" "$STORED"
+sync /boot/config

@@ -1,0 +1,61 @@
+#!/bin/sh
+# Opens the store, an encrypted partition with LVM volumes that both slots share. On the machine's first boot the
+# partition is made, in all the space after the others, and then the volumes and their file systems.
+
+set -eu
+# shellcheck source=../lib/volumes.sh
+. /opt/ic/lib/volumes.sh
+
+DEVICE=/dev/guestos/store
+GROUP=store
+CRYPTO_SIZE=1G
+BACKUP_SHARE=20%VG
+
+# Adds the store to the partition table, with the number and GUID that the layout gives it.
+make_partition() {
+    while IFS='=' read -r key value; do
+        [ "$key" != DISK ] || disk=$value
+    done </run/guestos/boot
+    while read -r row_number name row_guid; do
+        [ "$name" != store ] || number=$row_number guid=$row_guid
+    done </run/guestos/layout
+    case $disk in
+        *[0-9]) partition=${disk}p$number ;;
+        *) partition=$disk$number ;;
+    esac
+    # For udev, which is told of the partition as soon as it exists.
+    echo GUESTOS_PARTITION=store >"/run/guestos/partitions/$partition"
+    if [ ! -e "/sys/class/block/$partition" ]; then
+        # The disk may be larger than the image that was written to it.
+        sfdisk --no-reread --no-tell-kernel --relocate gpt-bak-std "/dev/$disk" >/dev/null
+        echo "type=L,uuid=$guid,name=store" |
+            sfdisk --append --no-reread --no-tell-kernel --wipe never --wipe-partitions never "/dev/$disk" >/dev/null
+        partx --add --nr "$number" "/dev/$disk"
+        say "made partition $number"
+    fi
+    udevadm trigger --settle --action=add "/sys/class/block/$partition"
+}
+
+make_volumes() {
+    pvcreate --quiet --yes /dev/mapper/store_crypt
+    vgcreate --quiet "$GROUP" /dev/mapper/store_crypt
+    lvcreate --quiet --yes --wipesignatures y --zero y --size "$CRYPTO_SIZE" --name shared-crypto "$GROUP"
+    lvcreate --quiet --yes --wipesignatures y --zero y --extents "$BACKUP_SHARE" --name shared-backup "$GROUP"
+    lvcreate --quiet --yes --wipesignatures y --zero y --extents 100%FREE --name shared-data "$GROUP"
+    for volume in shared-crypto shared-data shared-backup; do
+        mkfs.ext4 -q -F -L "$volume" "/dev/$GROUP/$volume"
+    done
+}
+
+make_key
+[ -e "$DEVICE" ] || make_partition
+if is_new store "$DEVICE"; then
+    begin_format store
+    luks_format store "$DEVICE"
+    luks_open store "$DEVICE"
+    make_volumes
+    end_format store
+else
+    luks_open store "$DEVICE" || fail "$DEVICE is neither blank nor opened by $KEY_FILE; it is left as it is"
+    vgchange --quiet --activate y "$GROUP"
+fi

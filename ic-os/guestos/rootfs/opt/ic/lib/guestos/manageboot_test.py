@@ -1,0 +1,139 @@
+import fcntl
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from guestos import boot_state, booted, grubenv, manageboot
+from guestos.boot_state import FAILSAFE_CHECK, FIRST_BOOT, INSTALL, STABLE, BootState
+
+
+@pytest.fixture
+def machine(tmp_path, monkeypatch):
+    """A machine with slot B booted for the first time; calling it runs manageboot.sh."""
+
+    class Machine:
+        grubenv = str(tmp_path / "grubenv")
+        boot = tmp_path / "boot"
+
+        def state(self, alternative, cycle, confirmed):
+            grubenv.write(self.grubenv, {"boot_alternative": alternative, "boot_cycle": cycle})
+            grubenv.write(boot_state.confirmed_path(self.grubenv), {"confirmed_slot": confirmed})
+
+        def __call__(self, *arguments):
+            return manageboot.main(["-f", self.grubenv, *arguments])
+
+    machine = Machine()
+    machine.boot.write_text("SLOT=B\nDISK=vda\nROOT_HASH=00ff\n")
+    machine.state("B", FAILSAFE_CHECK, "A")
+    monkeypatch.setattr(booted, "PATH", str(machine.boot))
+    return machine
+
+
+def test_prints_slots_and_partitions(machine, capsys):
+    actions = "current", "target", "next", "current_partition", "current_root", "target_partition", "target_root"
+    for action in actions:
+        assert machine(action) == 0
+    b_root, a_root = "/dev/guestos/B_root", "/dev/guestos/A_root"
+    assert capsys.readouterr().out.split() == ["B", "A", "A", b_root, b_root, a_root, a_root]
+
+
+def test_confirm_is_there_when_it_returns_and_says_nothing(machine, capsys):
+    assert machine("confirm") == 0
+    assert boot_state.read(machine.grubenv) == BootState("B", STABLE, "B")
+    assert capsys.readouterr() == ("", "")
+
+
+def test_confirm_again_writes_nothing(machine):
+    machine("confirm")
+    for name in (machine.grubenv, boot_state.confirmed_path(machine.grubenv)):
+        os.chmod(name, 0o444)
+    before = [os.stat(name).st_mtime_ns for name in (machine.grubenv, boot_state.confirmed_path(machine.grubenv))]
+    assert machine("confirm") == 0
+    after = [os.stat(name).st_mtime_ns for name in (machine.grubenv, boot_state.confirmed_path(machine.grubenv))]
+    assert after == before
+
+
+@pytest.mark.parametrize(
+    ("alternative", "cycle", "message"),
+    [
+        ("A", FIRST_BOOT, "slot A waits for its first boot: reboot before you confirm what was never booted"),
+        ("B", FIRST_BOOT, "slot B waits for its first boot: reboot before you confirm what was never booted"),
+        ("A", FAILSAFE_CHECK, "slot A is on trial, but slot B runs: it cannot confirm the other"),
+    ],
+)
+def test_confirm_of_what_does_not_run_is_refused(machine, capsys, alternative, cycle, message):
+    machine.state(alternative, cycle, "A")
+    before = Path(machine.grubenv).read_bytes()
+    assert machine("confirm") == 1
+    assert capsys.readouterr().err == f"manageboot.sh: {message}\n"
+    assert Path(machine.grubenv).read_bytes() == before
+
+
+@pytest.mark.parametrize(("alternative", "cycle", "confirmed"), [("B", INSTALL, "A"), ("B", STABLE, "A")])
+def test_confirm_mends_what_grub_could_not_save(machine, alternative, cycle, confirmed):
+    machine.state(alternative, cycle, confirmed)
+    assert machine("confirm") == 0
+    assert boot_state.read(machine.grubenv) == BootState("B", STABLE, "B")
+
+
+def test_confirm_mends_a_damaged_grubenv(machine):
+    Path(machine.grubenv).write_bytes(b"")
+    assert machine("confirm") == 0
+    assert boot_state.read(machine.grubenv) == BootState("B", STABLE, "B")
+
+
+def test_a_second_one_at_the_same_time_is_refused(machine, capsys, tmp_path):
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        assert machine("confirm") == 1
+    finally:
+        os.close(descriptor)
+    assert "another manageboot.sh is at work" in capsys.readouterr().err
+    assert machine("confirm") == 0
+
+
+def test_status(machine, capsys):
+    assert machine("status", "--json") == 0
+    status = json.loads(capsys.readouterr().out)
+    assert status == {
+        "boot_alternative": "B",
+        "boot_cycle": "failsafe_check",
+        "confirmed": "A",
+        "current": "B",
+        "next": "A",
+        "stable": False,
+        "version": status["version"],
+    }
+    assert machine("status") == 0
+    assert "stable: no\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", ["", "SLOT=C\nDISK=vda\nROOT_HASH=0\n", "SLOT=A\n"])
+def test_what_was_booted_must_be_known(machine, capsys, text):
+    machine.boot.write_text(text)
+    assert machine("confirm") == 1
+    assert capsys.readouterr().err.startswith(f"manageboot.sh: {machine.boot}: ")
+
+
+@pytest.mark.parametrize("arguments", [[], ["nonsense"], ["confirm", "more"], ["--nonsense", "confirm"], ["curr"]])
+def test_wrong_usage_is_status_2(machine, arguments):
+    with pytest.raises(SystemExit) as exit_:
+        machine(*arguments)
+    assert exit_.value.code == 2
+
+
+def test_the_script_finds_its_code_from_anywhere(tmp_path):
+    script = Path(manageboot.__file__).parents[2] / "bin" / "manageboot.sh"
+    link = tmp_path / "link"
+    link.symlink_to(script)
+    if not os.access("/usr/bin/python3", os.X_OK):
+        pytest.skip("/usr/bin/python3 is missing: install the Debian package python3")
+    result = subprocess.run([link, "--help"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert "manageboot.sh [-h] [-f grubenv] ACTION" in result.stdout
+    assert sys.version_info >= (3, 11)
