@@ -132,7 +132,7 @@ def _items(root: Directory, root_extra: int) -> Iterator[_Item]:
         root_extra: how many entries the root has besides its children's.
     """
     seen = {id(root): b""}
-    stack: list[tuple[bytes, _Item]] = [(b"", _Item(root, 0, None))]
+    stack: list[tuple[bytes, _Item]] = [(b"", _item(b"", root, None))]
     while stack:
         path, item = stack.pop()
         if isinstance(item.node, Directory):
@@ -174,7 +174,7 @@ def _children(
     return [(name, short[name], child_path, item) for name, child_path, item in found]
 
 
-def _item(path: bytes, node: Node, parent: _Item) -> _Item:
+def _item(path: bytes, node: Node, parent: _Item | None) -> _Item:
     if not isinstance(node, Directory | File):
         raise _refused(path, node, f"is a {type_name(node)}; FAT has only files and directories")
     if node.xattrs:

@@ -263,6 +263,12 @@ def test_trees_that_fat_cannot_hold(entries, message):
         image_of(tree(entries), 1 << 34)
 
 
+@pytest.mark.parametrize("options", [{"xattrs": {b"security.selinux": b"x"}}, {"permissions": 0o2755}])
+def test_root_is_not_excepted(options):
+    with pytest.raises(UserError, match=r"^/ has "):
+        image_of(tree(**options))
+
+
 def test_hard_links_are_refused():
     one, directory = file(b"x"), tree()
     with pytest.raises(UserError, match=r"^/d/b is a hard link to /a, which FAT does not have"):
