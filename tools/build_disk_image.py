@@ -5,6 +5,7 @@ The tar has one sparse member, so that its size follows what the partitions hold
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -30,21 +31,27 @@ class PartitionSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Arguments:
-    """Arguments of the command line."""
+class TableArguments:
+    """The arguments that say what partitions there are."""
 
     layout: str = argument("the partitions.csv")
     disk_guid: str = argument("the GUID of the disk")
-    partitions: tuple[PartitionSpec, ...] = argument(
-        'what partitions hold, as [{"name": …, "parts": [{"image": …, "offset": …, "zst": …, "gz": …}]}]: the tar of '
-        "an image (or a raw file), where it stands in the partition (0), and its data compressed by `compress --data`",
-        default=(),
-    )
     without: tuple[str, ...] = argument("a partition to leave out of the table", default=())
     expanded_size: Size | None = argument(
         "size of the disk; the default is the smallest that holds the layout", default=None
     )
     sector_size: int = argument("of the disk, 512 or 4096 bytes", default=512)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments(TableArguments):
+    """Arguments of the command line."""
+
+    partitions: tuple[PartitionSpec, ...] = argument(
+        'what partitions hold, as [{"name": …, "parts": [{"image": …, "offset": …, "zst": …, "gz": …}]}]: the tar of '
+        "an image (or a raw file), where it stands in the partition (0), and its data compressed by `compress --data`",
+        default=(),
+    )
     member: str = argument("name of the disk in the tar", default="disk.img")
     output_tar: str | None = argument("the tar to write", default=None)
     output_zst: str | None = argument("the tar to write, compressed as zstd", default=None)
@@ -52,7 +59,7 @@ class Arguments:
     output_raw: str | None = argument("the disk to write as a raw file with holes", default=None)
 
 
-def table_of(arguments: Arguments) -> Table:
+def table_of(arguments: TableArguments) -> Table:
     """Returns the partition table that arguments describe.
 
     Raises:
@@ -67,6 +74,28 @@ def table_of(arguments: Arguments) -> Table:
     return place(layout, size, guid, arguments.sector_size)
 
 
+def check_contents(table: Table, sizes: Iterable[tuple[str, int]]) -> None:
+    """Checks that partitions are in a table, and as large as what they are to hold.
+
+    Args:
+        table: of the disk.
+        sizes: names of partitions, and bytes that they are to hold.
+
+    Raises:
+        UserError: a partition is unknown or given twice, or what it is to hold doesn't fit.
+    """
+    entries = {entry.name: entry for entry in table.entries}
+    given: set[str] = set()
+    for name, needed in sizes:
+        if name not in entries:
+            raise UserError(f"partition {name}: is not in the layout, which has {', '.join(entries)}")
+        if name in given:
+            raise UserError(f"partition {name}: is given twice")
+        given.add(name)
+        if needed > entries[name].size:
+            raise UserError(f"partition {name}: has {entries[name].size} bytes, and {needed} are needed")
+
+
 def parts_of(table: Table, partitions: tuple[PartitionSpec, ...]) -> list[Part]:
     """Returns a disk as parts of an archive's member: the two partition tables, and what partitions hold.
 
@@ -77,20 +106,12 @@ def parts_of(table: Table, partitions: tuple[PartitionSpec, ...]) -> list[Part]:
     begin = min((entry.offset for entry in table.entries), default=disk.size)
     end = max((entry.offset + entry.size for entry in table.entries), default=disk.size)
     parts = [Part(0, disk.slice(0, begin), BLOCK_SIZE), Part(end, disk.slice(end, disk.size - end), BLOCK_SIZE)]
-    entries = {entry.name: entry for entry in table.entries}
-    given: set[str] = set()
-    for partition in partitions:
-        name = partition.name
-        if name not in entries:
-            raise UserError(f"partition {name}: is not in the layout, which has {', '.join(entries)}")
-        if name in given:
-            raise UserError(f"partition {name}: is given twice")
-        given.add(name)
-        for part in open_parts(partition.parts, f"partition {name}"):
-            needed = part.offset + part.image.size
-            if needed > entries[name].size:
-                raise UserError(f"partition {name}: has {entries[name].size} bytes, and {needed} are needed")
-            parts.append(replace(part, offset=entries[name].offset + part.offset))
+    opened = [(partition.name, open_parts(partition.parts, f"partition {partition.name}")) for partition in partitions]
+    ends = ((name, max((part.offset + part.image.size for part in inside), default=0)) for name, inside in opened)
+    check_contents(table, ends)
+    offsets = {entry.name: entry.offset for entry in table.entries}
+    for name, inside in opened:
+        parts.extend(replace(part, offset=offsets[name] + part.offset) for part in inside)
     return sorted(parts, key=lambda part: part.offset)
 
 

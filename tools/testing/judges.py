@@ -14,13 +14,17 @@ from typing import NoReturn
 import pytest
 
 _PACKAGES = {
+    "apt-get": "apt",
     "blkid": "util-linux",
     "bsdtar": "libarchive-tools",
     "debugfs": "e2fsprogs",
+    "dpkg-deb": "dpkg",
     "dumpe2fs": "e2fsprogs",
     "e2fsck": "e2fsprogs",
     "fsck.fat": "dosfstools",
     "getfattr": "attr",
+    "gpg": "gnupg",
+    "grub-editenv": "grub-common",
     "grub-fstest": "grub-common",
     "grpck": "passwd",
     "ldd": "libc-bin",

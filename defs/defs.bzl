@@ -1,0 +1,51 @@
+"""All that rules_icos offers; each topic has a file of its own beside this one."""
+
+load("//defs:boot.bzl", _boot_args = "boot_args", _initramfs = "initramfs")
+load(
+    "//defs:debian.bzl",
+    _DebianPackageInfo = "DebianPackageInfo",
+    _DebianPackagesInfo = "DebianPackagesInfo",
+    _debian_base_root = "debian_base_root",
+    _debian_data = "debian_data",
+    _debian_file = "debian_file",
+    _debian_lock = "debian_lock",
+)
+load(
+    "//defs:disk.bzl",
+    _DiskImageInfo = "DiskImageInfo",
+    _UpgradeImageInfo = "UpgradeImageInfo",
+    _disk_image = "disk_image",
+    _sha256 = "sha256",
+    _upgrade_image = "upgrade_image",
+)
+load(
+    "//defs:partitions.bzl",
+    _PartitionInfo = "PartitionInfo",
+    _VerityInfo = "VerityInfo",
+    _ext4_image = "ext4_image",
+    _verity_image = "verity_image",
+    _vfat_image = "vfat_image",
+)
+load("//defs:rootfs.bzl", _RootfsInfo = "RootfsInfo", _rootfs_tree = "rootfs_tree")
+
+DebianPackageInfo = _DebianPackageInfo
+DebianPackagesInfo = _DebianPackagesInfo
+DiskImageInfo = _DiskImageInfo
+PartitionInfo = _PartitionInfo
+RootfsInfo = _RootfsInfo
+UpgradeImageInfo = _UpgradeImageInfo
+VerityInfo = _VerityInfo
+
+boot_args = _boot_args
+debian_base_root = _debian_base_root
+debian_data = _debian_data
+debian_file = _debian_file
+debian_lock = _debian_lock
+disk_image = _disk_image
+ext4_image = _ext4_image
+initramfs = _initramfs
+rootfs_tree = _rootfs_tree
+sha256 = _sha256
+upgrade_image = _upgrade_image
+verity_image = _verity_image
+vfat_image = _vfat_image

@@ -1,0 +1,50 @@
+"""Images of disks, and what upgrades a running system."""
+
+load("//defs/private:disk_image.bzl", _disk_image = "disk_image")
+load("//defs/private:disk_image_info.bzl", _DiskImageInfo = "DiskImageInfo")
+load("//defs/private:sha256.bzl", _sha256 = "sha256")
+load("//defs/private:upgrade_image.bzl", _upgrade_image = "upgrade_image")
+load("//defs/private:upgrade_image_info.bzl", _UpgradeImageInfo = "UpgradeImageInfo")
+
+DiskImageInfo = _DiskImageInfo
+UpgradeImageInfo = _UpgradeImageInfo
+sha256 = _sha256
+
+def _outputs(name):
+    return {"gz": name + ".tar.gz", "tar": name + ".tar", "zst": name + ".tar.zst"}
+
+def _sha256_files(name, **kwargs):
+    for output in _outputs(name).values():
+        sha256(name = output + ".sha256", src = ":" + output, **kwargs)
+
+def disk_image(name, visibility = None, tags = None, testonly = None, **kwargs):
+    """The image of a disk, in three formats, and a checksum of each.
+
+    Targets: `NAME` for all formats; `NAME.tar`, `NAME.tar.gz` and `NAME.tar.zst` for one; `NAME.tar.sha256` and so on.
+
+    Args:
+        name: of the target.
+        visibility: of all targets.
+        tags: of all targets.
+        testonly: of all targets.
+        **kwargs: attributes of the rule.
+    """
+    common = {"tags": tags, "testonly": testonly, "visibility": visibility}
+    _disk_image(name = name, **(_outputs(name) | common | kwargs))
+    _sha256_files(name, **common)
+
+def upgrade_image(name, visibility = None, tags = None, testonly = None, **kwargs):
+    """What upgrades a running system, in three formats, and a checksum of each.
+
+    Targets: `NAME` for all formats; `NAME.tar`, `NAME.tar.gz` and `NAME.tar.zst` for one; `NAME.tar.sha256` and so on.
+
+    Args:
+        name: of the target.
+        visibility: of all targets.
+        tags: of all targets.
+        testonly: of all targets.
+        **kwargs: attributes of the rule.
+    """
+    common = {"tags": tags, "testonly": testonly, "visibility": visibility}
+    _upgrade_image(name = name, **(_outputs(name) | common | kwargs))
+    _sha256_files(name, **common)

@@ -1,0 +1,54 @@
+"""The rule boot_args."""
+
+load("//defs/private:verity_info.bzl", "VerityInfo")
+
+def _boot_args_impl(ctx):
+    output = ctx.actions.declare_file(ctx.label.name)
+    args = ctx.actions.args()
+    inputs = list(ctx.files.srcs)
+    args.add_all(ctx.files.srcs, format_each = "--input=%s")
+    args.add_all(ctx.attr.args, format_each = "--word=%s")
+    if ctx.attr.root:
+        verity = ctx.attr.root[VerityInfo]
+        inputs.append(verity.root_hash)
+        args.add(ctx.attr.hash_offset_argument + "=%d" % verity.hash_offset, format = "--word=%s")
+        args.add(verity.root_hash, format = "--root_hash_file=%s")
+        args.add(ctx.attr.root_hash_argument, format = "--root_hash_argument=%s")
+    args.add(output, format = "--output=%s")
+    ctx.actions.run(
+        arguments = [args],
+        executable = ctx.executable._build_boot_args,
+        execution_requirements = {"supports-path-mapping": "1"},
+        inputs = inputs,
+        mnemonic = "BootArgs",
+        outputs = [output],
+        progress_message = "Writing %{output}",
+    )
+    return [DefaultInfo(files = depset([output]))]
+
+boot_args = rule(
+    implementation = _boot_args_impl,
+    doc = """Arguments for the kernel's command line, as a GRUB environment block with the variable `extra_boot_args`.
+
+A boot loader takes them with `load_env --file PATH extra_boot_args`, which never runs what it reads.""",
+    attrs = {
+        "args": attr.string_list(doc = "Arguments."),
+        "hash_offset_argument": attr.string(
+            default = "dfinity.hash_offset",
+            doc = "Name of the argument that says where the hash tree stands in the root partition, in bytes.",
+        ),
+        "root": attr.label(
+            doc = "The root partition, whose root hash becomes an argument.",
+            providers = [VerityInfo],
+        ),
+        "root_hash_argument": attr.string(
+            default = "dfinity.root_hash",
+            doc = "Name of the argument that says the root hash.",
+        ),
+        "srcs": attr.label_list(
+            allow_files = True,
+            doc = "Files with arguments, separated by white space; `#` starts a comment.",
+        ),
+        "_build_boot_args": attr.label(default = "//tools:build_boot_args", executable = True, cfg = "exec"),
+    },
+)

@@ -1,0 +1,36 @@
+"""Compression of what partitions hold, once for each format."""
+
+CODECS = ["zst", "gz"]
+
+COMPRESS_ATTRS = {
+    "_compress": attr.label(default = "//tools:compress", executable = True, cfg = "exec"),
+}
+
+def compressed_payloads(ctx, image):
+    """Declares an image's data in every compressed format; each is made only where something asks for it.
+
+    Args:
+        ctx: of a rule with COMPRESS_ATTRS.
+        image: File, a tar whose one member is a sparse file, named `NAME.img.tar`.
+
+    Returns:
+        Dict of string to File: by codec.
+    """
+    payloads = {}
+    for codec in CODECS:
+        output = ctx.actions.declare_file(image.basename.removesuffix(".img.tar") + ".data." + codec)
+        args = ctx.actions.args()
+        args.add("--data")
+        args.add(image, format = "--input=%s")
+        args.add(output, format = "--output=%s")
+        ctx.actions.run(
+            arguments = [args],
+            executable = ctx.executable._compress,
+            execution_requirements = {"supports-path-mapping": "1"},
+            inputs = [image],
+            mnemonic = "CompressImage",
+            outputs = [output],
+            progress_message = "Compressing %{output}",
+        )
+        payloads[codec] = output
+    return payloads

@@ -1,0 +1,86 @@
+"""The rule disk_image."""
+
+load("//defs/private:archive_outputs.bzl", "ARCHIVE_ATTRS", "part_specs", "write_archives")
+load("//defs/private:disk_image_info.bzl", "DiskImageInfo")
+load("//defs/private:json_spec.bzl", "json_spec")
+load("//defs/private:partition_info.bzl", "PartitionInfo")
+load("//defs/private:size.bzl", "parse_size")
+
+def _check_layout(ctx, common):
+    """Declares the validation action: partitions are known and large enough. It needs no image to be built.
+
+    https://bazel.build/extending/rules#validation_actions
+    """
+    output = ctx.actions.declare_file(ctx.label.name + ".checked")
+    sizes = [
+        {"name": name, "size": target[PartitionInfo].size}
+        for target, names in ctx.attr.partitions.items()
+        for name in names.split(" ")
+    ]
+    ctx.actions.run(
+        arguments = [json_spec(ctx, "--spec", common | {"output": output, "partitions": sizes})],
+        executable = ctx.executable._check_disk_layout,
+        execution_requirements = {"supports-path-mapping": "1"},
+        inputs = [ctx.file.layout],
+        mnemonic = "DiskLayoutCheck",
+        outputs = [output],
+        progress_message = "Checking the layout of %{label}",
+    )
+    return output
+
+def _disk_image_impl(ctx):
+    common = {
+        "disk_guid": ctx.attr.disk_guid,
+        "layout": ctx.file.layout,
+        "without": ctx.attr.without,
+    }
+    if ctx.attr.expanded_size:
+        common["expanded_size"] = parse_size(ctx.attr.expanded_size, "%s: expanded_size" % ctx.label)
+
+    def describe(codec):
+        partitions, inputs = [], [ctx.file.layout]
+        for target, names in ctx.attr.partitions.items():
+            specs, files = part_specs(target[PartitionInfo], codec)
+            partitions += [{"name": name, "parts": specs} for name in names.split(" ")]
+            inputs += files
+        return common | {"member": ctx.attr.member, "partitions": partitions}, inputs
+
+    outputs = write_archives(ctx, ctx.executable._build_disk_image, "DiskImage", describe)
+    return [
+        DefaultInfo(files = depset(outputs.values())),
+        DiskImageInfo(
+            archive = outputs["tar"],
+            compressed = {codec: outputs[codec] for codec in ("zst", "gz")},
+            layout = ctx.file.layout,
+        ),
+        OutputGroupInfo(_validation = depset([_check_layout(ctx, common)])),
+    ]
+
+disk_image = rule(
+    implementation = _disk_image_impl,
+    doc = """The image of a disk with a GUID partition table, as a tar whose one member is a sparse file.
+
+Each of the three outputs is made only where it is asked for, by its own label; the target itself asks for all. What
+partitions hold is compressed once for each format, however many images hold it.""",
+    attrs = ARCHIVE_ATTRS | {
+        "disk_guid": attr.string(doc = "GUID of the disk.", mandatory = True),
+        "expanded_size": attr.string(
+            doc = "Size of the disk, in bytes or with K, M, G or T; by default, the least that holds the layout.",
+        ),
+        "layout": attr.label(
+            allow_single_file = [".csv"],
+            doc = "The partitions: CSV with the columns name, start, size, type, uuid, comment, in sectors of 512 bytes.",
+            mandatory = True,
+        ),
+        "member": attr.string(default = "disk.img", doc = "Name of the disk in the tar."),
+        "partitions": attr.label_keyed_string_dict(
+            doc = "What partitions hold: an image to the names of one or more partitions, separated by spaces. The " +
+                  "others are empty.",
+            providers = [PartitionInfo],
+        ),
+        "without": attr.string_list(doc = "Partitions of the layout that the disk doesn't have yet."),
+        "_build_disk_image": attr.label(default = "//tools:build_disk_image", executable = True, cfg = "exec"),
+        "_check_disk_layout": attr.label(default = "//tools:check_disk_layout", executable = True, cfg = "exec"),
+    },
+    provides = [DiskImageInfo],
+)

@@ -1,0 +1,10 @@
+"""What a disk image hands on to the rules that use it."""
+
+DiskImageInfo = provider(
+    doc = "The image of a whole disk.",
+    fields = {
+        "archive": "File: a tar whose one member, `disk.img`, is a sparse file.",
+        "compressed": "Dict of string to File: the same archive compressed, by the codec's name (`zst`, `gz`).",
+        "layout": "File: the partitions, as CSV.",
+    },
+)

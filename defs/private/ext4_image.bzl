@@ -1,0 +1,39 @@
+"""The rule ext4_image."""
+
+load("//defs/private:compression.bzl", "COMPRESS_ATTRS")
+load("//defs/private:partition_image.bzl", "TREE_ATTRS", "partition_image")
+load("//defs/private:partition_info.bzl", "PartitionInfo")
+
+def _ext4_image_impl(ctx):
+    return partition_image(
+        ctx,
+        tool = ctx.executable._build_ext4_image,
+        mnemonic = "Ext4Image",
+        parameters = {
+            "block_size": ctx.attr.block_size,
+            "hash_seed": ctx.attr.hash_seed or None,
+            "inode_ratio": ctx.attr.inode_ratio or None,
+            "journal": ctx.attr.journal,
+            "label": ctx.attr.label or None,
+            "metadata_csum": ctx.attr.metadata_csum,
+            "uuid": ctx.attr.uuid,
+        },
+    )
+
+ext4_image = rule(
+    implementation = _ext4_image_impl,
+    doc = """The image of an ext4 file system, as a tar whose one member is a sparse file.
+
+Output groups: `zst` and `gz` hold the image's data compressed, as disk and upgrade images take it over.""",
+    attrs = TREE_ATTRS | COMPRESS_ATTRS | {
+        "block_size": attr.int(default = 4096, doc = "In bytes.", values = [1024, 2048, 4096]),
+        "hash_seed": attr.string(doc = "UUID that seeds the directory hash; derived from `uuid` by default."),
+        "inode_ratio": attr.int(doc = "Bytes of the file system for each inode; 16384 by default."),
+        "journal": attr.bool(doc = "Whether there is a journal; what is mounted read-only needs none."),
+        "label": attr.string(doc = "Label of the volume, at most 16 bytes."),
+        "metadata_csum": attr.bool(doc = "Whether all metadata carries checksums."),
+        "uuid": attr.string(doc = "UUID of the file system.", mandatory = True),
+        "_build_ext4_image": attr.label(default = "//tools:build_ext4_image", executable = True, cfg = "exec"),
+    },
+    provides = [PartitionInfo],
+)

@@ -1,0 +1,60 @@
+"""The rule initramfs."""
+
+load("//defs/private:json_spec.bzl", "json_spec")
+load("//defs/private:rootfs_info.bzl", "RootfsInfo", "rootfs_arguments")
+
+def _initramfs_impl(ctx):
+    output = ctx.actions.declare_file(ctx.label.name + ".img")
+    kernel = ctx.actions.declare_file(ctx.label.name + ".vmlinuz")
+    rootfs = ctx.attr.rootfs[RootfsInfo]
+    spec = rootfs_arguments(rootfs) | {
+        "disk_guid": ctx.attr.disk_guid,
+        "folders": ctx.attr.folders,
+        "init": ctx.file.init,
+        "kernel_output": kernel,
+        "modules": ctx.attr.modules,
+        "output": output,
+        "partitions": ctx.file.layout,
+        "paths": ctx.attr.paths,
+        "programs": ctx.attr.programs,
+    }
+    ctx.actions.run(
+        arguments = [json_spec(ctx, "--spec", spec)],
+        executable = ctx.executable._build_initramfs,
+        execution_requirements = {"supports-path-mapping": "1"},
+        inputs = depset([ctx.file.init, ctx.file.layout], transitive = [rootfs.inputs]),
+        mnemonic = "Initramfs",
+        outputs = [output, kernel],
+        progress_message = "Building %{output}",
+    )
+    return [
+        DefaultInfo(files = depset([output])),
+        OutputGroupInfo(kernel = depset([kernel])),
+    ]
+
+initramfs = rule(
+    implementation = _initramfs_impl,
+    doc = """An initial RAM file system with programs and modules of a root tree, and the kernel that belongs to them.
+
+Nothing of the tree is run. Programs bring their libraries and modules those that they need. The kernel is in the
+output group `kernel`.""",
+    attrs = {
+        "disk_guid": attr.string(doc = "GUID of the disk.", mandatory = True),
+        "folders": attr.string_list(doc = "Empty directories to make, such as mount points."),
+        "init": attr.label(allow_single_file = True, doc = "The first process.", mandatory = True),
+        "layout": attr.label(
+            allow_single_file = [".csv"],
+            doc = "The partitions of the disk; `/etc/partitions` lists them, one a line: number, name and GUID.",
+            mandatory = True,
+        ),
+        "modules": attr.string_list(doc = "Kernel modules to load, in this order, after those they need."),
+        "paths": attr.string_list(doc = "Other files of the tree to take along."),
+        "programs": attr.string_list(doc = "Programs of the tree to take along."),
+        "rootfs": attr.label(doc = "The root tree.", mandatory = True, providers = [RootfsInfo]),
+        "_build_initramfs": attr.label(
+            default = "//tools/initramfs:build_initramfs",
+            executable = True,
+            cfg = "exec",
+        ),
+    },
+)

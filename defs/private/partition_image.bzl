@@ -1,0 +1,72 @@
+"""What the rules that write a tree into a file system have in common."""
+
+load("//defs/private:compression.bzl", "compressed_payloads")
+load("//defs/private:json_spec.bzl", "json_spec")
+load("//defs/private:partition_info.bzl", "PartitionInfo")
+load("//defs/private:rootfs_info.bzl", "RootfsInfo", "rootfs_arguments")
+load("//defs/private:rootfs_tree.bzl", "entries_layer", "extra_file_entries")
+load("//defs/private:size.bzl", "parse_size")
+
+TREE_ATTRS = {
+    "extra_files": attr.label_keyed_string_dict(
+        allow_files = True,
+        doc = "Single files on top of `src`, to the path where each goes after `subdir` is taken, `PATH` or `PATH:MODE` " +
+              "with octal digits (0644).",
+    ),
+    "mtime": attr.int(doc = "Time of every file, in seconds since the epoch."),
+    "partition_size": attr.string(
+        doc = "Size of the file system, in bytes or with K, M, G or T for a power of 1024.",
+        mandatory = True,
+    ),
+    "src": attr.label(doc = "The tree of files, a rootfs_tree; empty by default.", providers = [RootfsInfo]),
+    "strip_paths": attr.string_list(doc = "Patterns of paths of `src` to leave out; see rootfs_tree."),
+    "subdir": attr.string(doc = "Directory of `src` that becomes the root, such as `boot`."),
+}
+
+def partition_image(ctx, tool, mnemonic, parameters):
+    """Declares the action that writes a tree into an image of a file system.
+
+    Args:
+        ctx: of a rule with TREE_ATTRS and COMPRESS_ATTRS.
+        tool: executable that takes a specification.
+        mnemonic: of the action.
+        parameters: dict, what the specification says besides tree, size and output.
+
+    Returns:
+        The rule's providers.
+    """
+    output = ctx.actions.declare_file(ctx.label.name + ".img.tar")
+    size = parse_size(ctx.attr.partition_size, "%s: partition_size" % ctx.label)
+    rootfs = ctx.attr.src[RootfsInfo] if ctx.attr.src else None
+    tree = rootfs_arguments(rootfs, ctx.attr.subdir, ctx.attr.strip_paths, ctx.attr.mtime) if rootfs else {
+        "layers": [],
+        "mtime": ctx.attr.mtime,
+    }
+    entries = [
+        dict(entry, path = ctx.attr.subdir + "/" + entry["path"])
+        for entry in extra_file_entries(ctx.attr.extra_files)
+    ]
+    tree["layers"] = tree["layers"] + entries_layer(ctx.label, entries)
+    spec = tree | parameters | {"member": ctx.label.name + ".img", "output": output, "size": size}
+    ctx.actions.run(
+        arguments = [json_spec(ctx, "--spec", spec)],
+        executable = tool,
+        execution_requirements = {"supports-path-mapping": "1"},
+        inputs = depset(
+            [entry["source"] for entry in entries],
+            transitive = [rootfs.inputs] if rootfs else [],
+        ),
+        mnemonic = mnemonic,
+        outputs = [output],
+        progress_message = "Building %{output}",
+    )
+    payloads = compressed_payloads(ctx, output)
+    return [
+        DefaultInfo(files = depset([output])),
+        OutputGroupInfo(**{codec: depset([payload]) for codec, payload in payloads.items()}),
+        PartitionInfo(
+            parts = [struct(image = output, offset = 0, payloads = payloads)],
+            size = size,
+            verity = None,
+        ),
+    ]

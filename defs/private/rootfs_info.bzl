@@ -1,0 +1,31 @@
+"""What a root tree hands on to the rules that write it."""
+
+RootfsInfo = provider(
+    doc = "A tree of files that isn't written anywhere yet.",
+    fields = {
+        "accounts": "Dict: accounts to add, as in `AccountsSpec` of tools/rootfs/spec.py, or None.",
+        "inputs": "Depset of File: what `layers` refer to.",
+        "layers": "List of dicts, each a `LayerSpec` of tools/rootfs/spec.py; the later ones on top.",
+        "strip_paths": "List of strings: patterns of paths to leave out.",
+    },
+)
+
+def rootfs_arguments(rootfs, subdir = "", strip_paths = [], mtime = 0):
+    """Returns the part of a tool's specification that says what tree to write.
+
+    Args:
+        rootfs: RootfsInfo.
+        subdir: directory of the tree that becomes the root.
+        strip_paths: patterns of further paths to leave out.
+        mtime: time of every file, in seconds since the epoch.
+
+    Returns:
+        Dict: keys of `RootfsArguments` in tools/rootfs/spec.py.
+    """
+    return {
+        "accounts": rootfs.accounts,
+        "layers": rootfs.layers,
+        "mtime": mtime,
+        "strip_paths": rootfs.strip_paths + strip_paths,
+        "subdir": subdir,
+    }

@@ -1,0 +1,172 @@
+"""The rule rootfs_tree."""
+
+load(
+    "@rules_pkg//pkg:providers.bzl",
+    "PackageDirsInfo",
+    "PackageFilegroupInfo",
+    "PackageFilesInfo",
+    "PackageSymlinkInfo",
+)
+load("//defs/private:rootfs_info.bzl", "RootfsInfo")
+
+_PACKAGE_PROVIDERS = [[PackageFilegroupInfo], [PackageFilesInfo], [PackageDirsInfo], [PackageSymlinkInfo]]
+
+def _metadata(attributes, label):
+    """Returns mode and owner of an entry, from the attributes that rules of rules_pkg give.
+
+    Args:
+        attributes: dict of a provider of rules_pkg.
+        label: of the target that gives them, for messages.
+    """
+    for name, number in (("user", "uid"), ("group", "gid")):
+        if attributes.get(name, "root") not in ("root", None) and attributes.get(number) == None:
+            fail("%s: %s %r is a name; an image needs its number, give %s" % (label, name, attributes[name], number))
+    return {
+        "gid": int(attributes.get("gid") or 0),
+        "mode": attributes.get("mode") or None,
+        "uid": int(attributes.get("uid") or 0),
+    }
+
+def _file_entries(info, label):
+    metadata = _metadata(info.attributes, label)
+    return [
+        dict(metadata, path = path, source = source)
+        for path, source in info.dest_src_map.items()
+    ]
+
+def _directory_entries(info, label):
+    metadata = _metadata(info.attributes, label)
+    return [dict(metadata, path = path, type = "directory") for path in info.dirs]
+
+def _symlink_entries(info, label):
+    metadata = _metadata(info.attributes, label)
+    metadata.pop("mode")
+    return [dict(metadata, path = info.destination, target = info.target, type = "symlink")]
+
+def _package_entries(target):
+    """Returns the entries that a target of rules_pkg describes."""
+    entries = []
+    if PackageFilegroupInfo in target:
+        group = target[PackageFilegroupInfo]
+        for info, label in group.pkg_dirs:
+            entries += _directory_entries(info, label)
+        for info, label in group.pkg_files:
+            entries += _file_entries(info, label)
+        for info, label in group.pkg_symlinks:
+            entries += _symlink_entries(info, label)
+    if PackageDirsInfo in target:
+        entries += _directory_entries(target[PackageDirsInfo], target.label)
+    if PackageFilesInfo in target:
+        entries += _file_entries(target[PackageFilesInfo], target.label)
+    if PackageSymlinkInfo in target:
+        entries += _symlink_entries(target[PackageSymlinkInfo], target.label)
+    return entries
+
+def extra_file_entries(extra_files):
+    """Returns the entries of an attribute `extra_files`.
+
+    Args:
+        extra_files: dict of targets with one file each, to `PATH` or `PATH:MODE`.
+    """
+    entries = []
+    for target, place in extra_files.items():
+        files = target[DefaultInfo].files.to_list()
+        if len(files) != 1:
+            fail("extra_files: %s has %d files; one is needed for %s" % (target.label, len(files), place))
+        path, _, mode = place.partition(":")
+        entries.append({"mode": mode or None, "path": path, "source": files[0]})
+    return entries
+
+def entries_layer(label, entries, overrides = [], directories = "same"):
+    """Returns a list with a layer of entries, or an empty one if there are none.
+
+    Args:
+        label: of the target that describes them, for messages.
+        entries: list of dicts, each an `Entry` of tools/rootfs/spec.py.
+        overrides: see rootfs_tree.
+        directories: see rootfs_tree.
+    """
+    if not entries:
+        return []
+    return [{
+        "directories": directories,
+        "entries": entries,
+        "label": str(label),
+        "overrides": overrides,
+    }]
+
+def _rootfs_tree_impl(ctx):
+    layers, inputs, accounts, strip_paths = [], [], None, []
+    for target in ctx.attr.layers:
+        if RootfsInfo in target:
+            below = target[RootfsInfo]
+            layers += below.layers
+            inputs.append(below.inputs)
+            strip_paths += below.strip_paths
+            accounts = below.accounts or accounts
+            continue
+        for archive in target[DefaultInfo].files.to_list():
+            if not archive.basename.endswith(".tar"):
+                fail("layers: %s of %s is no .tar" % (archive.basename, target.label))
+            layers.append({"archive": archive, "directories": ctx.attr.directories, "label": str(target.label)})
+            inputs.append(depset([archive]))
+    entries = extra_file_entries(ctx.attr.extra_files)
+    for target in ctx.attr.srcs:
+        entries += _package_entries(target)
+    entries += [{"path": path, "target": link, "type": "symlink"} for path, link in ctx.attr.symlinks.items()]
+    layers += entries_layer(ctx.label, entries, ctx.attr.overrides, ctx.attr.directories)
+    inputs.append(depset([entry["source"] for entry in entries if "source" in entry]))
+    if ctx.attr.sysusers or ctx.attr.passwords:
+        accounts = {"passwords": ctx.attr.passwords, "sysusers": ctx.attr.sysusers}
+    return [RootfsInfo(
+        accounts = accounts,
+        inputs = depset(transitive = inputs),
+        layers = layers,
+        strip_paths = strip_paths + ctx.attr.strip_paths,
+    )]
+
+rootfs_tree = rule(
+    implementation = _rootfs_tree_impl,
+    doc = """A tree of files, in layers; nothing is copied before an image of it is written.
+
+A path that two layers give has to be the same in both, but for its time. What differs is an error that names both,
+unless it is among `overrides`.""",
+    attrs = {
+        "directories": attr.string(
+            default = "same",
+            doc = "What becomes of directories that this target's own layers describe otherwise than those below: " +
+                  "`same` is an error, `keep` leaves them, `replace` takes this target's mode and owner.",
+            values = ["same", "keep", "replace"],
+        ),
+        "extra_files": attr.label_keyed_string_dict(
+            allow_files = True,
+            doc = "Single files, to the path where each goes, `PATH` or `PATH:MODE` with octal digits (0644).",
+        ),
+        "layers": attr.label_list(
+            allow_files = [".tar"],
+            doc = "What lies below: other trees, or plain tars; the later ones on top.",
+        ),
+        "overrides": attr.string_list(
+            doc = "Patterns of those paths of `srcs`, `extra_files` and `symlinks` that replace what lies below. One " +
+                  "that no path matches is an error.",
+        ),
+        "passwords": attr.string_dict(
+            doc = "Passwords in clear, by account: for images that anybody may enter, such as those for development.",
+        ),
+        "srcs": attr.label_list(
+            doc = "Files, directories and links as rules_pkg describes them: pkg_files, pkg_mkdirs, pkg_mklink, " +
+                  "pkg_filegroup. Owners are numbers (uid, gid), root by default.",
+            providers = _PACKAGE_PROVIDERS,
+        ),
+        "strip_paths": attr.string_list(
+            doc = "Patterns of paths to leave out of the whole tree: `/usr/share/doc` with all that it holds, `/run/*` " +
+                  "without the directory itself. What isn't there is an error, unless the pattern has a `*`, `?` or `[`.",
+        ),
+        "symlinks": attr.string_dict(doc = "Symbolic links: path to target."),
+        "sysusers": attr.string_list(
+            doc = "Paths in the tree of files in the format of sysusers.d(5), whose accounts are added to /etc/passwd " +
+                  "and its like.",
+        ),
+    },
+    provides = [RootfsInfo],
+)

@@ -1,0 +1,26 @@
+"""The rule sha256."""
+
+def _sha256_impl(ctx):
+    output = ctx.actions.declare_file(ctx.label.name)
+    args = ctx.actions.args()
+    args.add(ctx.file.src, format = "--input=%s")
+    args.add(output, format = "--output=%s")
+    ctx.actions.run(
+        arguments = [args],
+        executable = ctx.executable._sha256,
+        execution_requirements = {"supports-path-mapping": "1"},
+        inputs = [ctx.file.src],
+        mnemonic = "Sha256",
+        outputs = [output],
+        progress_message = "Hashing %{input}",
+    )
+    return [DefaultInfo(files = depset([output]))]
+
+sha256 = rule(
+    implementation = _sha256_impl,
+    doc = "The SHA-256 of a file, as `sha256sum --check` reads it; the output has the target's name.",
+    attrs = {
+        "src": attr.label(allow_single_file = True, doc = "The file.", mandatory = True),
+        "_sha256": attr.label(default = "//tools:sha256", executable = True, cfg = "exec"),
+    },
+)

@@ -1,0 +1,80 @@
+"""The rule verity_image."""
+
+load("//defs/private:compression.bzl", "COMPRESS_ATTRS", "compressed_payloads")
+load("//defs/private:partition_info.bzl", "PartitionInfo")
+load("//defs/private:verity_info.bzl", "VerityInfo")
+
+_BLOCK = 4096
+_DIGESTS_IN_BLOCK = _BLOCK // 32
+
+# 128 digests a block: more levels than this are not needed for 2^64 bytes.
+_MOST_LEVELS = 8
+
+def hash_tree_size(data_size):
+    """Returns the size of superblock and hash tree over some data, in bytes.
+
+    Args:
+        data_size: in bytes, whole blocks of 4096.
+    """
+    blocks, total = data_size // _BLOCK, 1
+    for _ in range(_MOST_LEVELS):
+        if blocks == 1:
+            break
+        blocks = -(-blocks // _DIGESTS_IN_BLOCK)
+        total += blocks
+    return total * _BLOCK
+
+def _verity_image_impl(ctx):
+    source = ctx.attr.src[PartitionInfo]
+    if len(source.parts) != 1 or source.parts[0].offset != 0:
+        fail("%s: src: %s is made of %d parts, not of one file system" % (ctx.label, ctx.attr.src.label, len(source.parts)))
+    if source.size % _BLOCK:
+        fail("%s: src: %s has %d bytes, not whole blocks of %d" % (ctx.label, ctx.attr.src.label, source.size, _BLOCK))
+    data = source.parts[0].image
+    hashes = ctx.actions.declare_file(ctx.label.name + ".hashes.img.tar")
+    root_hash = ctx.actions.declare_file(ctx.label.name + ".root_hash")
+    args = ctx.actions.args()
+    args.add(data, format = "--input=%s")
+    args.add(hashes, format = "--output=%s")
+    args.add(root_hash, format = "--root_hash_file=%s")
+    args.add(ctx.attr.salt, format = "--salt=%s")
+    args.add(ctx.attr.uuid, format = "--uuid=%s")
+    ctx.actions.run(
+        arguments = [args],
+        executable = ctx.executable._verity_sign,
+        execution_requirements = {"supports-path-mapping": "1"},
+        inputs = [data],
+        mnemonic = "VerityImage",
+        outputs = [hashes, root_hash],
+        progress_message = "Hashing %{input}",
+    )
+    verity = VerityInfo(hash_offset = source.size, root_hash = root_hash)
+    payloads = compressed_payloads(ctx, hashes)
+    return [
+        DefaultInfo(files = depset([hashes, root_hash])),
+        OutputGroupInfo(root_hash = depset([root_hash])),
+        PartitionInfo(
+            parts = source.parts + [struct(image = hashes, offset = source.size, payloads = payloads)],
+            size = source.size + hash_tree_size(source.size),
+            verity = verity,
+        ),
+        verity,
+    ]
+
+verity_image = rule(
+    implementation = _verity_image_impl,
+    doc = """The image of a partition that dm-verity protects: a file system, and its hash tree after it.
+
+The outputs are the hash tree and the root hash; the file system's data is not copied.""",
+    attrs = COMPRESS_ATTRS | {
+        "salt": attr.string(
+            doc = "Hexadecimal digits, hashed before every block: at most 256 bytes. Images of different products " +
+                  "should have different ones.",
+            mandatory = True,
+        ),
+        "src": attr.label(doc = "The file system, such as an ext4_image.", mandatory = True, providers = [PartitionInfo]),
+        "uuid": attr.string(doc = "UUID of the hash tree.", mandatory = True),
+        "_verity_sign": attr.label(default = "//tools:verity_sign", executable = True, cfg = "exec"),
+    },
+    provides = [PartitionInfo, VerityInfo],
+)

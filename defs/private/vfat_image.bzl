@@ -1,0 +1,32 @@
+"""The rule vfat_image."""
+
+load("//defs/private:compression.bzl", "COMPRESS_ATTRS")
+load("//defs/private:partition_image.bzl", "TREE_ATTRS", "partition_image")
+load("//defs/private:partition_info.bzl", "PartitionInfo")
+
+def _vfat_image_impl(ctx):
+    return partition_image(
+        ctx,
+        tool = ctx.executable._build_vfat_image,
+        mnemonic = "VfatImage",
+        parameters = {
+            "label": ctx.attr.label or None,
+            "volume_id": ctx.attr.volume_id,
+        },
+    )
+
+vfat_image = rule(
+    implementation = _vfat_image_impl,
+    doc = """The image of a FAT file system, as a tar whose one member is a sparse file.
+
+Output groups: `zst` and `gz` hold the image's data compressed, as disk and upgrade images take it over.""",
+    attrs = TREE_ATTRS | COMPRESS_ATTRS | {
+        "label": attr.string(doc = "Label of the volume, at most 11 characters."),
+        "volume_id": attr.string(
+            doc = "Eight hexadecimal digits that name the volume; a dash in the middle is allowed (12AB-34CD).",
+            mandatory = True,
+        ),
+        "_build_vfat_image": attr.label(default = "//tools:build_vfat_image", executable = True, cfg = "exec"),
+    },
+    provides = [PartitionInfo],
+)

@@ -1,0 +1,194 @@
+"""The GuestOS: what its variants have in common."""
+
+load("@rules_pkg//pkg:mappings.bzl", "pkg_attributes", "pkg_files", "strip_prefix")
+load("//defs:boot.bzl", "boot_args", "initramfs")
+load("//defs:disk.bzl", "disk_image", "upgrade_image")
+load("//defs:partitions.bzl", "ext4_image", "verity_image")
+load("//defs:rootfs.bzl", "rootfs_tree")
+load("//ic-os/guestos:payload.bzl", "payload")
+load("//ic-os/guestos:version.bzl", "version_file")
+
+DISK_GUID = "2B110BB7-CDEC-7D41-B97E-893EDCBE5428"
+LAYOUT = "//ic-os/guestos:partitions.csv"
+
+# Names of file systems, the same in every image: machines find partitions by the GUIDs of the layout, not by these.
+_BOOT_UUID = "5f6ef1ac-0000-4000-8000-000000000003"
+_CONFIG_UUID = "5f6ef1ac-0000-4000-8000-000000000004"
+_ROOT_UUID = "5f6ef1ac-0000-4000-8000-000000000001"
+_SALT = "67756573746f73"
+_VERITY_UUID = "5f6ef1ac-0000-4000-8000-000000000002"
+
+# The kernel and its initial RAM file system stand in the boot partition; what else packages put into /boot is of no
+# use there.
+_NOT_IN_ROOT = [
+    "/boot/*",
+    "/initrd.img*",
+    "/vmlinuz*",
+]
+
+# What opens the root partition; see initramfs/init.
+_INITRAMFS = {
+    "folders": ["config", "proc", "run", "sys", "sysroot"],
+    "modules": ["virtio_blk", "dm-verity"],
+    "programs": [
+        "bin/sh",
+        "usr/bin/cat",
+        "usr/bin/chmod",
+        "usr/bin/mkdir",
+        "usr/bin/mount",
+        "usr/bin/readlink",
+        "usr/bin/sed",
+        "usr/bin/sleep",
+        "usr/bin/tr",
+        "usr/bin/umount",
+        "usr/sbin/blkid",
+        "usr/sbin/insmod",
+        "usr/sbin/switch_root",
+        "usr/sbin/veritysetup",
+    ],
+}
+
+def guestos_image(name, base, passwords = {}, version_suffixes = {"": [], "-test": ["manual"]}):
+    """Declares a variant of the GuestOS, in the package that has its own files in `rootfs/` and `boot_args`.
+
+    Targets: `disk-img.tar`, `update-img.tar` and each also with .gz, .zst, and for each of these with .sha256;
+    `update-img-test…`, the same system with the version `VERSION-test`, for tests of upgrades.
+
+    Args:
+        name: of the variant, which upgrades carry: `dev` or `prod`.
+        base: a tar with the installed packages.
+        passwords: passwords in clear, by account.
+        version_suffixes: dict of what is appended to the version, in names of targets too, to tags.
+    """
+    if name == "prod" and passwords:
+        fail("prod: has no passwords; nobody logs in there. Got one for %s" % ", ".join(passwords))
+
+    pkg_files(
+        name = "rootfs_files",
+        srcs = native.glob(["rootfs/**"], allow_empty = True),
+        attributes = pkg_attributes(mode = "0644"),
+        strip_prefix = strip_prefix.from_pkg("rootfs"),
+    )
+    payload(
+        name = "payload",
+        src = "//ic-os/guestos:release_binaries",
+        required = ["orchestrator", "replica"],
+    )
+    for suffix, tags in version_suffixes.items():
+        _system(base, name, passwords, suffix, tags)
+
+    ext4_image(
+        name = "config",
+        journal = True,
+        label = "config",
+        partition_size = "100M",
+        uuid = _CONFIG_UUID,
+    )
+    disk_image(
+        name = "disk-img",
+        disk_guid = DISK_GUID,
+        expanded_size = "50G",
+        layout = LAYOUT,
+        partitions = {
+            ":boot": "A_boot",
+            ":config": "config",
+            ":root": "A_root",
+            "//ic-os/guestos/bootloader:esp_image": "esp",
+            "//ic-os/guestos/bootloader:grub_image": "grub",
+        },
+        visibility = ["//visibility:public"],
+        without = ["store"],
+    )
+
+def _system(base, variant, passwords, suffix, tags):
+    """Declares what one version of a system consists of: root and boot partition, and the upgrade image of both."""
+    version_file(
+        name = "version%s.txt" % suffix,
+        suffix = suffix,
+        tags = tags,
+        version = "//ic-os/guestos:version",
+    )
+    rootfs_tree(
+        name = "rootfs" + suffix,
+        srcs = [
+            ":payload",
+            ":rootfs_files",
+            "//ic-os/guestos:rootfs_executables",
+            "//ic-os/guestos:rootfs_files",
+            "//ic-os/guestos:rootfs_secret",
+        ],
+        extra_files = {":version%s.txt" % suffix: "opt/ic/share/version.txt"},
+        layers = [base],
+        overrides = ["/etc/**"],
+        passwords = passwords,
+        sysusers = ["usr/lib/sysusers.d/guestos.conf"],
+        tags = tags,
+    )
+    ext4_image(
+        name = "rootfs_image" + suffix,
+        src = ":rootfs" + suffix,
+        label = "root",
+        partition_size = "3G",
+        strip_paths = _NOT_IN_ROOT,
+        tags = tags,
+        uuid = _ROOT_UUID,
+    )
+    verity_image(
+        name = "root" + suffix,
+        src = ":rootfs_image" + suffix,
+        salt = _SALT,
+        tags = tags,
+        uuid = _VERITY_UUID,
+    )
+    boot_args(
+        name = "extra_boot_args" + suffix,
+        srcs = ["boot_args"],
+        root = ":root" + suffix,
+        tags = tags,
+    )
+    if not suffix:
+        initramfs(
+            name = "initrd",
+            disk_guid = DISK_GUID,
+            init = "//ic-os/guestos:initramfs/init",
+            layout = LAYOUT,
+            rootfs = ":base",
+            **_INITRAMFS
+        )
+        rootfs_tree(
+            name = "base",
+            layers = [base],
+        )
+        native.filegroup(
+            name = "kernel",
+            srcs = [":initrd"],
+            output_group = "kernel",
+        )
+        rootfs_tree(
+            name = "boot_folders",
+            srcs = ["//ic-os/guestos:boot_folders"],
+        )
+    ext4_image(
+        name = "boot" + suffix,
+        src = ":boot_folders",
+        extra_files = {
+            ":extra_boot_args" + suffix: "extra_boot_args",
+            ":initrd": "initrd.img",
+            ":kernel": "vmlinuz",
+            ":version%s.txt" % suffix: "version.txt",
+        },
+        label = "boot",
+        partition_size = "1G",
+        tags = tags,
+        uuid = _BOOT_UUID,
+    )
+    upgrade_image(
+        name = "update-img" + suffix,
+        boot_partition = ":boot" + suffix,
+        product = "guestos",
+        root_partition = ":root" + suffix,
+        tags = tags,
+        variant = variant,
+        version_file = ":version%s.txt" % suffix,
+        visibility = ["//visibility:public"],
+    )

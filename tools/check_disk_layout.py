@@ -1,0 +1,40 @@
+"""Checks that images fit the partitions of a layout, without reading any image.
+
+The output is an empty file: what matters is that there is none when something is wrong.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tools.build_disk_image import TableArguments, check_contents, table_of
+from tools.cli import argument, run
+from tools.outputs import replacing
+from tools.spec import Size
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionSize:
+    """The size of a partition's image, in bytes."""
+
+    name: str
+    size: Size
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments(TableArguments):
+    """Arguments of the command line."""
+
+    partitions: tuple[PartitionSize, ...] = argument('sizes of the images, as [{"name": …, "size": …}]', default=())
+    output: str = argument("the file to write when all is well")
+
+
+def main(arguments: Arguments) -> None:
+    """Runs the command line."""
+    check_contents(table_of(arguments), [(partition.name, partition.size) for partition in arguments.partitions])
+    with replacing(arguments.output):
+        pass
+
+
+if __name__ == "__main__":
+    run(main, Arguments, __doc__)
