@@ -5,14 +5,13 @@ The tar has one sparse member, so that its size follows what the partitions hold
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from uuid import UUID
 
 from tools.artifacts import Artifact, Outputs, open_parts, write_archive
 from tools.cli import argument, run
 from tools.errors import UserError
-from tools.gpt.disk import least_disk_size, place
+from tools.gpt.disk import check_contents, least_disk_size, place
 from tools.gpt.layout import read_layout
 from tools.gpt.table import Table, encode
 from tools.image.archive import Member, Part, archive_of
@@ -72,28 +71,6 @@ def table_of(arguments: TableArguments) -> Table:
     layout = read_layout(arguments.layout).without(arguments.without)
     size = least_disk_size(layout) if arguments.expanded_size is None else arguments.expanded_size
     return place(layout, size, guid, arguments.sector_size)
-
-
-def check_contents(table: Table, sizes: Iterable[tuple[str, int]]) -> None:
-    """Checks that partitions are in a table, and as large as what they are to hold.
-
-    Args:
-        table: of the disk.
-        sizes: names of partitions, and bytes that they are to hold.
-
-    Raises:
-        UserError: a partition is unknown or given twice, or what it is to hold doesn't fit.
-    """
-    entries = {entry.name: entry for entry in table.entries}
-    given: set[str] = set()
-    for name, needed in sizes:
-        if name not in entries:
-            raise UserError(f"partition {name}: is not in the layout, which has {', '.join(entries)}")
-        if name in given:
-            raise UserError(f"partition {name}: is given twice")
-        given.add(name)
-        if needed > entries[name].size:
-            raise UserError(f"partition {name}: has {entries[name].size} bytes, and {needed} are needed")
 
 
 def parts_of(table: Table, partitions: tuple[PartitionSpec, ...]) -> list[Part]:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tools.build_disk_image import TableArguments, check_contents, table_of
+from tools.build_disk_image import TableArguments, table_of
 from tools.cli import argument, run
+from tools.gpt.disk import check_contents
 from tools.outputs import replacing
 from tools.spec import Size
 
