@@ -28,6 +28,7 @@ def mypy_configuration(pyproject: str, paths: Sequence[str]) -> str:
         return pyproject
     relaxed = ("check_untyped_defs", "disallow_incomplete_defs", "disallow_untyped_calls", "disallow_untyped_defs")
     lines = ["[[tool.mypy.overrides]]", f"module = {tests}", *(f"{option} = false" for option in relaxed)]
+    lines.append('disable_error_code = ["annotation-unchecked"]')
     return "\n".join([pyproject, *lines, ""])
 
 

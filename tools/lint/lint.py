@@ -57,12 +57,17 @@ def run_check(check: Check, paths: Sequence[str], root: Path, programs: Mapping[
         paths: of the files of its kind, relative to `root`.
         root: folder of the checkout.
         programs: paths of the programs, by name.
-        fix: changes the files.
+        fix: changes the files, if the check can.
+
+    Raises:
+        UserError: there is no file to check.
     """
     command = check.fix if fix else check.command
-    selected = [path for path in paths if check.selects(path)]
-    if not selected or not command:
+    if not command:
         return True
+    selected = [path for path in paths if check.selects(path)]
+    if not selected:
+        raise UserError(f"no {check.kind} file to check: look at what tools/lint/checkout.bzl lists")
     with tempfile.NamedTemporaryFile("w", suffix=".toml", encoding="utf-8") as configuration:
         options = []
         if check.configure:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tools.errors import UserError
 from tools.lint.checks import CHECKS
 from tools.lint.lint import lay_out, read_index, run_check
 
@@ -64,6 +65,31 @@ def test_every_check_is_tried() -> None:
 def test_mypy_is_for_the_tools() -> None:
     assert CHECKS["mypy"].selects("tools/a.py")
     assert not CHECKS["mypy"].selects("ic-os/a.py")
+
+
+def test_no_file_is_no_success(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no python file to check"):
+        run_check(CHECKS["mypy"], ["ic-os/a.py"], tmp_path, {})
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"),
+    [
+        ("configuration", "pyproject.toml"),
+        ("python", "tools/lint/lint_test.py"),
+        ("shell", ".ci/run"),
+        ("shell", "gitlab-ci/container/container-run.sh"),
+        ("starlark", "tools/lint/BUILD.bazel"),
+        ("starlark", "tools/lint/checkout.bzl"),
+    ],
+)
+def test_checkout_is_listed(kind: str, path: str) -> None:
+    listed = os.environ.get("LINT_INDEX")
+    if listed is None:
+        pytest.skip("there is no listing; run bazel test //tools/lint:lint_test")
+    index = read_index(Path(listed))
+    assert path in index[kind]
+    assert not [path for paths in index.values() for path in paths if path.startswith(("bazel-", ".git/"))]
 
 
 def test_files_are_laid_out_as_in_the_checkout(tmp_path: Path) -> None:
