@@ -6,7 +6,7 @@ Usage: count_tests.py LOG TESTLOGS. The last line printed counts them all; the e
 import re
 import sys
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 
 def of_log(log: Path) -> tuple[int, int, int]:
@@ -22,7 +22,7 @@ def of_log(log: Path) -> tuple[int, int, int]:
 def of_report(report: Path) -> tuple[int, int, int]:
     """Returns the same of one test.xml of Bazel, which takes a test without a report of its own for one case."""
     passed = failed = skipped = 0
-    for case in ElementTree.parse(report).getroot().iter("testcase"):
+    for case in ET.parse(report).getroot().iter("testcase"):
         if case.find("failure") is not None or case.find("error") is not None:
             failed += 1
             print(f"failed: {report.parent}: {case.get('name')}")

@@ -3,6 +3,7 @@ import random
 import struct
 import subprocess
 from datetime import UTC, datetime
+from typing import Literal
 
 import pytest
 from hypothesis import given, settings
@@ -103,7 +104,7 @@ TREE = Directory(
         b"D": Directory(entries={b"E": File(content=Image.from_bytes(b"e"))}),
     }
 )
-SIZES = {12: MIB, 16: 3 * MIB, 32: 34 * MIB}
+SIZES: dict[Literal[12, 16, 32], int] = {12: MIB, 16: 3 * MIB, 32: 34 * MIB}
 IMAGES = {bits: fat_image(TREE, Options(size=size, volume_id=1, bits=bits)) for bits, size in SIZES.items()}
 PLAIN = {bits: image.read(0, image.size) for bits, image in IMAGES.items()}
 
