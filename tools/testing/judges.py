@@ -39,6 +39,8 @@ _PACKAGES = {
     "mtype": "mtools",
     "partx": "util-linux",
     "pwck": "passwd",
+    "qemu-img": "qemu-utils",
+    "qemu-system-x86_64": "qemu-system-x86",
     "readelf": "binutils",
     "setfattr": "attr",
     "sfdisk": "fdisk",

@@ -21,6 +21,8 @@ _LINE_LIMIT = 4000
 _GAVE_UP = "login: timed out"
 _TRIES = 3
 _OUTPUT = "/run/console-shell"
+_SILENCE = "dmesg --console-level emerg; kill -s RTMIN+21 1"
+"""Signal RTMIN+21 has systemd show no status (systemd(1))."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class Shell:
         while not self._try_login(user, password, deadline):
             pass
         # Neither the kernel nor systemd writes to the console from here on, but for emergencies.
-        self.run("dmesg --console-level emerg; kill -s RTMIN+21 1", timeout)
+        self.run(_SILENCE, timeout)
 
     def _try_login(self, user: str, password: str, deadline: float) -> bool:
         """Logs in at the next prompt; returns False where `login` gave up, as it does on a machine that is busy."""
@@ -119,3 +121,7 @@ class Shell:
         if result.status != 0:
             raise ConsoleError(f"machine: {command!r} fails with status {result.status}: {result.output.strip()}")
         return result.output.strip()
+
+    def start(self, command: str) -> None:
+        """Types a command whose end is not waited for, such as one that ends the machine."""
+        self._console.write(f"{command}\n")

@@ -1,0 +1,81 @@
+import json
+
+import pytest
+
+from tools.errors import UserError
+from tools.vm.firmware import Firmware, find_firmware
+
+
+@pytest.fixture
+def folders(tmp_path):
+    made = [tmp_path / "etc", tmp_path / "share"]
+    for folder in made:
+        folder.mkdir()
+    (tmp_path / "code.fd").write_bytes(b"")
+    return [str(folder) for folder in made]
+
+
+def describe(folder, name, features=(), machine="pc-q35-*", code="code.fd", **changes):
+    path = f"{folder}/../{code}"
+    mapping = {
+        "device": "flash",
+        "executable": {"filename": path, "format": "raw"},
+        "nvram-template": {"filename": f"{name}.vars", "format": "raw"},
+    }
+    description = {
+        "interface-types": ["uefi"],
+        "mapping": mapping | changes.pop("mapping", {}),
+        "targets": [{"architecture": "x86_64", "machines": [machine]}],
+        "features": list(features),
+        "tags": [],
+    }
+    with open(f"{folder}/{name}", "w", encoding="utf-8") as file:
+        json.dump(description | changes, file)
+    return path
+
+
+SECURE = ("secure-boot", "enrolled-keys", "requires-smm")
+
+
+def test_takes_the_first_that_suits(folders):
+    _, share = folders
+    describe(share, "10-tdx.json", ["intel-tdx", "secure-boot", "enrolled-keys"])
+    describe(share, "11-sev.json", ["amd-sev-es"])
+    describe(share, "20-arm.json", targets=[{"architecture": "aarch64", "machines": ["virt"]}])
+    describe(share, "21-microvm.json", machine="microvm")
+    describe(share, "22-bios.json", **{"interface-types": ["bios"]})
+    describe(share, "23-memory.json", mapping={"device": "memory"})
+    describe(share, "24-gone.json", code="gone.fd")
+    describe(share, "30-open.json", ["secure-boot", "requires-smm"])
+    secure = describe(share, "40-secure.json", SECURE)
+    plain = describe(share, "50-plain.json")
+    describe(share, "60-plain.json")
+    assert find_firmware(folders=folders) == Firmware(plain, "50-plain.json.vars", secure_boot=False)
+    assert find_firmware(secure_boot=True, folders=folders) == Firmware(secure, "40-secure.json.vars", secure_boot=True)
+
+
+def test_an_earlier_folder_replaces_a_description(folders):
+    etc, share = folders
+    describe(share, "50-a.json")
+    describe(etc, "50-a.json", SECURE)
+    describe(share, "60-b.json")
+    assert find_firmware(folders=folders).variables == "60-b.json.vars"
+
+
+def test_firmware_without_variables(folders):
+    describe(folders[0], "a.json", mapping={"nvram-template": None})
+    assert find_firmware(folders=folders).variables is None
+
+
+@pytest.mark.parametrize(("secure", "kind"), [(False, "UEFI firmware"), (True, "Secure Boot and enrolled keys")])
+def test_none_at_all_says_what_to_install(folders, secure, kind):
+    with pytest.raises(UserError, match=rf"no .*{kind} .*install it \(Debian: ovmf\)"):
+        find_firmware(secure, folders)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"interface-types": 5}'])
+def test_a_damaged_description_is_named(folders, text):
+    with open(f"{folders[1]}/50-a.json", "w", encoding="utf-8") as file:
+        file.write(text)
+    with pytest.raises(UserError, match=r"50-a\.json: is not a description of firmware"):
+        find_firmware(folders=folders)

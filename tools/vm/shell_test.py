@@ -1,0 +1,136 @@
+import os
+import pty
+import socket
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from tools.vm.console import Console, ConsoleError
+from tools.vm.shell import Shell
+
+LOGIN = """
+import os, sys
+tries = int(sys.argv[1])
+while True:
+    input("machine login: ")
+    if tries:
+        tries -= 1
+        print("login: timed out after 60 seconds", flush=True)
+        continue
+    if input("Password: ") == "secret":
+        os.execvp("sh", ["sh", "-i"])
+    print("Login incorrect", flush=True)
+"""
+
+
+class Terminal:
+    """A login on a terminal that a console is connected to, as on a machine's serial port."""
+
+    def __init__(self, tmp_path, gives_up=0):
+        self.master, slave = pty.openpty()
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", LOGIN, str(gives_up)],
+            stdin=slave, stdout=slave, stderr=slave, start_new_session=True, cwd=tmp_path,
+            env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        )  # fmt: skip
+        os.close(slave)
+        ours, self.theirs = socket.socketpair()
+        self.console = Console(ours)
+        self._threads = [threading.Thread(target=self._copy, args=way, daemon=True) for way in ((True,), (False,))]
+        for thread in self._threads:
+            thread.start()
+
+    def _copy(self, shown):
+        try:
+            while data := os.read(self.master, 1000) if shown else self.theirs.recv(1000):
+                if shown:
+                    self.theirs.sendall(data)
+                else:
+                    os.write(self.master, data)
+        except OSError:
+            return
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+        self.theirs.shutdown(socket.SHUT_RDWR)
+        self.console.close()
+        os.close(self.master)
+
+
+@pytest.fixture
+def terminal(tmp_path):
+    made = []
+
+    def terminal(**options):
+        made.append(Terminal(tmp_path, **options))
+        return made[-1]
+
+    yield terminal
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def shell(terminal, monkeypatch, tmp_path):
+    monkeypatch.setattr("tools.vm.shell._OUTPUT", str(tmp_path / "output"))
+    monkeypatch.setattr("tools.vm.shell._SILENCE", "true")
+    shell = Shell(terminal().console)
+    shell.login("root", "secret", 60)
+    return shell
+
+
+def test_commands_have_output_and_status(shell):
+    result = shell.run("echo one; echo two >&2; exit 3")
+    assert (result.status, result.output) == (3, "one\ntwo\n")
+
+
+@pytest.mark.parametrize("text", ["'quoted' \"twice\" $HOME `id` \\ * é", "end-1 0", "begin-2", "x" * 3000])
+def test_text_comes_as_it_is(shell, text):
+    assert shell.run("cat", 60).output == ""
+    if len(text) < 1000:
+        assert shell.run(f"printf %s {_quoted(text)}").output == text
+    else:
+        assert shell.run(f"head -c {len(text)} /dev/zero | tr '\\0' x").output == text
+
+
+def _quoted(text):
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
+def test_check_is_for_what_must_succeed(shell):
+    assert shell.check("echo ' done '") == "done"
+    with pytest.raises(ConsoleError, match=r"'ls /nothing' fails with status 2: .*No such file"):
+        shell.check("ls /nothing")
+
+
+def test_what_others_write_between_the_lines_is_asked_for_again(shell, tmp_path):
+    # The first output has a line of somebody else in it, as the kernel may write one at any time.
+    noisy = tmp_path / "base64"
+    mark = tmp_path / "second"
+    noisy.write_text(
+        f"#!/bin/sh\n[ -e {mark} ] || echo '[ 1.0] a message'\n: >{mark}\nPATH=${{PATH#*:}} base64 \"$@\"\n"
+    )
+    noisy.chmod(0o755)
+    assert shell.run("echo good").output == "good\n"
+
+
+def test_a_login_that_gave_up_is_tried_again(terminal, monkeypatch, tmp_path):
+    monkeypatch.setattr("tools.vm.shell._OUTPUT", str(tmp_path / "output"))
+    monkeypatch.setattr("tools.vm.shell._SILENCE", "true")
+    shell = Shell(terminal(gives_up=2).console)
+    shell.login("root", "secret", 60)
+    assert shell.check("echo in") == "in"
+
+
+def test_a_wrong_password_is_an_error(terminal):
+    with pytest.raises(ConsoleError, match="does not take the password of root"):
+        Shell(terminal().console).login("root", "wrong", 60)
+
+
+def test_commands_are_one_line(shell):
+    for command in ("a\nb", "x" * 4000):
+        with pytest.raises(ValueError, match="one line of at most"):
+            shell.run(command)
