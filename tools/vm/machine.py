@@ -114,6 +114,24 @@ def _drive(number: int, drive: Drive) -> list[str]:
     return ["-drive", options, "-device", device]
 
 
+def copy_variables(firmware: Firmware, folder: Path) -> str | None:
+    """Returns the file with the firmware's variables in a machine's folder: at first a copy of their template.
+
+    Args:
+        firmware: the firmware.
+        folder: the machine's folder.
+
+    Returns:
+        The file's path; None where the firmware has no file of its own for them.
+    """
+    if firmware.variables is None:
+        return None
+    variables = folder / "variables.fd"
+    if not variables.exists():
+        shutil.copyfile(firmware.variables, variables)
+    return os.fspath(variables)
+
+
 class Machine:
     """A machine that runs; use it in a `with` statement, which ends it whatever happens.
 
@@ -155,7 +173,7 @@ class Machine:
         cleanup.callback(console_end.close)
         monitor, monitor_end = socket.socketpair()
         cleanup.callback(monitor_end.close)
-        command = command_line(self._settings, self._variables())
+        command = command_line(self._settings, copy_variables(self._settings.firmware, self._folder))
         command += ["-display", "none"]
         command += ["-chardev", f"socket,id=console,fd={console_end.fileno()}", "-serial", "chardev:console"]
         command += ["-chardev", f"socket,id=monitor,fd={monitor_end.fileno()}", "-qmp", "chardev:monitor"]
@@ -180,15 +198,6 @@ class Machine:
             said = (self._folder / "qemu.log").read_text(errors="replace").strip()
             raise UserError(f"{self._settings.qemu.program}: does not start: {said or error}") from error
         cleanup.callback(self.qmp.close)
-
-    def _variables(self) -> str | None:
-        template = self._settings.firmware.variables
-        if template is None:
-            return None
-        variables = self._folder / "variables.fd"
-        if not variables.exists():
-            shutil.copyfile(template, variables)
-        return os.fspath(variables)
 
     def wait_end(self, timeout: float) -> int:
         """Waits until QEMU has ended, such as when the machine was powered off, and returns its exit status.
@@ -222,7 +231,7 @@ def create_overlay(image_tool: str, path: str, backing: str, backing_format: str
     """Makes a qcow2 file that takes up what a machine writes, over an image that stays as it is.
 
     Args:
-        image_tool: the path of `qemu-img`.
+        image_tool: the path or name of `qemu-img`.
         path: the file to make.
         backing: the image.
         backing_format: its format.
@@ -231,6 +240,9 @@ def create_overlay(image_tool: str, path: str, backing: str, backing_format: str
         UserError: qemu-img fails.
     """
     command = [image_tool, "create", "-q", "-f", "qcow2", "-F", backing_format, "-b", os.path.abspath(backing), path]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError as error:
+        raise UserError(f"{image_tool}: not found; install it (Debian: qemu-utils)") from error
     if result.returncode != 0:
         raise UserError(f"{path}: cannot be made by qemu-img: {result.stderr.strip()}")
