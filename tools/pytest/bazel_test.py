@@ -4,16 +4,13 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import xml.etree.ElementTree as ET
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from tools.pytest import bazel
-
-MAIN = Path(bazel.__file__).with_name("main.py")
+from tools.pytest.workspace import Workspace
 
 SAMPLE = """
 import pytest
@@ -31,46 +28,6 @@ def test_many(value):
 """
 SAMPLE_TESTS = 13
 SMALL_SAMPLE = "import pytest\n@pytest.mark.parametrize('value', range(3))\ndef test_it(value):\n    pass\n"
-
-
-class Workspace:
-    """A folder of test files, and what Bazel would set for a test in it."""
-
-    def __init__(self, folder: Path, bytecode: Path) -> None:
-        self.bytecode = bytecode
-        self.runfiles = folder / "runfiles"
-        self.runfiles.mkdir()
-        self.xml = folder / "test.xml"
-        self.scratch = folder / "scratch"
-        self.scratch.mkdir()
-
-    def command(self, source: str, *arguments: str) -> list[str]:
-        Path(self.runfiles, "sample_test.py").write_text(source)
-        return [sys.executable, str(MAIN), "sample_test.py", *arguments]
-
-    def environment(self, **extra: object) -> dict[str, str]:
-        return {
-            "PATH": os.defpath,
-            "PYTHONPYCACHEPREFIX": str(self.bytecode),  # each run compiles pytest otherwise
-            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-            "TEST_TARGET": "//sample:sample_test",
-            "TEST_TMPDIR": str(self.scratch),
-            "XML_OUTPUT_FILE": str(self.xml),
-        } | {name: str(value) for name, value in extra.items()}
-
-    def run(self, source: str, *arguments: str, **extra: object) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self.command(source, *arguments),
-            cwd=self.runfiles,
-            env=self.environment(**extra),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    def reported(self) -> list[str]:
-        """Names of the tests in the XML report."""
-        return [f"{case.get('classname')}.{case.get('name')}" for case in ET.parse(self.xml).iter("testcase")]
 
 
 @pytest.fixture
@@ -201,36 +158,6 @@ def test_it(tmp_path):
     assert Path(pytest_path).is_relative_to(workspace.scratch)
     assert Path(tempfile_path).is_relative_to(workspace.scratch)
     assert os.listdir(workspace.runfiles) == ["sample_test.py"]  # no cache, no compiled files, nothing of hypothesis
-
-
-def test_artifacts_are_kept(workspace: Workspace, tmp_path: Path) -> None:
-    source = "def test_it(artifacts):\n    (artifacts / 'log.txt').write_text('kept')\n"
-    assert workspace.run(source).returncode == 0
-    assert workspace.run(source, TEST_UNDECLARED_OUTPUTS_DIR=tmp_path / "outputs").returncode == 0
-    assert (tmp_path / "outputs" / "sample_test.py_test_it" / "log.txt").read_text() == "kept"
-
-
-def test_property_tests_try_the_same_examples_each_time(workspace: Workspace) -> None:
-    pytest.importorskip("hypothesis")
-    source = """
-from hypothesis import given, settings, strategies
-
-@given(strategies.integers())
-@settings(max_examples=20)
-def test_it(value):
-    assert settings.default.deadline is None
-    print("tried", value)
-"""
-
-    def tried() -> list[str]:
-        done = workspace.run(source, "-s")
-        assert done.returncode == 0, done.stdout
-        return re.findall(r"tried (-?\d+)", done.stdout)
-
-    first = tried()
-    assert len(first) == 20
-    assert tried() == first
-    assert not list(workspace.scratch.rglob("examples"))
 
 
 def test_timeout_shows_where_the_test_hangs(workspace: Workspace) -> None:
