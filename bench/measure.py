@@ -1,0 +1,88 @@
+"""Runs commands and measures them."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.errors import UserError
+
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A command of a benchmark.
+
+    Attributes:
+        name: in the report.
+        command: program and arguments.
+        stdin: a file to read from, relative to the folder that the command runs in.
+    """
+
+    name: str
+    command: Sequence[str]
+    stdin: str = os.devnull
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """What a command took.
+
+    Attributes:
+        wall: seconds.
+        cpu: seconds of processors, in the program and in the kernel for it.
+        memory: the peak of resident memory of its largest process, in bytes.
+    """
+
+    wall: float
+    cpu: float
+    memory: int
+
+
+def measure(step: Step, folder: Path) -> Measure:
+    """Runs a step in a folder.
+
+    Raises:
+        UserError: it failed; the message has what it said.
+    """
+    environment = os.environ | {"LC_ALL": "C.UTF-8", "TZ": "UTC"}
+    log = folder / "log"
+    with (folder / step.stdin).open("rb") as stdin, log.open("wb") as output:
+        begin = time.monotonic()
+        process = subprocess.Popen(step.command, stdin=stdin, stdout=output, stderr=output, cwd=folder, env=environment)
+        _, status, usage = os.wait4(process.pid, 0)
+        wall = time.monotonic() - begin
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        said = log.read_text(errors="replace").strip()
+        raise UserError(f"{shlex.join(step.command)} failed with {process.returncode}: {said}")
+    return Measure(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss << 10)
+
+
+def measure_all(steps: Sequence[Step], folder: Path) -> list[Measure]:
+    """Runs steps one after the other."""
+    return [measure(step, folder) for step in steps]
+
+
+def best(runs: Sequence[Sequence[Measure]]) -> list[Measure]:
+    """Returns, for each step, the least wall and processor time of all runs, and the most memory."""
+    return [
+        Measure(min(m.wall for m in same), min(m.cpu for m in same), max(m.memory for m in same))
+        for same in zip(*runs, strict=True)
+    ]
+
+
+def report(title: str, steps: Sequence[Step], measures: Sequence[Measure]) -> Measure:
+    """Prints a table of steps and returns their sum, with the memory of the largest."""
+    total = Measure(sum(m.wall for m in measures), sum(m.cpu for m in measures), max(m.memory for m in measures))
+    print(f"{title:<32} {'wall s':>8} {'cpu s':>8} {'MiB':>8}")
+    rows = [*zip([step.name for step in steps], measures, strict=True), ("all", total)]
+    for name, row in rows:
+        print(f"  {name:<30} {row.wall:8.2f} {row.cpu:8.2f} {row.memory / _MIB:8.0f}")
+    return total
