@@ -5,6 +5,7 @@ load("//defs:boot.bzl", "boot_args", "initramfs")
 load("//defs:disk.bzl", "disk_image", "upgrade_image")
 load("//defs:partitions.bzl", "ext4_image", "verity_image")
 load("//defs:rootfs.bzl", "rootfs_tree")
+load("//defs:testing.bzl", "filesystem_check_test", "image_structure_test")
 load("//ic-os/guestos:payload.bzl", "payload")
 load("//ic-os/guestos:version.bzl", "version_file")
 
@@ -24,6 +25,29 @@ _NOT_IN_ROOT = [
     "/boot/*",
     "/initrd.img*",
     "/vmlinuz*",
+]
+
+# What the root file system of every variant has, and has not: keys, identities and traces of the build are made by
+# each machine, or not at all.
+_PRESENT = {
+    "/boot": "type=dir mode=0755 uid=0 gid=0",
+    "/etc/machine-id": "type=file size=0",
+    "/etc/shadow": "type=file mode=0640 uid=0 gid=42",
+    "/opt/ic/bin/manageboot.sh": "type=file mode=0755 uid=0 gid=0",
+    "/opt/ic/bin/orchestrator": "type=file mode=0755 uid=0 gid=0",
+    "/opt/ic/bin/replica": "type=file mode=0755 uid=0 gid=0",
+    "/opt/ic/share/version.txt": "type=file mode=0644",
+    "/usr/bin/sudo": "type=file mode=4755 uid=0 gid=0",
+    "/var": "type=dir",
+}
+_ABSENT = [
+    "/boot/*",
+    "/etc/apt/sources.list.d/*",
+    "/etc/ssh/ssh_host_*",
+    "/opt/ic/lib/**/*_test.py",
+    "/var/cache/apt/*.bin",
+    "/var/lib/apt/lists/*_*",
+    "/var/log/**/*.log",
 ]
 
 # What opens the root partition; see initramfs/init.
@@ -99,6 +123,56 @@ def guestos_image(name, base, passwords = {}, version_suffixes = {"": [], "-test
         visibility = ["//visibility:public"],
         without = ["store"],
     )
+
+def guestos_tests(name, present = {}, absent = [], contains = {}, lacks = {}):
+    """Declares the tests of what the images of a variant hold; those of a running system are vm_boot_test.
+
+    Args:
+        name: of the variant.
+        present: paths of the root file system to keywords of mtree, besides those that all variants have.
+        absent: patterns of paths that must not be in the root file system, besides those of all variants.
+        contains: files of the root file system to regular expressions that must match.
+        lacks: files of the root file system to regular expressions that must not match.
+    """
+    image_structure_test(
+        name = "root_structure_test",
+        absent = _ABSENT + absent,
+        contains = contains,
+        image = ":rootfs_image",
+        lacks = lacks,
+        present = _PRESENT | present,
+    )
+    image_structure_test(
+        name = "boot_structure_test",
+        contains = {"/extra_boot_args": ["^extra_boot_args=.* dfinity.hash_offset=3221225472 dfinity.root_hash=[0-9a-f]{64}$"]},
+        image = ":disk-img.tar",
+        partition = "A_boot",
+        present = {
+            "/config": "type=dir",
+            "/efi": "type=dir",
+            "/extra_boot_args": "type=file size=1024",
+            "/grub": "type=dir",
+            "/initrd.img": "type=file mode=0644",
+            "/version.txt": "type=file",
+            "/vmlinuz": "type=file mode=0644",
+        },
+    )
+    image_structure_test(
+        name = "esp_structure_test",
+        image = ":disk-img.tar",
+        partition = "esp",
+        present = {
+            "/EFI/BOOT/BOOTX64.EFI": "type=file",
+            "/EFI/BOOT/grubx64.efi": "type=file",
+            "/EFI/debian/grub.cfg": "type=file",
+        },
+    )
+    for partition in ["esp", "grub", "config", "A_boot", "A_root"]:
+        filesystem_check_test(
+            name = partition + "_check_test",
+            image = ":disk-img.tar",
+            partition = partition,
+        )
 
 def _system(base, variant, passwords, suffix, tags):
     """Declares what one version of a system consists of: root and boot partition, and the upgrade image of both."""

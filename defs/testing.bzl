@@ -1,0 +1,10 @@
+"""Tests of images."""
+
+load(
+    "//defs/private:image_tests.bzl",
+    _filesystem_check_test = "filesystem_check_test",
+    _image_structure_test = "image_structure_test",
+)
+
+filesystem_check_test = _filesystem_check_test
+image_structure_test = _image_structure_test

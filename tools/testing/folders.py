@@ -1,0 +1,64 @@
+"""Folders of the machine as trees, to compare with what a tool or the kernel made of an image."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+from tools.image.extents import Image
+from tools.tree.node import Device, Directory, Fifo, File, Node, Socket, Symlink
+
+
+def read_folder(folder: Path) -> Directory:
+    """Returns a folder as a tree, hard links and extended attributes included.
+
+    Files are taken to have no holes. What cannot be read fails with an OSError.
+    """
+    nodes: dict[tuple[int, int], Node] = {}
+    root = _node(os.fsencode(folder))
+    assert isinstance(root, Directory)
+    stack = [(os.fsencode(folder), root)]
+    while stack:
+        path, directory = stack.pop()
+        for name in os.listdir(path):
+            below = os.path.join(path, name)
+            status = os.lstat(below)
+            key = (status.st_dev, status.st_ino)
+            node = nodes.get(key) or _node(below)
+            directory.entries[name] = node
+            if isinstance(node, Directory):
+                stack.append((below, node))
+            elif status.st_nlink > 1:
+                nodes[key] = node
+    return root
+
+
+def _node(path: bytes) -> Node:
+    status = os.lstat(path)
+    common: dict[str, Any] = {
+        "permissions": stat.S_IMODE(status.st_mode),
+        "uid": status.st_uid,
+        "gid": status.st_gid,
+        "mtime_ns": status.st_mtime_ns,
+        "xattrs": {
+            os.fsencode(name): os.getxattr(path, name, follow_symlinks=False)
+            for name in os.listxattr(path, follow_symlinks=False)
+        },
+        "origin": os.fsdecode(path),
+    }
+    match stat.S_IFMT(status.st_mode):
+        case stat.S_IFREG:
+            # Files of /proc and the like have no size; what is empty is never opened.
+            return File(content=Image.from_file(os.fsdecode(path)) if status.st_size else Image(0), **common)
+        case stat.S_IFDIR:
+            return Directory(**common)
+        case stat.S_IFLNK:
+            return Symlink(target=os.readlink(path), **common)
+        case stat.S_IFIFO:
+            return Fifo(**common)
+        case stat.S_IFSOCK:
+            return Socket(**common)
+    is_block = stat.S_ISBLK(status.st_mode)
+    return Device(block=is_block, major=os.major(status.st_rdev), minor=os.minor(status.st_rdev), **common)

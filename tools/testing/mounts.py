@@ -1,0 +1,53 @@
+"""Images mounted by the kernel, where that is permitted."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tools.testing.judges import ask, judge
+
+
+@contextmanager
+def mounted(image: Path, options: str = "ro") -> Iterator[Path]:
+    """Mounts an image, for as long as the context lasts, on a folder beside it, and returns that folder.
+
+    An image should be mounted once in its life: a process elsewhere that copied the machine's mounts meanwhile keeps
+    its loop device busy.
+
+    It skips the calling test where mounting is not permitted, or fails it with ICOS_REQUIRE_MOUNTS=1 in the
+    environment, so that a continuous build cannot lose the kernel's verdict unnoticed.
+
+    Args:
+        image: a raw image file.
+        options: mount options (mount(8), -o) beside `loop`.
+    """
+    mount = judge("mount")
+    folder = image.with_name(f"{image.name}.mounted")
+    folder.mkdir()
+    if os.geteuid() != 0 or not Path("/dev/loop-control").exists():
+        _not_permitted("it needs root and loop devices")
+    command = [mount, "-o", f"loop,{options}", str(image), str(folder)]
+    done = subprocess.run(command, capture_output=True, check=False, env=os.environ | {"LC_ALL": "C"})
+    said = done.stderr.decode("utf-8", "replace").strip()
+    if done.returncode and ("ermission denied" in said or "failed to setup loop device" in said):
+        _not_permitted(said)
+    if done.returncode:
+        pytest.fail(f"the kernel does not mount {image}: {said}")
+    try:
+        yield folder
+    finally:
+        # Lazily, since a test that failed may still have files open there.
+        ask("umount", "--lazy", folder)
+
+
+def _not_permitted(reason: str) -> None:
+    message = f"mounting is not permitted here: {reason}; run this test as root outside of a sandbox"
+    if os.environ.get("ICOS_REQUIRE_MOUNTS") == "1":
+        pytest.fail(f"{message} (ICOS_REQUIRE_MOUNTS=1)")
+    pytest.skip(message)
