@@ -102,8 +102,11 @@ def xattr_keyword(name: bytes) -> bytes:
 
 
 def xattr_name(keyword: bytes) -> bytes:
-    """Returns the name of the extended attribute that stands under a keyword."""
-    return keyword.removeprefix(XATTR).replace(b"%3D", b"=").replace(b"%25", b"%")
+    """Returns the name of the extended attribute that stands under a keyword.
+
+    GNU tar escapes two characters in it, libarchive more, both as in a URL.
+    """
+    return urllib.parse.unquote_to_bytes(keyword.removeprefix(XATTR))
 
 
 def libarchive_xattr(keyword: bytes, value: bytes) -> tuple[bytes, bytes]:

@@ -203,17 +203,16 @@ class _Reader:
             link=header.text(link),
             offset=self._offset,
         )
+        if kind in _DEVICES:
+            member.device = header.number(major), header.number(minor)
         records = [*self._global.items(), *local] if self._global else local
         if records:
             _apply(member, records)
             self._name = member.name
         _in_range(member.uid, "owner", _MOST_ID)
         _in_range(member.gid, "group", _MOST_ID)
-        if kind in _DEVICES:
-            member.device = (
-                _in_range(header.number(major), "major number", _MOST_MAJOR),
-                _in_range(header.number(minor), "minor number", _MOST_MINOR),
-            )
+        _in_range(member.device[0], "major number", _MOST_MAJOR)
+        _in_range(member.device[1], "minor number", _MOST_MINOR)
         stored = _size(records, header.number(size))
         if kind in _FILES:
             self._read_file(member, block, records, stored)
@@ -297,6 +296,10 @@ def _apply_standard(member: Member, keyword: bytes, value: bytes) -> bool:
             member.uid = pax.integer(value)
         case b"gid":
             member.gid = pax.integer(value)
+        case b"SCHILY.devmajor":
+            member.device = pax.integer(value), member.device[1]
+        case b"SCHILY.devminor":
+            member.device = member.device[0], pax.integer(value)
         case b"mtime":
             member.mtime_ns = pax.time_ns(value)
         case b"hdrcharset":
