@@ -157,6 +157,7 @@ class _Apt:
     def _parse(self, line: str, what: str) -> LockedPackage:
         """Takes one line of --print-uris apart: quoted URL, file name, size, and algorithm:hash."""
         url, file, size, hashed = shlex.split(line)
+        url = _with_authority(url)
         algorithm, _, digest = hashed.partition(":")
         if algorithm != "SHA256":
             raise UserError(f"{what}: the archive has no SHA-256 of {file}, but {algorithm or 'nothing'}")
@@ -182,9 +183,14 @@ class _Apt:
             mirror, suite, key, file = line.split("|")
             release = Path(file.removesuffix(key.replace("/", "_")) + "InRelease")
             for name, asked in self._mirrors.items():
-                if asked == mirror.rstrip("/"):
+                if asked == _with_authority(mirror).rstrip("/"):
                     dates[name][suite] = _release_date(release)
         return dates
+
+
+def _with_authority(url: str) -> str:
+    """Returns the usual spelling of a URL where apt says file:/path."""
+    return f"file:///{url[6:]}" if url.startswith("file:/") and not url.startswith("file://") else url
 
 
 def _release_date(release: Path) -> dt.datetime:

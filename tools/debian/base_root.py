@@ -13,6 +13,7 @@ belongs to one machine (its id, its SSH keys) are left out.
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 import shutil
@@ -87,12 +88,12 @@ class BaseRoot:
     include: Sequence[str] = ()
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Plan:
-    """The packages opened and put in order, since nothing can be opened once the root is another."""
+    """The packages put in order, and open where they're read once the root is another."""
 
     spec: BaseRoot
-    debs: dict[str, Deb]  # by name, in the order of installation
+    paths: dict[str, Path]  # by name, in the order of installation
     first: list[Deb]  # what is unpacked before dpkg runs
     installer: list[Deb]
     architecture: str
@@ -110,32 +111,44 @@ def build_base_root(spec: BaseRoot, output: Path) -> None:
     plan = _plan(spec)
     if time.time() < plan.epoch:
         raise UserError("this machine's clock is before the time when the packages were built; set it right")
-    scratch = Path(tempfile.mkdtemp(prefix=output.name + ".", dir=output.parent))
     try:
-        root = scratch / "root"
-        root.mkdir()
-        root.chmod(0o755)  # explicit: without a set-group-ID bit that the directory above may hand down
-        _copy_packages(plan, root)
-        with replacing(output) as archive:
-            run_in_root(root, lambda devices: _Installation(plan, devices).run(archive))
-    finally:
-        _remove_tree(scratch)
+        scratch = Path(tempfile.mkdtemp(prefix=output.name + ".", dir=output.parent))
+        try:
+            root = scratch / "root"
+            root.mkdir()
+            root.chmod(0o755)  # explicit: without a set-group-ID bit that the directory above may hand down
+            _copy_packages(plan, root)
+            with replacing(output) as archive:
+                run_in_root(root, lambda devices: _Installation(plan, devices).run(archive))
+        finally:
+            _remove_tree(scratch)
+    except OSError as error:
+        raise UserError(f"{output}: cannot be made: {error}") from error
 
 
 def _plan(spec: BaseRoot) -> _Plan:
-    debs = {deb.control()["Package"]: deb for deb in map(Deb, spec.debs)}
-    if "dpkg" not in debs:
+    paths: dict[str, Path] = {}
+    controls = {}
+    epoch = 0
+    for path in spec.debs:
+        with Deb(path) as deb:
+            control = deb.control()
+            epoch = max(epoch, deb.built)
+        name = control["Package"]
+        if name in paths:
+            raise UserError(f"{path}: is the package {name}, as {paths[name]} is")
+        paths[name], controls[name] = path, control
+    if "dpkg" not in paths:
         raise UserError("the packages hold no dpkg; set `essential = true` for this set in the manifest and lock again")
-    controls = [deb.control() for deb in debs.values()]
-    needed = needed_first(controls)
-    order = installation_order(controls)
+    order = installation_order(controls.values())
+    needed = needed_first(list(controls.values()))
     return _Plan(
         spec=spec,
-        debs={name: debs[name] for name in order},
-        first=[debs[name] for name in order if name in needed],
+        paths={name: paths[name] for name in order},
+        first=[Deb(paths[name]) for name in order if name in needed],
         installer=[Deb(path) for path in spec.installer],
-        architecture=debs["dpkg"].control()["Architecture"],
-        epoch=max(deb.built for deb in debs.values()),
+        architecture=controls["dpkg"]["Architecture"],
+        epoch=epoch,
     )
 
 
@@ -143,8 +156,8 @@ def _copy_packages(plan: _Plan, root: Path) -> None:
     """Copies the packages to where dpkg finds them, since links lead nowhere there."""
     folder = root / _SCRATCH[1:] / "debs"
     folder.mkdir(parents=True)
-    for name, deb in plan.debs.items():
-        shutil.copyfile(deb.path, folder / f"{name}.deb")
+    for name, path in plan.paths.items():
+        shutil.copyfile(path, folder / f"{name}.deb")
 
 
 def _remove_tree(top: Path) -> None:
@@ -186,7 +199,8 @@ class _Installation:
             self._clean()
             self._pack(archive)
         finally:
-            os.kill(daemon, signal.SIGTERM)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(daemon, signal.SIGTERM)
 
     def _write_files(self) -> None:
         """Writes what dpkg needs to start with, and forbids services to start (policy-rc.d)."""
@@ -247,8 +261,8 @@ class _Installation:
 
         It doesn't order unpacking by pre-dependencies, hence --force-depends: those are in place already.
         """
-        files = [f"{_SCRATCH}/debs/{name}.deb" for name in self._plan.debs]
-        options = ["--force-depends", "--force-unsafe-io", "--install"]
+        files = [f"{_SCRATCH}/debs/{name}.deb" for name in self._plan.paths]
+        options = ["--abort-after=1", "--force-depends", "--force-unsafe-io", "--install"]
         self._run(["dpkg", *options, *files], "dpkg")
         query = ["dpkg-query", "--show", "--showformat=${db:Status-Abbrev} ${Package}\n"]
         listed = self._run(query, "dpkg-query", stdout=subprocess.PIPE).stdout.decode().split("\n")

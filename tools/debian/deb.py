@@ -179,7 +179,10 @@ class Deb:
             raise UserError(f"{self.path}: {member.name} is compressed in a way that isn't known")
         section = io.BufferedReader(_Section(self._descriptor, member.offset, member.size), _CHUNK)
         try:
-            yield cast(BinaryIO, io.BufferedReader(decompressor(section), _CHUNK))
+            stream = cast(BinaryIO, io.BufferedReader(decompressor(section), _CHUNK))
+            yield stream
+            while stream.read(_CHUNK):  # a checksum comes last, after what a reader of tar archives takes
+                pass
         except _DAMAGE as error:
             raise UserError(f"{self.path}: {member.name} is damaged: {error}") from error
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import socket
 import stat
 import traceback
 from collections.abc import Callable
@@ -54,7 +55,7 @@ def _mount(source: str, target: Path, kind: str | None, flags: int, options: str
 
 
 def _unshare() -> bool:
-    """Enters new namespaces; returns False where root has none of them and is left as it was.
+    """Enters new namespaces, as far as it's allowed; returns whether mounts can be made that no one else sees.
 
     Raises:
         OSError: an unprivileged user isn't allowed to make a user namespace.
@@ -66,11 +67,15 @@ def _unshare() -> bool:
         if uid != 0:
             raise
         # Root in a plain chroot may make all but user namespaces; in a container without CAP_SYS_ADMIN, none.
-        return bool(_libc.unshare(_CLONE_ALL) == 0)
-    Path("/proc/self/setgroups").write_text("deny")
-    Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
-    Path("/proc/self/gid_map").write_text(f"0 {gid} 1")
-    return True
+        if _libc.unshare(_CLONE_ALL) != 0:
+            return False
+    else:
+        Path("/proc/self/setgroups").write_text("deny")
+        Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
+        Path("/proc/self/gid_map").write_text(f"0 {gid} 1")
+    socket.sethostname("localhost")
+    # This fails in a chroot, whose root isn't a mount.
+    return bool(_libc.mount(b"none", b"/", None, _MS_REC | _MS_PRIVATE, None) == 0)
 
 
 class Devices:
@@ -91,7 +96,6 @@ class Devices:
 
     @staticmethod
     def _mount(root: Path) -> None:
-        _mount("none", Path("/"), None, _MS_REC | _MS_PRIVATE)
         _mount("tmpfs", root / "dev", "tmpfs", _MS_NOSUID, "mode=755,size=1m")
         for name in _DEVICES:
             node = root / "dev" / name
@@ -115,8 +119,6 @@ class Devices:
 def _enter(root: Path, *, mounts: bool) -> Devices:
     """Makes `root` the root directory of this process."""
     os.umask(0o022)
-    if mounts:
-        _call("sethostname", _libc.sethostname, b"localhost", len(b"localhost"))
     devices = Devices(root, mounts=mounts)
     os.chroot(root)
     os.chdir("/")
@@ -139,7 +141,7 @@ def _child(root: Path, work: Callable[[Devices], None], report: int) -> None:
         return
     try:
         work(devices)
-    except UserError as error:
+    except (OSError, UserError) as error:
         os.write(report, f"u{error}".encode())
     except BaseException:  # whatever it is, the parent tells it
         os.write(report, f"t{traceback.format_exc()}".encode())
@@ -152,14 +154,15 @@ def run_in_root(root: Path, work: Callable[[Devices], None]) -> None:
 
     The function runs as root, as far as the kernel lets this user be it: with namespaces for mounts, processes, the
     network (none at all) and the host's name, or in a plain chroot where root may not make these. It finds /dev and
-    /proc. Modules that it needs must be imported before, and files be open. All its processes end with it.
+    /proc. Modules that it needs must be imported before, and files be open. In namespaces, all its processes end with
+    it.
 
     Args:
         root: an existing directory, on a file system that keeps modes.
         work: the function; it is given the devices, to remove when they're no longer wanted.
 
     Raises:
-        UserError: the function raised it, or this machine lets the user make no such process.
+        UserError: the function raised it, or an OSError, or this machine lets the user make no such process.
     """
     reader, report = os.pipe()
     child = os.fork()
@@ -170,9 +173,14 @@ def run_in_root(root: Path, work: Callable[[Devices], None]) -> None:
         finally:
             os._exit(0)
     os.close(report)
-    with open(reader, "rb") as stream:
-        kind, message = stream.read(1), stream.read().decode()
-    os.waitpid(child, 0)
+    try:
+        with open(reader, "rb") as stream:
+            kind, message = stream.read(1), stream.read().decode()
+    except BaseException:
+        os.kill(child, signal.SIGKILL)
+        raise
+    finally:
+        os.waitpid(child, 0)
     if kind == b"d":
         return
     if kind == b"u":

@@ -1,0 +1,225 @@
+"""apt resolves manifests from a small archive, signed with a key that gpg makes for these tests."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tools.debian.apt import Access, resolve
+from tools.debian.lock import Lock, LockedPackage
+from tools.debian.manifest import Archive, Manifest, PackageSet
+from tools.debian.packages_for_tests import build_deb
+from tools.errors import UserError
+from tools.testing.judges import ask, judge
+
+DATE = "Sat, 01 Feb 2025 10:00:00 UTC"
+PACKAGES = {
+    "base-files": {"Essential": "yes", "Pre-Depends": "shell"},
+    "shell": {"Version": "1:5.2~rc1+b1-2"},
+    "libc++1": {},
+    "server": {"Depends": "libc++1 (>= 1), mailer | mail-transport-agent", "Recommends": "docs"},
+    "mailer": {"Provides": "mail-transport-agent"},
+    "docs": {},
+    "broken": {"Depends": "nowhere"},
+}
+
+
+class TestArchive:
+    """A folder with dists and pool."""
+
+    __test__ = False
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.home = Path(tempfile.mkdtemp(prefix="gpg"))  # a short path: gpg makes a socket in it
+        self.pool = folder / "pool"
+        self.pool.mkdir(parents=True)
+
+    def gpg(self, *arguments: str) -> str:
+        return ask("gpg", "--batch", "--quiet", "--yes", *arguments, GNUPGHOME=str(self.home))
+
+    def make_key(self, name: str) -> str:
+        self.gpg("--passphrase", "", "--quick-generate-key", name, "ed25519", "sign", "never")
+        return self.gpg("--armor", "--export", name)
+
+    def close(self) -> None:
+        """Ends the agent that gpg has started."""
+        ask("gpgconf", "--kill", "all", GNUPGHOME=str(self.home))
+        shutil.rmtree(self.home)
+
+    def add(self, name: str, fields: dict[str, str]) -> None:
+        build_deb(self.pool, name, compression="none", fields=fields)
+        shutil.rmtree(self.pool / f"{name}.root")
+
+    def publish(self, suite: str, *, key: str = "tests", extra: str = "") -> None:
+        """Writes and signs the lists of all packages in the pool."""
+        stanzas = []
+        for deb in sorted(self.pool.glob("*.deb")):
+            control = ask("dpkg-deb", "--field", deb)
+            content = deb.read_bytes()
+            digest = hashlib.sha256(content).hexdigest()
+            stanzas.append(f"{control}Filename: pool/{deb.name}\nSize: {len(content)}\nSHA256: {digest}\n")
+        packages = "\n".join(stanzas).encode()
+        folder = self.folder / "dists" / suite
+        (folder / "main/binary-amd64").mkdir(parents=True, exist_ok=True)
+        (folder / "main/binary-amd64/Packages").write_bytes(packages)
+        listed = f"{hashlib.sha256(packages).hexdigest()} {len(packages)} main/binary-amd64/Packages"
+        release = f"Suite: {suite}\nCodename: {suite}\nArchitectures: amd64\nComponents: main\nDate: {DATE}\n{extra}"
+        (folder / "Release").write_text(f"{release}SHA256:\n {listed}\n")
+        self.gpg("--local-user", key, "--clearsign", "--output", str(folder / "InRelease"), str(folder / "Release"))
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestArchive]:
+    judge("apt-get")
+    archive = TestArchive(tmp_path_factory.mktemp("archive"))
+    keyring = archive.make_key("tests")
+    (archive.folder / "keys.asc").write_text(keyring)
+    (archive.folder / "other.asc").write_text(archive.make_key("other"))
+    for name, fields in PACKAGES.items():
+        archive.add(name, fields)
+    archive.publish("stable")
+    yield archive
+    archive.close()
+
+
+def manifest(archive: TestArchive, *, keyring: str = "keys.asc", suite: str = "stable", **sets: PackageSet) -> Manifest:
+    described = Archive(
+        mirrors=[f"file://{archive.folder}", "https://mirror.example/debian"],
+        snapshots="https://snapshot.example/debian/{time}",
+        suites=[suite],
+        components=["main"],
+        keyring=keyring,
+    )
+    return Manifest(architectures=["amd64"], archives={"example": described}, sets=sets)
+
+
+def lock(archive: TestArchive, wanted: Manifest, scratch: Path, access: Access | None = None) -> Lock:
+    return resolve(wanted, access or Access(keyrings=archive.folder), scratch / "apt")
+
+
+def names(lock: Lock, name: str) -> list[str]:
+    return sorted(package.name for package in lock.sets[name]["amd64"])
+
+
+def test_sets(archive: TestArchive, tmp_path: Path) -> None:
+    found = lock(
+        archive,
+        manifest(
+            archive,
+            alone=PackageSet(packages=["server"], dependencies=False),
+            base=PackageSet(packages=["libc++1"], essential=True),
+            closed=PackageSet(packages=["server"]),
+            provided=PackageSet(packages=["server"], provided=["mail-transport-agent"]),
+            versioned=PackageSet(packages=["shell=1:5.2~rc1+b1-2"]),
+        ),
+        tmp_path,
+    )
+    assert names(found, "alone") == ["server"]
+    assert names(found, "base") == ["base-files", "libc++1", "shell"]
+    assert names(found, "closed") == ["libc++1", "mailer", "server"]
+    assert names(found, "provided") == ["libc++1", "server"]
+    assert names(found, "versioned") == ["shell"]
+
+
+def test_packages(archive: TestArchive, tmp_path: Path) -> None:
+    found = lock(archive, manifest(archive, base=PackageSet(packages=["shell", "libc++1"])), tmp_path)
+    for package in found.sets["base"]["amd64"]:
+        content = (archive.folder / package.path).read_bytes()
+        assert package == LockedPackage(
+            name=package.name,
+            version=PACKAGES[package.name].get("Version", "1.0"),
+            architecture="all",
+            archive="example",
+            path=f"pool/{package.name}_{package.version}_all.deb",
+            sha256=hashlib.sha256(content).hexdigest(),
+            size=len(content),
+        )
+
+
+def test_archives(archive: TestArchive, tmp_path: Path) -> None:
+    found = lock(archive, manifest(archive, base=PackageSet(packages=["shell"])), tmp_path)
+    assert found.archives["example"].released == {"stable": "2025-02-01T10:00:00Z"}
+    assert found.archives["example"].urls == [
+        f"file://{archive.folder}",
+        "https://mirror.example/debian",
+        "https://snapshot.example/debian/20250202T100000Z",
+    ]
+
+
+def test_another_mirror(archive: TestArchive, tmp_path: Path) -> None:
+    """The lock names the manifest's mirrors, whichever was asked."""
+    wanted = manifest(archive, base=PackageSet(packages=["shell"]))
+    mirrors = ["https://mirror.invalid/debian"]
+    described = dataclasses.replace(wanted.archives["example"], mirrors=mirrors)
+    wanted = dataclasses.replace(wanted, archives={"example": described})
+    access = Access(keyrings=archive.folder, mirrors={"example": f"file://{archive.folder}"})
+    found = lock(archive, wanted, tmp_path, access)
+    assert found.archives["example"].urls[:-1] == mirrors
+    assert found.sets["base"]["amd64"][0].path == "pool/shell_1:5.2~rc1+b1-2_all.deb"
+
+
+def test_same_bytes_each_time(archive: TestArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of the user's environment takes part."""
+    wanted = manifest(archive, base=PackageSet(packages=["server"], essential=True))
+    first = lock(archive, wanted, tmp_path / "1").to_json()
+    (tmp_path / "apt.conf").write_text('APT::Install-Recommends "true"; APT::Architecture "s390x";\n')
+    monkeypatch.setenv("APT_CONFIG", str(tmp_path / "apt.conf"))
+    monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    before = os.umask(0o077)
+    try:
+        second = lock(archive, wanted, tmp_path / "2").to_json()
+    finally:
+        os.umask(before)
+    assert json.loads(second) == json.loads(first)
+    assert second == first
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        (["absent"], "sets.base: apt-get install failed: Unable to locate package absent"),
+        (["shell=9"], "sets.base: apt-get install failed: Version '9' for 'shell' was not found"),
+        (["broken"], "sets.base: apt-get install failed: "),
+    ],
+)
+def test_cannot_resolve(archive: TestArchive, tmp_path: Path, wanted: list[str], said: str) -> None:
+    with pytest.raises(UserError) as error:
+        lock(archive, manifest(archive, base=PackageSet(packages=wanted)), tmp_path)
+    assert said in str(error.value)
+
+
+def test_wrong_key(archive: TestArchive, tmp_path: Path) -> None:
+    base = PackageSet(packages=["shell"])
+    with pytest.raises(UserError, match=r"apt-get update failed: .*is not signed"):
+        lock(archive, manifest(archive, keyring="other.asc", base=base), tmp_path)
+
+
+def test_no_key(archive: TestArchive, tmp_path: Path) -> None:
+    base = PackageSet(packages=["shell"])
+    with pytest.raises(UserError, match=r"archives\.example\.keyring: .*gone\.asc: No such file"):
+        lock(archive, manifest(archive, keyring="gone.asc", base=base), tmp_path)
+
+
+def test_changed_lists(archive: TestArchive, tmp_path: Path) -> None:
+    archive.publish("changed")
+    lists = archive.folder / "dists/changed/main/binary-amd64/Packages"
+    lists.write_bytes(lists.read_bytes().replace(b"Version: 1.0", b"Version: 9.0"))
+    with pytest.raises(UserError, match=r"apt-get update failed: "):
+        lock(archive, manifest(archive, suite="changed", base=PackageSet(packages=["docs"])), tmp_path)
+
+
+def test_outdated_lists(archive: TestArchive, tmp_path: Path) -> None:
+    archive.publish("outdated", extra="Valid-Until: Sat, 08 Feb 2025 10:00:00 UTC\n")
+    wanted = manifest(archive, suite="outdated", base=PackageSet(packages=["docs"]))
+    with pytest.raises(UserError, match=r"apt-get update failed: .*expired"):
+        lock(archive, wanted, tmp_path / "1")
+    found = lock(archive, wanted, tmp_path / "2", Access(keyrings=archive.folder, check_valid_until=False))
+    assert names(found, "base") == ["docs"]

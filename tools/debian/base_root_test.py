@@ -1,0 +1,171 @@
+"""A base root of the smallest locked set: the same bytes in odd surroundings, and what the packages say it is.
+
+`bazel test` gives the packages, and the tar that the build's own action made of them.
+"""
+
+import hashlib
+import os
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tools.debian.base_root import BaseRoot, build_base_root
+from tools.debian.deb import Deb
+from tools.debian.packages_for_tests import build_deb
+from tools.errors import UserError
+from tools.testing.judges import unavailable
+
+EXCLUDE = ["usr/share/doc/*", "usr/share/man/*"]
+INCLUDE = ["usr/share/doc/*/copyright"]
+
+
+def given(name: str) -> list[Path]:
+    if name not in os.environ:
+        unavailable("the packages are missing: run this with `bazel test`")
+    return [Path(path) for path in os.environ[name].split()]
+
+
+@pytest.fixture(scope="module")
+def spec() -> BaseRoot:
+    """The packages, and as the BUILD file has it what else the action was given."""
+    return BaseRoot(given("PACKAGES"), given("INSTALLER"), ["linux-initramfs-tool"], EXCLUDE, INCLUDE)
+
+
+@dataclass
+class Member:
+    """An entry of the tar and, for a file, its content's MD5, which is what packages have."""
+
+    info: tarfile.TarInfo
+    md5: str = ""
+
+
+@pytest.fixture(scope="module")
+def members() -> dict[str, Member]:
+    """The tar that the action made, by path."""
+    found = {}
+    with tarfile.open(given("BASE_ROOT")[0]) as archive:
+        for info in archive:
+            content = archive.extractfile(info) if info.isreg() else None
+            md5 = hashlib.md5(content.read(), usedforsecurity=False).hexdigest() if content else ""
+            found[info.name] = Member(info, md5)
+    return found
+
+
+@pytest.fixture
+def odd_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder that hands down its group, with a strict umask, another time zone, locale and language."""
+    folder = tmp_path / "földer"
+    folder.mkdir()
+    folder.chmod(0o2775)
+    for name, value in {"TZ": "Asia/Tokyo", "LC_ALL": "tr_TR.UTF-8", "HOME": "/gone", "TMPDIR": "/gone"}.items():
+        monkeypatch.setenv(name, value)
+    before = os.umask(0o077)
+    yield folder
+    os.umask(before)
+
+
+def test_same_bytes(spec: BaseRoot, odd_surroundings: Path) -> None:
+    output = odd_surroundings / "out.tar"
+    reordered = BaseRoot(
+        list(reversed(spec.debs)), list(reversed(spec.installer)), spec.provided, spec.exclude, spec.include
+    )
+    build_base_root(reordered, output)
+    assert os.listdir(odd_surroundings) == ["out.tar"]
+    with output.open("rb") as ours, given("BASE_ROOT")[0].open("rb") as theirs:
+        assert hashlib.file_digest(ours, "sha256").digest() == hashlib.file_digest(theirs, "sha256").digest()
+
+
+def test_files_are_those_of_the_packages(members: dict[str, Member]) -> None:
+    """By the checksums in dpkg's database."""
+    with tarfile.open(given("BASE_ROOT")[0]) as archive:
+        lists = [m for m in archive if m.name.startswith("./var/lib/dpkg/info/") and m.name.endswith(".md5sums")]
+        sums = "".join(f.read().decode() for m in lists if (f := archive.extractfile(m)))
+    checked = 0
+    for line in sums.splitlines():
+        md5, _, path = line.partition("  ")
+        left_out = path.startswith(("usr/share/doc/", "usr/share/man/")) and not path.endswith("/copyright")
+        assert (f"./{path}" not in members) == left_out, path
+        if not left_out and not members[f"./{path}"].info.islnk():
+            assert members[f"./{path}"].md5 == md5, path
+            checked += 1
+    assert checked > 1000
+
+
+def test_all_packages_are_installed(spec: BaseRoot) -> None:
+    with tarfile.open(given("BASE_ROOT")[0]) as archive:
+        status = archive.extractfile("./var/lib/dpkg/status")
+        assert status is not None
+        lines = status.read().decode().splitlines()
+    names = [line.removeprefix("Package: ") for line in lines if line.startswith("Package: ")]
+    wanted = []
+    for path in spec.debs:
+        with Deb(path) as deb:
+            wanted.append(deb.control()["Package"])
+    assert sorted(names) == sorted([*wanted, "image-provided"])
+    assert lines.count("Status: install ok installed") == len(names)
+    assert "Provides: linux-initramfs-tool" in lines
+
+
+def test_maintainer_scripts_ran(members: dict[str, Member]) -> None:
+    assert members["./etc/passwd"].info.isreg()
+    assert members["./etc/alternatives/awk"].info.linkname == "/usr/bin/mawk"
+    assert members["./etc/pam.d/common-auth"].info.isreg()
+
+
+def test_metadata(members: dict[str, Member], spec: BaseRoot) -> None:
+    found = {name: (m.info.mode, m.info.uid, m.info.gid) for name, m in members.items()}
+    assert found["."] == (0o755, 0, 0)
+    assert found["./var/mail"] == (0o2775, 0, 8)
+    assert found["./usr/sbin/unix_chkpwd"] == (0o2755, 0, 42)
+    assert found["./tmp"] == (0o1777, 0, 0)
+    assert found["./usr/bin/su"] == (0o4755, 0, 0)
+    assert {m.info.linkname for name, m in members.items() if name in {"./bin", "./lib"}} == {"usr/bin", "usr/lib"}
+    newest = 0
+    for path in spec.debs:
+        with Deb(path) as deb:
+            newest = max(newest, deb.built)
+    assert max(m.info.mtime for m in members.values()) == newest
+    assert all(m.info.mtime == int(m.info.mtime) for m in members.values())
+
+
+def test_nothing_of_the_build(members: dict[str, Member]) -> None:
+    folders = ("./dev/", "./proc/", "./run/", "./tmp/", "./.base-root")
+    assert [name for name in members if name.startswith(folders)] == []
+    assert [name for name, m in members.items() if m.info.ischr() or m.info.isblk()] == []
+    names = {"./etc/hostname", "./etc/passwd-", "./usr/sbin/policy-rc.d", "./var/log/dpkg.log", "./var/lib/dpkg/lock"}
+    assert names & members.keys() == set()
+    assert {key for m in members.values() for key in m.info.pax_headers} <= {"path", "linkpath"}
+
+
+def test_failing_script(spec: BaseRoot, tmp_path: Path) -> None:
+    """The end of what dpkg said is in the message, and no output is left."""
+    root = tmp_path / "root"
+    (root / "DEBIAN").mkdir(parents=True)
+    script = root / "DEBIAN/postinst"
+    script.write_text("#!/bin/sh\necho no such luck >&2\nexit 7\n")
+    script.chmod(0o755)
+    broken = build_deb(tmp_path, "broken", root)
+    folder = tmp_path / "out"
+    folder.mkdir()
+    with pytest.raises(UserError, match=r"(?s)dpkg failed with status 1.*no such luck.*broken"):
+        build_base_root(BaseRoot([*spec.debs, broken], spec.installer), folder / "out.tar")
+    assert os.listdir(folder) == []
+
+
+def test_refused_before_any_work(spec: BaseRoot, tmp_path: Path) -> None:
+    output = tmp_path / "out.tar"
+    shell = [path for path in spec.debs if path.name.startswith("dash_")]
+    with pytest.raises(UserError, match=r"hold no dpkg; set `essential = true`"):
+        build_base_root(BaseRoot(shell, spec.installer), output)
+    with pytest.raises(UserError, match=r"dash_.*: is the package dash, as .*dash_.* is"):
+        build_base_root(BaseRoot([*spec.debs, *shell], spec.installer), output)
+    assert os.listdir(tmp_path) == []
+
+
+def test_wrong_installer(spec: BaseRoot, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="must be fakeroot, libfakeroot and libeatmydata1"):
+        build_base_root(BaseRoot(spec.debs, spec.installer[:1]), tmp_path / "out.tar")
+    assert os.listdir(tmp_path) == []

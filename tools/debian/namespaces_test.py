@@ -1,0 +1,110 @@
+"""A root of its own for a function; where the machine allows none, that's what the error says."""
+
+import os
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+
+from tools.debian.namespaces import Devices, run_in_root
+from tools.errors import UserError
+from tools.testing.judges import unavailable
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """An empty root, on a machine that allows such a thing."""
+    folder = tmp_path / "root"
+    folder.mkdir()
+    try:
+        run_in_root(folder, lambda _: None)
+    except UserError as error:
+        unavailable(str(error))
+    (folder / "file").write_text("outside")
+    return folder
+
+
+def test_sees_its_own_files_only(root: Path) -> None:
+    def work(_: Devices) -> None:
+        assert os.getuid() == 0
+        assert os.getcwd() == "/"
+        assert sorted(os.listdir("/")) == ["dev", "file", "proc"]
+        Path("/file").write_text("inside")
+        Path("/new").mkdir()
+
+    run_in_root(root, work)
+    assert (root / "file").read_text() == "inside"
+    assert (root / "new").stat().st_mode == stat.S_IFDIR | 0o755
+    assert (root / "new").stat().st_uid == os.getuid()
+
+
+def test_devices(root: Path) -> None:
+    def work(devices: Devices) -> None:
+        Path("/dev/null").write_bytes(b"gone")
+        assert Path("/dev/null").read_bytes() == b""
+        with open("/dev/zero", "rb") as zero:
+            assert zero.read(3) == bytes(3)
+        assert os.readlink("/dev/stdout") == "fd/1"
+        devices.remove()
+        assert os.listdir("/dev") == []
+        assert os.listdir("/proc") == []
+
+    run_in_root(root, work)
+
+
+def test_nothing_of_the_machine(root: Path) -> None:
+    """With namespaces of its own, it has no network, the host's name is hidden, and other processes are too."""
+
+    def work(_: Devices) -> None:
+        if os.getpid() != 1:
+            raise UserError("no namespaces")
+        assert socket.gethostname() == "localhost"
+        with socket.socket() as connection, pytest.raises(OSError, match="unreachable"):
+            connection.connect(("192.0.2.1", 80))
+
+    try:
+        run_in_root(root, work)
+    except UserError as error:
+        unavailable(str(error))
+
+
+def test_user_error_arrives(root: Path) -> None:
+    def work(_: Devices) -> None:
+        raise UserError("päckage is broken")
+
+    with pytest.raises(UserError, match=r"^päckage is broken$"):
+        run_in_root(root, work)
+
+
+def test_other_errors_arrive(root: Path) -> None:
+    def work(_: Devices) -> None:
+        raise ValueError("a mistake")
+
+    with pytest.raises(RuntimeError, match="ValueError: a mistake"):
+        run_in_root(root, work)
+
+
+def test_ends_without_a_word(root: Path) -> None:
+    with pytest.raises(RuntimeError, match="was killed"):
+        run_in_root(root, lambda _: os._exit(1))
+
+
+def test_where_it_is_not_allowed(root: Path) -> None:
+    """Inside of such a root the kernel allows neither another user namespace nor device nodes."""
+
+    def work(_: Devices) -> None:
+        Path("/inner").mkdir()
+        run_in_root(Path("/inner"), lambda _: None)
+
+    with pytest.raises(UserError, match=r"^cannot make a root of its own .*: allow user namespaces .*remote cache$"):
+        run_in_root(root, work)
+
+
+def test_umask_of_the_caller_does_not_matter(root: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        run_in_root(root, lambda _: Path("/folder").mkdir())
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((root / "folder").stat().st_mode) == 0o755
