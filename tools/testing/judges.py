@@ -36,6 +36,7 @@ _PACKAGES = {
     "mke2fs": "e2fsprogs",
     "mkfs.fat": "dosfstools",
     "mshowfat": "mtools",
+    "mtree": "mtree-netbsd",
     "mtype": "mtools",
     "partx": "util-linux",
     "pwck": "passwd",
