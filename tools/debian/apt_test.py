@@ -37,7 +37,7 @@ class TestArchive:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.home = Path(tempfile.mkdtemp(prefix="gpg"))  # a short path: gpg makes a socket in it
+        self.home = Path(tempfile.mkdtemp(prefix="gpg", dir="/tmp"))  # gpg makes a socket in it: a short path
         self.pool = folder / "pool"
         self.pool.mkdir(parents=True)
 
