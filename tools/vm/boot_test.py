@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import re
 import tempfile
 import time
@@ -52,7 +53,7 @@ class Arguments:
     user: str = argument("account that logs in", default="root")
     password: str = argument("its password", default="root")
     secure_boot: bool = argument("boot with UEFI Secure Boot, with enrolled keys", default=False)
-    log: str = argument("file for all that the console shows")
+    log: str | None = argument("file for all the console shows; by default among Bazel's test outputs", default=None)
     qemu: str | None = argument("QEMU; by default qemu-system-x86_64 on PATH", default=None)
     accel: str | None = argument("accelerator; by default KVM where it works, else emulation", default=None)
     memory_mib: int = argument("memory of the machine, in MiB", default=2048)
@@ -95,7 +96,7 @@ def main(arguments: Arguments) -> None:
             forwards=[(0, _SSH_PORT), (0, _REPLICA_PORT)],
             watchdog=True,
         )
-        with Machine(settings, folder, arguments.log) as machine:
+        with Machine(settings, folder, arguments.log or _default_log()) as machine:
             if arguments.variant == "dev":
                 check_from_inside(machine, arguments, checks)
             else:
@@ -105,16 +106,25 @@ def main(arguments: Arguments) -> None:
         raise UserError(f"{arguments.disk}: {len(checks.failed)} checks failed: {'; '.join(checks.failed)}")
 
 
+def _default_log() -> str:
+    """Returns a file that Bazel keeps: https://bazel.build/reference/test-encyclopedia#test-interaction-filesystem."""
+    folder = os.environ.get("TEST_UNDECLARED_OUTPUTS_DIR")
+    if folder is None:
+        raise UserError("say by --log where what the console shows is to go")
+    return str(Path(folder, "console.log"))
+
+
 def check_from_inside(machine: Machine, arguments: Arguments, checks: Checks) -> None:
     """Checks a system by commands of a shell on its console."""
     version, root_hash = _text(arguments.version), _text(arguments.root_hash)
     shell = Shell(machine.console)
     shell.login(arguments.user, arguments.password, arguments.timeout)
-    checks.equal(
-        "the system is up", shell.run("systemctl is-system-running --wait", arguments.timeout).output, "running\n"
-    )
-    failed = shell.check("systemctl list-units --failed --plain --no-legend --no-pager")
-    checks.equal("no unit failed", failed, "")
+    state = shell.run("systemctl is-system-running --wait", arguments.timeout).output.strip()
+    checks.equal("the system is up", state, "running")
+    units = shell.check("systemctl list-units --failed --plain --no-legend --no-pager").splitlines()
+    checks.equal("no unit failed", units, [])
+    for unit in units:
+        print(shell.run(f"journalctl --boot --no-pager --unit={unit.split()[0]}").output)
     checks.equal("slot", shell.check("/opt/ic/bin/manageboot.sh current"), arguments.slot)
     check_root(shell, root_hash, checks)
     checks.equal("version", shell.check("cat /opt/ic/share/version.txt"), version)
@@ -145,11 +155,11 @@ def check_payload(shell: Shell, version: str, timeout: float, checks: Checks) ->
     """Checks that the replica answers on both families."""
     for host in ("127.0.0.1", "[::1]"):
         url = f"http://{host}:{_REPLICA_PORT}/status"
-        command = f"curl --silent --show-error --retry 60 --retry-delay 1 --retry-connrefused --max-time 60 {url}"
+        command = f"curl --silent --show-error --retry 60 --retry-delay 1 --retry-connrefused --retry-max-time 60 {url}"
         result = shell.run(command, timeout)
         status = json.loads(result.output) if result.status == 0 else {}
         says = status.get("status"), status.get("version")
-        checks.true(f"the replica is healthy at {host}", says == ("healthy", version), result.output)
+        checks.true(f"the replica is healthy at {host}", says == ("healthy", version), result.output[-200:])
 
 
 def check_from_outside(machine: Machine, arguments: Arguments, checks: Checks) -> None:
