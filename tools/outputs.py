@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from tools.errors import UserError
 
@@ -53,3 +54,15 @@ def write_all(fd: int, data: bytes | memoryview) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
+
+
+def write_to_stdout(parts: Iterable[bytes | memoryview]) -> None:
+    """Writes bytes to standard output; a reader that closes it early has seen enough, which is no error."""
+    sys.stdout.flush()
+    try:
+        for part in parts:
+            write_all(sys.stdout.fileno(), part)
+    except BrokenPipeError:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())  # so that nothing fails when Python flushes it at the end
+        os.close(null)

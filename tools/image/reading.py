@@ -44,7 +44,22 @@ def open_image(path: str | os.PathLike[str]) -> Image:
     Raises:
         UserError: it cannot be read, or is an archive of something else than one file.
     """
+    return open_member(path) if _is_archive(path) else open_raw(path)
+
+
+def open_images(path: str | os.PathLike[str]) -> dict[str, Image]:
+    """Returns the images in a file by name: all files of a tar archive, or the file itself under an empty name.
+
+    Raises:
+        UserError: it cannot be read, or is a damaged archive.
+    """
+    if not _is_archive(path):
+        return {"": open_raw(path)}
+    members = ((member.name.decode(errors="backslashreplace"), member.content) for member in read_members(path))
+    return {name: content for name, content in members if content is not None}
+
+
+def _is_archive(path: str | os.PathLike[str]) -> bool:
     file = InputFile(path)
     start = file.read(0, min(file.size(), header.BLOCK))
-    is_archive = len(start) == header.BLOCK and start[257:262] == b"ustar" and header.checksum_matches(start)
-    return open_member(path) if is_archive else open_raw(path)
+    return len(start) == header.BLOCK and start[257:262] == b"ustar" and header.checksum_matches(start)
