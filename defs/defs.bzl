@@ -27,6 +27,12 @@ load(
     _vfat_image = "vfat_image",
 )
 load("//defs:rootfs.bzl", _RootfsInfo = "RootfsInfo", _rootfs_tree = "rootfs_tree")
+load(
+    "//defs:testing.bzl",
+    _filesystem_check_test = "filesystem_check_test",
+    _image_structure_test = "image_structure_test",
+)
+load("//defs:vm.bzl", _raw_disk = "raw_disk", _vm_boot_test = "vm_boot_test", _vm_launcher = "vm_launcher")
 
 DebianPackageInfo = _DebianPackageInfo
 DebianPackagesInfo = _DebianPackagesInfo
@@ -43,9 +49,14 @@ debian_file = _debian_file
 debian_lock = _debian_lock
 disk_image = _disk_image
 ext4_image = _ext4_image
+filesystem_check_test = _filesystem_check_test
+image_structure_test = _image_structure_test
 initramfs = _initramfs
+raw_disk = _raw_disk
 rootfs_tree = _rootfs_tree
 sha256 = _sha256
 upgrade_image = _upgrade_image
 verity_image = _verity_image
 vfat_image = _vfat_image
+vm_boot_test = _vm_boot_test
+vm_launcher = _vm_launcher

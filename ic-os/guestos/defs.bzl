@@ -6,6 +6,7 @@ load("//defs:disk.bzl", "disk_image", "upgrade_image")
 load("//defs:partitions.bzl", "ext4_image", "verity_image")
 load("//defs:rootfs.bzl", "rootfs_tree")
 load("//defs:testing.bzl", "filesystem_check_test", "image_structure_test")
+load("//defs:vm.bzl", "raw_disk", "vm_boot_test", "vm_launcher")
 load("//ic-os/guestos:payload.bzl", "payload")
 load("//ic-os/guestos:version.bzl", "version_file")
 
@@ -123,12 +124,21 @@ def guestos_image(name, base, passwords = {}, version_suffixes = {"": [], "-test
         visibility = ["//visibility:public"],
         without = ["store"],
     )
+    raw_disk(
+        name = "disk.img",
+        disk = ":disk-img.tar",
+    )
+    vm_launcher(
+        name = "launch-local-vm",
+        disk = ":disk-img.tar",
+    )
 
-def guestos_tests(name, present = {}, absent = [], contains = {}, lacks = {}):
-    """Declares the tests of what the images of a variant hold; those of a running system are vm_boot_test.
+def guestos_tests(name, variant, present = {}, absent = [], contains = {}, lacks = {}):
+    """Declares the tests of a variant: what its images hold, and how it runs.
 
     Args:
-        name: of the variant.
+        name: not of a target; the tests have names of their own.
+        variant: `dev` or `prod`.
         present: paths of the root file system to keywords of mtree, besides those that all variants have.
         absent: patterns of paths that must not be in the root file system, besides those of all variants.
         contains: files of the root file system to regular expressions that must match.
@@ -166,6 +176,13 @@ def guestos_tests(name, present = {}, absent = [], contains = {}, lacks = {}):
             "/EFI/BOOT/grubx64.efi": "type=file",
             "/EFI/debian/grub.cfg": "type=file",
         },
+    )
+    vm_boot_test(
+        name = "boot_test",
+        disk = ":disk-img.tar",
+        root = ":root",
+        variant = variant,
+        version = ":version.txt",
     )
     for partition in ["esp", "grub", "config", "A_boot", "A_root"]:
         filesystem_check_test(

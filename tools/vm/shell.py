@@ -18,6 +18,8 @@ from tools.vm.console import Console, ConsoleError
 _LINE_LIMIT = 4000
 """The kernel's terminal line holds 4095 bytes (termios(3), canonical mode)."""
 
+_PROMPT = r"^(?:\S+@\S+:\S+)?[#$] "
+"""The prompts of bash and dash."""
 _GAVE_UP = "login: timed out"
 _TRIES = 3
 _OUTPUT = "/run/console-shell"
@@ -77,12 +79,16 @@ class Shell:
         ):
             return False
         self._console.write(password + "\n")
-        # The sum keeps the echo of the line from being taken for its result.
-        self._console.write("stty -echo; PS1= PS2=; echo shell-$((6 * 7))-ready\n")
-        match = self._console.expect(r"shell-42-ready|Login incorrect|login: timed out", left(), "a shell")
+        # Not before there is a shell: `login` throws away what was typed while it looked at the password.
+        match = self._console.expect(rf"{_PROMPT}|Login incorrect|{_GAVE_UP}", left(), "a shell")
         if match[0] == "Login incorrect":
             raise ConsoleError(f"console: the machine does not take the password of {user}")
-        return match[0] != _GAVE_UP
+        if match[0] == _GAVE_UP:
+            return False
+        # The sum keeps the echo of the line from being taken for its result.
+        self._console.write("stty -echo; PS1= PS2=; echo shell-$((6 * 7))-ready\n")
+        self._console.expect("^shell-42-ready$", left(), "an answer of the shell")
+        return True
 
     def run(self, command: str, timeout: float = 60) -> Result:
         """Runs a command of the shell and returns what it did.

@@ -1,0 +1,7 @@
+"""Virtual machines that run disk images."""
+
+load("//defs/private:vm.bzl", _raw_disk = "raw_disk", _vm_boot_test = "vm_boot_test", _vm_launcher = "vm_launcher")
+
+raw_disk = _raw_disk
+vm_boot_test = _vm_boot_test
+vm_launcher = _vm_launcher
