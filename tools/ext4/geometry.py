@@ -117,9 +117,9 @@ class Geometry:
             yield from ((flex.start + block, count) for block, count in flex.layout.free)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class FlexLayout:
-    """The layout of a flex group; block numbers are relative to its first block.
+    """The layout of a flex group, one object for all that are alike; block numbers are relative to its first block.
 
     Attributes:
         block_bitmaps: the block of each group's block bitmap.

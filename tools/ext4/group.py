@@ -22,7 +22,10 @@ _HALF = 0xFFFF
 
 @dataclass(slots=True, kw_only=True)
 class GroupDescriptor:
-    """What the file system knows of a block group; the bitmaps' checksums are 0 without metadata_csum."""
+    """What the file system knows of a block group; the bitmaps' checksums are 0 without metadata_csum.
+
+    Block numbers may be relative to a base, which `pack` adds.
+    """
 
     block_bitmap: int
     inode_bitmap: int
@@ -35,12 +38,20 @@ class GroupDescriptor:
     block_bitmap_checksum: int = 0
     inode_bitmap_checksum: int = 0
 
-    def pack(self, size: int) -> bytes:
-        """Returns the descriptor in 32 or 64 bytes, without its checksum."""
+    def pack(self, size: int, base: int = 0) -> bytes:
+        """Returns the descriptor in 32 or 64 bytes, without its checksum.
+
+        Args:
+            size: in bytes.
+            base: what the block numbers are relative to.
+        """
+        block_bitmap = base + self.block_bitmap
+        inode_bitmap = base + self.inode_bitmap
+        inode_table = base + self.inode_table
         low = _LOW.pack(
-            self.block_bitmap & _WORD,
-            self.inode_bitmap & _WORD,
-            self.inode_table & _WORD,
+            block_bitmap & _WORD,
+            inode_bitmap & _WORD,
+            inode_table & _WORD,
             self.free_blocks,
             self.free_inodes,
             self.directories,
@@ -53,9 +64,9 @@ class GroupDescriptor:
         if size == MIN_DESCRIPTOR_SIZE:
             return low
         return low + _HIGH.pack(
-            self.block_bitmap >> 32,
-            self.inode_bitmap >> 32,
-            self.inode_table >> 32,
+            block_bitmap >> 32,
+            inode_bitmap >> 32,
+            inode_table >> 32,
             0,
             0,
             0,

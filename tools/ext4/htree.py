@@ -122,3 +122,22 @@ class _Index:
         # The checksum skips the unused entries, and takes its own place as zero.
         checksum = crc32c(self.seed, used + bytes(_TAIL.size))
         return used.ljust(len(start) + most * _ENTRY_SIZE, b"\0") + _TAIL.pack(0, checksum)
+
+
+def index_checksum_is_right(block: bytes, seed: int, *, is_root: bool) -> bool | None:
+    """Says whether an index block's checksum fits the rest of it; None if this is no index block.
+
+    Args:
+        block: of an indexed directory.
+        seed: the seed of the inode's checksums.
+        is_root: whether it is the directory's first block; other index blocks are told by what they look like.
+    """
+    if not is_root and not block.startswith(unused_entry(len(block))):
+        return None
+    start = _ROOT_START if is_root else _NODE_START
+    most, count = _LIMIT.unpack_from(block, start)
+    tail = start + most * _ENTRY_SIZE
+    if count > most or tail + _TAIL.size > len(block):
+        return False
+    reserved, found = _TAIL.unpack_from(block, tail)
+    return bool(found == crc32c(seed, block[: start + count * _ENTRY_SIZE] + _TAIL.pack(reserved, 0)))

@@ -14,6 +14,7 @@ from tools.ext4.ondisk import FIRST_INODE, LINK_MAX, LOST_AND_FOUND, MAX_LOGICAL
 from tools.ext4.options import Ext4Options
 from tools.ext4.xattr import PackedAttributes, pack_attributes
 from tools.image.extents import Image
+from tools.tree.compare import printable
 from tools.tree.node import Device, Directory, File, Node, Symlink
 
 _NO_ATTRIBUTES = PackedAttributes(b"", b"")
@@ -23,6 +24,9 @@ _MOST_ID = 2**32 - 2
 _MOST_PERMISSIONS = 0o7777
 _MOST_MAJOR, _MOST_MINOR = 2**12 - 1, 2**20 - 1
 _OLD_DEVICE_LIMIT = 256
+_MOST_DIRECTORY = 2**32 - 1
+"""The size of a directory has no high word without the feature large_dir, which boot loaders don't know."""
+
 _LOST_AND_FOUND_SIZE = 16384
 """The room that lost+found is given in advance, so that a repair need not allocate blocks to use it."""
 
@@ -65,7 +69,7 @@ class Item:
         while item.parent is not None:
             names.append(item.name)
             item = item.parent
-        return "/" + b"/".join(reversed(names)).decode("utf-8", "backslashreplace")
+        return printable(b"/".join(reversed(names)))
 
     def fault(self, what: str) -> UserError:
         """Returns the error that says what is wrong with this item."""
@@ -83,29 +87,10 @@ def take_inventory(root: Directory, options: Ext4Options) -> list[Item]:
         UserError: ext4 cannot hold something in the tree; names its path.
     """
     items = _number(root, options)
-    seed = file_system_seed(options.uuid.bytes) if options.metadata_csum else None
-    packed: dict[tuple[tuple[bytes, bytes], ...], PackedAttributes] = {}
-    time_end = time_limit(options.inode_size) * _NANOSECONDS
-    content_end = MAX_LOGICAL_BLOCKS * options.block_size
+    filler = _Filler(options)
     for item in items:
-        node = item.node
-        if not (0 <= node.uid <= _MOST_ID and 0 <= node.gid <= _MOST_ID):
-            raise item.fault(f"owner {node.uid}:{node.gid} is not between 0 and {_MOST_ID}")
-        if not 0 <= node.permissions <= _MOST_PERMISSIONS:
-            raise item.fault(f"permissions {node.permissions:#o} are more than {_MOST_PERMISSIONS:#o}")
-        if not _LEAST_TIME * _NANOSECONDS <= node.mtime_ns < time_end:
-            raise item.fault(
-                f"time {node.mtime_ns // _NANOSECONDS} is not one that inodes of {options.inode_size} bytes can hold: "
-                f"{_LEAST_TIME} to {time_end // _NANOSECONDS - 1}"
-            )
-        if node.xattrs:
-            key = tuple(sorted(node.xattrs.items()))
-            if key not in packed:
-                packed[key] = _pack_attributes(item, options)
-            item.attributes = packed[key]
-        _fill(item, options, seed)
-        if item.size > content_end:
-            raise item.fault(f"size of {item.size} bytes is more than {content_end}, the most with this block size")
+        filler.check(item)
+        filler.fill(item)
     return items
 
 
@@ -148,59 +133,97 @@ def _number(root: Directory, options: Ext4Options) -> list[Item]:
     return items
 
 
-def _pack_attributes(item: Item, options: Ext4Options) -> PackedAttributes:
-    try:
-        return pack_attributes(item.node.xattrs, options.inode_size, options.block_size)
-    except ValueError as error:
-        raise item.fault(str(error)) from None
+class _Filler:
+    """Checks items, and sets what follows from their nodes and the file system's parameters."""
 
+    def __init__(self, options: Ext4Options) -> None:
+        self.block_size = options.block_size
+        self.inode_size = options.inode_size
+        self.hash_seed = options.seed
+        self.checksum_seed = file_system_seed(options.uuid.bytes) if options.metadata_csum else None
+        self.time_end = time_limit(options.inode_size) * _NANOSECONDS
+        self.content_end = MAX_LOGICAL_BLOCKS * options.block_size
+        self.packed: dict[tuple[tuple[bytes, bytes], ...], PackedAttributes] = {}
 
-def _fill(item: Item, options: Ext4Options, seed: int | None) -> None:
-    """Sets what follows from the kind of node: size, flags, and pointer or content."""
-    node = item.node
-    if isinstance(node, File):
+    def check(self, item: Item) -> None:
+        """Refuses what an inode's fields cannot hold."""
+        node = item.node
+        if not (0 <= node.uid <= _MOST_ID and 0 <= node.gid <= _MOST_ID):
+            raise item.fault(f"owner {node.uid}:{node.gid} is not between 0 and {_MOST_ID}")
+        if not 0 <= node.permissions <= _MOST_PERMISSIONS:
+            raise item.fault(f"permissions {node.permissions:#o} are more than {_MOST_PERMISSIONS:#o}")
+        if not _LEAST_TIME * _NANOSECONDS <= node.mtime_ns < self.time_end:
+            raise item.fault(
+                f"time {node.mtime_ns // _NANOSECONDS} is not one that inodes of {self.inode_size} bytes can hold: "
+                f"{_LEAST_TIME} to {self.time_end // _NANOSECONDS - 1}"
+            )
+        if item.links > LINK_MAX and not isinstance(node, Directory):
+            raise item.fault(f"it has {item.links} names, where ext4 allows {LINK_MAX}")
+
+    def fill(self, item: Item) -> None:
+        """Sets size, flags, pointer, content and extended attributes."""
+        node = item.node
+        if isinstance(node, File):
+            self._fill_file(item, node)
+        elif isinstance(node, Directory):
+            self._fill_directory(item)
+        elif isinstance(node, Symlink):
+            self._fill_symlink(item, node)
+        elif isinstance(node, Device):
+            item.pointer = _pack_device(item, node)
+        if node.xattrs:
+            item.attributes = self._attributes(item)
+
+    def _fill_file(self, item: Item, node: File) -> None:
         item.content = node.content
         item.size = node.content.size
         item.flags = InodeFlag.EXTENTS
         item.pointer = EMPTY_ROOT
-    elif isinstance(node, Directory):
-        _fill_directory(item, options, seed)
-        return
-    elif isinstance(node, Symlink):
-        _fill_symlink(item, node.target, options)
-    elif isinstance(node, Device):
-        item.pointer = _pack_device(item, node)
-    if item.links > LINK_MAX:
-        raise item.fault(f"it has {item.links} names, where ext4 allows {LINK_MAX}")
+        if item.size > self.content_end:
+            raise item.fault(
+                f"size of {item.size} bytes is more than {self.content_end}, the most with this block size"
+            )
 
+    def _fill_directory(self, item: Item) -> None:
+        block_size = self.block_size
+        seed = None if self.checksum_seed is None else inode_seed(self.checksum_seed, item.number)
+        parent = item.parent.number if item.parent else ROOT_INODE
+        blocks, is_indexed = pack_directory(
+            item.entries, item.number, parent, block_size=block_size, hash_seed=self.hash_seed, seed=seed
+        )
+        if item.number == FIRST_INODE and not is_indexed:
+            spare = (_LOST_AND_FOUND_SIZE - len(blocks)) // block_size
+            blocks += pack_block([], block_size, seed) * spare
+        item.content = Image.from_bytes(blocks)
+        item.size = len(blocks)
+        item.flags = InodeFlag.EXTENTS | InodeFlag.INDEX if is_indexed else InodeFlag.EXTENTS
+        if item.size > _MOST_DIRECTORY:
+            raise item.fault(f"a directory of {item.size} bytes is more than {_MOST_DIRECTORY}; it has too many names")
+        if item.links > LINK_MAX:
+            item.links = 1
 
-def _fill_directory(item: Item, options: Ext4Options, seed: int | None) -> None:
-    own_seed = None if seed is None else inode_seed(seed, item.number)
-    parent = item.parent.number if item.parent else ROOT_INODE
-    blocks, is_indexed = pack_directory(
-        item.entries, item.number, parent, block_size=options.block_size, hash_seed=options.seed, seed=own_seed
-    )
-    if item.number == FIRST_INODE and not is_indexed:
-        spare = _LOST_AND_FOUND_SIZE // options.block_size - len(blocks) // options.block_size
-        blocks += pack_block([], options.block_size, own_seed) * spare
-    item.content = Image.from_bytes(blocks)
-    item.size = len(blocks)
-    item.flags = InodeFlag.EXTENTS | InodeFlag.INDEX if is_indexed else InodeFlag.EXTENTS
-    if item.links > LINK_MAX:
-        item.links = 1
+    def _fill_symlink(self, item: Item, node: Symlink) -> None:
+        target = node.target
+        item.size = len(target)
+        if not target or b"\0" in target:
+            raise item.fault("a symbolic link's target is empty or has a NUL")
+        if len(target) >= self.block_size:
+            raise item.fault(f"a symbolic link's target of {len(target)} bytes is longer than {self.block_size - 1}")
+        if len(target) < POINTER_SIZE:
+            item.pointer = target.ljust(POINTER_SIZE, b"\0")
+        else:
+            item.content = Image.from_bytes(target)
+            item.flags = InodeFlag.EXTENTS
 
-
-def _fill_symlink(item: Item, target: bytes, options: Ext4Options) -> None:
-    item.size = len(target)
-    if not target or b"\0" in target:
-        raise item.fault("a symbolic link's target is empty or has a NUL")
-    if len(target) >= options.block_size:
-        raise item.fault(f"a symbolic link's target of {len(target)} bytes is longer than {options.block_size - 1}")
-    if len(target) < POINTER_SIZE:
-        item.pointer = target.ljust(POINTER_SIZE, b"\0")
-    else:
-        item.content = Image.from_bytes(target)
-        item.flags = InodeFlag.EXTENTS
+    def _attributes(self, item: Item) -> PackedAttributes:
+        """Packs extended attributes, equal ones once, since labels are the same on very many inodes."""
+        key = tuple(sorted(item.node.xattrs.items()))
+        if key not in self.packed:
+            try:
+                self.packed[key] = pack_attributes(item.node.xattrs, self.inode_size, self.block_size)
+            except ValueError as error:
+                raise item.fault(str(error)) from None
+        return self.packed[key]
 
 
 def _pack_device(item: Item, node: Device) -> bytes:

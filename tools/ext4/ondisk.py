@@ -89,8 +89,14 @@ class RoCompat(enum.IntFlag):
     ORPHAN_PRESENT = 0x10000
 
 
-class InodeFlag(enum.IntFlag):
-    """Flags of an inode (i_flags)."""
+def feature_names(kind: type[enum.IntFlag], word: int) -> list[str]:
+    """Returns the names of the features in one of the three words; those without a name here as numbers."""
+    names = {flag.value: (flag.name or "").lower() for flag in kind}
+    return [names.get(1 << bit, hex(1 << bit)) for bit in range(word.bit_length()) if word >> bit & 1]
+
+
+class InodeFlag:
+    """Flags of an inode (i_flags); plain numbers, as are those of groups, since there are so many of both."""
 
     INDEX = 0x1000
     HUGE_FILE = 0x40000
@@ -100,7 +106,7 @@ class InodeFlag(enum.IntFlag):
 
 
 class GroupFlag:
-    """Flags of a block group (bg_flags); plain numbers, since file systems of many groups have very many of them."""
+    """Flags of a block group (bg_flags)."""
 
     INODE_UNINIT = 0x1
     BLOCK_UNINIT = 0x2

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import enum
 import struct
 import uuid
 from dataclasses import dataclass
 
 from tools.ext4.checksum import crc32c, file_system_seed
-from tools.ext4.ondisk import MAGIC, SUPERBLOCK_SIZE, Compat, Incompat, RoCompat
+from tools.ext4.ondisk import MAGIC, SUPERBLOCK_SIZE, Compat, Incompat, RoCompat, feature_names
 
 _CHECKSUM_AT = 0x3FC
 
@@ -160,9 +161,13 @@ class Superblock:
 
     @property
     def features(self) -> list[str]:
-        """The names of the features that are on; those without a name here as numbers."""
-        words = (Compat(self.compat), Incompat(self.incompat), RoCompat(self.ro_compat))
-        return [(flag.name or hex(flag)).lower() for word in words for flag in word]
+        """The names of the features that are on."""
+        words: list[tuple[type[enum.IntFlag], int]] = [
+            (Compat, self.compat),
+            (Incompat, self.incompat),
+            (RoCompat, self.ro_compat),
+        ]
+        return [name for kind, word in words for name in feature_names(kind, word)]
 
     def pack(self) -> bytes:
         """Returns the superblock as it is on disk."""
@@ -179,7 +184,7 @@ class Superblock:
 
     @classmethod
     def parse(cls, block: bytes) -> Superblock:
-        """Reads a superblock; it judges nothing, see `checksum_is_right` and the reader.
+        """Reads a superblock; it judges nothing, see `superblock_checksum_is_right` and the reader.
 
         Args:
             block: 1024 bytes.
@@ -191,6 +196,6 @@ class Superblock:
         return cls(**values)
 
 
-def checksum_is_right(block: bytes) -> bool:
+def superblock_checksum_is_right(block: bytes) -> bool:
     """Says whether the checksum at the end of a superblock fits the rest of it."""
     return bool(struct.unpack_from("<I", block, _CHECKSUM_AT)[0] == crc32c(0xFFFFFFFF, block[:_CHECKSUM_AT]))

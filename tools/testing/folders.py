@@ -7,14 +7,15 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from tools.image.extents import Image
+from tools.image.extents import Extent, FileRange, Image, InputFile
 from tools.tree.node import Device, Directory, Fifo, File, Node, Socket, Symlink
 
 
 def read_folder(folder: Path) -> Directory:
     """Returns a folder as a tree, hard links and extended attributes included.
 
-    Files are taken to have no holes. What cannot be read fails with an OSError.
+    Files are opened when their contents are read, and are taken to have no holes. What cannot be listed fails with an
+    OSError.
     """
     nodes: dict[tuple[int, int], Node] = {}
     root = _node(os.fsencode(folder))
@@ -50,8 +51,8 @@ def _node(path: bytes) -> Node:
     }
     match stat.S_IFMT(status.st_mode):
         case stat.S_IFREG:
-            # Files of /proc and the like have no size; what is empty is never opened.
-            return File(content=Image.from_file(os.fsdecode(path)) if status.st_size else Image(0), **common)
+            extent = Extent(0, status.st_size, FileRange(InputFile(os.fsdecode(path))))
+            return File(content=Image(status.st_size, [extent]), **common)
         case stat.S_IFDIR:
             return Directory(**common)
         case stat.S_IFLNK:

@@ -1,0 +1,156 @@
+"""The reader: from the image of an ext4 file system to a tree of files."""
+
+from __future__ import annotations
+
+import stat
+from dataclasses import dataclass
+from typing import Any
+
+from tools.ext4.directory import DamagedDirectoryError, Entry, checksum_is_right, parse_block
+from tools.ext4.htree import index_checksum_is_right
+from tools.ext4.inode import POINTER_SIZE, Inode
+from tools.ext4.ondisk import ROOT_INODE, InodeFlag
+from tools.ext4.superblock import Superblock
+from tools.ext4.volume import Volume
+from tools.image.extents import Image
+from tools.tree.compare import printable
+from tools.tree.node import Device, Directory, Fifo, File, Node, Socket, Symlink
+
+
+@dataclass(frozen=True, slots=True)
+class Ext4FileSystem:
+    """What was found in an image.
+
+    Attributes:
+        superblock: the file system's own numbers.
+        root: its tree, lost+found included. Contents are ranges of the image.
+    """
+
+    superblock: Superblock
+    root: Directory
+
+
+def read_ext4(image: Image, name: str = "image") -> Ext4FileSystem:
+    """Reads an ext4 file system that was cleanly unmounted, or never mounted.
+
+    Only metadata is read. Names for one inode become one node. Checksums are checked where there are any. It ends on
+    any input, in time that follows the size of the metadata.
+
+    Args:
+        image: the file system; what comes after its end doesn't matter.
+        name: what messages call it.
+
+    Raises:
+        UserError: it is not ext4, damaged, has to be recovered first, or has features that aren't known here.
+    """
+    volume = Volume(image, name)
+    return Ext4FileSystem(volume.superblock, _Tree(volume).read())
+
+
+class _Tree:
+    """A tree that is being read."""
+
+    def __init__(self, volume: Volume) -> None:
+        self.volume = volume
+        self.nodes: dict[int, Node] = {}
+
+    def read(self) -> Directory:
+        inode = self.volume.inode(ROOT_INODE)
+        if not stat.S_ISDIR(inode.mode):
+            raise self.volume.damage("the root is not a directory")
+        root = self._node(ROOT_INODE, inode)
+        assert isinstance(root, Directory)
+        self.nodes[ROOT_INODE] = root
+        stack: list[tuple[bytes, Directory, int, Inode]] = [(b"", root, ROOT_INODE, inode)]
+        while stack:
+            path, directory, number, inode = stack.pop()
+            try:
+                entries = self._entries(number, inode)
+            except DamagedDirectoryError as error:
+                raise self.volume.damage(f"{printable(path)} (inode {number}): {error}") from None
+            for entry in entries:
+                below = path + b"/" + entry.name if path else entry.name
+                if entry.name in directory.entries:
+                    raise self.volume.damage(f"{printable(below)} is there twice")
+                node = self.nodes.get(entry.inode)
+                if node is None:
+                    child = self.volume.inode(entry.inode)
+                    node = self.nodes[entry.inode] = self._node(entry.inode, child)
+                    if isinstance(node, Directory):
+                        stack.append((below, node, entry.inode, child))
+                elif isinstance(node, Directory):
+                    raise self.volume.damage(f"{printable(below)} is a second name of a directory")
+                directory.entries[entry.name] = node
+        return root
+
+    def _entries(self, number: int, inode: Inode) -> list[Entry]:
+        """Returns the entries of a directory, `.` and `..` left out."""
+        volume = self.volume
+        block_size = volume.superblock.block_size
+        seed = volume.inode_seed(number, inode)
+        entries: list[Entry] = []
+        expected = 0
+        for logical, physical, length, is_written in volume.mappings(number, inode):
+            if logical != expected or not is_written:
+                break
+            expected += length
+            for offset in range(length):
+                block = volume.block(physical + offset)
+                is_index = bool(inode.flags & InodeFlag.INDEX)
+                if seed is not None and not _checksum_is_right(block, seed, logical + offset, is_indexed=is_index):
+                    raise DamagedDirectoryError(f"block {logical + offset} has a wrong checksum")
+                entries += parse_block(block)
+        if not expected or expected * block_size != inode.size:
+            raise DamagedDirectoryError(f"size {inode.size} does not fit its blocks")
+        return entries
+
+    def _node(self, number: int, inode: Inode) -> Node:
+        volume = self.volume
+        common: dict[str, Any] = {
+            "permissions": stat.S_IMODE(inode.mode),
+            "uid": inode.uid,
+            "gid": inode.gid,
+            "mtime_ns": inode.mtime_ns,
+            "xattrs": volume.xattrs(number, inode),
+            "origin": volume.name,
+        }
+        match stat.S_IFMT(inode.mode):
+            case stat.S_IFREG:
+                return File(content=volume.content(number, inode), **common)
+            case stat.S_IFDIR:
+                return Directory(**common)
+            case stat.S_IFLNK:
+                return Symlink(target=self._target(number, inode), **common)
+            case stat.S_IFCHR | stat.S_IFBLK:
+                major, minor = _device(inode.pointer)
+                return Device(block=stat.S_ISBLK(inode.mode), major=major, minor=minor, **common)
+            case stat.S_IFIFO:
+                return Fifo(**common)
+            case stat.S_IFSOCK:
+                return Socket(**common)
+        raise volume.damage(f"inode {number} has the impossible mode {inode.mode:#o}")
+
+    def _target(self, number: int, inode: Inode) -> bytes:
+        volume = self.volume
+        if not 0 < inode.size < volume.superblock.block_size:
+            raise volume.damage(f"inode {number}, a symbolic link, has the impossible size {inode.size}")
+        if inode.size < POINTER_SIZE and not inode.flags & InodeFlag.EXTENTS:
+            return inode.pointer[: inode.size]
+        return volume.content(number, inode).read(0, inode.size)
+
+
+def _checksum_is_right(block: bytes, seed: int, logical: int, *, is_indexed: bool) -> bool:
+    if is_indexed:
+        is_right = index_checksum_is_right(block, seed, is_root=not logical)
+        if is_right is not None:
+            return is_right
+    return checksum_is_right(block, seed)
+
+
+def _device(pointer: bytes) -> tuple[int, int]:
+    """Returns major and minor number, from the old form or the new one."""
+    old = int.from_bytes(pointer[:4], "little")
+    if old:
+        return old >> 8 & 0xFF, old & 0xFF
+    new = int.from_bytes(pointer[4:8], "little")
+    return new >> 8 & 0xFFF, new & 0xFF | new >> 12 & 0xFFF00

@@ -1,0 +1,82 @@
+"""The limits of the format, and the tree of a real system."""
+
+from pathlib import Path
+
+import pytest
+
+from tools.errors import UserError
+from tools.ext4.fit import minimum_size
+from tools.ext4.judging import MIB, debugfs, file, fsck, options, without_lost_and_found
+from tools.ext4.reader import read_ext4
+from tools.ext4.writer import write_ext4
+from tools.image.extents import FileRange, Image
+from tools.image.holes import joined
+from tools.testing.folders import read_folder
+from tools.testing.judges import unavailable
+from tools.tree.compare import differences
+from tools.tree.node import Directory, File, walk
+
+
+def test_links(tmp_path):
+    linked = file(b"x")
+    tree = Directory(entries={b"many": Directory(entries={b"%05d" % number: linked for number in range(65000)})})
+    image = write_ext4(tree, options(16 * MIB))
+    path = fsck(image, tmp_path / "image")
+    assert "Links: 65000 " in debugfs(path, "stat /many/00000")
+    assert len(set(read_ext4(image).root.entries[b"many"].entries.values())) == 1
+    tree.entries[b"one more"] = linked
+    with pytest.raises(UserError, match=r"^ext4: /one more: it has 65001 names, where ext4 allows 65000$"):
+        write_ext4(tree, options(16 * MIB))
+
+
+@pytest.mark.parametrize(("directories", "links"), [(64998, 65000), (64999, 1)])
+def test_directory_of_directories(tmp_path, directories, links):
+    entries = {b"%05d" % number: Directory() for number in range(directories)}
+    tree = Directory(entries={b"many": Directory(entries=entries)})
+    path = fsck(write_ext4(tree, options(160 * MIB, block_size=1024)), tmp_path / "image")
+    assert f"Links: {links} " in debugfs(path, "stat /many")
+
+
+def test_sixteen_tebibytes():
+    data = bytes(range(256)) * 4096
+    image = write_ext4(Directory(entries={b"file": file(data)}), options(1 << 44))
+    assert len(image.extents) < 10_000
+    found = read_ext4(image)
+    assert found.superblock.blocks == 1 << 32
+    assert found.superblock.is_wide
+    assert found.root.entries[b"file"].content.read(0, MIB) == data
+
+
+@pytest.mark.parametrize("block_size", [1024, 2048])
+def test_too_large_for_the_block_size(block_size):
+    with pytest.raises(
+        UserError, match=f"17592186044416 bytes are too many for blocks of {block_size}; use larger ones"
+    ):
+        write_ext4(Directory(), options(1 << 44, block_size=block_size))
+
+
+@pytest.fixture(scope="module")
+def system():
+    """The folder /usr of the machine: tens of thousands of files of every size."""
+    try:
+        return read_folder(Path("/usr"))
+    except PermissionError as error:
+        unavailable(f"{error.filename} cannot be listed: run this test as root")
+
+
+@pytest.mark.parametrize(
+    "parameters", [{}, {"block_size": 1024, "metadata_csum": True, "journal": True}], ids=["plain", "small blocks"]
+)
+def test_tree_of_a_real_system(tmp_path, system, parameters):
+    size = minimum_size(system, options(0, **parameters)) + 200 * MIB
+    image = write_ext4(system, options(size, **parameters))
+    # e2fsck doesn't look at contents, so they need not be copied for it.
+    made = [extent for extent in image.extents if not isinstance(extent.source, FileRange)]
+    fsck(Image(size, made), tmp_path / "image")
+    found = without_lost_and_found(read_ext4(image).root)
+    assert [str(difference) for difference in differences(system, found, ignore=["content"])] == []
+    contents = {path: node.content.extents for path, node in walk(system) if isinstance(node, File)}
+    assert len(contents) > 1000
+    for path, node in walk(found):
+        if isinstance(node, File):
+            assert tuple(joined(node.content.extents)) == contents[path], path

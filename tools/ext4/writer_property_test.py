@@ -1,0 +1,50 @@
+"""Random trees with random parameters, judged by e2fsck and read back."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tools.ext4.fit import FitError, minimum_size
+from tools.ext4.judging import MIB, assert_holds, fsck, options
+from tools.ext4.writer import write_ext4
+from tools.testing.trees import trees
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    return tmp_path_factory.mktemp("images") / "image"
+
+
+@st.composite
+def parameters(draw):
+    block_size = draw(st.sampled_from([1024, 2048, 4096]))
+    return {
+        "block_size": block_size,
+        "inode_size": draw(st.sampled_from([256, 256, 512, 1024])),
+        "journal": draw(st.booleans()),
+        "metadata_csum": draw(st.booleans()),
+        "wide": draw(st.sampled_from([None, True])),
+        "groups_per_flex": draw(st.sampled_from([1, 2, 16, 16])),
+        "reserved_percent": draw(st.sampled_from([0, 5, 12.5, 50])),
+        "label": draw(st.sampled_from(["", "root", "sixteen bytes ok"])),
+        "timestamp": draw(st.sampled_from([0, 1700000000, 2**32 + 5])),
+    }
+
+
+@settings(max_examples=80)
+@given(trees(block=1024, most=40000, xattr_space=800), parameters(), st.sampled_from([16, 65, 130, 300]))
+def test_random_tree(path, tree, chosen, mebibytes):
+    image = write_ext4(tree, options(mebibytes * MIB, **chosen))
+    fsck(image, path)
+    assert_holds(image, tree)
+
+
+@settings(max_examples=40)
+@given(trees(block=4096, most=70000, xattr_space=800), parameters())
+def test_random_tree_in_the_smallest_file_system(path, tree, chosen):
+    size = minimum_size(tree, options(0, **chosen))
+    with pytest.raises(FitError):
+        write_ext4(tree, options(size - 1, **chosen))
+    image = write_ext4(tree, options(size, **chosen))
+    fsck(image, path)
+    assert_holds(image, tree)
