@@ -1,0 +1,201 @@
+"""What Bazel says when locked packages can't be had, in a module that uses the rules.
+
+Runs Bazel itself, on PATH, with a small archive in a folder; so it can't run inside of Bazel's sandbox.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tools.debian.lock import Lock, LockedArchive, LockedPackage
+from tools.debian.manifest import read_manifest
+from tools.debian.packages_for_tests import build_deb
+from tools.testing.judges import judge
+
+RULES = Path(os.path.realpath(__file__)).parents[2]
+
+MODULE = f"""
+module(name = "downstream")
+bazel_dep(name = "rules_icos")
+local_path_override(module_name = "rules_icos", path = "{RULES}")
+debian = use_extension("@rules_icos//third_party/debian:extension.bzl", "debian")
+debian.lock(name = "example", manifest = "//packages:example.toml")
+use_repo(debian, "example")
+"""
+BUILD = """
+load("@rules_icos//defs:debian.bzl", "debian_file")
+debian_file(name = "file", src = "@example//packages:tool", path = "usr/share/tool")
+debian_file(name = "missing", src = "@example//:base", path = "usr/share/nothing")
+"""
+MANIFEST = """
+architectures = ["amd64"]
+[archives.example]
+mirrors = ["file://{folder}/mirror", "file://{folder}/second"]
+suites = ["stable"]
+components = ["main"]
+keyring = "keys.asc"
+[sets.base]
+packages = ["tool"]
+"""
+
+
+@dataclasses.dataclass
+class Downstream:
+    """A workspace, and the archive that its lock points to."""
+
+    workspace: Path
+    folder: Path
+    output_root: Path
+
+    def bazel(self, *arguments: str) -> tuple[int, str]:
+        """Runs Bazel; returns its exit status and what it said."""
+        command = [judge("bazel"), f"--output_user_root={self.output_root}", *arguments]
+        options = {"cwd": self.workspace, "stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "text": True}
+        done = subprocess.run(command, stderr=subprocess.STDOUT, check=False, **options)  # type: ignore[call-overload]
+        return done.returncode, done.stdout
+
+    def build(self, *targets: str) -> tuple[int, str]:
+        """Builds targets with nothing kept from downloads before."""
+        flags = ["--enable_bzlmod", "--noenable_workspace", "--lockfile_mode=off", "--repository_cache="]
+        return self.bazel("build", *flags, "--color=no", "--curses=no", *targets)
+
+    def write_lock(self, change: Callable[[LockedPackage], LockedPackage] = lambda package: package) -> None:
+        """Locks the package of the mirror, changed."""
+        deb = self.folder / "mirror/tool_1.0_all.deb"
+        package = LockedPackage(
+            name="tool",
+            version="1.0",
+            architecture="all",
+            archive="example",
+            path=deb.name,
+            sha256=hashlib.sha256(deb.read_bytes()).hexdigest(),
+            size=deb.stat().st_size,
+        )
+        manifest = read_manifest(self.workspace / "packages/example.toml")
+        archive = LockedArchive(urls=manifest.archives["example"].mirrors, released={"stable": "2025-01-01T00:00:00Z"})
+        text = Lock(manifest, {"example": archive}, {"base": {"amd64": [change(package)]}}).to_json()
+        (self.workspace / "packages/example.lock.json").write_text(text)
+
+    def reset(self) -> None:
+        """Makes all as it's meant to be. Everything else is left, such as Bazel's server."""
+        (self.workspace / "packages").mkdir(parents=True, exist_ok=True)
+        (self.workspace / "MODULE.bazel").write_text(MODULE)
+        (self.workspace / "BUILD.bazel").write_text(BUILD)
+        (self.workspace / "packages/BUILD.bazel").write_text('exports_files(["example.toml", "example.lock.json"])\n')
+        (self.workspace / "packages/example.toml").write_text(MANIFEST.format(folder=self.folder))
+        for name in ("mirror", "second", "root"):
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+            (self.folder / name).mkdir()
+        tool = self.folder / "root/usr/share/tool"
+        tool.parent.mkdir(parents=True)
+        tool.write_text("a tool\n")
+        build_deb(self.folder / "mirror", "tool", self.folder / "root")
+        self.write_lock()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Downstream]:
+    """One workspace for all tests, since another one would take another server."""
+    folder = tmp_path_factory.mktemp("downstream")
+    found = Downstream(folder / "workspace", folder, folder / "bazel")
+    yield found
+    found.bazel("shutdown")
+
+
+@pytest.fixture
+def downstream(server: Downstream) -> Downstream:
+    """The workspace with a lock that fits."""
+    server.reset()
+    return server
+
+
+def test_fetches(downstream: Downstream) -> None:
+    status, said = downstream.build("//:file")
+    assert status == 0, said
+    assert (downstream.workspace / "bazel-bin/file").read_text() == "a tool\n"
+
+
+def test_the_next_mirror(downstream: Downstream) -> None:
+    (downstream.folder / "mirror").rename(downstream.folder / "gone")
+    (downstream.folder / "second").rmdir()
+    (downstream.folder / "gone").rename(downstream.folder / "second")
+    status, said = downstream.build("//:file")
+    assert status == 0, said
+
+
+def test_wrong_hash(downstream: Downstream) -> None:
+    downstream.write_lock(lambda package: dataclasses.replace(package, sha256="ab" * 32))
+    status, said = downstream.build("//:file")
+    assert status != 0
+    assert f"package tool 1.0 (all): no URL of the lock gives the file with SHA-256 {'ab' * 32}; tried:" in said, said
+    assert f"file://{downstream.folder}/second/tool_1.0_all.deb" in said, said
+    assert "make a new lock:\n  bazel run //packages:example.lock" in said, said
+    assert "Checksum was" in said, said
+
+
+def test_withdrawn(downstream: Downstream) -> None:
+    """A newer file beside the locked one isn't taken."""
+    deb = downstream.folder / "mirror/tool_1.0_all.deb"
+    deb.rename(deb.with_name("tool_1.1_all.deb"))
+    status, said = downstream.build("//:file")
+    assert status != 0
+    assert "package tool 1.0 (all): no URL of the lock gives the file" in said, said
+
+
+def test_out_of_step(downstream: Downstream) -> None:
+    manifest = downstream.workspace / "packages/example.toml"
+    manifest.write_text(manifest.read_text().replace('["tool"]', '["tool", "more"]'))
+    status, said = downstream.build("@example//:base")
+    assert status != 0
+    assert "packages/example.lock.json: is out of step with its manifest" in said, said
+    assert "make it anew: bazel run //packages:example.lock" in said, said
+    assert "Traceback" not in said, said
+
+
+def test_comments_do_not_matter(downstream: Downstream) -> None:
+    manifest = downstream.workspace / "packages/example.toml"
+    manifest.write_text(manifest.read_text() + "# a remark\n")
+    status, said = downstream.build("@example//:base")
+    assert status == 0, said
+
+
+def test_no_lock(downstream: Downstream) -> None:
+    (downstream.workspace / "packages/example.lock.json").unlink()
+    status, said = downstream.build("//:file")
+    assert status != 0
+    assert "//packages:example.lock.json: isn't there; make it, where the archive can be reached: " in said, said
+    assert "bazel run //packages:example.lock" in said, said
+    downstream.write_lock()
+    status, said = downstream.build("//:file")
+    assert status == 0, said
+
+
+def test_lock_of_another_format(downstream: Downstream) -> None:
+    lock = downstream.workspace / "packages/example.lock.json"
+    lock.write_text(json.dumps(json.loads(lock.read_text()) | {"format": 2}))
+    status, said = downstream.build("//:file")
+    assert status != 0
+    assert "isn't a lock of format 1; make it anew: bazel run //packages:example.lock" in said, said
+
+
+def test_no_such_file_in_the_package(downstream: Downstream) -> None:
+    status, said = downstream.build("//:missing")
+    assert status != 0
+    assert "extract_deb: tool_1.0_all.deb: no path matches 'usr/share/nothing'" in said, said
+    assert "Traceback" not in said, said
+
+
+def test_name_taken(downstream: Downstream) -> None:
+    module = downstream.workspace / "MODULE.bazel"
+    text = MODULE.replace('name = "example"', 'name = "icos_trixie"')
+    module.write_text(text.replace('"example")', 'example = "icos_trixie")'))
+    status, said = downstream.build("//:file")
+    assert status != 0
+    assert 'both declare "icos_trixie"; one must choose another name' in said, said
