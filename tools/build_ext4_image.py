@@ -11,6 +11,7 @@ from uuid import UUID
 
 from tools.cli import argument, run
 from tools.errors import UserError
+from tools.ext4.ondisk import LOST_AND_FOUND
 from tools.ext4.options import Ext4Options
 from tools.ext4.writer import write_ext4
 from tools.image.archive import Member, archive_of
@@ -70,7 +71,7 @@ def main(arguments: Arguments) -> None:
     name = arguments.member or os.path.basename(output).removesuffix(".tar")
     options = options_of(arguments)
     try:
-        image = write_ext4(assemble(arguments, name), options)
+        image = write_ext4(assemble(arguments, name, own_directories=(LOST_AND_FOUND,)), options)
     except UserError as error:
         raise UserError(f"{name}: {error}") from error
     if not arguments.raw:

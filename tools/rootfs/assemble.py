@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from tools.accounts.merge import Databases
 from tools.accounts.merge import merge as merge_accounts
 from tools.accounts.sha512crypt import derived_salt, sha512crypt
@@ -10,21 +12,25 @@ from tools.errors import UserError
 from tools.image.extents import Image
 from tools.rootfs.spec import AccountsSpec, Entry, LayerSpec, RootfsArguments
 from tools.tree.archive import read_archive
-from tools.tree.layer import Layer
+from tools.tree.layer import Layer, placed_under
 from tools.tree.merge import Directories, merge
-from tools.tree.node import Directory, File, Node, Symlink, walk
+from tools.tree.metadata import clamp_times, set_owner, set_times
+from tools.tree.node import Directory, File, Node, Symlink
 from tools.tree.paths import components, directory_at, lookup
 from tools.tree.select import strip
+from tools.tree.selinux import FileContexts, label_tree
 
 _DATABASES = ("passwd", "group", "shadow", "gshadow")
 
 
-def assemble(spec: RootfsArguments, origin: str) -> Directory:
+def assemble(spec: RootfsArguments, origin: str, own_directories: Iterable[bytes] = ()) -> Directory:
     """Returns the tree that a specification describes; contents stay ranges of the inputs.
 
     Args:
         spec: the specification.
         origin: what to call the specification in messages.
+        own_directories: names of directories that the file system has in its root besides the tree's. Where labels
+            are asked for, they are put into the tree for theirs.
 
     Raises:
         UserError: an input can't be read, or contradicts another.
@@ -35,20 +41,35 @@ def assemble(spec: RootfsArguments, origin: str) -> Directory:
     if spec.accounts is not None:
         add_accounts(tree.root, spec.accounts, origin)
     strip(tree.root, spec.strip_paths)
-    root = directory_at(tree.root, components(spec.subdir))
-    for _, node in walk(root):
-        node.mtime_ns = spec.mtime * 10**9
+    subdir = components(spec.subdir)
+    root = directory_at(tree.root, subdir)
+    for name in own_directories if spec.file_contexts else ():
+        root.entries.setdefault(name, Directory(permissions=0o700))
+    (clamp_times if spec.clamp_mtime else set_times)(root, spec.mtime * 10**9)
+    if spec.file_contexts:
+        contexts = FileContexts.read(spec.file_contexts, spec.file_contexts_subs)
+        label_tree(root, contexts, b"/" + b"/".join(subdir))
     return root
 
 
 def _layer(spec: LayerSpec) -> Layer:
     layer = read_archive(spec.archive, spec.label) if spec.archive else Layer.empty(spec.label)
-    for entry in spec.entries:
-        try:
+    try:
+        for entry in spec.entries:
             layer.add(components(entry.path), _node(entry))
-        except UserError as error:
-            raise UserError(f"{spec.label}: {error}") from error
-    return layer
+        strip(layer.root, spec.strip_paths)
+        if spec.owner:
+            set_owner(layer.root, *_owner(spec.owner))
+        return placed_under(layer, components(spec.prefix))
+    except UserError as error:
+        raise UserError(f"{layer.label}: {error}") from error
+
+
+def _owner(text: str) -> tuple[int, int]:
+    numbers = text.split(":")
+    if len(numbers) != 2 or not all(number.isascii() and number.isdigit() for number in numbers):
+        raise UserError(f"owner {text!r} is not UID:GID, in numbers")
+    return int(numbers[0]), int(numbers[1])
 
 
 def _node(entry: Entry) -> Node:

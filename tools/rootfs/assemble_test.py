@@ -78,6 +78,35 @@ def test_subdir_and_strip_paths():
     assert sorted(tree([LayerSpec("x", entries=entries)], strip_paths=("boot/dr*",), subdir="boot")) == [b"", b"keep"]
 
 
+def test_layers_are_placed_stripped_and_owned():
+    layer = LayerSpec("x", "base.tar", prefix="opt/x", strip_paths=["usr/fi*"], owner="5:6", entries=[Entry("usr/e")])
+    nodes = tree([layer])
+    assert sorted(nodes) == [b"", b"opt", b"opt/x", b"opt/x/usr", b"opt/x/usr/e"]
+    assert [(node.uid, node.gid) for _, node in sorted(nodes.items())] == [(0, 0), (0, 0), (5, 6), (5, 6), (5, 6)]
+
+
+def test_times_are_clamped(tmp_path):
+    with tarfile.open(tmp_path / "times.tar", "w") as archive:
+        for name, mtime in (("old", 5), ("new", 500)):
+            member = tarfile.TarInfo(name)
+            member.mtime = mtime
+            archive.addfile(member)
+    nodes = tree([LayerSpec(archive="times.tar")], mtime=100, clamp_mtime=True)
+    assert {path: node.mtime_ns // 10**9 for path, node in nodes.items()} == {b"": 0, b"old": 5, b"new": 100}
+
+
+def test_labels_are_those_of_the_running_system(tmp_path):
+    (tmp_path / "contexts").write_text("/.* u:r:other\n/boot u:r:boot\n/boot/grub.* u:r:grub\n")
+    entries = [Entry("boot/vmlinuz"), Entry("boot/grub/grub.cfg")]
+    nodes = tree([LayerSpec("x", entries=entries)], subdir="/boot", file_contexts=("contexts",))
+    assert {path: node.xattrs for path, node in nodes.items()} == {
+        b"": {b"security.selinux": b"u:r:boot\0"},
+        b"vmlinuz": {b"security.selinux": b"u:r:other\0"},
+        b"grub": {b"security.selinux": b"u:r:grub\0"},
+        b"grub/grub.cfg": {b"security.selinux": b"u:r:grub\0"},
+    }
+
+
 def test_accounts_are_added_the_same_way_each_time():
     accounts = AccountsSpec(["usr/lib/sysusers.d/ours.conf"], {"root": "secret"})
     first, second = (tree([LayerSpec("x", entries=ACCOUNTS)], accounts=accounts) for _ in range(2))
@@ -95,6 +124,9 @@ def test_accounts_are_added_the_same_way_each_time():
         ([LayerSpec("//a:b", entries=[Entry("x", source="none")])], {}, "none: cannot be read"),
         ([LayerSpec("//a:b", entries=[Entry("../x")])], {}, r"//a:b: .*\.\."),
         ([LayerSpec("x", entries=[Entry("f")])], {"subdir": "g"}, "g"),
+        ([LayerSpec("//a:b", entries=[Entry("f")], owner="root")], {}, "//a:b: owner 'root' is not UID:GID"),
+        ([LayerSpec("//a:b", entries=[Entry("f")], strip_paths=["g"])], {}, "//a:b: /g: isn't there"),
+        ([LayerSpec("x", entries=[Entry("f")])], {"file_contexts": ("none",)}, "none: cannot be read"),
         ([LayerSpec("x", entries=[])], {"accounts": AccountsSpec()}, "/etc/passwd is no file in the tree"),
         (
             [LayerSpec("//a:one", entries=[Entry("f")]), LayerSpec("//a:two", entries=[Entry("f", source="content")])],

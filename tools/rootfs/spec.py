@@ -39,6 +39,9 @@ class LayerSpec:
         label: what to call it in messages; by default the archive's path.
         archive: path of a plain tar.
         entries: described one by one; directories on the way to them are made as they are needed.
+        prefix: directory of the tree in which it is put.
+        strip_paths: patterns of paths to leave out of it; see `tools.tree.select`.
+        owner: `UID:GID` that all of it belongs to; by default as the archive and the entries say.
         overrides: patterns of paths that replace what the layers below have.
         directories: what becomes of directories that differ from those of the layers below; see
             `tools.tree.merge.Directories`.
@@ -47,6 +50,9 @@ class LayerSpec:
     label: str = ""
     archive: str = ""
     entries: list[Entry] = field(default_factory=list)
+    prefix: str = ""
+    strip_paths: list[str] = field(default_factory=list)
+    owner: str = ""
     overrides: list[str] = field(default_factory=list)
     directories: Literal["same", "keep", "replace"] = "same"
 
@@ -74,3 +80,12 @@ class RootfsArguments:
     strip_paths: tuple[str, ...] = argument("pattern of paths to leave out", default=())
     subdir: str = argument("directory of the tree that becomes the root, with what it holds", default="")
     mtime: int = argument("time of every file, in seconds since the epoch", default=0)
+    clamp_mtime: bool = argument(
+        "leave earlier times as they are, as SOURCE_DATE_EPOCH is meant, instead of setting all to mtime", default=False
+    )
+    file_contexts: tuple[str, ...] = argument(
+        "file of SELinux labels; paths are looked up from the whole tree's root, so that of subdir has the label of "
+        "the mount point. Later files come last",
+        default=(),
+    )
+    file_contexts_subs: str | None = argument("file of paths to look up instead of others, for labels", default=None)
