@@ -40,16 +40,17 @@ podman_name() {
 podman_running() { [ "$(podman container inspect -f '{{.State.Running}}' "$1" 2>/dev/null)" = true ]; }
 
 podman_start() {
-    local name=$1 lock options volumes=() folder
+    local name=$1 lock options volumes=() folder other
     exec {lock}>"$cache/images/lock"
     flock "$lock"
     if ! podman_running "$name"; then
-        podman rm -f "$name" >/dev/null 2>&1 || :
+        # Another container of this checkout has a Bazel server that would hold this one's output base.
+        podman_containers --filter "label=icos.checkout=$workspace" | while read -r other _; do podman_remove "$other"; done
         mapfile -t options < <(podman_options)
         for folder in /tmp /var/tmp "$workspace" ${mounts[@]+"${mounts[@]}"}; do volumes+=(--volume "$folder:$folder"); done
         # The first process ends at a signal and takes in orphans.
         podman run --detach --rm --name "$name" --runtime="$(cat "$image/runtime")" "${options[@]}" --uts=host \
-            --label "icos.cache=$cache" --label "icos.image=$image_id" \
+            --label "icos.cache=$cache" --label "icos.image=$image_id" --label "icos.checkout=$workspace" \
             --volume "$cache/home:$HOME" "${volumes[@]}" --rootfs "$image/root:O" \
             bash -c 'trap "exit 0" TERM; while :; do sleep infinity & wait $!; done' </dev/null >/dev/null 2>"$cache/podman.log" {lock}>&- ||
             fail "podman could not start the container: $(tail -n 1 "$cache/podman.log")" "--backend=bubblewrap works without podman"
@@ -86,12 +87,20 @@ podman_send() {
 
 podman_stop() { podman rm --force --time 3 "$(podman_name)" >/dev/null; }
 
+# Prints names and images of this cache's containers, one a line.
+podman_containers() {
+    podman ps --all --filter "label=icos.cache=$cache" "$@" --format '{{.Names}} {{index .Labels "icos.image"}}' 2>/dev/null
+}
+
+podman_remove() {
+    say "removing the container $1"
+    podman rm --force --time 3 "$1" </dev/null >/dev/null
+}
+
 podman_prune() {
-    local name
+    local name image_of
     command -v podman >/dev/null || return 0
-    for name in $(podman ps --all --filter "label=icos.cache=$cache" --format '{{.Names}} {{.Labels}}' 2>/dev/null |
-        grep -v "icos.image:$image_id" | cut -d' ' -f1); do
-        say "removing the container $name"
-        podman rm --force --time 3 "$name" >/dev/null
+    podman_containers | while read -r name image_of; do
+        [ "$image_of" = "$image_id" ] || podman_remove "$name"
     done
 }

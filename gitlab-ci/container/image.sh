@@ -17,7 +17,8 @@ packages=(
     # The toolchain of base root trees: installs the locked Debian packages.
     mmdebstrap fakeroot dpkg apt gpgv debian-archive-keyring
     # Judges: they read what the tools write, and never make it.
-    attr binutils cpio cryptsetup-bin dosfstools e2fsprogs fdisk gdisk grub-common libarchive-tools libarchive13t64 mtools
+    attr binutils cpio cryptsetup-bin dosfstools e2fsprogs fdisk gdisk gnupg grub-common libarchive-tools libarchive13t64
+    mtools mtree-netbsd openssl passwd
     python3-selinux selinux-utils
     pigz tar xz-utils zstd
     # Virtual machines.
