@@ -73,10 +73,8 @@ class Shell:
 
         self._console.expect(r"login: ?$", left(), "the login prompt")
         self._console.write(user + "\n")
-        if (
-            self._console.expect(r"Password: ?$|login: timed out", left(), "the question for the password")[0]
-            == _GAVE_UP
-        ):
+        asked = self._console.expect(rf"Password: ?$|{_GAVE_UP}", left(), "the question for the password")
+        if asked[0] == _GAVE_UP:
             return False
         self._console.write(password + "\n")
         # Not before there is a shell: `login` throws away what was typed while it looked at the password.
@@ -85,8 +83,8 @@ class Shell:
             raise ConsoleError(f"console: the machine does not take the password of {user}")
         if match[0] == _GAVE_UP:
             return False
-        # The sum keeps the echo of the line from being taken for its result.
-        self._console.write("stty -echo; PS1= PS2=; echo shell-$((6 * 7))-ready\n")
+        # A plain shell neither edits lines nor shows prompts. The sum keeps an echo from being taken for the answer.
+        self._console.write("stty -echo; exec env PS1= PS2= ENV= sh\necho shell-$((6 * 7))-ready\n")
         self._console.expect("^shell-42-ready$", left(), "an answer of the shell")
         return True
 

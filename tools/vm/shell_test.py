@@ -33,7 +33,7 @@ class Terminal:
         self.process = subprocess.Popen(
             [sys.executable, "-c", LOGIN, str(gives_up)],
             stdin=slave, stdout=slave, stderr=slave, start_new_session=True, cwd=tmp_path,
-            env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+            env={**os.environ, "PS1": "# ", "PATH": f"{tmp_path}:{os.environ['PATH']}"},
         )  # fmt: skip
         os.close(slave)
         ours, self.theirs = socket.socketpair()
