@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from uuid import UUID, uuid5
 
 from tools.errors import UserError
+from tools.ext4.inode import time_limit
 from tools.ext4.ondisk import BLOCK_SIZES
 
-_MOST_TIMESTAMP = 2**40 - 1
 _MOST_LABEL = 16
 _LEAST_INODE_SIZE = 128
 _MOST_RESERVED_PERCENT = 50
@@ -90,8 +90,8 @@ class Ext4Options:
             f"flex group size {self.groups_per_flex} is not a power of two",
         )
         _require(
-            0 <= self.timestamp <= _MOST_TIMESTAMP,
-            f"timestamp {self.timestamp} is not between 0 and 2^40 - 1 seconds since 1970",
+            0 <= self.timestamp < time_limit(self.inode_size),
+            f"timestamp {self.timestamp} is not between 0 and {time_limit(self.inode_size) - 1} seconds since 1970",
         )
         _require(self.size >= 0, f"size {self.size} is negative")
         _require(self.journal or self.journal_size is None, "a journal size is given, but no journal is asked for")

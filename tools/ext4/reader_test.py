@@ -223,6 +223,11 @@ def test_impossible_extents(mappings, message):
     refused(with_extents_of_root(pack_root(mappings)), message)
 
 
+def test_times_of_the_superblock_have_more_than_32_bits():
+    superblock = read_ext4(write_ext4(Directory(), options(MIB, timestamp=2**33 + 5))).superblock
+    assert superblock.creation_time == superblock.write_time == superblock.last_check == 2**33 + 5
+
+
 def test_reads_what_it_refers_to_lazily():
     class Untouchable:
         def read(self, offset, length):

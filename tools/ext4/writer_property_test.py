@@ -27,7 +27,7 @@ def parameters(draw):
         "groups_per_flex": draw(st.sampled_from([1, 2, 16, 16])),
         "reserved_percent": draw(st.sampled_from([0, 5, 12.5, 50])),
         "label": draw(st.sampled_from(["", "root", "sixteen bytes ok"])),
-        "timestamp": draw(st.sampled_from([0, 1700000000, 2**32 + 5])),
+        "timestamp": draw(st.sampled_from([0, 1, 1700000000])),
     }
 
 
