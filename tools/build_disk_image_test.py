@@ -80,7 +80,7 @@ def test_disk_holds_what_was_given(folder):
 
 
 def test_stock_tools_agree(folder):
-    assert build(output_raw="disk.img") == 0
+    assert build(output_raw="disk.img", expanded_size="64M") == 0
     assert "No problems found" in ask("sgdisk", "-v", "disk.img")
     assert "No errors detected" in ask("sfdisk", "--verify", "disk.img")
     os.rename("disk.img", "raw")

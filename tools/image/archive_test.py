@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from tools.errors import UserError
 from tools.image.archive import Archive, Member, Part, archive_of, data_of
 from tools.image.compare import first_difference
+from tools.image.compressed_file import write_compressed
+from tools.image.compression import Gzip, Zstd
 from tools.image.extents import Data, Extent, FileRange, Image, Pattern
 from tools.image.holes import data_ranges
 from tools.image.rawfile import write_raw
@@ -242,3 +244,10 @@ def test_open_image_tells_archives_from_raw_files(tmp_path):
         assert first_difference(opened, image) is None
         assert data_ranges(opened) == [(4096, 8192)]
     assert open_image(tmp_path / "empty").size == 0
+
+
+@pytest.mark.parametrize("codec", [Zstd(), Gzip()])
+def test_compressed_files_are_not_taken_for_raw_ones(tmp_path, codec):
+    write_compressed(Image(4096), tmp_path / "x", codec)
+    with pytest.raises(UserError, match=r"x: is compressed, .* decompress it first \((zstd|gzip) -d\)"):
+        open_image(tmp_path / "x")

@@ -8,7 +8,7 @@ from tools.errors import UserError
 from tools.image.extents import Image, InputFile
 from tools.image.rawfile import open_raw
 from tools.tar import header
-from tools.tar.reader import read_members
+from tools.tar.reader import check_not_compressed, read_members
 
 
 def open_member(path: str | os.PathLike[str], name: str | None = None) -> Image:
@@ -42,7 +42,7 @@ def open_image(path: str | os.PathLike[str]) -> Image:
     """Returns the image in a file: of the one member of a tar archive, or the file itself, without blocks of zeros.
 
     Raises:
-        UserError: it cannot be read, or is an archive of something else than one file.
+        UserError: it cannot be read, is compressed, or is an archive of something else than one file.
     """
     return open_member(path) if _is_archive(path) else open_raw(path)
 
@@ -51,7 +51,7 @@ def open_images(path: str | os.PathLike[str]) -> dict[str, Image]:
     """Returns the images in a file by name: all files of a tar archive, or the file itself under an empty name.
 
     Raises:
-        UserError: it cannot be read, or is a damaged archive.
+        UserError: it cannot be read, is compressed, or is a damaged archive.
     """
     if not _is_archive(path):
         return {"": open_raw(path)}
@@ -61,5 +61,6 @@ def open_images(path: str | os.PathLike[str]) -> dict[str, Image]:
 
 def _is_archive(path: str | os.PathLike[str]) -> bool:
     file = InputFile(path)
+    check_not_compressed(file)
     start = file.read(0, min(file.size(), header.BLOCK))
     return len(start) == header.BLOCK and start[257:262] == b"ustar" and header.checksum_matches(start)

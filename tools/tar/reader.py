@@ -92,6 +92,19 @@ def read_members(path: str | os.PathLike[str]) -> Iterator[Member]:
     return _Reader(InputFile(path)).members()
 
 
+def check_not_compressed(file: InputFile) -> None:
+    """Refuses a file that starts as compressed files do, since files are read in place.
+
+    Raises:
+        UserError: it is compressed; the message says how to decompress it.
+    """
+    start = file.read(0, min(file.size(), 6))
+    for magic, command in _COMPRESSED.items():
+        if start.startswith(magic):
+            message = f"is compressed, and files are read in place: decompress it first ({command})"
+            raise UserError(f"{file.path}: {message}")
+
+
 class _Reader:
     """A walk over the headers of one archive. Bad input is a ValueError until `_next` says where it stands."""
 
@@ -110,11 +123,7 @@ class _Reader:
         self._check_end()
 
     def _check_start(self) -> None:
-        start = self._file.read(0, min(self._size, 6))
-        for magic, command in _COMPRESSED.items():
-            if start.startswith(magic):
-                message = f"is compressed, and files are read in place: decompress it first ({command})"
-                raise UserError(f"{self._file.path}: {message}")
+        check_not_compressed(self._file)
         if self._size < header.BLOCK:
             raise UserError(f"{self._file.path}: is not a tar archive: it has {self._size} bytes")
 
