@@ -14,24 +14,17 @@ import pytest
 
 from tools.debian.base_root import BaseRoot, build_base_root
 from tools.debian.deb import Deb
-from tools.debian.packages_for_tests import build_deb
+from tools.debian.packages_for_tests import build_deb, given_packages
 from tools.errors import UserError
-from tools.testing.judges import unavailable
 
 EXCLUDE = ["usr/share/doc/*", "usr/share/man/*"]
 INCLUDE = ["usr/share/doc/*/copyright"]
 
 
-def given(name: str) -> list[Path]:
-    if name not in os.environ:
-        unavailable("the packages are missing: run this with `bazel test`")
-    return [Path(path) for path in os.environ[name].split()]
-
-
 @pytest.fixture(scope="module")
 def spec() -> BaseRoot:
     """The packages, and as the BUILD file has it what else the action was given."""
-    return BaseRoot(given("PACKAGES"), given("INSTALLER"), ["linux-initramfs-tool"], EXCLUDE, INCLUDE)
+    return BaseRoot(given_packages("PACKAGES"), given_packages("INSTALLER"), ["linux-initramfs-tool"], EXCLUDE, INCLUDE)
 
 
 @dataclass
@@ -46,7 +39,7 @@ class Member:
 def members() -> dict[str, Member]:
     """The tar that the action made, by path."""
     found = {}
-    with tarfile.open(given("BASE_ROOT")[0]) as archive:
+    with tarfile.open(given_packages("BASE_ROOT")[0]) as archive:
         for info in archive:
             content = archive.extractfile(info) if info.isreg() else None
             md5 = hashlib.md5(content.read(), usedforsecurity=False).hexdigest() if content else ""
@@ -74,13 +67,13 @@ def test_same_bytes(spec: BaseRoot, odd_surroundings: Path) -> None:
     )
     build_base_root(reordered, output)
     assert os.listdir(odd_surroundings) == ["out.tar"]
-    with output.open("rb") as ours, given("BASE_ROOT")[0].open("rb") as theirs:
+    with output.open("rb") as ours, given_packages("BASE_ROOT")[0].open("rb") as theirs:
         assert hashlib.file_digest(ours, "sha256").digest() == hashlib.file_digest(theirs, "sha256").digest()
 
 
 def test_files_are_those_of_the_packages(members: dict[str, Member]) -> None:
     """By the checksums in dpkg's database."""
-    with tarfile.open(given("BASE_ROOT")[0]) as archive:
+    with tarfile.open(given_packages("BASE_ROOT")[0]) as archive:
         lists = [m for m in archive if m.name.startswith("./var/lib/dpkg/info/") and m.name.endswith(".md5sums")]
         sums = "".join(f.read().decode() for m in lists if (f := archive.extractfile(m)))
     checked = 0
@@ -95,7 +88,7 @@ def test_files_are_those_of_the_packages(members: dict[str, Member]) -> None:
 
 
 def test_all_packages_are_installed(spec: BaseRoot) -> None:
-    with tarfile.open(given("BASE_ROOT")[0]) as archive:
+    with tarfile.open(given_packages("BASE_ROOT")[0]) as archive:
         status = archive.extractfile("./var/lib/dpkg/status")
         assert status is not None
         lines = status.read().decode().splitlines()

@@ -1,4 +1,4 @@
-"""Packages that dpkg-deb makes for tests."""
+"""Packages for tests: those that dpkg-deb makes, and locked ones."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from tools.testing.judges import judge
+from tools.testing.judges import judge, unavailable
 
 BUILT = 1_600_000_000
 """When the packages are built, in seconds since the epoch."""
@@ -50,3 +50,10 @@ def replace_data(deb: Path, member: str, data: bytes) -> None:
     content = deb.read_bytes()
     header = f"{member:16}{BUILT:<12}{0:<6}{0:<6}{'100644':8}{len(data):<10}`\n".encode()
     deb.write_bytes(content[: content.index(b"data.tar")] + header + data + b"\n" * (len(data) % 2))
+
+
+def given_packages(variable: str) -> list[Path]:
+    """Returns the files that the BUILD file names in a variable, or skips the calling test."""
+    if variable not in os.environ:
+        unavailable("the packages are missing: run this with `bazel test`")
+    return [Path(path) for path in os.environ[variable].split()]
