@@ -23,7 +23,8 @@ bubblewrap_arguments() {
     for folder in /etc/resolv.conf /etc/hosts; do
         [ ! -e "$folder" ] || printf '%s\0' --ro-bind "$(readlink -f "$folder")" "$folder"
     done
-    printf '%s\0' --bind "$cache/home" "$HOME"
+    # Not the home that Podman shows: Bazel knows its server by a process number, which means something else there.
+    printf '%s\0' --bind "$cache/home-bubblewrap" "$HOME"
     for folder in /tmp /var/tmp "$workspace" ${mounts[@]+"${mounts[@]}"}; do
         printf '%s\0' --bind "$folder" "$folder"
     done
@@ -35,6 +36,7 @@ bubblewrap_arguments() {
 bubblewrap_run() {
     local arguments
     install_tools bwrap:bubblewrap
+    mkdir -p "$cache/home-bubblewrap"
     mapfile -d '' -t arguments < <(bubblewrap_arguments)
     if [ ! -e "$image/bubblewrap-works" ]; then
         bwrap "${arguments[@]}" true </dev/null 2>"$cache/bubblewrap.log" ||
@@ -69,7 +71,7 @@ bubblewrap_send() {
 }
 
 bubblewrap_stop() {
-    local folder=$cache/home/.cache/bazel
+    local folder=$cache/home-bubblewrap/.cache/bazel
     # The server is asked through Bazel itself, which knows whose checkout it serves.
     [ ! -d "$folder" ] || (cd "$workspace" && bubblewrap_run bazel --noblock_for_lock shutdown)
 }
