@@ -105,7 +105,7 @@ class _Merger:
         for directory in reversed(missing):
             if directory in self._directories:
                 self._archive.addfile(self._directories[directory])
-                self._written[directory] = ""
+                self._written[directory] = "another package"
 
 
 def write_file(debs: Sequence[Deb], pattern: str, output: Path) -> None:
