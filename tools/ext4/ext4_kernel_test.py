@@ -5,7 +5,7 @@ import os
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from tools.ext4.judging import MIB, fsck, options, without_lost_and_found
+from tools.ext4.judging import MIB, can_be_held, fsck, options, without_lost_and_found
 from tools.ext4.writer import write_ext4
 from tools.image.extents import Data, Extent, Image
 from tools.testing.folders import read_folder
@@ -41,7 +41,7 @@ def assert_kernel_shows(image, tree, make):
 
 
 @settings(max_examples=12, suppress_health_check=[HealthCheck.too_slow])
-@given(trees(block=4096, most=70000))
+@given(trees(block=4096, most=70000).filter(can_be_held))
 @pytest.mark.parametrize("parameters", PARAMETERS)
 def test_random_trees(make, parameters, tree):
     assert_kernel_shows(write_ext4(tree, options(64 * MIB, **parameters)), tree, make)

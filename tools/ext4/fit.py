@@ -71,7 +71,7 @@ def fit(items: list[Item], options: Ext4Options) -> tuple[Geometry, Placement]:
     raise FitError(
         f"ext4: the tree does not fit in {_human(options.size)} ({options.size} bytes): it needs {items[-1].number} "
         f"inodes and {placement.used} blocks of {options.block_size} bytes, but {found}; make the file system at least "
-        f"{size} bytes, or the tree smaller; the largest directories, without those below them: "
+        f"{size} bytes ({_human(size)}), or the tree smaller; the largest directories, without those below them: "
         f"{_largest_directories(items)}",
         inodes=items[-1].number,
         blocks=placement.used,

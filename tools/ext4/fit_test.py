@@ -31,8 +31,8 @@ def test_report_says_what_is_needed():
     assert error.size == minimum_size(tree(), options(0))
     assert str(error) == (
         "ext4: the tree does not fit in 16.0 MiB (16777216 bytes): it needs 19 inodes and 4106 blocks of 4096 bytes, "
-        f"but it has 4028 blocks for contents; make the file system at least {error.size} bytes, or the tree smaller; "
-        "the largest directories, without those below them: /usr/bin (9.0 MiB), /usr/lib (7.0 MiB), "
+        f"but it has 4028 blocks for contents; make the file system at least {error.size} bytes (16.3 MiB), or the "
+        "tree smaller; the largest directories, without those below them: /usr/bin (9.0 MiB), /usr/lib (7.0 MiB), "
         "/lost+found (16.0 KiB), /etc (4.0 KiB), / (4.0 KiB)"
     )
 

@@ -50,12 +50,15 @@ def test_groups_know_their_own_blocks(geometry):
         groups = range(flex.first_group, flex.first_group + len(flex.layout.used))
         used = sum(bits.bit_count() for bits in flex.layout.used)
         assert used + free == sum(geometry.group_blocks(group) for group in groups)
-        for group, own in zip(groups, flex.layout.own, strict=True):
-            places = zip(flex.layout.block_bitmaps, flex.layout.inode_bitmaps, flex.layout.inode_tables, strict=True)
-            others = [place for home, place in zip(groups, places, strict=True) if home != group]
-            first = (group - flex.first_group) * geometry.blocks_per_group
+        layout = flex.layout
+        tables = [range(start, start + geometry.table_blocks) for start in layout.inode_tables]
+        for group, own in enumerate(layout.own):
+            first = group * geometry.blocks_per_group
             span = range(first, first + geometry.blocks_per_group)
-            assert own == (not any(block in span for place in others for block in place)) or geometry.table_blocks > 1
+            others = [home for home in range(len(layout.own)) if home != group]
+            bitmaps = [block for home in others for block in (layout.block_bitmaps[home], layout.inode_bitmaps[home])]
+            ends = [block for home in others for block in (tables[home][0], tables[home][-1])]
+            assert own == (not any(block in span for block in bitmaps + ends))
 
 
 def test_backup_groups():

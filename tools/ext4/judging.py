@@ -58,6 +58,11 @@ def file(data: bytes, **metadata: Any) -> File:
     return File(content=Image.from_bytes(data), **metadata)
 
 
+def can_be_held(root: Directory) -> bool:
+    """Says whether nothing but a directory has the name of the one that every file system has."""
+    return isinstance(root.entries.get(LOST_AND_FOUND), Directory | None)
+
+
 def without_lost_and_found(root: Directory) -> Directory:
     """Returns the tree without the directory that every file system has."""
     return replace(root, entries={name: node for name, node in root.entries.items() if name != LOST_AND_FOUND})

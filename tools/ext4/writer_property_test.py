@@ -5,9 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tools.ext4.fit import FitError, minimum_size
-from tools.ext4.judging import MIB, assert_holds, fsck, options
+from tools.ext4.judging import MIB, assert_holds, can_be_held, fsck, options
 from tools.ext4.writer import write_ext4
 from tools.testing.trees import trees
+from tools.tree.node import walk
 
 
 @pytest.fixture(scope="module")
@@ -32,15 +33,32 @@ def parameters(draw):
 
 
 @settings(max_examples=80)
-@given(trees(block=1024, most=40000, xattr_space=800), parameters(), st.sampled_from([16, 65, 130, 300]))
+@given(
+    trees(block=1024, most=40000, xattr_space=800).filter(can_be_held),
+    parameters(),
+    st.sampled_from([16, 65, 130, 300]),
+)
 def test_random_tree(path, tree, chosen, mebibytes):
     image = write_ext4(tree, options(mebibytes * MIB, **chosen))
     fsck(image, path)
     assert_holds(image, tree)
 
 
+@settings(max_examples=30)
+@given(
+    trees(block=1024, most=20000, xattr_space=400, times=(-(2**31) * 10**9, (2**31 - 1) * 10**9)).filter(can_be_held),
+    parameters(),
+)
+def test_random_tree_in_inodes_of_128_bytes(path, tree, chosen):
+    for _, node in walk(tree):
+        node.mtime_ns -= node.mtime_ns % 10**9
+    image = write_ext4(tree, options(65 * MIB, **(chosen | {"inode_size": 128})))
+    fsck(image, path)
+    assert_holds(image, tree)
+
+
 @settings(max_examples=40)
-@given(trees(block=4096, most=70000, xattr_space=800), parameters())
+@given(trees(block=4096, most=70000, xattr_space=800).filter(can_be_held), parameters())
 def test_random_tree_in_the_smallest_file_system(path, tree, chosen):
     size = minimum_size(tree, options(0, **chosen))
     with pytest.raises(FitError):
