@@ -11,6 +11,8 @@ def _ext4_image_impl(ctx):
         mnemonic = "Ext4Image",
         parameters = {
             "block_size": ctx.attr.block_size,
+            "file_contexts": ctx.files.file_contexts,
+            "file_contexts_subs": ctx.file.file_contexts_subs,
             "hash_seed": ctx.attr.hash_seed or None,
             "inode_ratio": ctx.attr.inode_ratio or None,
             "journal": ctx.attr.journal,
@@ -18,6 +20,7 @@ def _ext4_image_impl(ctx):
             "metadata_csum": ctx.attr.metadata_csum,
             "uuid": ctx.attr.uuid,
         },
+        inputs = ctx.files.file_contexts + ctx.files.file_contexts_subs,
     )
 
 ext4_image = rule(
@@ -27,6 +30,16 @@ ext4_image = rule(
 Output groups: `zst` and `gz` hold the image's data compressed, as disk and upgrade images take it over.""",
     attrs = TREE_ATTRS | COMPRESS_ATTRS | {
         "block_size": attr.int(default = 4096, doc = "In bytes.", values = [1024, 2048, 4096]),
+        "file_contexts": attr.label_list(
+            allow_files = True,
+            doc = "Files of SELinux labels (file_contexts and, after it, its additions). Paths are looked up as in the " +
+                  "running system: those of a partition with `subdir` are below that, and its root has its label. No " +
+                  "labels by default.",
+        ),
+        "file_contexts_subs": attr.label(
+            allow_single_file = True,
+            doc = "File of paths to look up instead of others, such as file_contexts.subs_dist.",
+        ),
         "hash_seed": attr.string(doc = "UUID that seeds the directory hash; derived from `uuid` by default."),
         "inode_ratio": attr.int(doc = "Bytes of the file system for each inode; 16384 by default."),
         "journal": attr.bool(doc = "Whether there is a journal; what is mounted read-only needs none."),

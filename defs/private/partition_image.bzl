@@ -23,7 +23,7 @@ TREE_ATTRS = {
     "subdir": attr.string(doc = "Directory of `src` that becomes the root, such as `boot`."),
 }
 
-def partition_image(ctx, tool, mnemonic, parameters):
+def partition_image(ctx, tool, mnemonic, parameters, inputs = []):
     """Declares the action that writes a tree into an image of a file system.
 
     Args:
@@ -31,6 +31,7 @@ def partition_image(ctx, tool, mnemonic, parameters):
         tool: executable that takes a specification.
         mnemonic: of the action.
         parameters: dict, what the specification says besides tree, size and output.
+        inputs: files that the parameters name.
 
     Returns:
         The rule's providers.
@@ -53,7 +54,7 @@ def partition_image(ctx, tool, mnemonic, parameters):
         executable = tool,
         execution_requirements = {"supports-path-mapping": "1"},
         inputs = depset(
-            [entry["source"] for entry in entries],
+            [entry["source"] for entry in entries] + inputs,
             transitive = [rootfs.inputs] if rootfs else [],
         ),
         mnemonic = mnemonic,
