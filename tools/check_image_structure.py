@@ -11,20 +11,11 @@ from dataclasses import dataclass
 
 from tools.cli import argument, run
 from tools.errors import UserError
-from tools.tree.node import Directory, File, Node, Symlink
+from tools.tree.mtree import keywords
+from tools.tree.node import Directory, File
 from tools.tree.paths import components, lookup
 from tools.tree.select import select
 from tools.volumes import open_partition, read_tree
-
-_TYPES = {
-    0o140000: "socket",
-    0o120000: "link",
-    0o100000: "file",
-    0o060000: "block",
-    0o040000: "dir",
-    0o020000: "char",
-    0o010000: "fifo",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,21 +32,6 @@ class Arguments:
     lacks: dict[str, tuple[str, ...]] | None = argument(
         "regular expressions that a file's text must not match", default=None
     )
-
-
-def keywords(node: Node) -> dict[str, str]:
-    """Returns what mtree says of a node."""
-    result = {
-        "type": _TYPES[node.file_type],
-        "mode": f"{node.permissions:04o}",
-        "uid": str(node.uid),
-        "gid": str(node.gid),
-    }
-    if isinstance(node, File):
-        result["size"] = str(node.content.size)
-    if isinstance(node, Symlink):
-        result["link"] = node.target.decode(errors="backslashreplace")
-    return result
 
 
 def faults(root: Directory, arguments: Arguments) -> Iterator[str]:

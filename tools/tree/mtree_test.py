@@ -104,7 +104,7 @@ def test_mtree_finds_no_difference_in_what_tar_extracts(folder, tree):
 
 
 def without_owners(tree):
-    """Returns a listing for folders that were made without privileges; `mtree -R uid,gid` checks owners all the same."""
+    """Returns a listing for folders made without privileges; `mtree -R uid,gid` checks owners all the same."""
     return "".join(re.sub(r" uid=[0-9]+ gid=[0-9]+", "", line) + "\n" for line in mtree(tree))
 
 
