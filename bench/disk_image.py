@@ -13,7 +13,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.measure import Measure, Step, best, measure_all, report
+from bench.measure import Step, compare, compare_sizes
 from tools.cli import argument, run
 from tools.spec import Size
 
@@ -38,31 +38,42 @@ class Arguments:
     work: str | None = argument("folder to work in, with room for the disk's data several times", default=None)
 
 
+def stock_file_system(arguments: Arguments) -> list[Step]:
+    """Returns the steps of the stock tools up to a tar of the file system."""
+    extended = f"hash_seed={_UUID},root_owner=0:0"
+    options = ["-q", "-F", "-t", "ext4", "-O", "^has_journal", "-U", _UUID, "-E", extended, "-d", arguments.root_tar]
+    mke2fs = [*shlex.split(arguments.mke2fs), *options, "root.img", str(arguments.image_size // 1024)]
+    return [
+        Step("rm", ["rm", "-f", "root.img"]),
+        Step("mke2fs -d", mke2fs),
+        Step("tar -S", ["tar", "-S", "-cf", "root.img.tar", "root.img"]),
+    ]
+
+
 def stock(arguments: Arguments, folder: Path) -> list[Step]:
     """Returns the steps of the stock tools."""
     size = arguments.image_size
     sectors = (size + (256 * _MIB)) // _SECTOR
     (folder / "table").write_text(f"label: gpt\nstart={_START}, size={sectors}, type=L\n")
-    offset = _START * _SECTOR
     verity = ["veritysetup", "format", f"--salt={_SALT}", f"--uuid={_UUID}", f"--hash-offset={size}"]
+    place = ["bs=1M", f"seek={_START * _SECTOR}", "oflag=seek_bytes", "conv=notrunc,sparse"]
     return [
-        Step("mke2fs -d", [*shlex.split(arguments.mke2fs), *_mke2fs_options(arguments), "root.img", str(size // 1024)]),
+        Step("rm", ["rm", "-f", "disk.img", "disk.tar", "disk.tar.zst", "disk.tar.gz"]),
+        *stock_file_system(arguments)[:-1],
         Step("veritysetup format", [*verity, f"--data-blocks={size // 4096}", "root.img", "root.img"]),
         Step("truncate", ["truncate", f"--size={arguments.disk_size}", "disk.img"]),
         Step("sfdisk", ["sfdisk", "--quiet", "disk.img"], stdin="table"),
-        Step(
-            "dd",
-            ["dd", "if=root.img", "of=disk.img", "bs=1M", f"seek={offset}", "oflag=seek_bytes", "conv=notrunc,sparse"],
-        ),
+        Step("dd", ["dd", "if=root.img", "of=disk.img", *place]),
         Step("tar -S", ["tar", "-S", "-cf", "disk.tar", "disk.img"]),
         Step("zstd -T0 -3", ["zstd", "-q", "-T0", "-3", "disk.tar", "-o", "disk.tar.zst"]),
         Step("pigz -6", ["pigz", "-6", "-k", "disk.tar"]),
     ]
 
 
-def _mke2fs_options(arguments: Arguments) -> list[str]:
-    extended = f"hash_seed={_UUID},root_owner=0:0"
-    return ["-q", "-F", "-t", "ext4", "-O", "^has_journal", "-U", _UUID, "-E", extended, "-d", arguments.root_tar]
+def our_file_system(arguments: Arguments) -> Step:
+    """Returns the step of this project's tools up to a tar of the file system."""
+    flags = [f"--layer={arguments.root_tar}", f"--size={arguments.image_size}", f"--uuid={_UUID}", "--nojournal"]
+    return _tool("build_ext4_image", *flags, "--output=root.img.tar")
 
 
 def ours(arguments: Arguments, folder: Path) -> list[Step]:
@@ -74,12 +85,11 @@ def ours(arguments: Arguments, folder: Path) -> list[Step]:
         for name, offset in (("root", 0), ("hash", arguments.image_size))
     )
     partitions = f'[{{"name": "root", "parts": [{parts}]}}]'
-    ext4 = [f"--layer={arguments.root_tar}", f"--size={arguments.image_size}", f"--uuid={_UUID}"]
     verity = ["--input=root.img.tar", "--output=hash.img.tar", "--root_hash_file=hash", f"--uuid={_UUID}"]
     disk = ["--layout=partitions.csv", f"--disk_guid={_GUID}", f"--expanded_size={arguments.disk_size}"]
     outputs = ["--output_zst=disk.tar.zst", "--output_gz=disk.tar.gz"]
     return [
-        _tool("build_ext4_image", *ext4, "--nojournal", "--output=root.img.tar"),
+        our_file_system(arguments),
         _tool("verity_sign", *verity, f"--salt={_SALT}"),
         *(
             _tool("compress", "--data", f"--input={name}.img.tar", f"--output={name}.{suffix}", label=suffix)
@@ -99,21 +109,14 @@ def _tool(name: str, *flags: str, label: str = "") -> Step:
 def main(arguments: Arguments) -> None:
     """Runs the command line."""
     with tempfile.TemporaryDirectory(dir=arguments.work) as work:
-        ways: dict[str, tuple[Path, list[Step], list[list[Measure]]]] = {}
-        for name, make in (("stock tools", stock), ("this project", ours)):
-            folder = Path(work, name.replace(" ", "-"))
+        folders = (Path(work, "stock"), Path(work, "ours"))
+        for folder in folders:
             folder.mkdir()
-            ways[name] = (folder, make(arguments, folder), [])
-        for _ in range(arguments.runs):
-            for folder, steps, runs in ways.values():
-                for old in ("root.img", "disk.img", "disk.tar", "disk.tar.zst", "disk.tar.gz"):
-                    (folder / old).unlink(missing_ok=True)
-                runs.append(measure_all(steps, folder))
-        theirs, own = (report(name, steps, best(runs)) for name, (_, steps, runs) in ways.items())
-        print(f"wall time: {own.wall / theirs.wall:.2f} of theirs; processor time: {own.cpu / theirs.cpu:.2f}")
-        for name in ("disk.tar.zst", "disk.tar.gz"):
-            before, after = ((folder / name).stat().st_size for folder, _, _ in ways.values())
-            print(f"{name}: {after / _MIB:.1f} MiB, theirs {before / _MIB:.1f} MiB: {after / before:.3f}")
+        print("root tar to ext4 in a sparse tar")
+        compare(stock_file_system(arguments), [our_file_system(arguments)], arguments.runs, folders)
+        print("\nroot tar to disk.tar.zst and disk.tar.gz")
+        compare(stock(arguments, folders[0]), ours(arguments, folders[1]), arguments.runs, folders)
+        compare_sizes(["disk.tar.zst", "disk.tar.gz"], folders)
 
 
 if __name__ == "__main__":

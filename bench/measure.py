@@ -65,12 +65,22 @@ def measure(step: Step, folder: Path) -> Measure:
     return Measure(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss << 10)
 
 
-def measure_all(steps: Sequence[Step], folder: Path) -> list[Measure]:
-    """Runs steps one after the other."""
-    return [measure(step, folder) for step in steps]
+def compare(stock: Sequence[Step], ours: Sequence[Step], runs: int, folders: tuple[Path, Path]) -> None:
+    """Runs two ways to the same result by turns, each in a folder of its own, and prints what they took.
+
+    Of each step the best run counts. Files that a way leaves in its folder are there when it runs again.
+    """
+    ways = (("stock tools", stock, folders[0]), ("this project", ours, folders[1]))
+    measures: list[list[list[Measure]]] = [[], []]
+    for _ in range(runs):
+        for (_, steps, folder), done in zip(ways, measures, strict=True):
+            done.append([measure(step, folder) for step in steps])
+    totals = [_report(name, steps, _best(done)) for (name, steps, _), done in zip(ways, measures, strict=True)]
+    wall, cpu = totals[1].wall / totals[0].wall, totals[1].cpu / totals[0].cpu
+    print(f"ours takes {wall:.2f} of the wall time, {cpu:.2f} of the processor time")
 
 
-def best(runs: Sequence[Sequence[Measure]]) -> list[Measure]:
+def _best(runs: Sequence[Sequence[Measure]]) -> list[Measure]:
     """Returns, for each step, the least wall and processor time of all runs, and the most memory."""
     return [
         Measure(min(m.wall for m in same), min(m.cpu for m in same), max(m.memory for m in same))
@@ -78,7 +88,7 @@ def best(runs: Sequence[Sequence[Measure]]) -> list[Measure]:
     ]
 
 
-def report(title: str, steps: Sequence[Step], measures: Sequence[Measure]) -> Measure:
+def _report(title: str, steps: Sequence[Step], measures: Sequence[Measure]) -> Measure:
     """Prints a table of steps and returns their sum, with the memory of the largest."""
     total = Measure(sum(m.wall for m in measures), sum(m.cpu for m in measures), max(m.memory for m in measures))
     print(f"{title:<32} {'wall s':>8} {'cpu s':>8} {'MiB':>8}")
@@ -86,3 +96,10 @@ def report(title: str, steps: Sequence[Step], measures: Sequence[Measure]) -> Me
     for name, row in rows:
         print(f"  {name:<30} {row.wall:8.2f} {row.cpu:8.2f} {row.memory / _MIB:8.0f}")
     return total
+
+
+def compare_sizes(names: Sequence[str], folders: tuple[Path, Path]) -> None:
+    """Prints how large files are that both ways made."""
+    for name in names:
+        theirs, own = ((folder / name).stat().st_size for folder in folders)
+        print(f"{name}: {own / _MIB:.1f} MiB, theirs {theirs / _MIB:.1f} MiB: {own / theirs:.3f}")
