@@ -114,6 +114,8 @@ def _values(field: str, one: Node, other: Node) -> tuple[str, str]:
     """Returns what two nodes have in a field, in words; equal words for what is equal or has no meaning for them."""
     if field == "content":
         return _contents(one, other)
+    if field == "xattrs":
+        return _xattrs(one, other), _xattrs(other, one)
     return _value(field, one), _value(field, other)
 
 
@@ -127,8 +129,6 @@ def _value(field: str, node: Node) -> str:
             value = str(getattr(node, field))
         case "mtime", _:
             value = seconds(node.mtime_ns)
-        case "xattrs", _:
-            value = ", ".join(f"{_escaped(name)}=0x{value.hex()}" for name, value in sorted(node.xattrs.items()))
         case "size", File(content=content):
             value = str(content.size)
         case "target", Symlink(target=target):
@@ -138,6 +138,22 @@ def _value(field: str, node: Node) -> str:
         case _:
             value = ""
     return value
+
+
+def _xattrs(node: Node, other: Node) -> str:
+    """Returns those extended attributes of a node that another one hasn't, or has with other values."""
+    if node.xattrs == other.xattrs:
+        return ""
+    own = sorted((name, value) for name, value in node.xattrs.items() if other.xattrs.get(name) != value)
+    return ", ".join(f"{_escaped(name)}={_shown(value)}" for name, value in own)
+
+
+def _shown(value: bytes) -> str:
+    """Returns a value as text if it is that, maybe with a NUL at the end, else in hexadecimal digits."""
+    text = value.removesuffix(b"\0")
+    if text and all(0x20 <= byte < 0x7F and byte not in b'"\\' for byte in text):
+        return f'"{text.decode()}{"" if text == value else chr(92) + "0"}"'
+    return f"0x{value.hex()}"
 
 
 def _contents(one: Node, other: Node) -> tuple[str, str]:

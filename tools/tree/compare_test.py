@@ -3,7 +3,7 @@ import copy
 import pytest
 
 from tools.image.extents import Data, Extent, Image
-from tools.tree.compare import differences, printable
+from tools.tree.compare import differences, node_differences, printable
 from tools.tree.node import Device, Directory, Fifo, File, Symlink
 
 
@@ -59,6 +59,19 @@ def content(data):
 )
 def test_names_the_path_and_the_field(change, expected):
     assert changed(change) == expected
+
+
+def test_only_attributes_that_differ_are_named():
+    one, other = Fifo(), Fifo()
+    one.xattrs = {b"user.same": b"1", b"security.selinux": b"u:r:a\0", b"user.empty": b""}
+    other.xattrs = {b"user.same": b"1", b"security.selinux": b"u:r:b\0", b"user.text": b'say "x"', b"user.more": b"m"}
+    assert list(node_differences(one, other)) == [
+        (
+            "xattrs",
+            'security.selinux="u:r:a\\0", user.empty=0x',
+            'security.selinux="u:r:b\\0", user.more="m", user.text=0x73617920227822',
+        )
+    ]
 
 
 def test_holes_equal_zeros():

@@ -14,12 +14,13 @@ differences:
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from enum import Enum
 
 from tools.errors import UserError
 from tools.tree.layer import Layer, check_same
-from tools.tree.node import Directory, Symlink
+from tools.tree.node import Directory, Node, Symlink
 from tools.tree.select import Place, select
 
 
@@ -54,6 +55,24 @@ def merge(
     _Merge(tree, layer, overrides, directories).run()
 
 
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A name in a directory of the layer, the directory of the tree that it goes to, and whether it overrides."""
+
+    target: Directory
+    source: Directory
+    name: bytes
+    path: bytes
+    override: bool
+
+
+def _entries(target: Directory, source: Directory, path: bytes, *, override: bool) -> Iterator[_Entry]:
+    """Yields the entries of a directory, the last one first."""
+    prefix = path + b"/" if path else b""
+    for name in sorted(source.entries, reverse=True):
+        yield _Entry(target, source, name, prefix + name, override)
+
+
 class _Merge:
     def __init__(self, tree: Layer, layer: Layer, overrides: Iterable[str | bytes], directories: Directories) -> None:
         self._tree = tree
@@ -67,31 +86,39 @@ class _Merge:
                 raise UserError(f"{layer.label}: overrides: {error}") from error
 
     def run(self) -> None:
-        """Merges directory by directory; a stack instead of calls, as trees are deeper than Python's stack."""
+        """Merges path by path, in the order of an archive; with a stack, since trees are deeper than that of calls."""
         self._tree.implied |= self._layer.implied
         self._describe(self._tree.root, self._layer.root, b"", override=False)
-        stack = [(self._tree.root, self._layer.root, b"", False)]
+        stack = list(_entries(self._tree.root, self._layer.root, b"", override=False))
         while stack:
-            target, source, path, override = stack.pop()
-            for name, child in source.sorted_entries():
-                existing = target.entries.setdefault(name, child)
-                if existing is child:
-                    continue
-                place = path + b"/" + name if path else name
-                replace = override or (source, name) in self._overrides
-                if isinstance(child, Directory):
-                    directory = self._directory(target, name, place)
-                    if directory is not None:
-                        self._describe(directory, child, place, override=replace)
-                        stack.append((directory, child, place, replace))
-                        continue
-                if not replace:
-                    check_same(existing, child, place)
-                target.entries[name] = child
+            entry = stack.pop()
+            directory = self._merge(entry)
+            if directory is not None:
+                child = entry.source.entries[entry.name]
+                assert isinstance(child, Directory)
+                stack.extend(_entries(directory, child, entry.path, override=self._replaces(entry)))
 
-    def _directory(self, target: Directory, name: bytes, path: bytes) -> Directory | None:
-        """Returns the directory that a name leads to, through symbolic links too; None if something else is there."""
-        node = target.entries[name]
+    def _replaces(self, entry: _Entry) -> bool:
+        return entry.override or (entry.source, entry.name) in self._overrides
+
+    def _merge(self, entry: _Entry) -> Directory | None:
+        """Merges one name; returns the directory that the name's own entries go to, if they are still to be merged."""
+        child = entry.source.entries[entry.name]
+        existing = entry.target.entries.setdefault(entry.name, child)
+        if existing is child:
+            return None
+        if isinstance(child, Directory):
+            directory = self._directory(existing, entry.path)
+            if directory is not None:
+                self._describe(directory, child, entry.path, override=self._replaces(entry))
+                return directory
+        if not self._replaces(entry):
+            check_same(existing, child, entry.path)
+        entry.target.entries[entry.name] = child
+        return None
+
+    def _directory(self, node: Node, path: bytes) -> Directory | None:
+        """Returns the directory that a path leads to, through symbolic links too; None if something else is there."""
         if isinstance(node, Symlink):
             with contextlib.suppress(UserError):  # what the link is about will be a difference
                 return self._tree.directory(path.split(b"/"))
