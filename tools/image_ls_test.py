@@ -8,6 +8,7 @@ from tools.cli import call
 from tools.image.archive import Member, archive_of
 from tools.image.rawfile import write_raw
 from tools.image_ls import Arguments, lines, main
+from tools.testing.judges import ask
 from tools.testing.sample_disk import disk, ext4, fat, root_tree
 from tools.tree.compare import differences
 from tools.tree.mtree import mtree
@@ -96,6 +97,13 @@ def test_what_is_not_there_is_named(images, capfd, arguments, message):
     words = [f"--{name}={value}" for name, value in arguments.items()]
     assert call(main, Arguments, "", ["image_ls", f"--image={images / 'disk.img.tar'}", *words]) == 1
     assert message in capfd.readouterr().err
+
+
+def test_compressed_images_are_refused_with_advice(images, capfd):
+    ask("zstd", "-q", images / "disk.img.tar")
+    assert call(main, Arguments, "", ["image_ls", f"--image={images / 'disk.img.tar.zst'}", "--partition=1"]) == 1
+    assert "disk.img.tar.zst: is compressed" in (message := capfd.readouterr().err)
+    assert "(zstd -d)" in message
 
 
 def test_a_reader_may_close_early(images):

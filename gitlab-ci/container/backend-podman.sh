@@ -37,7 +37,16 @@ podman_name() {
     printf 'icos-%s' "$(printf '%s\0' "$image" "$workspace" "$HOME" "$cache" ${mounts[@]+"${mounts[@]}"} | sha256sum | cut -c1-16)"
 }
 
-podman_running() { [ "$(podman container inspect -f '{{.State.Running}}' "$1" 2>/dev/null)" = true ]; }
+# Podman believes a container to run whose processes were killed together with their monitor, so look at the process.
+podman_running() {
+    local pid
+    pid=$(podman container inspect -f '{{if .State.Running}}{{.State.Pid}}{{end}}' "$1" 2>/dev/null)
+    [ -n "$pid" ] && grep --quiet --text --fixed-strings "$podman_first_process" "/proc/$pid/cmdline" 2>/dev/null
+}
+
+# The first process ends at a signal and takes in orphans.
+# shellcheck disable=SC2016 # expanded in the container
+podman_first_process='trap "exit 0" TERM; while :; do sleep infinity & wait $!; done'
 
 podman_start() {
     local name=$1 lock options volumes=() folder other
@@ -48,11 +57,10 @@ podman_start() {
         podman_containers --filter "label=icos.checkout=$workspace" | while read -r other _; do podman_remove "$other"; done
         mapfile -t options < <(podman_options)
         for folder in /tmp /var/tmp "$workspace" ${mounts[@]+"${mounts[@]}"}; do volumes+=(--volume "$folder:$folder"); done
-        # The first process ends at a signal and takes in orphans.
-        podman run --detach --rm --name "$name" --runtime="$(cat "$image/runtime")" "${options[@]}" --uts=host \
+        podman run --detach --rm --replace --name "$name" --runtime="$(cat "$image/runtime")" "${options[@]}" --uts=host \
             --label "icos.cache=$cache" --label "icos.image=$image_id" --label "icos.checkout=$workspace" \
             --volume "$cache/home:$HOME" "${volumes[@]}" --rootfs "$image/root:O" \
-            bash -c 'trap "exit 0" TERM; while :; do sleep infinity & wait $!; done' </dev/null >/dev/null 2>"$cache/podman.log" {lock}>&- ||
+            bash -c "$podman_first_process" </dev/null >/dev/null 2>"$cache/podman.log" {lock}>&- ||
             fail "podman could not start the container: $(tail -n 1 "$cache/podman.log")" "--backend=bubblewrap works without podman"
     fi
     exec {lock}>&-

@@ -154,6 +154,17 @@ test_daemon_outlives_its_call() {
     await asleep 86001 && run "--backend=$1" pkill -fx 'sleep 86001' && await not_asleep 86001
 }
 
+# As at the end of a virtual machine's session: the monitor dies too, and podman never learns of the end.
+test_container_whose_processes_were_killed_is_started_anew() {
+    local name processes
+    run --backend=podman true
+    name=$(podman ps --filter "label=icos.cache=$ICOS_CONTAINER_CACHE" --format '{{.Names}}')
+    read -r -a processes <<<"$(podman container inspect -f '{{.State.ConmonPid}} {{.State.Pid}}' "$name")"
+    kill -KILL "${processes[@]}"
+    run --backend=podman echo alive
+    expect output alive "$output" && expect status 0 "$status"
+}
+
 test_interrupt_ends_the_command_and_leaves_no_process() {
     local call
     "$here/container-run.sh" "--backend=$1" sh -c 'sleep 86002 & sleep 86003' </dev/null &
@@ -225,6 +236,7 @@ main() {
             command_that_ignores_a_signal_is_killed interrupt_key_at_a_terminal; do
             attempt "$test" "$backend"
         done
+        [ "$backend" != podman ] || attempt container_whose_processes_were_killed_is_started_anew
     done
     attempt prune_removes_images_of_other_definitions
     printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"

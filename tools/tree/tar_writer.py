@@ -83,7 +83,9 @@ def _file(path: bytes, node: File, records: Records) -> tuple[bytes, Image]:
         (b"GNU.sparse.name", path),
         (b"GNU.sparse.realsize", b"%d" % content.size),
     ]
-    return _head(path, header.REGULAR, node, records, size=len(table) + data.size) + table, data
+    # Readers that know nothing of it extract the map and the data under a name that tells.
+    stand_in = (b"GNUSparseFile.0/" + path.rpartition(b"/")[2])[:_NAME]
+    return _head(stand_in, header.REGULAR, node, records, size=len(table) + data.size) + table, data
 
 
 def _xattr_records(path: bytes, node: Node) -> Records:

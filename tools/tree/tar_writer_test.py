@@ -54,10 +54,11 @@ def test_comes_back(folder, tree):
 @quickly(60)
 @given(tree=SINCE_1970)
 def test_bsdtar_reads_it_and_writes_the_same_tree(folder, tree):
-    for node in all_nodes(tree):  # libarchive loses other names, and doesn't undo the escapes that GNU tar has for two
+    for path, node in walk(tree):  # libarchive loses other names, and doesn't undo the escapes that GNU tar has for two
         node.xattrs = {re.sub(rb"[^ -~]|[%=]", b"_", name): value for name, value in node.xattrs.items()}
-        if isinstance(node, File) and not node.content.extents:  # some versions write damaged maps of such files
-            node.content = Image.from_bytes(bytes(node.content.size))
+        # Some versions write damaged maps of files without data, and cut the names of sparse files.
+        if isinstance(node, File) and (not node.content.extents or len(path) >= 90):
+            node.content = Image.from_bytes(node.content.read(0, node.content.size))
     archive = write_raw(tar_image(tree), folder / "ours.tar")
     theirs = folder / "theirs.tar"
     ask("bsdtar", "--options=hdrcharset=BINARY", "--format=pax", "-cf", theirs, f"@{archive}", LC_ALL="C.UTF-8")

@@ -31,6 +31,7 @@ _REPLICA_PORT = 8080
 _PORT_SECONDS = 20
 _END_SECONDS = 300
 _PAUSE_SECONDS = 0.5
+_WATCHDOG = "/dev/watchdog0"
 
 _PROMPTS = {
     "a login": r"login: ?$",
@@ -125,6 +126,9 @@ def check_from_inside(machine: Machine, arguments: Arguments, checks: Checks) ->
     checks.equal("no unit failed", units, [])
     for unit in units:
         print(shell.run(f"journalctl --boot --no-pager --unit={unit.split()[0]}").output)
+    checks.equal(
+        "systemd feeds the watchdog", shell.check("systemctl show --property=WatchdogDevice --value"), _WATCHDOG
+    )
     checks.equal("slot", shell.check("/opt/ic/bin/manageboot.sh current"), arguments.slot)
     check_root(shell, root_hash, checks)
     checks.equal("version", shell.check("cat /opt/ic/share/version.txt"), version)

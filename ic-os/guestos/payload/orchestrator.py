@@ -1,10 +1,10 @@
 #!/usr/bin/python3 -IB
 """The reference orchestrator: starts the replica, watches its health, and confirms the boot when it is healthy.
 
-It asks the replica for its status once a second. After a number of healthy answers in a row it has manageboot.sh
-confirm the boot, and again after each time the replica was not healthy, which costs nothing when that is done already.
-A replica that ends, or is not healthy for too long, is started anew, each time a little later. A system whose replica
-never becomes healthy is never confirmed, and the next boot goes back to the one before.
+It asks the replica for its status once a second, and less often once all is well. After a number of healthy answers in
+a row it has manageboot.sh confirm the boot, and again after each time the replica was not healthy, which costs nothing
+when that is done already. A replica that ends, or is not healthy for too long, is started anew, each time a little
+later. A system whose replica never becomes healthy is never confirmed, and the next boot goes back to the one before.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ class Orchestrator:
         confirm: confirms the boot; returns whether that is done.
         user: the account that the replica runs as; None for that of this process.
         period: the time between two questions for the status, in seconds.
+        steady_period: the same once the boot is confirmed.
         needed: how many healthy answers in a row confirm the boot.
         patience: how many unhealthy answers in a row a replica survives.
         longest_delay: the longest time before a replica is started anew, in seconds.
@@ -64,6 +65,7 @@ class Orchestrator:
     confirm: Callable[[], bool]
     user: str | None = None
     period: float = 1.0
+    steady_period: float = 10.0
     needed: int = 3
     patience: int = 60
     longest_delay: float = 30.0
@@ -95,7 +97,7 @@ class Orchestrator:
         """Watches a replica until it is to be ended; returns whether it was healthy for long enough to confirm."""
         good = bad = 0
         confirmed = False
-        while not self._stop.wait(self.period):
+        while not self._stop.wait(self.steady_period if confirmed else self.period):
             if replica.poll() is not None:
                 _say(f"the replica ended with status {replica.returncode}")
                 return confirmed

@@ -20,7 +20,7 @@ class Run:
         self._answers = iter(answers)
         self._confirms = iter(confirms)
         self.orchestrator = Orchestrator(
-            command, self._healthy, self._confirm, period=0.001, longest_delay=0.004, **options
+            command, self._healthy, self._confirm, period=0.001, steady_period=0.001, longest_delay=0.004, **options
         )
         thread = threading.Thread(target=self.orchestrator.run)
         thread.start()

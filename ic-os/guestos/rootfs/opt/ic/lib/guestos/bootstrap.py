@@ -13,15 +13,15 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from guestos import booted
 from guestos.errors import GuestError
 
 CONFIG = Path("/boot/config")
 MOUNT_POINT = Path("/run/guestos/bootstrap")
 ARCHIVE = "ic-bootstrap.tar"
+CANDIDATES = Path("/dev/guestos/bootstrap")
+"""70-guestos-bootstrap.rules has udev make links here."""
 
 FILES = (
     "network.conf",
@@ -69,27 +69,21 @@ def main() -> int:
     return 0
 
 
-def candidates() -> Iterator[str]:
-    """Yields the devices with a FAT file system that are not on the booted disk, in the order of their names."""
-    disk = booted.read().disk
-    command = ["/usr/bin/lsblk", "--noheadings", "--raw", "--output", "PATH,FSTYPE,PKNAME,KNAME"]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    for line in sorted(result.stdout.splitlines()):
-        fields = line.split(" ")
-        if len(fields) == 4 and fields[1] == "vfat" and disk not in fields[2:]:
-            yield fields[0]
+def candidates() -> list[Path]:
+    """Returns the devices with a FAT file system that are not on the booted disk, in the order of their names."""
+    return sorted(CANDIDATES.glob("*"))
 
 
 class _Mounted:
     """A file system, mounted read-only."""
 
-    def __init__(self, device: str) -> None:
+    def __init__(self, device: Path) -> None:
         self._device = device
 
     def __enter__(self) -> Path:
         MOUNT_POINT.mkdir(parents=True, exist_ok=True)
         options = "ro,nosuid,nodev,noexec"
-        command = ["/usr/bin/mount", "-t", "vfat", "-o", options, self._device, os.fspath(MOUNT_POINT)]
+        command = ["/usr/bin/mount", "-t", "vfat", "-o", options, os.fspath(self._device), os.fspath(MOUNT_POINT)]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         if result.returncode != 0:
             raise GuestError(f"{self._device}: cannot be mounted: {result.stderr.strip()}")
