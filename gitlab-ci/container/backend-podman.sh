@@ -93,7 +93,12 @@ podman_send() {
     podman exec "$container" pkill "-$1" --session "$(cat "$session")" </dev/null >/dev/null 2>&1 || :
 }
 
-podman_stop() { podman rm --force --time 3 "$(podman_name)" >/dev/null; }
+podman_stop() { podman_force "$(podman_name)"; }
+
+# Removes a container. Of one that was killed, podman may first have to find out that it ended, and fail in doing so.
+podman_force() {
+    podman rm --force --time 3 "$1" </dev/null >/dev/null 2>&1 || podman rm --force "$1" </dev/null >/dev/null
+}
 
 # Prints names and images of this cache's containers, one a line.
 podman_containers() {
@@ -102,7 +107,7 @@ podman_containers() {
 
 podman_remove() {
     say "removing the container $1"
-    podman rm --force --time 3 "$1" </dev/null >/dev/null
+    podman_force "$1"
 }
 
 podman_prune() {

@@ -10,9 +10,6 @@ load("//defs:vm.bzl", "raw_disk", "vm_boot_test", "vm_launcher")
 load("//ic-os/guestos:payload.bzl", "payload")
 load("//ic-os/guestos:version.bzl", "version_file")
 
-# Boot tests are asked for by name, not yet part of `//...`: an emulated first boot takes minutes on two cores.
-BOOT_TEST_TAGS = ["manual"]
-
 DISK_GUID = "2B110BB7-CDEC-7D41-B97E-893EDCBE5428"
 LAYOUT = "//ic-os/guestos:partitions.csv"
 
@@ -184,7 +181,6 @@ def guestos_tests(name, variant, present = {}, absent = [], contains = {}, lacks
         name = "boot_test",
         disk = ":disk-img.tar",
         root = ":root",
-        tags = BOOT_TEST_TAGS,
         variant = variant,
         version = ":version.txt",
     )

@@ -36,7 +36,7 @@ _WATCHDOG = "/dev/watchdog0"
 _PROMPTS = {
     "a login": r"login: ?$",
     "a question for a password": r"[Pp]assword: ?$",
-    "a shell": r"[#$>] ?$",
+    "a shell": r"([#$]|grub>|Shell>) ?$",
     "an emergency": r"Press Enter|emergency mode|rescue mode",
 }
 """What a way in looks like, as patterns in lines of the console."""
