@@ -20,7 +20,7 @@ def progress(what: str, total: int, stream: TextIO | None = None) -> Iterator[Ca
 
     Args:
         what: such as "compressing root.img".
-        total: how many bytes there are to do.
+        total: how many bytes there are to do; 0 where nobody knows.
         stream: standard error if None.
     """
     output = sys.stderr if stream is None else stream
@@ -35,8 +35,8 @@ def progress(what: str, total: int, stream: TextIO | None = None) -> Iterator[Ca
         done += count
         if (now := time.monotonic()) - shown >= _INTERVAL:
             shown = now
-            percent = 100 * done // total if total else 100
-            output.write(f"\r{what}: {percent} % of {total / _MIB:.0f} MiB\x1b[K")
+            share = f"{100 * done // total} % of {total / _MIB:.0f}" if total else f"{done / _MIB:.0f}"
+            output.write(f"\r{what}: {share} MiB\x1b[K")
             output.flush()
 
     try:
