@@ -19,14 +19,20 @@ def _payload_impl(ctx):
             ", ".join(missing),
             ", ".join([path.removeprefix(_FOLDER) for path in info.dest_src_map]) or "none",
         ))
+    executables = []
+    for path, file in info.dest_src_map.items():
+        link = ctx.actions.declare_file("%s/%s" % (ctx.label.name, path.removeprefix(_FOLDER)))
+        ctx.actions.symlink(output = link, target_file = file)
+        executables.append(link)
     return [
         DefaultInfo(files = depset(info.dest_src_map.values())),
+        OutputGroupInfo(executables = depset(executables)),
         info,
     ]
 
 payload = rule(
     implementation = _payload_impl,
-    doc = "Executables by their names, for /opt/ic/bin.",
+    doc = "Executables for /opt/ic/bin. The output group `executables` has them under the names that they have there.",
     attrs = {
         "required": attr.string_list(doc = "Names without which there is no image."),
         "src": attr.label(allow_files = True, doc = "The executables, or pkg_files that say where they go.", mandatory = True),

@@ -1,0 +1,156 @@
+#!/usr/bin/env bash
+# Builds images of the GuestOS in the container, and puts them into artifacts/. See --help.
+
+set -euo pipefail
+
+here=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd -P)
+workspace=$(cd "$here/../.." && pwd -P)
+
+usage() {
+    cat <<'EOF'
+usage: build-ic.sh [OPTION…]
+
+Builds the GuestOS in the container of container-run.sh. Without options: the disk of production, as
+artifacts/icos/disk-img.tar.gz. A .sha256 comes with each file.
+
+options:
+  -h, --help               this text
+  -i, --images=NAMES       disk-img (default), update-img, or both, separated by a comma
+  -f, --formats=NAMES      of the images: gz (default), zst, tar, or more of them, separated by commas
+  -t, --type=TYPE          prod (default) or dev
+  -v, --version=VERSION    what the images say of themselves; default: the commit of the checkout
+  -x, --executables=WHAT   what runs in the images: reference (default), the payload in ic-os/guestos/payload; artifacts,
+                           what is in artifacts/release; or the label of a Bazel target
+  -b, --binaries           build these executables, to artifacts/release, instead of images
+      --here               build without a container, with the bazel of this machine
+
+exit status: 0, or 1 after an error; 125 when the container could not be set up.
+EOF
+}
+
+fail() {
+    printf 'build-ic: error: %s\n' "$*" >&2
+    exit 1
+}
+
+parse_options() {
+    images=disk-img formats=gz type=prod version="" executables=reference action=images in_container=yes
+    local name
+    while [ $# -gt 0 ]; do
+        name=$1
+        shift
+        case $name in
+            --*=*) set -- "${name#*=}" "$@" && name=${name%%=*} ;;
+            -h | --help) usage && exit 0 ;;
+            -b | --binaries) action=binaries && continue ;;
+            --here) in_container=no && continue ;;
+        esac
+        case $name in
+            -i | --images | -f | --formats | -t | --type | -v | --version | -x | --executables)
+                [ $# -gt 0 ] && [ -n "$1" ] || fail "$name: needs a value"
+                ;;
+        esac
+        case $name in
+            -i | --images) images=$1 ;;
+            -f | --formats) formats=$1 ;;
+            -t | --type) type=$1 ;;
+            -v | --version) version=$1 ;;
+            -x | --executables) executables=$1 ;;
+            *) fail "unknown option '$name'; --help lists the options" ;;
+        esac
+        shift
+    done
+}
+
+# check_words OPTION VALUE WORD…: the value is one or more of the words, separated by commas.
+check_words() {
+    local option=$1 value=$2 word
+    shift 2
+    [[ $value =~ [^,] ]] || fail "$option: must be one of: $*"
+    for word in ${value//,/ }; do
+        [[ " $* " == *" $word "* ]] || fail "$option: '$word' is none of: $*"
+    done
+}
+
+check_options() {
+    check_words --images "$images" disk-img update-img
+    check_words --formats "$formats" gz zst tar
+    [ "$type" = prod ] || [ "$type" = dev ] || fail "--type: must be prod or dev, not '$type'"
+    [ -n "$version" ] || version=$(checkout_version)
+    [[ $version =~ ^[0-9A-Za-z.+~_-]+$ ]] || fail "--version: '$version' has other characters than letters, digits and . + ~ _ -"
+    case $executables in
+        reference) executables="" ;;
+        artifacts)
+            [ -e "$workspace/artifacts/release/replica" ] ||
+                fail "--executables: artifacts/release has no replica; ic-os/guestos/scripts/get-artifacts.sh downloads it"
+            executables=//artifacts:release
+            ;;
+        //?* | @?*) ;;
+        *) fail "--executables: '$executables' is not reference, artifacts or the label of a Bazel target" ;;
+    esac
+}
+
+# The commit, marked if files differ from it.
+checkout_version() {
+    local commit
+    if ! commit=$(git -C "$workspace" rev-parse HEAD 2>/dev/null); then
+        echo 0.0.0
+    elif git -C "$workspace" diff --quiet HEAD 2>/dev/null; then
+        echo "$commit"
+    else
+        echo "$commit-dirty"
+    fi
+}
+
+# build FOLDER MODE BAZEL-OPTION… -- TARGET…: builds targets, and puts their outputs into a folder of artifacts/.
+build() {
+    local folder=$workspace/artifacts/$1 mode=$2 options=() root files file target
+    shift 2
+    while [ "$1" != -- ]; do
+        options+=("$1")
+        shift
+    done
+    shift
+    cd "$workspace"
+    bazel build "${options[@]}" "$@"
+    root=$(bazel info --noshow_progress execution_root)
+    files=$(bazel cquery --noshow_progress --ui_event_filters=-info --output=files "${options[@]}" "set($*)")
+    mkdir -p "$folder"
+    while read -r file; do
+        target=$folder/${file##*/}
+        cp --reflink=auto "$root/$file" "$target.new"
+        chmod "$mode" "$target.new"
+        mv "$target.new" "$target"
+        echo "$target"
+    done <<<"$files"
+}
+
+build_images() {
+    local options=("--//ic-os/guestos:version=$version") targets=() image format file
+    [ -z "$executables" ] || options+=("--//ic-os/guestos:release_binaries=$executables")
+    for image in ${images//,/ }; do
+        for format in ${formats//,/ }; do
+            file=//ic-os/guestos/$type:$image.tar
+            [ "$format" = tar ] || file=$file.$format
+            targets+=("$file" "$file.sha256")
+        done
+    done
+    build icos 644 "${options[@]}" -- "${targets[@]}"
+}
+
+build_binaries() {
+    local options=(--output_groups=executables)
+    [ -z "$executables" ] || options+=("--//ic-os/guestos:release_binaries=$executables")
+    build release 755 "${options[@]}" -- "//ic-os/guestos/$type:payload"
+}
+
+main() {
+    parse_options "$@"
+    check_options
+    if [ "$in_container" = yes ]; then
+        exec "$here/container-run.sh" "$here/build-ic.sh" --here "$@" "--version=$version"
+    fi
+    "build_$action"
+}
+
+main "$@"

@@ -1,0 +1,154 @@
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).with_name("build-ic.sh")
+
+
+class Checkout:
+    """A checkout with nothing but the script, and a stand-in for Bazel that notes how it was called."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.script = folder / "gitlab-ci" / "container" / "build-ic.sh"
+        self.script.parent.mkdir(parents=True)
+        self.script.write_bytes(SCRIPT.read_bytes())
+        self.script.chmod(0o755)
+        self.root = folder / "execroot"
+        self.root.mkdir()
+        self.calls = folder / "calls"
+        bazel = folder / "bin" / "bazel"
+        bazel.parent.mkdir()
+        bazel.write_text(
+            '#!/bin/bash\nprintf "%s\\n" "$*" >>"$CALLS"\n'
+            'case $1 in info) echo "$ROOT" ;; cquery) (cd "$ROOT" && find out -type f | sort) ;; esac\n'
+        )
+        bazel.chmod(0o755)
+
+    def output(self, name, content):
+        path = self.root / "out" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+
+    def run(self, *arguments):
+        environment = {
+            "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}",
+            "CALLS": str(self.calls),
+            "ROOT": str(self.root),
+            "GIT_CEILING_DIRECTORIES": str(self.folder),
+        }
+        command = [self.script, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=self.folder, check=False)
+
+    def built(self):
+        """Arguments of `bazel build`."""
+        (line,) = [line for line in self.calls.read_text().splitlines() if line.startswith("build ")]
+        return line.split()[1:]
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    return Checkout(tmp_path)
+
+
+def test_without_options_it_builds_the_disk_of_production(checkout):
+    checkout.output("disk-img.tar.gz", b"disk")
+    done = checkout.run("--here")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert checkout.built() == [
+        "--//ic-os/guestos:version=0.0.0",
+        "//ic-os/guestos/prod:disk-img.tar.gz",
+        "//ic-os/guestos/prod:disk-img.tar.gz.sha256",
+    ]
+    target = checkout.folder / "artifacts" / "icos" / "disk-img.tar.gz"
+    assert done.stdout.splitlines()[-1] == str(target)
+    assert target.read_bytes() == b"disk"
+    assert target.stat().st_mode & 0o7777 == 0o644
+    assert [path.name for path in target.parent.iterdir()] == ["disk-img.tar.gz"]
+
+
+def test_options_choose_images_and_binaries(checkout):
+    checkout.output("x", b"")
+    options = [
+        "-i",
+        "disk-img,update-img",
+        "--formats=tar,zst",
+        "-t",
+        "dev",
+        "--version",
+        "1.2-a",
+        "-x",
+        "//my:binaries",
+    ]
+    assert checkout.run("--here", *options).returncode == 0
+    assert checkout.built() == [
+        "--//ic-os/guestos:version=1.2-a",
+        "--//ic-os/guestos:release_binaries=//my:binaries",
+        *(
+            f"//ic-os/guestos/dev:{image}.tar{form}{sums}"
+            for image in ("disk-img", "update-img")
+            for form in ("", ".zst")
+            for sums in ("", ".sha256")
+        ),
+    ]
+
+
+def test_binaries_are_built_executable(checkout):
+    checkout.output("replica", b"replica")
+    assert checkout.run("--here", "--binaries").returncode == 0
+    assert checkout.built() == ["--output_groups=executables", "//ic-os/guestos/prod:payload"]
+    assert (checkout.folder / "artifacts" / "release" / "replica").stat().st_mode & 0o7777 == 0o755
+
+
+def test_downloaded_binaries_are_taken_where_they_are(checkout):
+    assert "artifacts/release has no replica" in checkout.run("--here", "-x", "artifacts").stderr
+    (checkout.folder / "artifacts" / "release").mkdir(parents=True)
+    (checkout.folder / "artifacts" / "release" / "replica").write_bytes(b"")
+    checkout.output("x", b"")
+    assert checkout.run("--here", "-x", "artifacts").returncode == 0
+    assert "--//ic-os/guestos:release_binaries=//artifacts:release" in checkout.built()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["-i", "boot"], "--images: 'boot' is none of: disk-img update-img"),
+        (["-i", ","], "--images: must be one of: disk-img update-img"),
+        (["-f", "gz,xz"], "--formats: 'xz' is none of: gz zst tar"),
+        (["-t", "test"], "--type: must be prod or dev, not 'test'"),
+        (["-v", "a b"], "--version: 'a b' has other characters than letters, digits and . + ~ _ -"),
+        (["--version="], "--version: needs a value"),
+        (["-v"], "-v: needs a value"),
+        (["-x", "target"], "--executables: 'target' is not reference, artifacts or the label of a Bazel target"),
+        (["--fast"], "unknown option '--fast'; --help lists the options"),
+        (["dev"], "unknown option 'dev'; --help lists the options"),
+    ],
+)
+def test_bad_arguments_are_refused_before_any_work(checkout, options, message):
+    done = checkout.run("--here", *options)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"build-ic: error: {message}\n")
+    assert not checkout.calls.exists()
+
+
+def test_help_lists_every_option(checkout):
+    done = checkout.run("-h")
+    assert (done.returncode, done.stderr) == (0, "")
+    for option in ("help", "images", "formats", "type", "version", "executables", "binaries", "here"):
+        assert f"--{option}" in done.stdout
+
+
+def test_the_version_is_the_commit(checkout):
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@example", "-C", checkout.folder]
+    (checkout.folder / ".gitignore").write_text("/artifacts\n/calls\n/execroot\n")
+    for command in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "a"]):
+        subprocess.run([*git, *command], check=True)
+    commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    checkout.output("x", b"")
+    assert checkout.run("--here").returncode == 0
+    assert checkout.built()[0] == f"--//ic-os/guestos:version={commit}"
+    checkout.calls.unlink()
+    checkout.script.write_bytes(SCRIPT.read_bytes() + b"# changed\n")
+    assert checkout.run("--here").returncode == 0
+    assert checkout.built()[0] == f"--//ic-os/guestos:version={commit}-dirty"
