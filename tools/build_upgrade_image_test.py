@@ -8,6 +8,7 @@ import zstandard
 
 from tools import build_upgrade_image, build_upgrade_manifest, compress
 from tools.cli import call
+from tools.gpt.listing import listing
 from tools.image.archive import Member, archive_of
 from tools.image.compare import first_difference
 from tools.image.extents import Data, Extent, Image, Pattern
@@ -77,6 +78,7 @@ def test_manifest_describes_the_images(folder):
         "product": "guestos",
         "variant": "dev",
         "architecture": "x86_64",
+        "layout": None,
         "version": "1.2.3",
     }
     assert [(image["name"], image["size"], image["root_hash"]) for image in described] == [
@@ -87,6 +89,16 @@ def test_manifest_describes_the_images(folder):
         pieces = [expected.read(begin, MIB) for begin in range(0, expected.size, MIB)]
         assert image["piece_size"] == MIB
         assert image["pieces"] == [hashlib.sha256(piece).hexdigest() for piece in pieces]
+
+
+def test_manifest_names_the_layout(folder):
+    (folder / "partitions.csv").write_text("esp,2048,2048,U,B78084E2-3363-1346-8C25-D426F26B8928,\nroot,,4096,L,,\n")
+    guid = "2B110BB7-CDEC-7D41-B97E-893EDCBE5428"
+    assert build_manifest(layout="partitions.csv", disk_guid=guid) == 0
+    lines = listing("partitions.csv", guid)
+    assert lines.startswith(b"1 esp b78084e2-3363-1346-8c25-d426f26b8928\n2 root ")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["layout"] == hashlib.sha256(lines).hexdigest()
 
 
 def test_image_has_its_members_in_order(folder):
@@ -121,6 +133,9 @@ def test_compressed_data_is_taken_over(folder):
         ({"version_file": "none"}, "none: cannot be read"),
         ({"version_file": None, "version": ""}, "version: '' must be letters"),
         ({"version_file": None, "version": "1 2"}, "version: '1 2' must be letters"),
+        ({"layout": "partitions.csv"}, "give --layout and --disk_guid, or none of them"),
+        ({"disk_guid": "x"}, "give --layout and --disk_guid, or none of them"),
+        ({"layout": "none.csv", "disk_guid": "x"}, "disk_guid: 'x' is not a GUID"),
         ({"variant": "../x"}, "variant: '../x' must be letters"),
         ({"images": [{"name": "VERSION.TXT", "parts": []}]}, "image 'VERSION.TXT': is no name of a file, is reserved"),
         ({"images": [{"name": "a/b", "parts": []}]}, "image 'a/b': is no name of a file"),

@@ -5,12 +5,14 @@ The manifest is a file of its own so that it can be signed before the upgrade im
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from tools.artifacts import Artifact, member_of
 from tools.cli import argument, run
 from tools.errors import UserError
+from tools.gpt.listing import listing
 from tools.outputs import replacing, write_all
 from tools.upgrade.manifest import Manifest, describe_image, encode
 
@@ -33,6 +35,8 @@ class Arguments:
     architecture: str = argument("of the machines, such as x86_64")
     version: str | None = argument("of the images", default=None)
     version_file: str | None = argument("a file with the version, instead of --version", default=None)
+    layout: str | None = argument("partitions.csv of the machines' disks", default=None)
+    disk_guid: str | None = argument("GUID of the disks; needed with --layout", default=None)
     images: tuple[ImageSpec, ...] = argument(
         'the images in order, as [{"name": "root.img", "root_hash_file": …, "parts": [{"image": …, "offset": …}]}]'
     )
@@ -48,6 +52,19 @@ def version_of(version: str | None, version_file: str | None) -> str:
     if (version is None) == (version_file is None):
         raise UserError("give one of --version and --version_file")
     return version if version is not None else _text(version_file or "")
+
+
+def layout_digest(path: str | None, disk_guid: str | None) -> str | None:
+    """Returns the SHA-256 of the list of a layout's partitions, in hexadecimal; None where there is no layout.
+
+    Raises:
+        UserError: only one of the two is given, or the layout is wrong.
+    """
+    if path is None and disk_guid is None:
+        return None
+    if path is None or disk_guid is None:
+        raise UserError("give --layout and --disk_guid, or none of them")
+    return hashlib.sha256(listing(path, disk_guid)).hexdigest()
 
 
 def _text(path: str) -> str:
@@ -68,6 +85,7 @@ def main(arguments: Arguments) -> None:
         product=arguments.product,
         variant=arguments.variant,
         architecture=arguments.architecture,
+        layout=layout_digest(arguments.layout, arguments.disk_guid),
         version=version,
         images=tuple(images),
     )

@@ -1,5 +1,6 @@
 """The GuestOS: what its variants have in common."""
 
+load("@bazel_skylib//rules:write_file.bzl", "write_file")
 load("@rules_pkg//pkg:mappings.bzl", "pkg_attributes", "pkg_files", "strip_prefix")
 load("//defs:boot.bzl", "boot_args", "initramfs")
 load("//defs:disk.bzl", "disk_image", "upgrade_image")
@@ -10,8 +11,10 @@ load("//defs:vm.bzl", "raw_disk", "vm_boot_test", "vm_launcher")
 load("//ic-os/guestos:payload.bzl", "payload")
 load("//ic-os/guestos:version.bzl", "version_file")
 
+PRODUCT = "guestos"
 DISK_GUID = "2B110BB7-CDEC-7D41-B97E-893EDCBE5428"
 LAYOUT = "//ic-os/guestos:partitions.csv"
+TEST_KEY = "//ic-os/guestos/update-keys:test-only.pem"
 
 # Names of file systems, the same in every image: machines find partitions by the GUIDs of the layout, not by these.
 _BOOT_UUID = "5f6ef1ac-0000-4000-8000-000000000003"
@@ -37,6 +40,8 @@ _PRESENT = {
     "/opt/ic/bin/manageboot.sh": "type=file mode=0755 uid=0 gid=0",
     "/opt/ic/bin/orchestrator": "type=file mode=0755 uid=0 gid=0",
     "/opt/ic/bin/replica": "type=file mode=0755 uid=0 gid=0",
+    "/opt/ic/share/system.json": "type=file mode=0644",
+    "/opt/ic/share/version-floor.txt": "type=file mode=0644",
     "/opt/ic/share/version.txt": "type=file mode=0644",
     "/usr/bin/sudo": "type=file mode=4755 uid=0 gid=0",
     "/var": "type=dir",
@@ -73,7 +78,14 @@ _INITRAMFS = {
     ],
 }
 
-def guestos_image(name, base, passwords = {}, version_suffixes = {"": [], "-test": ["manual"]}):
+def guestos_image(
+        name,
+        base,
+        update_keys,
+        signing_key,
+        unsigned_updates = False,
+        passwords = {},
+        version_suffixes = {"": [], "-test": ["manual"]}):
     """Declares a variant of the GuestOS, in the package that has its own files in `rootfs/` and `boot_args`.
 
     Targets: `disk-img.tar`, `update-img.tar` and each also with .gz, .zst, and for each of these with .sha256;
@@ -82,6 +94,9 @@ def guestos_image(name, base, passwords = {}, version_suffixes = {"": [], "-test
     Args:
         name: of the variant, which upgrades carry: `dev` or `prod`.
         base: a tar with the installed packages.
+        update_keys: public keys as PEM files; machines take upgrades that are signed by one of them.
+        signing_key: the private key as a PEM file that signs the upgrade images; a target without files is none.
+        unsigned_updates: whether upgrade images may go without a signature where there is no key; no machine takes them.
         passwords: passwords in clear, by account.
         version_suffixes: dict of what is appended to the version, in names of targets too, to tags.
     """
@@ -99,8 +114,40 @@ def guestos_image(name, base, passwords = {}, version_suffixes = {"": [], "-test
         src = "//ic-os/guestos:release_binaries",
         required = ["orchestrator", "replica"],
     )
+    write_file(
+        name = "system",
+        out = "system.json",
+        content = [json.encode({"product": PRODUCT, "variant": name}), ""],
+    )
+    version_file(
+        name = "version-floor.txt",
+        optional = True,
+        version = "//ic-os/guestos:version_floor",
+    )
+    pkg_files(
+        name = "update_keys",
+        srcs = update_keys,
+        attributes = pkg_attributes(mode = "0644"),
+        prefix = "opt/ic/share/update-keys",
+    )
     for suffix, tags in version_suffixes.items():
         _system(base, name, passwords, suffix, tags)
+        upgrade_image(
+            name = "update-img" + suffix,
+            boot_partition = ":boot" + suffix,
+            disk_guid = DISK_GUID,
+            layout = LAYOUT,
+            product = PRODUCT,
+            # What anybody can sign with must not sign what machines in production take.
+            refused_keys = [TEST_KEY] if name == "prod" else [],
+            root_partition = ":root" + suffix,
+            signing_key = signing_key,
+            tags = tags,
+            unsigned = unsigned_updates,
+            variant = name,
+            version_file = ":version%s.txt" % suffix,
+            visibility = ["//visibility:public"],
+        )
 
     ext4_image(
         name = "config",
@@ -192,7 +239,7 @@ def guestos_tests(name, variant, present = {}, absent = [], contains = {}, lacks
         )
 
 def _system(base, variant, passwords, suffix, tags):
-    """Declares what one version of a system consists of: root and boot partition, and the upgrade image of both."""
+    """Declares what one version of a system consists of: root and boot partition."""
     version_file(
         name = "version%s.txt" % suffix,
         suffix = suffix,
@@ -206,9 +253,14 @@ def _system(base, variant, passwords, suffix, tags):
             ":rootfs_files",
             "//ic-os/guestos:rootfs_executables",
             "//ic-os/guestos:rootfs_files",
+            ":update_keys",
             "//ic-os/guestos:rootfs_secret",
         ],
-        extra_files = {":version%s.txt" % suffix: "opt/ic/share/version.txt"},
+        extra_files = {
+            ":system.json": "opt/ic/share/system.json",
+            ":version%s.txt" % suffix: "opt/ic/share/version.txt",
+            ":version-floor.txt": "opt/ic/share/version-floor.txt",
+        },
         layers = [base],
         overrides = ["/etc/**"],
         passwords = passwords,
@@ -272,14 +324,4 @@ def _system(base, variant, passwords, suffix, tags):
         partition_size = "1G",
         tags = tags,
         uuid = _BOOT_UUID,
-    )
-    upgrade_image(
-        name = "update-img" + suffix,
-        boot_partition = ":boot" + suffix,
-        product = "guestos",
-        root_partition = ":root" + suffix,
-        tags = tags,
-        variant = variant,
-        version_file = ":version%s.txt" % suffix,
-        visibility = ["//visibility:public"],
     )

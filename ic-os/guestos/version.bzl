@@ -7,7 +7,7 @@ _ALLOWED = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.+~_-"
 
 def _version_file_impl(ctx):
     version = ctx.attr.version[BuildSettingInfo].value
-    if not version or [character for character in version.elems() if character not in _ALLOWED]:
+    if (not version and not ctx.attr.optional) or [character for character in version.elems() if character not in _ALLOWED]:
         fail("--%s: %r is not a version; it has one or more letters, digits and . + ~ _ -" % (ctx.attr.version.label, version))
     output = ctx.actions.declare_file(ctx.label.name)
     ctx.actions.write(output, version + ctx.attr.suffix + "\n")
@@ -17,6 +17,7 @@ version_file = rule(
     implementation = _version_file_impl,
     doc = "A file with the version, and a newline; its name is the target's.",
     attrs = {
+        "optional": attr.bool(doc = "Whether there may be none: the file has an empty line then."),
         "suffix": attr.string(doc = "What is appended to the version."),
         "version": attr.label(doc = "The build setting that says the version.", mandatory = True, providers = [BuildSettingInfo]),
     },

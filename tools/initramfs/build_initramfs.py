@@ -7,14 +7,12 @@ line: number, name and GUID. With --kernel_output the kernel that belongs to the
 from __future__ import annotations
 
 from dataclasses import dataclass
-from uuid import UUID
 
 import zstandard
 
 from tools.cli import argument, run
 from tools.errors import UserError
-from tools.gpt.disk import least_disk_size, place
-from tools.gpt.layout import read_layout
+from tools.gpt.listing import listing
 from tools.image.extents import Image
 from tools.image.rawfile import write_raw
 from tools.image.stream import buffers
@@ -57,28 +55,13 @@ def main(arguments: Arguments) -> None:
             paths=arguments.paths,
             modules=arguments.modules,
             folders=arguments.folders,
-            files={"etc/partitions": Image.from_bytes(partition_lines(arguments.partitions, arguments.disk_guid))},
+            files={"etc/partitions": Image.from_bytes(listing(arguments.partitions, arguments.disk_guid))},
         ),
         origin,
     )
     _write_compressed(arguments.output, cpio(tree), arguments.level)
     if arguments.kernel_output is not None:
         write_raw(kernel(root, origin), arguments.kernel_output)
-
-
-def partition_lines(path: str, disk_guid: str) -> bytes:
-    """Returns the lines of /etc/partitions for the layout in a partitions.csv.
-
-    Raises:
-        UserError: the layout is wrong, or the GUID is none.
-    """
-    try:
-        guid = UUID(disk_guid)
-    except ValueError as error:
-        raise UserError(f"--disk_guid: {disk_guid!r} is not a GUID") from error
-    layout = read_layout(path)
-    table = place(layout, least_disk_size(layout), guid)
-    return "".join(f"{entry.number} {entry.name} {entry.uuid}\n" for entry in table.entries).encode()
 
 
 def kernel(root: Directory, origin: str) -> Image:

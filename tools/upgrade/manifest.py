@@ -8,6 +8,7 @@ check each piece of a partition before it writes it. It is JSON:
       "product": "guestos",
       "variant": "dev",
       "architecture": "x86_64",
+      "layout": "4567…",
       "version": "1.2.3",
       "images": [
         {
@@ -20,9 +21,11 @@ check each piece of a partition before it writes it. It is JSON:
       ]
     }
 
-`size` is in bytes; `root_hash` is that of the image's dm-verity tree, and null where it has none; `pieces` are the
-SHA-256 of each `piece_size` bytes of the image, the last of which may be fewer, holes read as zeros. Hashes are in
-lower-case hexadecimal. Images are listed in the order in which the upgrade image holds them.
+`layout` is the SHA-256 of the disk's partitions as `tools.gpt.listing` lists them, which a machine compares with the
+list that its initial RAM file system has; null where that does not matter. `size` is in bytes; `root_hash` is that of
+the image's dm-verity tree, and null where it has none; `pieces` are the SHA-256 of each `piece_size` bytes of the
+image, the last of which may be fewer, holes read as zeros. Hashes are in lower-case hexadecimal. Images are listed in
+the order in which the upgrade image holds them.
 """
 
 from __future__ import annotations
@@ -65,6 +68,7 @@ class Manifest:
     product: str
     variant: str
     architecture: str
+    layout: str | None = None
     version: str
     images: tuple[ImageEntry, ...]
 
@@ -87,6 +91,8 @@ def check(manifest: Manifest) -> None:
         value = getattr(manifest, name)
         if not _WORD.fullmatch(value):
             raise UserError(f"{name}: {value!r} must be letters, digits and . _ + ~ - after the first of them")
+    if manifest.layout is not None and not _HASH.fullmatch(manifest.layout):
+        raise UserError(f"layout: {manifest.layout!r} is not a SHA-256 in lower-case hexadecimal")
     seen = set(RESERVED_NAMES)
     for image in manifest.images:
         if not _WORD.fullmatch(image.name) or image.name in seen:

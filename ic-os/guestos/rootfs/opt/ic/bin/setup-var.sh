@@ -8,6 +8,12 @@ set -eu
 
 DEVICE=/dev/guestos/var
 
+# The note that var is being formatted is the slot's: that of one slot must not have the var of the other formatted, as
+# after a power cut in the first boot of an upgrade.
+while IFS='=' read -r key value; do
+    [ "$key" != SLOT ] || NOTE=var_$value
+done </run/guestos/boot
+
 fill() {
     target=/run/guestos/var
     mkdir -p "$target"
@@ -17,13 +23,13 @@ fill() {
 }
 
 make_key
-if is_new var "$DEVICE"; then
-    begin_format var
+if is_new "$NOTE" "$DEVICE"; then
+    begin_format "$NOTE"
     luks_format var "$DEVICE"
     luks_open var "$DEVICE"
     mkfs.ext4 -q -L var /dev/mapper/var_crypt
     fill
-    end_format var
+    end_format "$NOTE"
 else
     luks_open var "$DEVICE" || fail "$DEVICE is neither blank nor opened by $KEY_FILE; it is left as it is"
 fi

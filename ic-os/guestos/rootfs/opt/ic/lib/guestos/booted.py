@@ -7,9 +7,6 @@ from dataclasses import dataclass
 from guestos.boot_state import SLOTS
 from guestos.errors import GuestError
 
-PATH = "/run/guestos/boot"
-DEVICES = "/dev/guestos"
-
 
 @dataclass(frozen=True, slots=True)
 class Booted:
@@ -26,7 +23,7 @@ class Booted:
     root_hash: str
 
 
-def read(path: str = PATH) -> Booted:
+def read(path: str) -> Booted:
     """Returns what was booted.
 
     Raises:
@@ -44,8 +41,3 @@ def read(path: str = PATH) -> Booted:
     if booted.slot not in SLOTS:
         raise GuestError(f"{path}: SLOT={booted.slot} is neither A nor B")
     return booted
-
-
-def partition(slot: str, name: str) -> str:
-    """Returns the device of a slot's partition on the booted disk; `name` is boot, root or var."""
-    return f"{DEVICES}/{slot}_{name}"

@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Mapping
 
+from guestos import durable
 from guestos.errors import GuestError
 
 SIZE = 1024
@@ -96,16 +97,8 @@ def write(path: str, variables: Mapping[str, str]) -> None:
             stored = os.pread(descriptor, SIZE + 1, 0)
         finally:
             os.close(descriptor)
-        _sync_folder(os.path.dirname(os.path.abspath(path)))
+        durable.sync_folder(os.path.dirname(os.path.abspath(path)))
     except OSError as error:
         raise GuestError(f"{path}: cannot be written: {error.strerror}") from error
     if stored != data:
         raise GuestError(f"{path}: holds something else than was written")
-
-
-def _sync_folder(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

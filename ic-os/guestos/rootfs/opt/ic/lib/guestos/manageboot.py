@@ -1,166 +1,163 @@
-"""The command line manageboot.sh: shows and changes the boot state.
+"""The command line manageboot.sh: installs upgrades, and shows and changes the boot state.
 
-Exit status: 0 done; 1 refused or failed, with one line on standard error; 2 wrong usage.
+Exit status: 0 done; 1 failed; 2 wrong usage; 3 refused in this state of the machine; 4 refused or stopped because of
+the update image; 5 something else is at work. All but 0 come with one line on standard error, and in the journal.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import fcntl
+import dataclasses
+import datetime as dt
 import json
 import os
-import subprocess
 import sys
-import syslog
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
-from guestos import boot_state, booted
+from guestos import boot_state, booted, compressed_stream, journal, manifest, signatures, status, transitions
 from guestos.boot_state import other
-from guestos.booted import Booted
+from guestos.environment import Environment
 from guestos.errors import GuestError
+from guestos.install import check_state, install
+from guestos.update_image import Trust, UpdateImage, open_archive, open_files
 
-GRUBENV = "/boot/grub/grubenv"
-VERSION = "/opt/ic/share/version.txt"
+Action = Callable[[argparse.Namespace, Environment], None]
+
+_EPILOG = (
+    "Exit status: 0 done; 1 failed; 2 wrong usage; 3 refused in this state of the machine; 4 refused or stopped "
+    "because of the update image; 5 something else is at work."
+)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one action and returns the exit status."""
-    options = _parser().parse_args(arguments)
-    action: Callable[[argparse.Namespace], None] = options.run
+def main(arguments: Sequence[str] | None = None, environment: Environment | None = None) -> int:
+    """Runs one action on a machine, by default this one, and returns the exit status."""
+    environment = environment or Environment()
+    options = _parser(environment).parse_args(arguments)
+    environment = dataclasses.replace(environment, grubenv=options.grubenv)
+    action: Action = options.run
     try:
-        action(options)
+        action(options, environment)
     except GuestError as error:
         print(f"manageboot.sh: {error}", file=sys.stderr)
-        syslog.openlog("manageboot")
-        syslog.syslog(syslog.LOG_ERR, f"{options.action}: {error}")
-        return 1
+        journal.error(f"{options.action}: {error}")
+        return error.status
+    finally:
+        if options.changes:
+            with contextlib.suppress(GuestError):
+                status.write_metrics(environment)
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(environment: Environment) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="manageboot.sh",
-        description="Shows and changes which slot, A or B, this machine boots.",
-        epilog="Exit status: 0 done; 1 refused or failed, with one line that says why; 2 wrong usage.",
+        description="Installs upgrades, and shows and changes which slot, A or B, this machine boots.",
+        epilog=_EPILOG,
         allow_abbrev=False,
     )
-    parser.add_argument("-f", dest="grubenv", default=GRUBENV, metavar="grubenv", help=f"default: {GRUBENV}")
-    parser.set_defaults(booted=booted.PATH)
+    default = environment.grubenv
+    parser.add_argument("-f", dest="grubenv", default=default, metavar="grubenv", help=f"default: {default}")
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
 
-    def add(name: str, run: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
+    def add(name: str, run: Action, text: str, *, changes: bool = False) -> argparse.ArgumentParser:
         action = actions.add_parser(name, help=text, description=text, allow_abbrev=False)
-        action.set_defaults(run=run)
+        action.set_defaults(run=run, changes=changes)
         return action
 
-    add("confirm", _confirm, "Confirm that the running system works: it is booted from now on.")
-    add("current", lambda options: print(_booted(options).slot), "Print the slot that runs.")
-    add("target", lambda options: print(other(_booted(options).slot)), "Print the slot that an upgrade goes to.")
-    add("next", lambda options: print(boot_state.read(options.grubenv).next_slot), "Print the slot that boots next.")
+    upgrade = add("upgrade-install", _install, "Install an update image in the slot that does not run.", changes=True)
+    upgrade.add_argument(
+        "images",
+        nargs="+",
+        metavar="IMAGE",
+        help="TAR: an update image, which may be compressed, or - for standard input; "
+        "or BOOT_IMG ROOT_IMG: the same unpacked",
+    )
+    upgrade.add_argument("--manifest", help="of BOOT_IMG and ROOT_IMG; by default manifest.json beside BOOT_IMG")
+    upgrade.add_argument("--allow-downgrade", action="store_true", help="take a version below the version floor")
+    commit = add("upgrade-commit", _commit, "Boot what was installed, for one try, and reboot now.", changes=True)
+    commit.add_argument("--no-reboot", action="store_true", help="leave the reboot to the caller")
+    commit.add_argument("--version", help="refuse if another version is installed")
+    add("confirm", _confirm, "Confirm that the running system works: it is booted from now on.", changes=True)
+    add("end-trial", _end_trial, "Reboot, and so go back, if what runs is a new system that is not confirmed.")
+    add("current", _print_current, "Print the slot that runs.")
+    add("target", _print_target, "Print the slot that an upgrade goes to.")
+    add("next", _print_next, "Print the slot that boots next.")
     for name in ("current_partition", "current_root"):
         add(name, _print_current_root, "Print the device of the root partition that runs.")
     for name in ("target_partition", "target_root"):
         add(name, _print_target_root, "Print the device of the root partition that an upgrade goes to.")
-    status = add("status", _status, "Print the slots and the boot state.")
-    status.add_argument("--json", action="store_true", help="as a JSON object")
+    show = add("status", _status, "Print the slots and the boot state.")
+    show.add_argument("--json", action="store_true", help="as a JSON object")
     return parser
 
 
-def _booted(options: argparse.Namespace) -> Booted:
-    return booted.read(options.booted)
+def _current(environment: Environment) -> str:
+    return booted.read(environment.booted).slot
 
 
-def _print_current_root(options: argparse.Namespace) -> None:
-    print(booted.partition(_booted(options).slot, "root"))
+def _print_current(_options: argparse.Namespace, environment: Environment) -> None:
+    print(_current(environment))
 
 
-def _print_target_root(options: argparse.Namespace) -> None:
-    print(booted.partition(other(_booted(options).slot), "root"))
+def _print_target(_options: argparse.Namespace, environment: Environment) -> None:
+    print(other(_current(environment)))
 
 
-def _confirm(options: argparse.Namespace) -> None:
-    slot = _booted(options).slot
-    with _locked(options.grubenv):
-        state = boot_state.read(options.grubenv)
-        if state.is_confirmed(slot):
-            return
-        confirmed = state.confirm(slot)
-        with _writable(options.grubenv):
-            boot_state.write(options.grubenv, confirmed)
-    syslog.openlog("manageboot")
-    syslog.syslog(f"confirmed slot {slot}; it was {state.cycle}")
+def _print_next(_options: argparse.Namespace, environment: Environment) -> None:
+    print(boot_state.read(environment.grubenv).next_slot)
 
 
-def _status(options: argparse.Namespace) -> None:
-    slot = _booted(options).slot
-    state = boot_state.read(options.grubenv)
-    values = {
-        "current": slot,
-        "next": state.next_slot,
-        "boot_alternative": state.alternative,
-        "boot_cycle": state.cycle,
-        "confirmed": state.confirmed,
-        "version": _version(),
-        "stable": state.is_confirmed(slot),
-    }
-    if options.json:
-        print(json.dumps(values, sort_keys=True))
-        return
-    for name, value in values.items():
-        print(f"{name}: {_text(value)}")
+def _print_current_root(_options: argparse.Namespace, environment: Environment) -> None:
+    print(environment.partition(_current(environment), "root"))
 
 
-def _text(value: object) -> str:
-    return {True: "yes", False: "no", None: "unknown"}.get(value, str(value))  # type: ignore[call-overload,no-any-return]
+def _print_target_root(_options: argparse.Namespace, environment: Environment) -> None:
+    print(environment.partition(other(_current(environment)), "root"))
 
 
-def _version() -> str | None:
-    try:
-        return Path(VERSION).read_text(encoding="utf-8").strip()
-    except OSError:
-        return None
+def _install(options: argparse.Namespace, environment: Environment) -> None:
+    with transitions.locked(environment):
+        slot = check_state(environment)
+        with _open_update(options, environment) as update:
+            install(environment, update, slot, allow_downgrade=options.allow_downgrade)
+            print(f"version {update.manifest.version} is installed in slot {slot}")
 
 
-@contextlib.contextmanager
-def _locked(grubenv: str) -> Iterator[None]:
-    """Keeps a second manageboot.sh from changing the same state meanwhile; a lock on its folder writes nothing.
-
-    Raises:
-        GuestError: another one runs.
-    """
-    folder = os.path.dirname(os.path.abspath(grubenv))
-    try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError as error:
-        raise GuestError(f"{folder}: cannot be opened: {error.strerror}") from error
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise GuestError("another manageboot.sh is at work; try again when it is done") from error
-        yield
-    finally:
-        os.close(descriptor)
+def _open_update(
+    options: argparse.Namespace, environment: Environment
+) -> contextlib.AbstractContextManager[UpdateImage]:
+    keys = signatures.read_keys(os.path.join(environment.share, signatures.FOLDER))
+    today = dt.datetime.fromtimestamp(environment.now(), dt.UTC).date()
+    trust = Trust(keys, today)
+    if len(options.images) == 1 and options.manifest is None:
+        return open_archive(options.images[0], trust)
+    if len(options.images) != 2 or compressed_stream.STDIN in options.images:
+        print("manageboot.sh: upgrade-install takes TAR, or BOOT_IMG and ROOT_IMG", file=sys.stderr)
+        raise SystemExit(2)
+    boot, root = options.images
+    return open_files(boot, root, options.manifest or os.path.join(os.path.dirname(boot), manifest.NAME), trust)
 
 
-@contextlib.contextmanager
-def _writable(path: str) -> Iterator[None]:
-    """Makes the file system of a path writable for as long as it is needed, where it is mounted read-only."""
-    folder = os.path.dirname(os.path.abspath(path))
-    if not os.path.ismount(folder) or not os.statvfs(folder).f_flag & os.ST_RDONLY:
-        yield
-        return
-    _remount(folder, "rw")
-    try:
-        yield
-    finally:
-        _remount(folder, "ro")
+def _commit(options: argparse.Namespace, environment: Environment) -> None:
+    version = transitions.commit(environment, options.version)
+    print(f"version {version} is booted next, for one try")
+    if not options.no_reboot:
+        transitions.reboot(environment)
 
 
-def _remount(folder: str, mode: str) -> None:
-    command = ["/usr/bin/mount", "-o", f"remount,{mode}", folder]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    if result.returncode != 0:
-        raise GuestError(f"{folder}: cannot be made {mode}: {result.stderr.strip()}")
+def _confirm(_options: argparse.Namespace, environment: Environment) -> None:
+    transitions.confirm(environment)
+
+
+def _end_trial(_options: argparse.Namespace, environment: Environment) -> None:
+    transitions.end_trial(environment)
+
+
+def _status(options: argparse.Namespace, environment: Environment) -> None:
+    found = status.read_status(environment)
+    print(json.dumps(found, sort_keys=True) if options.json else status.as_text(found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

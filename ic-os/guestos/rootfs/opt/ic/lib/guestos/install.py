@@ -1,0 +1,207 @@
+"""Installs an update image into the slot that does not run.
+
+In this order, so that a power cut at any time leaves a machine that boots the slot that runs now, and a slot that
+nothing takes for a whole one:
+
+. check all that can be known before: the state, the image's signature and purpose, the sizes;
+. note in the config store that the slot is being written to;
+. wipe the slot's var, so that the new system can never meet the old one's, and the head of its boot partition, so that
+  not even a boot loader that is at its wits' end starts it;
+. write boot and root, each piece checked before; the head of the boot partition comes last;
+. have the disk write it all, and read all of it back;
+. look whether boot and root belong to each other;
+. note that the slot is ready.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from guestos import boot_partition, boot_state, booted, journal, slots, versions
+from guestos.boot_state import other
+from guestos.environment import Environment
+from guestos.errors import GuestError, ImageError, StateError
+from guestos.manifest import PIECE_SIZE, Image, Manifest
+from guestos.partition import ZEROS, Partition
+from guestos.slots import Slot
+from guestos.system import read_system
+from guestos.update_image import UpdateImage, piece_digest
+
+VAR_HEAD = 16 << 20
+"""What is wiped of var, in bytes: both headers of LUKS2 and its key slots, cryptsetup(8) "LUKS2 header"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The partitions of the slot that is written to."""
+
+    slot: str
+    boot: Partition
+    root: Partition
+    var: Partition
+
+
+def check_state(environment: Environment) -> str:
+    """Returns the slot to install to.
+
+    Raises:
+        StateError: the system that runs is not confirmed, or is about to be left.
+    """
+    current = booted.read(environment.booted).slot
+    state = boot_state.read(environment.grubenv)
+    if not state.is_confirmed(current):
+        raise StateError(
+            f"the boot state is {state.describe()}, and slot {current} runs: "
+            "an upgrade needs a confirmed system that would be booted again; see manageboot.sh status"
+        )
+    return other(current)
+
+
+def install(environment: Environment, update: UpdateImage, slot: str, *, allow_downgrade: bool = False) -> None:
+    """Installs an update image; the caller holds the lock and has the slot from `check_state`.
+
+    Raises:
+        ImageError: it is not an image for this machine, or is damaged.
+        BusyError: a partition is in use.
+        GuestError: something failed; the slot is noted as bad if anything was written.
+    """
+    manifest = update.manifest
+    check_purpose(environment, manifest, allow_downgrade=allow_downgrade)
+    with _open_target(environment, slot) as target:
+        for image, partition in ((manifest.boot, target.boot), (manifest.root, target.root)):
+            if image.size > partition.size:
+                raise ImageError(f"{image.name} has {image.size} bytes, and {partition.path} only {partition.size}")
+        _refuse_running(environment, target)
+        known = Slot(
+            state=slots.INSTALLING,
+            version=manifest.version,
+            manifest=manifest.digest,
+            root_hash=manifest.root.root_hash or "",
+            heads=(manifest.boot.pieces[0].hex(), manifest.root.pieces[0].hex()),
+        )
+        slots.write(environment, slot, known)
+        try:
+            _write(update, target)
+        except GuestError as error:
+            _note_failure(environment, target, known, error)
+            raise
+        slots.write(environment, slot, _with_state(known, slots.READY))
+    journal.note(f"installed version {manifest.version} in slot {slot}, signed by {os.path.basename(update.key.path)}")
+
+
+def check_purpose(environment: Environment, manifest: Manifest, *, allow_downgrade: bool) -> None:
+    """Checks that an update is for this machine.
+
+    Raises:
+        ImageError: it is not.
+    """
+    system = read_system(environment)
+    for name in ("product", "variant", "architecture", "layout"):
+        wanted, given = getattr(system, name), getattr(manifest, name)
+        if wanted != given:
+            raise ImageError(f"the update is for the {name} {given}, and this system is of {wanted}")
+    floor = versions.floor(environment)
+    if floor is not None and versions.key(manifest.version) < versions.key(floor):
+        if not allow_downgrade:
+            raise ImageError(
+                f"the update has version {manifest.version}, and this system takes none below {floor}; "
+                "--allow-downgrade is for when that is wanted"
+            )
+        journal.warn(f"version {manifest.version} is below {floor}, and is installed because of --allow-downgrade")
+
+
+@contextlib.contextmanager
+def _open_target(environment: Environment, slot: str) -> Iterator[Target]:
+    with contextlib.ExitStack() as cleanup:
+        opened = [
+            cleanup.enter_context(Partition(environment.partition(slot, name))) for name in ("boot", "root", "var")
+        ]
+        yield Target(slot, *opened)
+
+
+def _refuse_running(environment: Environment, target: Target) -> None:
+    """Refuses partitions that are those of the slot that runs, whatever they are called."""
+    for partition in (target.boot, target.root, target.var):
+        for name in ("boot", "root", "var"):
+            running = environment.partition(other(target.slot), name)
+            if os.path.exists(running) and os.path.samefile(running, partition.path):
+                raise StateError(f"{partition.path}: is {running}, which belongs to the slot that runs")
+
+
+def _write(update: UpdateImage, target: Target) -> None:
+    _wipe(target.var, VAR_HEAD)
+    _wipe(target.boot, PIECE_SIZE)
+    boot, root = update.manifest.boot, update.manifest.root
+    head = _write_image(update, boot, target.boot, keep_head=True)
+    _write_image(update, root, target.root)
+    update.finish()
+    for image, partition in ((root, target.root), (boot, target.boot)):
+        partition.sync()
+        _check_image(image, partition, 1 if image is boot else 0, len(image.pieces))
+    target.boot.write(0, head)
+    target.boot.sync()
+    _check_image(boot, target.boot, 0, 1)
+    boot_partition.check(target.boot.path, update.manifest)
+
+
+def _wipe(partition: Partition, length: int) -> None:
+    """Makes the head of a partition zeros, and sees that it is."""
+    length = min(length, partition.size)
+    partition.zero(0, length)
+    partition.sync()
+    for chunk in partition.read_back(0, length):
+        if chunk != ZEROS[: len(chunk)]:
+            raise GuestError(f"{partition.path}: cannot be wiped: the disk still holds what was there before")
+
+
+def _write_image(update: UpdateImage, image: Image, partition: Partition, *, keep_head: bool = False) -> bytes:
+    """Writes an image's data and zeroes its holes; returns its first piece, which is not written if `keep_head`."""
+    head = b""
+    hole = 0
+    for piece in update.pieces(image):
+        if piece.offset == 0:
+            head = piece.data or bytes(piece.length)
+            if keep_head:
+                hole = piece.length
+                continue
+        if piece.data is None:
+            continue
+        if hole < piece.offset:
+            partition.zero(hole, piece.offset - hole)
+        partition.write(piece.offset, piece.data)
+        hole = piece.offset + piece.length
+    if hole < image.size:
+        partition.zero(hole, image.size - hole)
+    return head
+
+
+def _check_image(image: Image, partition: Partition, begin: int, end: int) -> None:
+    """Compares what the disk holds with an image's pieces from `begin` to `end`."""
+    chunks = partition.read_back(begin * PIECE_SIZE, min(end * PIECE_SIZE, image.size))
+    for index, chunk in enumerate(chunks, begin):
+        # Zeros are the most of an image, and are compared faster than they are hashed.
+        data = None if chunk == ZEROS[: len(chunk)] else chunk
+        if piece_digest(data, len(chunk)) != image.pieces[index]:
+            raise GuestError(f"{partition.path}: does not hold what was written to it, at byte {index * PIECE_SIZE}")
+
+
+def _note_failure(environment: Environment, target: Target, known: Slot, error: GuestError) -> None:
+    # It is noted as unfinished already: what fails here makes nothing worse.
+    with contextlib.suppress(GuestError):
+        _wipe(target.boot, PIECE_SIZE)
+    with contextlib.suppress(GuestError):
+        slots.write(environment, target.slot, _with_state(known, slots.FAILED, str(error)))
+
+
+def _with_state(known: Slot, state: str, problem: str = "") -> Slot:
+    return Slot(
+        state=state,
+        version=known.version,
+        manifest=known.manifest,
+        root_hash=known.root_hash,
+        heads=known.heads,
+        problem=problem,
+    )

@@ -1,0 +1,182 @@
+"""A partition that is written as a whole, while nothing else uses it.
+
+Tests use regular files as partitions; they behave the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import mmap
+import os
+import stat
+import struct
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Self
+
+from guestos.errors import BusyError, GuestError
+
+CHUNK = 1 << 20
+"""The most that is read or written at once, in bytes."""
+
+ZEROS = bytes(CHUNK)
+
+_BLKZEROOUT = 0x127F
+_BLKGETSIZE64 = 0x80081272
+"""Requests of include/uapi/linux/fs.h."""
+
+_PUNCH_HOLE_KEEP_SIZE = 0x02 | 0x01
+"""Flags of include/uapi/linux/falloc.h."""
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
+
+
+class Partition:
+    """A partition that is open for this process alone; use it in a `with` statement.
+
+    Attributes:
+        path: of its device.
+        size: in bytes.
+    """
+
+    def __init__(self, path: str) -> None:
+        """Opens it.
+
+        Raises:
+            BusyError: it is mounted, or used by something else.
+            GuestError: it cannot be opened.
+        """
+        self.path = path
+        try:
+            # O_EXCL without O_CREAT: the kernel refuses a device that is mounted, or part of another device (open(2)).
+            exclusive = os.O_EXCL if stat.S_ISBLK(os.stat(path).st_mode) else 0
+            self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC | exclusive)
+        except OSError as error:
+            if error.errno == errno.EBUSY:
+                raise BusyError(f"{path}: is mounted or in use; it is not written to") from error
+            raise GuestError(f"{path}: cannot be opened: {error.strerror}") from error
+        with contextlib.ExitStack() as cleanup:
+            cleanup.callback(os.close, self._file)
+            try:
+                # The lock that programs take that care for others: https://systemd.io/BLOCK_DEVICE_LOCKING
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise BusyError(f"{path}: is locked by another program; it is not written to") from error
+            self.size = self._size()
+            cleanup.pop_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        os.close(self._file)
+
+    def _size(self) -> int:
+        status = os.fstat(self._file)
+        if stat.S_ISBLK(status.st_mode):
+            (size,) = struct.unpack("Q", fcntl.ioctl(self._file, _BLKGETSIZE64, bytes(8)))
+            return int(size)
+        return status.st_size
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Writes data; `sync` puts them on the disk.
+
+        Raises:
+            GuestError: they cannot be written.
+        """
+        try:
+            done = os.pwrite(self._file, data, offset)
+        except OSError as error:
+            raise self._problem("written", offset, error) from error
+        if done != len(data):
+            raise GuestError(f"{self.path}: took only {done} of {len(data)} bytes at byte {offset}")
+
+    def zero(self, offset: int, length: int) -> None:
+        """Makes a range read as zeros, without writing them where the disk can do without.
+
+        Raises:
+            GuestError: that cannot be done.
+        """
+        try:
+            punch_hole(self._file, offset, length)
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.ENODEV, errno.EINVAL, errno.ENOSYS):
+                raise self._problem("zeroed", offset, error) from error
+            self._write_zeros(offset, length)
+
+    def _write_zeros(self, offset: int, length: int) -> None:
+        if stat.S_ISBLK(os.fstat(self._file).st_mode):
+            try:
+                fcntl.ioctl(self._file, _BLKZEROOUT, struct.pack("QQ", offset, length))
+            except OSError as error:
+                raise self._problem("zeroed", offset, error) from error
+            return
+        for begin in range(offset, offset + length, CHUNK):
+            self.write(begin, ZEROS[: offset + length - begin])
+
+    def sync(self) -> None:
+        """Puts all that was written on the disk.
+
+        Raises:
+            GuestError: that failed: nothing is known of what was written.
+        """
+        try:
+            os.fsync(self._file)
+        except OSError as error:
+            raise self._problem("written", None, error) from error
+
+    def read_back(self, begin: int, end: int) -> Iterator[bytes]:
+        """Yields what the disk holds from `begin`, which is a multiple of CHUNK, to `end`.
+
+        The kernel's memory of what was written is gone around: a disk that lost it is
+        found out.
+
+        Raises:
+            GuestError: it cannot be read.
+        """
+        with contextlib.ExitStack() as cleanup:
+            file = self._open_direct()
+            cleanup.callback(os.close, file)
+            buffer = mmap.mmap(-1, CHUNK)  # aligned to pages, as direct reads want it
+            for offset in range(begin, end, CHUNK):
+                length = min(CHUNK, end - offset)
+                try:
+                    count = os.preadv(file, [buffer], offset)
+                except OSError as error:
+                    raise self._problem("read back", offset, error) from error
+                if count < length:
+                    raise GuestError(f"{self.path}: ends at byte {offset + count}")
+                yield buffer[:length]
+
+    def _open_direct(self) -> int:
+        path = f"/proc/self/fd/{self._file}"
+        try:
+            return os.open(path, os.O_RDONLY | os.O_DIRECT | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise self._problem("read back", None, error) from error
+        # A file system that has no direct reads, which only tests have.
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+        return file
+
+    def _problem(self, what: str, offset: int | None, error: OSError) -> GuestError:
+        where = "" if offset is None else f" at byte {offset}"
+        return GuestError(f"{self.path}: cannot be {what}{where}: {error.strerror}")
+
+
+def punch_hole(file: int, offset: int, length: int) -> None:
+    """Makes a range of an open file or device read as zeros and gives its space back.
+
+    Raises:
+        OSError: that cannot be done; EOPNOTSUPP where zeros have to be written instead.
+    """
+    if _libc.fallocate(file, _PUNCH_HOLE_KEEP_SIZE, offset, length) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))

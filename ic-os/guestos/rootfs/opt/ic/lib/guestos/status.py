@@ -1,0 +1,108 @@
+"""What there is to say of the slots and the boot state: for a person, for programs, and as metrics."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import Any
+
+from guestos import boot_state, booted, slots
+from guestos.boot_state import DAMAGED, FALLBACK, FIRST_BOOT, SLOTS, BootState, other
+from guestos.environment import Environment
+from guestos.system import read_boot_state, read_version
+
+METRICS = "guestos_upgrade.prom"
+
+
+def read_status(environment: Environment) -> dict[str, Any]:
+    """Returns the status as `status --json` shows it; doc/Upgrade.adoc says what each value means.
+
+    Raises:
+        GuestError: it is not known what was booted.
+    """
+    current = booted.read(environment.booted).slot
+    state = boot_state.read(environment.grubenv)
+    reason = read_boot_state(environment)
+    return {
+        "current": current,
+        "next": state.next_slot,
+        "boot_alternative": state.alternative,
+        "boot_cycle": state.cycle,
+        "boot_state": reason,
+        "confirmed": state.confirmed,
+        "version": read_version(environment),
+        "stable": state.is_confirmed(current),
+        "slots": {slot: _slot(environment, slot, current, state) for slot in SLOTS},
+        "notes": _notes(environment, current, state, reason),
+    }
+
+
+def _slot(environment: Environment, slot: str, current: str, state: BootState) -> dict[str, Any]:
+    known = slots.read(environment, slot)
+    if slot == current:
+        found = slots.CONFIRMED if state.is_confirmed(slot) else "on trial"
+        return {"state": found, "version": read_version(environment), "problem": None}
+    if known is None:
+        return {"state": "as shipped", "version": None, "problem": None}
+    if known.state == slots.COMMITTED and boot_state.decide(state).slot != slot:
+        return {"state": "not confirmed", "version": known.version, "problem": "it had its try and was not confirmed"}
+    return {"state": known.state, "version": known.version or None, "problem": known.problem or None}
+
+
+def _notes(environment: Environment, current: str, state: BootState, reason: str | None) -> list[str]:
+    """Returns what a person should know, in sentences."""
+    passive = other(current)
+    known = slots.read(environment, passive)
+    version = f" with version {known.version}" if known is not None and known.version else ""
+    notes = []
+    if reason == FALLBACK:
+        notes.append(
+            f"This boot fell back to slot {current}: slot {passive}{version} could not be started or was not confirmed."
+        )
+    elif reason == DAMAGED:
+        notes.append(f"The boot state was damaged: slot {current} was booted because it was the last confirmed one.")
+    if state.cycle == FIRST_BOOT and state.alternative == passive:
+        notes.append(f"The next boot gives slot {passive}{version} its one try.")
+    elif not state.is_confirmed(current):
+        notes.append(f"Slot {current} is not confirmed: the next boot is of slot {state.next_slot}.")
+    if known is not None and known.state in (slots.INSTALLING, slots.FAILED):
+        notes.append(f"Slot {passive} holds no whole system: {known.problem or 'an installation did not end'}.")
+    return notes
+
+
+def as_text(status: dict[str, Any]) -> str:
+    """Returns a status as lines for a person."""
+    lines = [f"{name}: {_word(value)}" for name, value in status.items() if not isinstance(value, dict | list)]
+    for slot, values in status["slots"].items():
+        problem = f" ({values['problem']})" if values["problem"] else ""
+        lines.append(f"slot {slot}: {values['state']}, version {_word(values['version'])}{problem}")
+    return "\n".join(lines + status["notes"])
+
+
+def _word(value: object) -> str:
+    return {True: "yes", False: "no", None: "unknown"}.get(value, str(value))  # type: ignore[call-overload,no-any-return]
+
+
+def write_metrics(environment: Environment) -> None:
+    """Writes the status for node_exporter; where that cannot be done nothing else suffers."""
+    status = read_status(environment)
+    lines = [
+        "# HELP guestos_slot_info What a slot holds.",
+        "# TYPE guestos_slot_info gauge",
+        *(
+            f'guestos_slot_info{{slot="{slot}",state="{values["state"]}",version="{_word(values["version"])}"}} 1'
+            for slot, values in status["slots"].items()
+        ),
+        "# HELP guestos_boot_confirmed Whether the running system is confirmed.",
+        "# TYPE guestos_boot_confirmed gauge",
+        f"guestos_boot_confirmed {int(status['stable'])}",
+        "# HELP guestos_next_slot_info The slot that is booted next.",
+        "# TYPE guestos_next_slot_info gauge",
+        f'guestos_next_slot_info{{slot="{status["next"]}"}} 1',
+    ]
+    path = os.path.join(environment.metrics, METRICS)
+    with contextlib.suppress(OSError):
+        os.makedirs(environment.metrics, exist_ok=True)
+        with open(f"{path}.new", "w", encoding="utf-8") as file:
+            file.write("\n".join(lines) + "\n")
+        os.replace(f"{path}.new", path)

@@ -1,0 +1,107 @@
+"""A machine whose partitions are files: all that manageboot.sh does to it can be looked at, in milliseconds."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from guestos import boot_state, grubenv, manageboot, slots
+from guestos.boot_state import SLOTS, STABLE, BootState, Decision
+from guestos.environment import Environment
+from update_images import LAYOUT, MIB
+
+from tools.image.extents import Image
+from tools.image.rawfile import write_data
+
+SIZES = {"boot": 6 * MIB, "root": 12 * MIB, "var": 20 * MIB}
+"""Of the partitions, in bytes."""
+
+OLD = b"what was there before "
+
+
+@dataclass
+class FileMachine:
+    """A machine with slot A booted and confirmed; calling it runs manageboot.sh, and returns the exit status."""
+
+    folder: Path
+    environment: Environment = field(init=False)
+
+    def __post_init__(self) -> None:
+        for name in ("grub", "dev", "share/update-keys", "config", "metrics"):
+            (self.folder / name).mkdir(parents=True)
+        self.environment = Environment(
+            grubenv=str(self.folder / "grub/grubenv"),
+            booted=str(self.folder / "booted"),
+            layout=str(self.folder / "layout"),
+            devices=str(self.folder / "dev"),
+            share=str(self.folder / "share"),
+            config=str(self.folder / "config"),
+            metrics=str(self.folder / "metrics"),
+            command_line=str(self.folder / "cmdline"),
+            reboot=("/usr/bin/touch", str(self.folder / "rebooted")),
+            now=lambda: dt.datetime(2026, 6, 1, tzinfo=dt.UTC).timestamp(),
+        )
+        (self.folder / "layout").write_bytes(LAYOUT)
+        (self.folder / "share/system.json").write_text('{"product": "guestos", "variant": "dev"}\n')
+        (self.folder / "share/version.txt").write_text("1.2.3\n")
+        for slot in SLOTS:
+            for name, size in SIZES.items():
+                with open(self.partition(slot, name), "wb") as file:
+                    file.truncate(size)
+                    for offset in range(0, size, MIB):
+                        os.pwrite(file.fileno(), OLD * 400, offset + 1000)
+        self.state("A", STABLE, "A")
+        self.runs("A")
+
+    def __call__(self, *arguments: object) -> int:
+        return manageboot.main([str(argument) for argument in arguments], self.environment)
+
+    def partition(self, slot: str, name: str) -> Path:
+        """Returns the file that is a partition."""
+        return self.folder / f"dev/{slot}_{name}"
+
+    def state(self, alternative: str, cycle: str, confirmed: str) -> None:
+        """Sets the boot state."""
+        grubenv.write(self.environment.grubenv, {"boot_alternative": alternative, "boot_cycle": cycle})
+        grubenv.write(boot_state.confirmed_path(self.environment.grubenv), {"confirmed_slot": confirmed})
+
+    def read_state(self) -> BootState:
+        """Returns the boot state."""
+        return boot_state.read(self.environment.grubenv)
+
+    def runs(self, slot: str, reason: str = STABLE) -> None:
+        """Has the machine be one that booted a slot."""
+        (self.folder / "booted").write_text(f"SLOT={slot}\nDISK=vda\nROOT_HASH=00ff\n")
+        (self.folder / "cmdline").write_text(f"quiet dfinity.system={slot} dfinity.boot_state={reason}\n")
+
+    def boot(self) -> Decision:
+        """Does what the boot loader does, with kernels that can always be loaded."""
+        decision = boot_state.decide(self.read_state())
+        if decision.after != self.read_state():
+            boot_state.write(self.environment.grubenv, decision.after)
+        self.runs(decision.slot, decision.reason)
+        (self.folder / "rebooted").unlink(missing_ok=True)
+        return decision
+
+    def slot(self, name: str) -> slots.Slot | None:
+        """Returns what is noted of a slot."""
+        return slots.read(self.environment, name)
+
+    @property
+    def rebooted(self) -> bool:
+        """Whether the machine was told to start over."""
+        return (self.folder / "rebooted").exists()
+
+    def holds(self, slot: str, name: str, image: Image) -> bool:
+        """Whether a partition begins with an image."""
+        with open(self.folder / "expected", "w+b") as expected, open(self.partition(slot, name), "rb") as actual:
+            expected.truncate(image.size)
+            write_data(image, expected.fileno(), 0)
+            return actual.read(image.size) == expected.read()
+
+    def snapshot(self) -> dict[str, bytes]:
+        """Returns all that is on the machine's disk."""
+        names = [path for part in ("grub", "dev", "config") for path in (self.folder / part).rglob("*")]
+        return {str(path): path.read_bytes() for path in names if path.is_file()}

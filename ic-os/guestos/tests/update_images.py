@@ -1,0 +1,144 @@
+"""Small update images, made by the tools that make the real ones."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import random
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from tools.build_boot_args import environment_block
+from tools.image.archive import Archive, Member, archive_of
+from tools.image.compressed_file import write_compressed
+from tools.image.compression import Gzip, Zstd
+from tools.image.extents import Data, Extent, Image
+from tools.image.rawfile import write_raw
+from tools.testing.judges import judge
+from tools.testing.sample_disk import ext4
+from tools.tree.node import Directory, File
+from tools.upgrade import signing
+from tools.upgrade.manifest import Manifest, describe_image, encode
+
+MIB = 1 << 20
+LAYOUT = b"4 A_boot ddf618fe-7244-b446-a175-3296e6b9d02e\n"
+"""What the initial RAM file system of the machines in tests knows of the disk."""
+
+
+@functools.cache
+def make_key(folder: Path, name: str) -> Path:
+    """Makes a key pair, NAME.key.pem and NAME.pem; returns the path of the private one."""
+    private, public = folder / f"{name}.key.pem", folder / f"{name}.pem"
+    openssl = judge("openssl")
+    subprocess.run([openssl, "genpkey", "-algorithm", "ed25519", "-out", private], check=True, capture_output=True)
+    subprocess.run([openssl, "pkey", "-in", private, "-pubout", "-out", public], check=True, capture_output=True)
+    return private
+
+
+def root_image(seed: str, size: int = 7 * MIB) -> Image:
+    """Returns an image with data, small and large holes, and an end that is no whole piece."""
+    noise = random.Random(seed)
+    places = [0, MIB - 4096, MIB + 8192, 3 * MIB, 5 * MIB + 512 * 1024, size - 4096]
+    return Image(size, [Extent(place, 4096, Data(noise.randbytes(4096))) for place in places])
+
+
+def boot_image(version: str, root_hash: str) -> Image:
+    """Returns a boot partition's file system."""
+    arguments = ["quiet", f"dfinity.root_hash={root_hash}"]
+    files = {
+        b"extra_boot_args": environment_block(arguments),
+        b"version.txt": f"{version}\n".encode(),
+        b"vmlinuz": random.Random(version).randbytes(MIB + 5000),
+    }
+    root = Directory()
+    for name, data in files.items():
+        root.entries[name] = File(content=Image.from_bytes(data))
+    return ext4(root)
+
+
+@dataclass(frozen=True)
+class Update:
+    """A description of an update image; `write` makes it. Tests change what they need to."""
+
+    keys: Path
+    version: str = "1.2.4"
+    product: str = "guestos"
+    variant: str = "dev"
+    architecture: str = "x86_64"
+    layout: str | None = hashlib.sha256(LAYOUT).hexdigest()
+    signers: Sequence[str] = ("test",)
+    root: Image | None = None
+    root_hash: str = ""
+    boot_root_hash: str = ""
+    boot_version: str = ""
+    change_manifest: Callable[[bytes], bytes] = field(default=lambda data: data)
+    change_members: Callable[[list[Member]], list[Member]] = field(default=lambda members: members)
+
+    def but(self, **changes: object) -> Update:
+        """Returns the same with changes."""
+        return replace(self, **changes)
+
+    @functools.cached_property
+    def images(self) -> tuple[Image, Image]:
+        """The images of boot and root partition."""
+        root_hash = self.boot_root_hash or self.hash
+        return boot_image(self.boot_version or self.version, root_hash), self.root or root_image(self.version)
+
+    @property
+    def hash(self) -> str:
+        """The root hash in the manifest."""
+        return self.root_hash or hashlib.sha256(self.version.encode()).hexdigest()
+
+    @functools.cached_property
+    def manifest(self) -> bytes:
+        """The manifest's bytes, before `change_manifest`."""
+        boot, root = self.images
+        return encode(
+            Manifest(
+                product=self.product,
+                variant=self.variant,
+                architecture=self.architecture,
+                layout=self.layout,
+                version=self.version,
+                images=(describe_image("boot.img", boot), describe_image("root.img", root, self.hash)),
+            )
+        )
+
+    def signatures(self, manifest: bytes) -> bytes:
+        """Returns the file of signatures of a manifest."""
+        path = self.keys / "manifest.json"
+        path.write_bytes(manifest)
+        return signing.encode([signing.sign(str(path), str(make_key(self.keys, name))) for name in self.signers])
+
+    def archive(self) -> Archive:
+        """Returns the update image."""
+        manifest = self.change_manifest(self.manifest)
+        boot, root = self.images
+        members = [Member.of("manifest.json", Image.from_bytes(manifest))]
+        if self.signers:
+            members.append(Member.of("manifest.json.sig", Image.from_bytes(self.signatures(manifest))))
+        members += [Member.of("boot.img", boot), Member.of("root.img", root)]
+        members.append(Member.of("VERSION.TXT", Image.from_bytes(f"{self.version}\n".encode())))
+        return archive_of(self.change_members(members))
+
+    def write(self, path: Path, kind: str = "tar") -> Path:
+        """Writes the update image as tar, gz or zst and returns its path."""
+        image = self.archive().image
+        if kind == "tar":
+            write_raw(image, path)
+        else:
+            write_compressed(image, path, Gzip() if kind == "gz" else Zstd())
+        return path
+
+    def unpack(self, folder: Path) -> Path:
+        """Writes the members of the update image as files and returns their folder."""
+        folder.mkdir()
+        boot, root = self.images
+        write_raw(boot, folder / "boot.img")
+        write_raw(root, folder / "root.img")
+        manifest = self.change_manifest(self.manifest)
+        (folder / "manifest.json").write_bytes(manifest)
+        (folder / "manifest.json.sig").write_bytes(self.signatures(manifest))
+        return folder

@@ -1,0 +1,28 @@
+"""The partitions of a layout as a list that scripts read: one a line, its number, name and GUID."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from tools.errors import UserError
+from tools.gpt.disk import least_disk_size, place
+from tools.gpt.layout import read_layout
+
+
+def listing(path: str, disk_guid: str) -> bytes:
+    """Returns the list for the layout in a partitions.csv.
+
+    Args:
+        path: of the layout.
+        disk_guid: GUID of the disk, from which those of partitions without one are derived.
+
+    Raises:
+        UserError: the layout is wrong, or the GUID is none.
+    """
+    try:
+        guid = UUID(disk_guid)
+    except ValueError as error:
+        raise UserError(f"disk_guid: {disk_guid!r} is not a GUID") from error
+    layout = read_layout(path)
+    table = place(layout, least_disk_size(layout), guid)
+    return "".join(f"{entry.number} {entry.name} {entry.uuid}\n" for entry in table.entries).encode()
