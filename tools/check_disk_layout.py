@@ -32,7 +32,8 @@ class Arguments(TableArguments):
 
 def main(arguments: Arguments) -> None:
     """Runs the command line."""
-    check_contents(table_of(arguments), [(partition.name, partition.size) for partition in arguments.partitions])
+    sizes = [(partition.name, partition.size) for partition in arguments.partitions]
+    check_contents(table_of(arguments), sizes, arguments.layout)
     with replacing(arguments.output):
         pass
 

@@ -30,10 +30,10 @@ def test_what_fits_passes(check):
 @pytest.mark.parametrize(
     ("sizes", "arguments", "message"),
     [
-        ([("one", (1 << 20) + 1)], {}, "partition one: has 1048576 bytes, and 1048577 are needed"),
-        ([("three", 1)], {}, "partition three: is not in the layout, which has one, two"),
+        ([("one", (1 << 20) + 1)], {}, "partition one: has 1048576 bytes in .*partitions.csv, and 1048577 are needed"),
+        ([("three", 1)], {}, "partition three: is not in .*partitions.csv, which has one, two"),
         ([("one", 1), ("one", 2)], {}, "partition one: is given twice"),
-        ([("two", 1)], {"without": ("two",)}, "partition two: is not in the layout"),
+        ([("two", 1)], {"without": ("two",)}, "partition two: is not in .*partitions.csv, which has one"),
         ([], {"expanded_size": 1 << 20}, "disk"),
     ],
 )

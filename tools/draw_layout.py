@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
 from tools.cli import argument, run
 from tools.drawing.layout_picture import draw
@@ -17,13 +19,14 @@ class Arguments:
 
     layout: str = argument("the partitions.csv")
     disk_size: Size = argument("size of the disk; partitions that take the rest end there")
-    output: str = argument("the PNG to write")
+    output: str = argument("the PNG to write; `bazel run` takes it as a path in the workspace")
 
 
 def main(arguments: Arguments) -> None:
     """Runs the command line."""
     picture = draw(read_layout(arguments.layout), arguments.disk_size).png()
-    with replacing(arguments.output) as fd:
+    output = Path(os.environ.get("BUILD_WORKSPACE_DIRECTORY", ""), arguments.output)
+    with replacing(output) as fd:
         write_all(fd, picture)
 
 

@@ -82,7 +82,7 @@ def vm_boot_test(name, disk, version, root, variant, args = [], size = "enormous
         ] + args,
         data = [disk, version, name + ".root_hash"],
         main = Label("//tools/vm:boot_test.py"),
-        tags = tags + ["cpu:2"],
+        tags = tags + ["cpu:2", "vm"],
         deps = [Label("//tools/vm:boot_test")],
         **kwargs
     )

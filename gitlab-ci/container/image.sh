@@ -89,6 +89,8 @@ write_bazelrc() {
         for name in "${stub_modules[@]}"; do
             echo "common --override_module=$name=/usr/share/bazel/stubs/$name"
         done
+        echo "# every judge is here: a test without its judge fails"
+        echo "test --test_env=ICOS_REQUIRE_JUDGES=1"
         echo "# Debian's bazelrc keeps every sandbox for inspection"
         echo "build --nosandbox_debug"
     } >>"$1/etc/bazel/bazelrc"
@@ -100,6 +102,8 @@ customize() {
     local root=$1
     # Without this library beside its jars, Bazel's server crashes at the first zstd archive.
     ln -s /usr/lib/x86_64-linux-gnu/libzstd-jni.so "$root/usr/share/bazel/"
+    # The name that the firmware has in older releases and other distributions, and in much that is written about it.
+    ln -s ../ovmf/OVMF.fd "$root/usr/share/OVMF/OVMF_CODE.fd"
     write_registry "$root"
     write_bazelrc "$root"
     rm -rf "$root"/var/lib/apt/lists/* "$root"/var/cache/apt/*.bin

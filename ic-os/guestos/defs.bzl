@@ -131,7 +131,7 @@ def guestos_image(
         prefix = "opt/ic/share/update-keys",
     )
     for suffix, tags in version_suffixes.items():
-        _system(base, name, passwords, suffix, tags)
+        _system(base, passwords, suffix, tags)
         upgrade_image(
             name = "update-img" + suffix,
             boot_partition = ":boot" + suffix,
@@ -221,8 +221,10 @@ def guestos_tests(name, variant, present = {}, absent = [], contains = {}, lacks
         present = {
             "/EFI/BOOT/BOOTX64.EFI": "type=file",
             "/EFI/BOOT/grubx64.efi": "type=file",
-            "/EFI/debian/grub.cfg": "type=file",
-        },
+        } | select({
+            "//conditions:default": {"/EFI/debian/grub.cfg": "type=file"},
+            "//ic-os/guestos:ubuntu": {"/EFI/ubuntu/grub.cfg": "type=file"},
+        }),
     )
     vm_boot_test(
         name = "boot_test",
@@ -238,7 +240,7 @@ def guestos_tests(name, variant, present = {}, absent = [], contains = {}, lacks
             partition = partition,
         )
 
-def _system(base, variant, passwords, suffix, tags):
+def _system(base, passwords, suffix, tags):
     """Declares what one version of a system consists of: root and boot partition."""
     version_file(
         name = "version%s.txt" % suffix,
@@ -251,9 +253,9 @@ def _system(base, variant, passwords, suffix, tags):
         srcs = [
             ":payload",
             ":rootfs_files",
+            ":update_keys",
             "//ic-os/guestos:rootfs_executables",
             "//ic-os/guestos:rootfs_files",
-            ":update_keys",
             "//ic-os/guestos:rootfs_secret",
         ],
         extra_files = {

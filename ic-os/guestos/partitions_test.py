@@ -61,8 +61,7 @@ def test_partition_table_is_sound(layout, tmp_path):
 
 
 def test_picture_shows_the_layout(layout):
-    # Made by: bazel run //tools:draw_layout -- --layout=… --disk_size=50G --output=…
     picture = Path(__file__).with_name("media") / "guestOS_disk-layout.png"
     assert draw(layout, 50 * GIB).png() == picture.read_bytes(), (
-        "the picture is older than partitions.csv; draw it again"
+        "the picture is older than partitions.csv: bazel run //ic-os/guestos:draw_disk_layout"
     )

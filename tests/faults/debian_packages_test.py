@@ -6,29 +6,26 @@ Runs Bazel itself, on PATH, with a small archive in a folder; so it can't run in
 import dataclasses
 import hashlib
 import json
-import os
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.faults import workspace
+from tests.faults.workspace import Workspace
 from tools.debian.lock import Lock, LockedArchive, LockedPackage
 from tools.debian.manifest import read_manifest
 from tools.debian.packages_for_tests import build_deb
-from tools.testing.judges import judge
 
-RULES = Path(os.path.realpath(__file__)).parents[2]
-
-MODULE = f"""
-module(name = "downstream")
-bazel_dep(name = "rules_icos")
-local_path_override(module_name = "rules_icos", path = "{RULES}")
+MODULE = (
+    workspace.MODULE
+    + """
 debian = use_extension("@rules_icos//third_party/debian:extension.bzl", "debian")
 debian.lock(name = "example", manifest = "//packages:example.toml")
 use_repo(debian, "example")
 """
+)
 BUILD = """
 load("@rules_icos//defs:debian.bzl", "debian_file")
 debian_file(name = "file", src = "@example//packages:tool", path = "usr/share/tool")
@@ -46,29 +43,19 @@ packages = ["tool"]
 """
 
 
-@dataclasses.dataclass
-class Downstream:
-    """A workspace, and the archive that its lock points to."""
+@dataclasses.dataclass(frozen=True)
+class Downstream(Workspace):
+    """A module with a lock, and the archive that the lock points to."""
 
-    workspace: Path
-    folder: Path
-    output_root: Path
+    archive: Path
 
-    def bazel(self, *arguments: str) -> tuple[int, str]:
-        """Runs Bazel; returns its exit status and what it said."""
-        command = [judge("bazel"), f"--output_user_root={self.output_root}", *arguments]
-        options = {"cwd": self.workspace, "stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "text": True}
-        done = subprocess.run(command, stderr=subprocess.STDOUT, check=False, **options)  # type: ignore[call-overload]
-        return done.returncode, done.stdout
-
-    def build(self, *targets: str) -> tuple[int, str]:
+    def build(self, *arguments: str) -> tuple[int, str]:
         """Builds targets with nothing kept from downloads before."""
-        flags = ["--enable_bzlmod", "--noenable_workspace", "--lockfile_mode=off", "--repository_cache="]
-        return self.bazel("build", *flags, "--color=no", "--curses=no", *targets)
+        return super().build("--repository_cache=", *arguments)
 
     def write_lock(self, change: Callable[[LockedPackage], LockedPackage] = lambda package: package) -> None:
         """Locks the package of the mirror, changed."""
-        deb = self.folder / "mirror/tool_1.0_all.deb"
+        deb = self.archive / "mirror/tool_1.0_all.deb"
         package = LockedPackage(
             name="tool",
             version="1.0",
@@ -78,25 +65,25 @@ class Downstream:
             sha256=hashlib.sha256(deb.read_bytes()).hexdigest(),
             size=deb.stat().st_size,
         )
-        manifest = read_manifest(self.workspace / "packages/example.toml")
+        manifest = read_manifest(self.folder / "packages/example.toml")
         archive = LockedArchive(urls=manifest.archives["example"].mirrors, released={"stable": "2025-01-01T00:00:00Z"})
         text = Lock(manifest, {"example": archive}, {"base": {"amd64": [change(package)]}}).to_json()
-        (self.workspace / "packages/example.lock.json").write_text(text)
+        (self.folder / "packages/example.lock.json").write_text(text)
 
     def reset(self) -> None:
         """Makes all as it's meant to be. Everything else is left, such as Bazel's server."""
-        (self.workspace / "packages").mkdir(parents=True, exist_ok=True)
-        (self.workspace / "MODULE.bazel").write_text(MODULE)
-        (self.workspace / "BUILD.bazel").write_text(BUILD)
-        (self.workspace / "packages/BUILD.bazel").write_text('exports_files(["example.toml", "example.lock.json"])\n')
-        (self.workspace / "packages/example.toml").write_text(MANIFEST.format(folder=self.folder))
+        (self.folder / "packages").mkdir(parents=True, exist_ok=True)
+        (self.folder / "MODULE.bazel").write_text(MODULE)
+        (self.folder / "BUILD.bazel").write_text(BUILD)
+        (self.folder / "packages/BUILD.bazel").write_text('exports_files(["example.toml", "example.lock.json"])\n')
+        (self.folder / "packages/example.toml").write_text(MANIFEST.format(folder=self.archive))
         for name in ("mirror", "second", "root"):
-            shutil.rmtree(self.folder / name, ignore_errors=True)
-            (self.folder / name).mkdir()
-        tool = self.folder / "root/usr/share/tool"
+            shutil.rmtree(self.archive / name, ignore_errors=True)
+            (self.archive / name).mkdir()
+        tool = self.archive / "root/usr/share/tool"
         tool.parent.mkdir(parents=True)
         tool.write_text("a tool\n")
-        build_deb(self.folder / "mirror", "tool", self.folder / "root")
+        build_deb(self.archive / "mirror", "tool", self.archive / "root")
         self.write_lock()
 
 
@@ -104,7 +91,7 @@ class Downstream:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Downstream]:
     """One workspace for all tests, since another one would take another server."""
     folder = tmp_path_factory.mktemp("downstream")
-    found = Downstream(folder / "workspace", folder, folder / "bazel")
+    found = Downstream(folder / "workspace", folder / "bazel", folder)
     yield found
     found.bazel("shutdown")
 
@@ -119,13 +106,13 @@ def downstream(server: Downstream) -> Downstream:
 def test_fetches(downstream: Downstream) -> None:
     status, said = downstream.build("//:file")
     assert status == 0, said
-    assert (downstream.workspace / "bazel-bin/file").read_text() == "a tool\n"
+    assert (downstream.folder / "bazel-bin/file").read_text() == "a tool\n"
 
 
 def test_the_next_mirror(downstream: Downstream) -> None:
-    (downstream.folder / "mirror").rename(downstream.folder / "gone")
-    (downstream.folder / "second").rmdir()
-    (downstream.folder / "gone").rename(downstream.folder / "second")
+    (downstream.archive / "mirror").rename(downstream.archive / "gone")
+    (downstream.archive / "second").rmdir()
+    (downstream.archive / "gone").rename(downstream.archive / "second")
     status, said = downstream.build("//:file")
     assert status == 0, said
 
@@ -135,14 +122,14 @@ def test_wrong_hash(downstream: Downstream) -> None:
     status, said = downstream.build("//:file")
     assert status != 0
     assert f"package tool 1.0 (all): no URL of the lock gives the file with SHA-256 {'ab' * 32}; tried:" in said, said
-    assert f"file://{downstream.folder}/second/tool_1.0_all.deb" in said, said
+    assert f"file://{downstream.archive}/second/tool_1.0_all.deb" in said, said
     assert "make a new lock:\n  bazel run //packages:example.lock" in said, said
     assert "Checksum was" in said, said
 
 
 def test_withdrawn(downstream: Downstream) -> None:
     """A newer file beside the locked one isn't taken."""
-    deb = downstream.folder / "mirror/tool_1.0_all.deb"
+    deb = downstream.archive / "mirror/tool_1.0_all.deb"
     deb.rename(deb.with_name("tool_1.1_all.deb"))
     status, said = downstream.build("//:file")
     assert status != 0
@@ -150,7 +137,7 @@ def test_withdrawn(downstream: Downstream) -> None:
 
 
 def test_out_of_step(downstream: Downstream) -> None:
-    manifest = downstream.workspace / "packages/example.toml"
+    manifest = downstream.folder / "packages/example.toml"
     manifest.write_text(manifest.read_text().replace('["tool"]', '["tool", "more"]'))
     status, said = downstream.build("@example//:base")
     assert status != 0
@@ -160,14 +147,14 @@ def test_out_of_step(downstream: Downstream) -> None:
 
 
 def test_comments_do_not_matter(downstream: Downstream) -> None:
-    manifest = downstream.workspace / "packages/example.toml"
+    manifest = downstream.folder / "packages/example.toml"
     manifest.write_text(manifest.read_text() + "# a remark\n")
     status, said = downstream.build("@example//:base")
     assert status == 0, said
 
 
 def test_no_lock(downstream: Downstream) -> None:
-    (downstream.workspace / "packages/example.lock.json").unlink()
+    (downstream.folder / "packages/example.lock.json").unlink()
     status, said = downstream.build("//:file")
     assert status != 0
     assert "//packages:example.lock.json: isn't there; make it, where the archive can be reached: " in said, said
@@ -178,7 +165,7 @@ def test_no_lock(downstream: Downstream) -> None:
 
 
 def test_lock_of_another_format(downstream: Downstream) -> None:
-    lock = downstream.workspace / "packages/example.lock.json"
+    lock = downstream.folder / "packages/example.lock.json"
     lock.write_text(json.dumps(json.loads(lock.read_text()) | {"format": 2}))
     status, said = downstream.build("//:file")
     assert status != 0
@@ -193,7 +180,7 @@ def test_no_such_file_in_the_package(downstream: Downstream) -> None:
 
 
 def test_name_taken(downstream: Downstream) -> None:
-    module = downstream.workspace / "MODULE.bazel"
+    module = downstream.folder / "MODULE.bazel"
     text = MODULE.replace('name = "example"', 'name = "icos_trixie"')
     module.write_text(text.replace('"example")', 'example = "icos_trixie")'))
     status, said = downstream.build("//:file")

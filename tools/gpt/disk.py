@@ -76,12 +76,13 @@ def _entry(partition: Partition, table: Table, usable_end: int) -> Entry:
     )
 
 
-def check_contents(table: Table, sizes: Iterable[tuple[str, int]]) -> list[Entry]:
+def check_contents(table: Table, sizes: Iterable[tuple[str, int]], layout: str = "the layout") -> list[Entry]:
     """Returns the entries of partitions, after a check that they have room for what they are to hold.
 
     Args:
         table: of the disk.
         sizes: names of partitions, and how many bytes each is to hold.
+        layout: what to call the layout in messages, such as the path of its file.
 
     Raises:
         UserError: a partition is unknown or given twice, or is too small.
@@ -90,12 +91,12 @@ def check_contents(table: Table, sizes: Iterable[tuple[str, int]]) -> list[Entry
     found: dict[str, Entry] = {}
     for name, size in sizes:
         if name not in entries:
-            raise UserError(f"partition {name}: is not in the layout, which has {', '.join(entries)}")
+            raise UserError(f"partition {name}: is not in {layout}, which has {', '.join(entries)}")
         if name in found:
             raise UserError(f"partition {name}: is given twice")
         found[name] = entries[name]
         if size > found[name].size:
-            raise UserError(f"partition {name}: has {found[name].size} bytes, and {size} are needed")
+            raise UserError(f"partition {name}: has {found[name].size} bytes in {layout}, and {size} are needed")
     return list(found.values())
 
 

@@ -86,7 +86,7 @@ def test_places_images():
     [
         ([("boot", Image(1))], "partition boot: is not in the layout, which has esp, root"),
         ([("esp", Image(1)), ("esp", Image(1))], "partition esp: is given twice"),
-        ([("esp", Image(MIB + 1))], "partition esp: has 1048576 bytes, and 1048577 are needed"),
+        ([("esp", Image(MIB + 1))], "partition esp: has 1048576 bytes in the layout, and 1048577 are needed"),
     ],
 )
 def test_images_that_cannot_be_placed(contents, message):

@@ -5,9 +5,10 @@ import tarfile
 
 import pytest
 from guestos import bootstrap, network
+from guestos.bootstrap import ACCOUNT_KEYS
 from guestos.errors import GuestError
 
-from tools.guestos.bootstrap_media import ACCOUNT_KEYS, PROGRAM, SETTINGS, SIZE, main, parser
+from tools.guestos.bootstrap_media import PROGRAM, SETTINGS, SIZE, main, parser
 from tools.guestos.options import call
 from tools.testing.judges import ask, judge
 

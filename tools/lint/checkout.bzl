@@ -99,29 +99,33 @@ def _kind_of_program(text):
     return "python" if words and words[0].startswith("python") else None
 
 def _read_ignored(gitignore):
-    """Returns the patterns of .gitignore: names and paths, with at most a `*` at the end."""
+    """Returns the patterns of .gitignore: names and paths, with at most a `!` before and a `*` at the end."""
     patterns = []
     for line in gitignore.splitlines():
         line = line.strip()
         if not line or line.startswith("#"):
             continue
+        negated = line.startswith("!")
+        line = line.removeprefix("!")
         pattern = line.strip("/")
         name = pattern.removesuffix("*")
         if [c for c in "*?[!\\".elems() if c in name]:
-            fail(".gitignore: %s: only a * at the end is understood by tools/lint/checkout.bzl; extend it" % line)
+            fail(".gitignore: %s: only a ! before and a * at the end are understood by tools/lint/checkout.bzl; extend it" % line)
         patterns.append(struct(
             anchored = "/" in line.removesuffix("/"),
             name = name,
+            negated = negated,
             prefix = pattern.endswith("*"),
         ))
     return patterns
 
 def _is_ignored(patterns, path, name):
-    for pattern in patterns:
+    ignored = False
+    for pattern in patterns:  # the last one that matches decides
         subject = path if pattern.anchored else name
         if subject == pattern.name or (pattern.prefix and subject.startswith(pattern.name)):
-            return True
-    return False
+            ignored = not pattern.negated
+    return ignored
 
 checkout_repository = repository_rule(
     implementation = _checkout_repository_impl,

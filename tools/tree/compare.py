@@ -87,9 +87,8 @@ def differences(left: Directory, right: Directory, ignore: Collection[str] = ())
             continue
         for field in node_differences(one, other, ignore):
             yield Difference(path, *field)
-        links = _links(one, names[0]), _links(other, names[1])
-        if links[0] != links[1] and "links" not in ignore:
-            yield Difference(path, "links", *links)
+        if "links" not in ignore:
+            yield from _link_differences(path, names[0].get(one, []), names[1].get(other, []))
         if isinstance(one, Directory) and isinstance(other, Directory):
             prefix = path + b"/" if path else b""
             both = sorted(one.entries.keys() | other.entries.keys(), reverse=True)
@@ -105,8 +104,13 @@ def _names(root: Directory) -> dict[Node, list[bytes]]:
     return names
 
 
-def _links(node: Node, names: dict[Node, list[bytes]]) -> str:
-    paths = names.get(node, ())
+def _link_differences(path: bytes, left: list[bytes], right: list[bytes]) -> Iterator[Difference]:
+    """Yields a difference in the names of a node, at the first of them alone: a node may have many."""
+    if path in (left[:1] + right[:1]) and left != right:
+        yield Difference(path, "links", _linked(left), _linked(right))
+
+
+def _linked(paths: list[bytes]) -> str:
     return ", ".join(map(printable, paths)) if len(paths) > 1 else ""
 
 

@@ -91,3 +91,13 @@ def test_paths_are_printable():
     assert printable(b"") == "/"
     assert printable("a/ä b".encode()) == "/a/ä b"
     assert printable(b"a\n\xff\x1b\\") == "/a\\n\\xff\\x1b\\"
+
+
+def test_links_are_named_once_a_set():
+    empty = Image.from_bytes(b"")
+    left = Directory(entries=dict.fromkeys((b"a", b"b", b"c"), File(content=empty)))
+    right = Directory(entries={b"a": File(content=empty)} | dict.fromkeys((b"b", b"c"), File(content=empty)))
+    assert [str(each) for each in differences(left, right)] == [
+        "/a: links: /a, /b, /c / none",
+        "/b: links: /a, /b, /c / /b, /c",
+    ]

@@ -1,0 +1,77 @@
+"""Tests of what rules declare, without building any of it."""
+
+load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
+load("//defs:disk.bzl", "DiskImageInfo", "UpgradeImageInfo")
+load("//defs:partitions.bzl", "PartitionInfo", "VerityInfo")
+
+def _actions_test_impl(ctx):
+    env = analysistest.begin(ctx)
+    actions = [action for action in analysistest.target_actions(env) if action.mnemonic in ctx.attr.tools]
+    asserts.equals(env, sorted(ctx.attr.tools), sorted({action.mnemonic: None for action in actions}), "mnemonics")
+    for action in actions:
+        tool = action.argv[0].split("/")[-1]
+        asserts.equals(env, ctx.attr.tools[action.mnemonic], tool, "tool of " + action.mnemonic)
+        asserts.equals(env, {}, action.env, "environment of " + action.mnemonic)
+        for output in action.outputs.to_list():
+            asserts.false(env, output.basename.endswith(".img"), "%s is a raw image" % output.basename)
+    return analysistest.end(env)
+
+actions_test = analysistest.make(
+    _actions_test_impl,
+    doc = "Checks that each action runs a tool of this project itself, without a shell and without an environment.",
+    attrs = {"tools": attr.string_dict(doc = "Tools by the mnemonics of the target's actions.", mandatory = True)},
+)
+
+def _partition_test_impl(ctx):
+    env = analysistest.begin(ctx)
+    target = analysistest.target_under_test(env)
+    info = target[PartitionInfo]
+    asserts.equals(env, int(ctx.attr.bytes), info.size, "size")
+    asserts.equals(env, [int(each) for each in ctx.attr.offsets], [part.offset for part in info.parts], "offsets")
+    for part in info.parts:
+        asserts.equals(env, ["gz", "zst"], sorted(part.payloads), "payloads")
+    asserts.equals(env, VerityInfo in target, info.verity != None, "verity")
+    if info.verity:
+        asserts.equals(env, int(ctx.attr.offsets[-1]), info.verity.hash_offset, "place of the hash tree")
+    return analysistest.end(env)
+
+partition_test = analysistest.make(
+    _partition_test_impl,
+    doc = "Checks what a partition's image hands on.",
+    attrs = {
+        "bytes": attr.string(doc = "Its size; a number may be too large for an int attribute.", mandatory = True),
+        "offsets": attr.string_list(doc = "Where its parts stand, in bytes.", mandatory = True),
+    },
+)
+
+def _archive_test_impl(ctx):
+    env = analysistest.begin(ctx)
+    target = analysistest.target_under_test(env)
+    info = target[DiskImageInfo] if DiskImageInfo in target else target[UpgradeImageInfo]
+    name = target.label.name
+    asserts.equals(env, name + ".tar", info.archive.basename)
+    asserts.equals(env, ["gz", "zst"], sorted(info.compressed))
+    outputs = [file.basename for file in target[DefaultInfo].files.to_list()]
+    asserts.equals(env, [name + ".tar", name + ".tar.gz", name + ".tar.zst"], sorted(outputs))
+    for codec, file in info.compressed.items():
+        inputs = [each for action in analysistest.target_actions(env) if file in action.outputs.to_list() for each in action.inputs.to_list()]
+        other = {"gz": ".data.zst", "zst": ".data.gz"}[codec]
+        asserts.false(env, any([each.basename.endswith(other) for each in inputs]), "%s takes %s" % (codec, other))
+    return analysistest.end(env)
+
+archive_test = analysistest.make(
+    _archive_test_impl,
+    doc = "Checks the formats of a disk or upgrade image: each is made of data of its own compression alone.",
+)
+
+def _failure_test_impl(ctx):
+    env = analysistest.begin(ctx)
+    asserts.expect_failure(env, ctx.attr.message)
+    return analysistest.end(env)
+
+failure_test = analysistest.make(
+    _failure_test_impl,
+    doc = "Checks that a target is refused.",
+    attrs = {"message": attr.string(doc = "Part of what is said.", mandatory = True)},
+    expect_failure = True,
+)

@@ -1,0 +1,115 @@
+"""What Bazel says of a GuestOS, and of images of another module, that can't be built."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.faults.workspace import MODULE, Workspace
+
+LAYOUT = """\
+name,start,size,type,uuid,comment
+root,2048,8192,L,c8b0a1f2-0000-4000-8000-000000000003,system
+"""
+PACKAGE = """
+load("@rules_icos//defs:defs.bzl", "disk_image", "ext4_image")
+
+filegroup(name = "half_a_release", srcs = ["replica"])
+
+ext4_image(
+    name = "too_full",
+    extra_files = {"replica": "opt/replica"},
+    partition_size = "4M",
+    uuid = "c8b0a1f2-0000-4000-8000-000000000001",
+)
+
+ext4_image(
+    name = "too_large",
+    partition_size = "8M",
+    uuid = "c8b0a1f2-0000-4000-8000-000000000001",
+)
+
+disk_image(
+    name = "small_disk",
+    disk_guid = "c8b0a1f2-0000-4000-8000-000000000002",
+    layout = "layout.csv",
+    partitions = {":too_large": "root"},
+)
+
+disk_image(
+    name = "unknown_partition",
+    disk_guid = "c8b0a1f2-0000-4000-8000-000000000002",
+    layout = "layout.csv",
+    partitions = {":too_large": "roof"},
+)
+"""
+PROD_WITH_PASSWORD = """
+load("@rules_icos//ic-os/guestos:defs.bzl", "guestos_image")
+
+guestos_image(
+    name = "prod",
+    base = "base.tar",
+    passwords = {"root": "secret"},
+    signing_key = None,
+    update_keys = [],
+)
+"""
+DEV = "@rules_icos//ic-os/guestos/dev:disk-img.tar"
+OPTION = "--@rules_icos//ic-os/guestos:"
+
+
+@pytest.fixture(scope="module")
+def downstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+    folder = tmp_path_factory.mktemp("downstream")
+    found = Workspace(folder / "workspace", folder / "bazel")
+    (found.folder / "prod").mkdir(parents=True)
+    (found.folder / "MODULE.bazel").write_text(MODULE)
+    (found.folder / "BUILD.bazel").write_text(PACKAGE)
+    (found.folder / "prod/BUILD.bazel").write_text(PROD_WITH_PASSWORD)
+    (found.folder / "layout.csv").write_text(LAYOUT)
+    (found.folder / "replica").write_bytes(b"\1" * (6 << 20))
+    yield found
+    found.bazel("shutdown")
+
+
+def refused(downstream: Workspace, *arguments: str) -> str:
+    """Returns what Bazel says of a build that must fail."""
+    status, said = downstream.build(*arguments)
+    assert status != 0, said
+    assert 'Traceback (most recent call last):\n  File "/' not in said, said
+    return said
+
+
+def test_unknown_distribution(downstream: Workspace) -> None:
+    said = refused(downstream, "--nobuild", OPTION + "distribution=beos", DEV)
+    assert "distribution" in said, said
+    assert "beos" in said, said
+    assert '"debian", "ubuntu"' in said, said
+
+
+def test_missing_binary(downstream: Workspace) -> None:
+    said = refused(downstream, "--nobuild", OPTION + "release_binaries=//:half_a_release", DEV)
+    assert "//:half_a_release: has no executable orchestrator; it has replica" in said, said
+
+
+def test_password_for_prod(downstream: Workspace) -> None:
+    said = refused(downstream, "//prod:all")
+    assert "prod: has no passwords; nobody logs in there. Got one for root" in said, said
+    assert "secret" not in said, said
+
+
+def test_files_that_do_not_fit(downstream: Workspace) -> None:
+    said = refused(downstream, "//:too_full")
+    assert "the tree does not fit in 4.0 MiB" in said, said
+    assert "the largest directories, without those below them: /opt (6.0 MiB)" in said, said
+    assert not (downstream.folder / "bazel-bin/too_full.img.tar").exists()
+
+
+def test_image_larger_than_its_partition(downstream: Workspace) -> None:
+    """The check doesn't wait for the disk to be built."""
+    said = refused(downstream, "//:small_disk.tar")
+    assert "partition root: has 4194304 bytes in layout.csv, and 8388608 are needed" in said, said
+
+
+def test_partition_that_the_layout_does_not_have(downstream: Workspace) -> None:
+    said = refused(downstream, "//:unknown_partition.tar")
+    assert "partition roof: is not in layout.csv, which has root" in said, said
