@@ -19,8 +19,8 @@ options:
   -f, --formats=NAMES      of the images: gz (default), zst, tar, or more of them, separated by commas
   -t, --type=TYPE          prod (default) or dev
   -v, --version=VERSION    what the images say of themselves; default: the commit of the checkout
-  -x, --executables=WHAT   what runs in the images: reference (default), the payload in ic-os/guestos/payload; artifacts,
-                           what is in artifacts/release; or the label of a Bazel target
+  -x, --executables=WHAT   what runs in the images: reference (default), the payload in ic-os/guestos/payload;
+                           artifacts, what is in artifacts/release; or the label of a Bazel target
   -b, --binaries           build these executables, to artifacts/release, instead of images
       --here               build without a container, with the bazel of this machine
 

@@ -8,6 +8,7 @@ load("//defs:partitions.bzl", "ext4_image", "verity_image")
 load("//defs:rootfs.bzl", "rootfs_tree")
 load("//defs:testing.bzl", "filesystem_check_test", "image_structure_test")
 load("//defs:vm.bzl", "raw_disk", "vm_boot_test", "vm_launcher")
+load("//ic-os/guestos:image.bzl", "REQUIRED_BINARIES")
 load("//ic-os/guestos:payload.bzl", "payload")
 load("//ic-os/guestos:version.bzl", "version_file")
 
@@ -112,7 +113,7 @@ def guestos_image(
     payload(
         name = "payload",
         src = "//ic-os/guestos:release_binaries",
-        required = ["orchestrator", "replica"],
+        required = REQUIRED_BINARIES,
     )
     write_file(
         name = "system",
