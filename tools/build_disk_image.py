@@ -73,7 +73,7 @@ def table_of(arguments: TableArguments) -> Table:
     return place(layout, size, guid, arguments.sector_size)
 
 
-def parts_of(table: Table, partitions: tuple[PartitionSpec, ...]) -> list[Part]:
+def parts_of(table: Table, partitions: tuple[PartitionSpec, ...], layout: str) -> list[Part]:
     """Returns a disk as parts of an archive's member: the two partition tables, and what partitions hold.
 
     Raises:
@@ -85,7 +85,7 @@ def parts_of(table: Table, partitions: tuple[PartitionSpec, ...]) -> list[Part]:
     parts = [Part(0, disk.slice(0, begin), BLOCK_SIZE), Part(end, disk.slice(end, disk.size - end), BLOCK_SIZE)]
     opened = [(partition.name, open_parts(partition.parts, f"partition {partition.name}")) for partition in partitions]
     ends = ((name, max((part.offset + part.image.size for part in inside), default=0)) for name, inside in opened)
-    check_contents(table, ends)
+    check_contents(table, ends, layout)
     offsets = {entry.name: entry.offset for entry in table.entries}
     for name, inside in opened:
         parts.extend(replace(part, offset=offsets[name] + part.offset) for part in inside)
@@ -98,7 +98,7 @@ def main(arguments: Arguments) -> None:
     if arguments.output_raw is None and outputs == Outputs(None, None, None):
         raise UserError("there is nothing to write: give one of --output_tar, --output_zst, --output_gz, --output_raw")
     table = table_of(arguments)
-    parts = parts_of(table, arguments.partitions)
+    parts = parts_of(table, arguments.partitions, arguments.layout)
     disk = Member(arguments.member, table.disk_size, parts)
     write_archive(archive_of([disk]), outputs)
     if arguments.output_raw is not None:

@@ -144,11 +144,11 @@ def test_raw_images_will_do(folder):
         ({"layout": "none.csv"}, "none.csv: cannot be read: No such file or directory"),
         ({"without": ["nope"]}, "partitions.csv: has no partition 'nope'"),
         ({"expanded_size": "4M"}, "partitions.csv:3: root ends past the end of the disk"),
-        ({"partitions": [{"name": "nope", "parts": []}]}, "partition nope: is not in the layout, which has esp, root"),
+        ({"partitions": [{"name": "nope", "parts": []}]}, "is not in partitions.csv, which has esp, root"),
         ({"partitions": [{"name": "esp", "parts": []}] * 2}, "partition esp: is given twice"),
         (
             {"partitions": [{"name": "esp", "parts": [artifact("root")]}]},
-            "has 2097152 bytes in the layout, and 5242880 are needed",
+            "in partitions.csv, and 5242880 are needed",
         ),
         ({"partitions": [{"name": "esp", "parts": [artifact("hashes", 100)]}]}, "must be multiples of 512"),
         (
