@@ -8,12 +8,11 @@ each step the best counts.
 from __future__ import annotations
 
 import shlex
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.measure import Step, compare, compare_sizes
+from bench.measure import Step, compare, compare_sizes, tool_command
 from tools.cli import argument, run
 from tools.spec import Size
 
@@ -23,7 +22,6 @@ _GUID = "2B110BB7-CDEC-7D41-B97E-893EDCBE5428"
 _SALT = "00" * 32
 _START = 2048
 _SECTOR = 512
-_ROOT = Path(__file__).resolve().parent.parent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,9 +99,7 @@ def ours(arguments: Arguments, folder: Path) -> list[Step]:
 
 
 def _tool(name: str, *flags: str, label: str = "") -> Step:
-    return Step(
-        f"{name} {label}".strip(), ["env", f"PYTHONPATH={_ROOT}", sys.executable, "-m", f"tools.{name}", *flags]
-    )
+    return Step(f"{name} {label}".strip(), tool_command(name, *flags))
 
 
 def main(arguments: Arguments) -> None:

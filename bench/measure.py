@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -43,6 +44,18 @@ class Measure:
     wall: float
     cpu: float
     memory: int
+
+
+def tool_command(name: str, *flags: str) -> list[str]:
+    """Returns the command that runs a command line of tools/ with this interpreter and its libraries."""
+    return [
+        "env",
+        f"PYTHONPATH={os.pathsep.join(map(os.path.abspath, sys.path))}",
+        sys.executable,
+        "-m",
+        f"tools.{name}",
+        *flags,
+    ]
 
 
 def measure(step: Step, folder: Path) -> Measure:

@@ -1,0 +1,57 @@
+"""Compares the way to a file system of many TiB that holds little: build_ext4_image, and mke2fs -d with tar -S."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.measure import Step, compare, tool_command
+from tools.cli import argument, run
+from tools.spec import Size
+
+_UUID = "6b0ef1a1-4a05-4b0e-9a0c-2f6a0d3c1f5e"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Arguments of the command line."""
+
+    size: Size = argument("size of the file system", default=16 << 40)
+    data: Size = argument("size of the one file in it", default=1 << 20)
+    runs: int = argument("how many times each way is gone", default=3)
+    mke2fs: str = argument("the command for mke2fs", default="mke2fs")
+    work: str | None = argument("folder to work in, on a file system that takes files of that size", default=None)
+
+
+def stock(arguments: Arguments) -> list[Step]:
+    """Returns the steps of the stock tools."""
+    options = ["-q", "-F", "-t", "ext4", "-O", "^has_journal,64bit", "-U", _UUID, "-d", "tree"]
+    return [
+        Step("rm", ["rm", "-f", "large.img"]),
+        Step("mke2fs -d", [*shlex.split(arguments.mke2fs), *options, "large.img", f"{arguments.size // 1024}"]),
+        Step("tar -S", ["tar", "-S", "-cf", "large.img.tar", "large.img"]),
+    ]
+
+
+def ours(arguments: Arguments) -> list[Step]:
+    """Returns the step of this project's tool."""
+    flags = [f"--size={arguments.size}", f"--uuid={_UUID}", "--nojournal", "--output=large.img.tar"]
+    layers = '--layers=[{"entries": [{"path": "file", "source": "tree/file"}], "label": "bench"}]'
+    return [Step("build_ext4_image", tool_command("build_ext4_image", layers, *flags))]
+
+
+def main(arguments: Arguments) -> None:
+    """Runs the command line."""
+    with tempfile.TemporaryDirectory(dir=arguments.work) as work:
+        folders = (Path(work, "stock"), Path(work, "ours"))
+        for folder in folders:
+            (folder / "tree").mkdir(parents=True)
+            (folder / "tree/file").write_bytes(os.urandom(arguments.data))
+        compare(stock(arguments), ours(arguments), arguments.runs, folders)
+
+
+if __name__ == "__main__":
+    run(main, Arguments, __doc__)
