@@ -77,7 +77,7 @@ class Executor:
         """Returns the actions that are left to do, each after those that it needs."""
         order: dict[Action, None] = {}
         actions = self.workspace.actions
-        stack = [actions[file] for file in files if file in actions]
+        stack = [actions[file] for file in files if file in actions][::-1]
         while stack:
             action = stack[-1]
             needed = dict.fromkeys(actions[file] for file in action.inputs if file in actions)
@@ -179,7 +179,12 @@ class Executor:
     def _environment(self, program: Instance) -> Mapping[str, str]:
         paths = [str(self.workspace.root), *self._wheels.folders(program.wheels.to_list())]
         kept = {name: value for name in _ENVIRONMENT if (value := os.environ.get(name)) is not None}
-        return kept | {"PATH": _PATH, "LANG": "C.UTF-8", "PYTHONPATH": os.pathsep.join(paths)}
+        return kept | {
+            "LANG": "C.UTF-8",
+            "PATH": _PATH,
+            "PYTHONPATH": os.pathsep.join(paths),
+            "PYTHONPYCACHEPREFIX": str(self.cache / "bytecode"),  # not in the checkout, whose files are built from
+        }
 
 
 def _arguments(group: str | Args, scratch: str) -> list[str]:

@@ -68,7 +68,7 @@ if word == "fail":
 content = "".join(Path(source).read_text() for source in sources)
 Path(output).write_text(word + "(" + content + ")" + ",".join(sorted(set(os.environ) - {{"LC_CTYPE"}})))
 """
-ENVIRONMENT = "LANG,PATH,PYTHONPATH"
+ENVIRONMENT = "LANG,PATH,PYTHONPATH,PYTHONPYCACHEPREFIX"
 
 
 class NoWheels:
@@ -136,6 +136,7 @@ def test_what_a_file_is_made_of_is_made_before_it_and_once(checkout):
     ran = checkout.ran()
     assert ran[0] == "base"
     assert sorted(ran) == ["base", "left", "right", "top"]
+    assert not list(checkout.root.rglob("__pycache__"))
 
 
 def test_what_changes_with_packages_only_is_kept_from_build_to_build(checkout):

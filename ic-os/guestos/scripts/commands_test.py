@@ -74,6 +74,7 @@ def test_scripts_explain_themselves(checkout, tmp_path, script, option):
     assert done.stdout.startswith(f"usage: {Path(script).name}")
     assert max(map(len, done.stdout.splitlines())) <= 120
     assert not list(tmp_path.iterdir())
+    assert not list(checkout.rglob("__pycache__"))
 
 
 def options(command):

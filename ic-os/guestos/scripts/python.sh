@@ -21,6 +21,6 @@ find_python() {
 run_tool() {
     local python
     python=$(find_python) || exit 1
-    # Nothing of the current folder or of the user's own packages is imported.
-    PYTHONPATH=$workspace:$workspace/ic-os/guestos/rootfs/opt/ic/lib exec "$python" -P -s -m "$@"
+    # Nothing of the current folder or of the user's own packages is imported, and nothing is written to the checkout.
+    PYTHONPATH=$workspace:$workspace/ic-os/guestos/rootfs/opt/ic/lib exec "$python" -B -P -s -m "$@"
 }
