@@ -1,0 +1,139 @@
+"""The real boot loader, with firmware, shim and GRUB as they ship, goes through the states of boot_state.decide."""
+
+import itertools
+import os
+from pathlib import Path
+
+import pytest
+from guestos import boot_state, grubenv
+from guestos.boot_state import CYCLES, DAMAGED, FAILSAFE_CHECK, FALLBACK, FIRST_BOOT, INSTALL, STABLE, BootState, decide
+from loader_machine import Booted, LoaderMachine, Parts
+
+from tools.errors import UserError
+from tools.testing.judges import judge, unavailable
+from tools.vm.firmware import find_firmware
+from tools.vm.qemu import accelerator, find_qemu
+
+ROOT = Path(__file__).parents[3]
+PARTS = {
+    "esp": "ic-os/guestos/bootloader/esp_image.img.tar",
+    "boot": "ic-os/guestos/dev/boot.img.tar",
+    "config": "ic-os/guestos/bootloader/grub/grub.cfg",
+}
+
+STATES = [
+    BootState(*values)
+    for values in (
+        *itertools.product("B", (*CYCLES, "nonsense"), ("A", "B", None)),
+        *itertools.product("A", (STABLE, FIRST_BOOT, FAILSAFE_CHECK), "AB"),
+        *itertools.product((None,), (STABLE, FAILSAFE_CHECK), ("A", "B", None)),
+    )
+]
+"""Every row of the table, each slot in each role."""
+
+
+@pytest.fixture(scope="module")
+def make(tmp_path_factory):
+    judge("qemu-system-x86_64")
+    try:
+        qemu, firmware = find_qemu(), find_firmware()
+    except UserError as error:
+        unavailable(str(error))
+    base = Path(os.environ.get("TEST_SRCDIR", ROOT), os.environ.get("TEST_WORKSPACE", ""))
+    parts = Parts(**{name: base / path for name, path in PARTS.items()})
+    accel = accelerator(qemu, firmware)
+
+    def make(**options):
+        folder = tmp_path_factory.mktemp("machine")
+        return LoaderMachine(qemu, firmware, accel, parts, folder, **options)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def machine(make):
+    with make() as machine:
+        yield machine
+
+
+def read(machine):
+    """Returns the boot state on the machine's disk, as the system would read it."""
+    for name in ("grubenv", "confirmed"):
+        (machine.folder / name).write_bytes(machine.stored(name))
+    return boot_state.read(str(machine.folder / "grubenv"))
+
+
+@pytest.mark.parametrize("state", STATES, ids=lambda state: f"{state.alternative}-{state.cycle}-{state.confirmed}")
+def test_grub_decides_as_the_table_says(machine, state):
+    machine.put_state(state.alternative, state.cycle, state.confirmed)
+    decision = decide(state)
+    assert machine.boot() == Booted(decision.slot, decision.reason)
+    assert read(machine) == decision.after
+
+
+@pytest.mark.parametrize("confirmed", ["A", "B"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"# GRUB",
+        b"#" * 1024,
+        bytes(1024),
+        b"# GRUB Environment Block\nboot_alternative=$(reboot)\nboot_cycle=`reboot`; reboot\n".ljust(1024, b"#"),
+        b"# GRUB Environment Block\nboot_alternative=A B\nboot_cycle=stable -o A = A\n".ljust(1024, b"#"),
+    ],
+    ids=["empty", "short", "padding", "zeros", "shell", "test"],
+)
+def test_32_33_damage_leads_to_the_confirmed_slot(machine, data, confirmed):
+    machine.put({"grubenv": data, "confirmed": grubenv.serialize({"confirmed_slot": confirmed})})
+    assert machine.boot() == Booted(confirmed, DAMAGED)
+
+
+def test_42_the_loader_of_a_machine_without_the_file_confirmed(machine):
+    for slot in "AB":
+        machine.put({"grubenv": grubenv.serialize({"boot_alternative": slot, "boot_cycle": STABLE})})
+        assert machine.boot() == Booted(slot, STABLE)
+    machine.put({})
+    assert machine.boot() == Booted("A", DAMAGED)
+
+
+def test_the_kernel_is_told(machine):
+    machine.put_state("B", FIRST_BOOT, "A")
+    assert machine.boot() == Booted("B", FIRST_BOOT)
+    (line,) = machine.expect(r"Command line: .*$")
+    assert " dfinity.system=B dfinity.boot_state=first_boot " in line
+    assert line.endswith(" panic=10")
+
+
+def test_an_upgrade_that_is_not_confirmed(machine):
+    machine.put_state("A", INSTALL, "A")
+    assert machine.boot() == Booted("A", STABLE)
+    machine.put_state("B", FIRST_BOOT, "A")
+    booted = [machine.boot() for _ in range(3)]
+    assert booted == [Booted("B", FIRST_BOOT), Booted("A", FALLBACK), Booted("A", STABLE)]
+
+
+def test_34_a_slot_without_a_kernel_has_had_its_try(make):
+    with make(bootable="A") as machine:
+        machine.put_state("B", FIRST_BOOT, "A")
+        assert machine.boot() == Booted("A", FALLBACK)
+        assert read(machine) == BootState("A", STABLE, "A")
+        assert machine.boot() == Booted("A", STABLE)
+        machine.put_state("B", STABLE, "B")
+        assert machine.boot() == Booted("A", FALLBACK), "the only one that can be loaded"
+
+
+def test_41_neither_slot_can_be_loaded(make):
+    with make(bootable="") as machine:
+        machine.put_state("B", FIRST_BOOT, "A")
+        machine.start()
+        for _ in range(2):
+            machine.expect(r"Neither slot can be started\. The machine starts over in 30 seconds\.")
+        assert read(machine) == BootState("A", STABLE, "A")
+
+
+def test_44_a_state_that_cannot_be_saved_gives_no_try(make):
+    with make(read_only=True) as machine:
+        machine.put_state("B", FIRST_BOOT, "A")
+        assert machine.boot() == Booted("A", FALLBACK)
+        assert read(machine) == BootState("B", FIRST_BOOT, "A")

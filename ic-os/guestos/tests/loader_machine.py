@@ -1,0 +1,166 @@
+"""A virtual machine that runs the real boot loader, on a small disk with the partitions that it looks at."""
+
+from __future__ import annotations
+
+import os
+import re
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from guestos.grubenv import serialize
+
+from tools.fat.reader import read_fat
+from tools.fat.writer import Options, fat_image
+from tools.gpt.disk import disk_image, least_disk_size, place
+from tools.gpt.layout import parse_layout
+from tools.image.extents import Extent, FileRange, Image, InputFile
+from tools.image.rawfile import write_raw
+from tools.image.reading import open_image
+from tools.testing.sample_disk import ext4
+from tools.tree.node import Directory, File
+from tools.vm.firmware import Firmware
+from tools.vm.machine import Drive, Machine, Settings
+from tools.vm.qemu import Qemu
+
+MIB = 1 << 20
+_GRUB_SIZE = 4 * MIB
+_BOOT_SECONDS = 120
+_FIRMWARE = "BdsDxe: starting Boot"
+_STARTED = "EFI stub: Loaded initrd"
+"""The first words of a kernel that has its initial RAM file system."""
+_CHOICE = re.compile(r"^Starting slot ([AB]) \((\w+)\)\.$", re.MULTILINE)
+
+_LAYOUT = """\
+esp,,204800,U,,
+grub,,8192,L,,
+config,,2048,L,,
+A_boot,,{boot},L,,
+A_root,,2048,L,,
+A_var,,2048,L,,
+B_boot,,{boot},L,,
+"""
+"""The partitions have the numbers of the real layout, by which GRUB finds them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Booted:
+    """The slot whose kernel was started, and why."""
+
+    slot: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What goes on the disk.
+
+    Attributes:
+        esp: the image of the EFI system partition.
+        boot: the image of a boot partition.
+        config: GRUB's configuration.
+    """
+
+    esp: Path
+    boot: Path
+    config: Path
+
+
+@dataclass
+class LoaderMachine:
+    """A machine whose boot state is put there from outside, between two starts; use it in a `with` statement.
+
+    Attributes:
+        qemu: the QEMU to run.
+        firmware: its firmware.
+        accel: the accelerator.
+        parts: what goes on the disk.
+        folder: for its files.
+        bootable: the slots that have a kernel.
+        read_only: whether the disk refuses writes.
+    """
+
+    qemu: Qemu
+    firmware: Firmware
+    accel: str
+    parts: Parts
+    folder: Path
+    bootable: str = "AB"
+    read_only: bool = False
+    _machine: Machine | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        boot = open_image(self.parts.boot)
+        layout = parse_layout(_LAYOUT.format(boot=boot.size // 512), "loader_machine")
+        table = place(layout, least_disk_size(layout), uuid.UUID(int=1))
+        without = ext4(Directory())
+        self._disk = self.folder / "disk.img"
+        self._grub = next(entry.offset for entry in table.entries if entry.name == "grub")
+        contents = [("esp", open_image(self.parts.esp))]
+        contents += [(f"{slot}_boot", boot if slot in self.bootable else without) for slot in "AB"]
+        write_raw(disk_image(table, contents), self._disk)
+
+    def put(self, files: Mapping[str, bytes]) -> None:
+        """Makes the grub partition hold files, and GRUB's configuration; the machine must not be at work on it."""
+        root = Directory()
+        for name, data in {"grub.cfg": self.parts.config.read_bytes(), **files}.items():
+            root.entries[name.encode()] = File(content=Image.from_bytes(data))
+        image = fat_image(root, Options(size=_GRUB_SIZE, volume_id=2, label="GRUB"))
+        with open(self._disk, "r+b") as disk:
+            os.pwrite(disk.fileno(), image.read(0, image.size), self._grub)
+
+    def put_state(self, alternative: str | None, cycle: str, confirmed: str | None) -> None:
+        """Puts a boot state; None stands for a value that is no slot."""
+        state = {"boot_alternative": alternative or "x", "boot_cycle": cycle}
+        self.put({"grubenv": serialize(state), "confirmed": serialize({"confirmed_slot": confirmed or "x"})})
+
+    def stored(self, name: str = "grubenv") -> bytes:
+        """Returns a file of the grub partition."""
+        source = FileRange(InputFile(self._disk), self._grub)
+        root = read_fat(Image(_GRUB_SIZE, [Extent(0, _GRUB_SIZE, source)]), "grub").root
+        node = root.entries[name.encode()]
+        assert isinstance(node, File)
+        return node.content.read(0, node.content.size)
+
+    def start(self) -> None:
+        """Starts the machine, or has it start over."""
+        if self._machine is not None:
+            self._machine.qmp.execute("system_reset")
+            return
+        drive = Drive(path=str(self._disk), keep=not self.read_only, read_only=self.read_only)
+        settings = Settings(
+            qemu=self.qemu,
+            firmware=self.firmware,
+            accel=self.accel,
+            drives=[drive],
+            memory_mib=1024,
+            cpus=1,
+            network=False,
+        )
+        machine = Machine(settings, self.folder, self.folder / "console.log")
+        self._machine = machine.__enter__()
+
+    def boot(self) -> Booted:
+        """Starts the machine and waits for a kernel; returns which one it is."""
+        self.start()
+        assert self._machine is not None
+        console = self._machine.console
+        begin = console.expect(_FIRMWARE, _BOOT_SECONDS).end()
+        end = console.expect(_STARTED, _BOOT_SECONDS).start()
+        *_, choice = _CHOICE.finditer(console.text, begin, end)
+        return Booted(choice[1], choice[2])
+
+    def expect(self, pattern: str) -> tuple[str, ...]:
+        """Waits until the console shows a pattern; returns the match and its groups."""
+        assert self._machine is not None
+        match = self._machine.console.expect(pattern, _BOOT_SECONDS)
+        return (match[0], *match.groups())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._machine is not None:
+            self._machine.__exit__(None, None, None)

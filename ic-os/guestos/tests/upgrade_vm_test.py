@@ -1,0 +1,147 @@
+"""Upgrades of a real image in a virtual machine: not confirmed, confirmed, and back; with power cuts in between.
+
+The machine's disk is the second one, behind the one that holds the update, so that nothing may take the first disk for
+its own. The orchestrator does not start, which would confirm each boot: the test does that itself.
+"""
+
+import base64
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from tools.errors import UserError
+from tools.image.rawfile import write_raw
+from tools.image.reading import open_image
+from tools.testing.judges import judge, unavailable
+from tools.vm.firmware import find_firmware
+from tools.vm.machine import Drive, Machine, Settings
+from tools.vm.qemu import accelerator, find_qemu
+from tools.vm.shell import Shell
+
+ROOT = Path(__file__).parents[3]
+IMAGES = "ic-os/guestos/dev"
+NO_ORCHESTRATOR = b"[Unit]\nConditionPathExists=/nowhere\n"
+
+BOOT_SECONDS = 600
+INSTALL_SECONDS = 1200
+MANAGEBOOT = "/opt/ic/bin/manageboot.sh"
+
+
+def artifact(name):
+    return Path(os.environ.get("TEST_SRCDIR", ROOT), os.environ.get("TEST_WORKSPACE", ""), IMAGES, name)
+
+
+class Guest:
+    """A running machine; `boot` waits for its next boot, and checks what must be so after each."""
+
+    def __init__(self, machine):
+        self.machine = machine
+        self.shell = Shell(machine.console)
+        self.kept = None
+
+    def boot(self, slot, reason, version):
+        self.shell.login("root", "root", BOOT_SECONDS)
+        self.shell.run("systemctl is-system-running --wait", BOOT_SECONDS)
+        assert self.shell.check("systemctl list-units --failed --plain --no-legend --no-pager") == ""
+        status = self.status()
+        assert (status["current"], status["boot_state"], status["version"]) == (slot, reason, version)
+        assert self.shell.check("cat /boot/version.txt") == version
+        if self.kept is None:
+            folders = "/boot/config /var/lib/ic/data /var"
+            self.shell.check(f"for folder in {folders}; do echo kept >$folder/kept; done; sync")
+            self.kept = self.identity()
+        assert self.identity() == self.kept
+        return status
+
+    def identity(self):
+        """Returns what is to survive an upgrade."""
+        names = "/etc/machine-id /boot/config/ssh/ssh_host_ed25519_key.pub /boot/config/kept /var/lib/ic/data/kept"
+        return self.shell.check(f"sha256sum {names}")
+
+    def status(self):
+        return json.loads(self.shell.check(f"{MANAGEBOOT} status --json"))
+
+    def install(self, source):
+        # The limit is for the page cache, too: what is left of 64 MB for Python and zstd is less.
+        limits = "-p MemoryMax=64M -p MemorySwapMax=0"
+        command = f"{source} | systemd-run --quiet --wait --pipe {limits} {MANAGEBOOT} upgrade-install -"
+        print(self.shell.check(command, INSTALL_SECONDS), flush=True)
+
+    def commit(self):
+        self.shell.start(f"{MANAGEBOOT} upgrade-commit")
+
+    def refuses(self, action, message):
+        result = self.shell.run(f"{MANAGEBOOT} {action}")
+        assert (result.status, message in result.output) == (3, True), result
+
+
+@pytest.fixture
+def guest(tmp_path, artifacts):
+    judge("qemu-system-x86_64")
+    try:
+        qemu, firmware = find_qemu(), find_firmware()
+    except UserError as error:
+        unavailable(str(error))
+    disk = tmp_path / "disk.img"
+    write_raw(open_image(artifact("disk-img.tar")), disk)
+    dropin = base64.b64encode(NO_ORCHESTRATOR).decode()
+    credential = f"io.systemd.credential.binary:systemd.unit-dropin.orchestrator.service={dropin}"
+    settings = Settings(
+        qemu=qemu,
+        firmware=firmware,
+        accel=accelerator(qemu, firmware),
+        drives=[
+            Drive(path=str(artifact("update-img-test.tar")), read_only=True, serial="test"),
+            Drive(path=str(disk), keep=True),
+            Drive(path=str(artifact("update-img.tar.zst")), read_only=True, serial="back"),
+        ],
+        watchdog=True,
+        arguments=["-smbios", f"type=11,value={credential}"],
+    )
+    with Machine(settings, tmp_path, artifacts / "console.log") as machine:
+        yield Guest(machine)
+
+
+def test_upgrades(guest):
+    version = artifact("version.txt").read_text().strip()
+    test_version = artifact("version-test.txt").read_text().strip()
+    update = "cat /dev/disk/by-id/virtio-test"
+
+    status = guest.boot("A", "stable", version)
+    assert status["stable"]
+    guest.refuses("upgrade-commit", "nothing was installed there")
+    guest.install(update)
+    assert guest.status()["slots"]["B"] == {"state": "ready", "version": test_version, "problem": None}
+
+    # The power goes before anybody confirmed: the next boot is of the old system, and says why.
+    guest.commit()
+    status = guest.boot("B", "first_boot", test_version)
+    assert (status["stable"], status["slots"]["B"]["state"]) == (False, "on trial")
+    assert guest.shell.run("test -e /var/kept").status == 1, "var is the slot's own, and new"
+    guest.refuses("upgrade-install -", "an upgrade needs a confirmed system")
+    guest.machine.qmp.execute("system_reset")
+    status = guest.boot("A", "fallback", version)
+    assert status["slots"]["B"]["state"] == "not confirmed"
+    assert re.search("fell back to slot A: slot B with version .* was not confirmed", " ".join(status["notes"]))
+    guest.shell.check("test -e /var/kept")
+
+    # Once more, and confirmed; the power goes right after that.
+    guest.install(update)
+    guest.commit()
+    guest.boot("B", "first_boot", test_version)
+    guest.shell.check(f"{MANAGEBOOT} confirm")
+    guest.machine.qmp.execute("system_reset")
+    status = guest.boot("B", "stable", test_version)
+    assert status["stable"]
+
+    # And back, from a compressed image.
+    size = artifact("update-img.tar.zst").stat().st_size
+    guest.install(f"head --bytes={size} /dev/disk/by-id/virtio-back")
+    guest.commit()
+    guest.boot("A", "first_boot", version)
+    guest.shell.check(f"{MANAGEBOOT} confirm")
+    assert guest.shell.run("test -e /var/kept").status == 1
+    assert guest.status()["stable"]
