@@ -109,6 +109,7 @@ def test_upgrades(guest):
     version = artifact("version.txt").read_text().strip()
     test_version = artifact("version-test.txt").read_text().strip()
     update = "cat /dev/disk/by-id/virtio-test"
+    size = artifact("update-img.tar.zst").stat().st_size
 
     status = guest.boot("A", "stable", version)
     assert status["stable"]
@@ -138,7 +139,6 @@ def test_upgrades(guest):
     assert status["stable"]
 
     # And back, from a compressed image.
-    size = artifact("update-img.tar.zst").stat().st_size
     guest.install(f"head --bytes={size} /dev/disk/by-id/virtio-back")
     guest.commit()
     guest.boot("A", "first_boot", version)
