@@ -11,6 +11,7 @@ from tools.buildfiles.values import DEFAULT_INFO, Action, Depset, File, Label, S
 from tools.buildfiles.workspace import Repository, Workspace
 from tools.debian.lock import check_lock
 from tools.debian.manifest import read_manifest
+from tools.errors import UserError
 
 _PROVIDERS = Label("", "defs/private", "debian_providers.bzl")
 _ARCHITECTURE = "amd64"
@@ -55,23 +56,25 @@ def debian_repositories(root: Path, downloads: Path) -> dict[str, Repository]:
         for use in extension.uses
         if use["name"] in names
     }
-    return {name: _Hub(root / manifest.package / manifest.name, downloads) for name, manifest in locks.items()}
+    return {name: _Hub(root, manifest, downloads) for name, manifest in locks.items()}
 
 
 class _Hub:
     """The packages of one lock, which is read when the first of them is asked for."""
 
-    def __init__(self, manifest: Path, downloads: Path) -> None:
-        self._manifest = manifest
+    def __init__(self, root: Path, manifest: Label, downloads: Path) -> None:
+        self._label = manifest
+        self._manifest = root / manifest.package / manifest.name
+        self._path = self._manifest.with_name(self._manifest.stem + ".lock.json")
         self._downloads = downloads
         self._content: Mapping[str, Any] = {}
 
     def __call__(self, workspace: Workspace, label: Label) -> Target:
         content = self._lock()
-        packages = content["sets"][label.name]["packages"][_ARCHITECTURE]
+        keys, provided = self._chosen(content, label)
         providers = Struct(**workspace.module(_PROVIDERS))
         infos = []
-        for key in packages:
+        for key in keys:
             package = content["packages"][key]
             infos.append(
                 providers.DebianPackageInfo(
@@ -81,21 +84,33 @@ class _Hub:
                     version=package["version"],
                 )
             )
-        provided = content["sets"][label.name]["provided"]
+        files = Depset([info.deb for info in infos])
         return Target(
-            label,
-            [
-                DEFAULT_INFO(files=Depset([info.deb for info in infos])),
-                providers.DebianPackagesInfo(packages=infos, provided=provided),
-            ],
+            label, [DEFAULT_INFO(files=files), providers.DebianPackagesInfo(packages=infos, provided=provided)]
         )
+
+    def _chosen(self, content: Mapping[str, Any], label: Label) -> tuple[list[str], list[str]]:
+        """Returns the keys of the packages of a set, or of one package, and what the set's image provides."""
+        if label.package:
+            packages = content["packages"].items()
+            keys = [
+                key
+                for key, package in packages
+                if package["name"] == label.name and package["architecture"] in (_ARCHITECTURE, "all")
+            ]
+            if not keys:
+                raise UserError(f"{label}: is no package of {self._path}")
+            return keys, []
+        if label.name not in content["sets"]:
+            raise UserError(f"{label}: is no set of {self._path}; there are {', '.join(content['sets'])}")
+        chosen = content["sets"][label.name]
+        return chosen["packages"][_ARCHITECTURE], chosen["provided"]
 
     def _lock(self) -> Mapping[str, Any]:
         if not self._content:
-            lock = self._manifest.with_name(self._manifest.name.removesuffix(".toml") + ".lock.json")
-            command = f"bazel run //{self._manifest.parent.name}:{self._manifest.stem}.lock"
-            check_lock(read_manifest(self._manifest), lock, command)
-            self._content = json.loads(lock.read_text(encoding="utf-8"))
+            command = f"bazel run //{self._label.package}:{self._manifest.stem}.lock"
+            check_lock(read_manifest(self._manifest), self._path, command)
+            self._content = json.loads(self._path.read_text(encoding="utf-8"))
         return self._content
 
     def _file(self, workspace: Workspace, label: Label, package: Mapping[str, Any]) -> File:
