@@ -276,8 +276,8 @@ def parser() -> Parser:
         "example:\n"
         f"  ./{PROGRAM} --hostname node1 --ipv6_address 2001:db8::2/64 --ipv6_gateway 2001:db8::1 \\\n"
         "      --accounts_ssh_authorized_keys keys config.img\n"
-        "  qemu-system-x86_64 … -drive file=config.img,format=raw,if=none,id=config -device usb-ehci \\\n"
-        "      -device usb-storage,drive=config,removable=on",
+        "  qemu-system-x86_64 … -drive file=config.img,format=raw,readonly=on,if=none,id=config \\\n"
+        "      -device virtio-scsi-pci -device scsi-hd,drive=config,removable=on",
     )
     for setting in SETTINGS:
         result.add_argument(f"--{setting.name}", metavar=setting.placeholder, help=setting.help)
