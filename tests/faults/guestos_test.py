@@ -11,7 +11,7 @@ name,start,size,type,uuid,comment
 root,2048,8192,L,c8b0a1f2-0000-4000-8000-000000000003,system
 """
 PACKAGE = """
-load("@rules_icos//defs:defs.bzl", "disk_image", "ext4_image")
+load("@rules_icos//defs:defs.bzl", "disk_image", "ext4_image", "upgrade_image")
 
 filegroup(name = "half_a_release", srcs = ["replica"])
 
@@ -41,6 +41,23 @@ disk_image(
     layout = "layout.csv",
     partitions = {":too_large": "roof"},
 )
+
+[
+    upgrade_image(
+        name = name,
+        boot_partition = ":too_large",
+        product = "x",
+        refused_keys = ["@rules_icos//ic-os/guestos/update-keys:test-only.pem"],
+        root_partition = ":too_large",
+        signing_key = key,
+        variant = "prod",
+        version_file = "version.txt",
+    )
+    for name, key in {
+        "signed_by_anybody": "@rules_icos//ic-os/guestos/update-keys:test-only.key.pem",
+        "not_signed": None,
+    }.items()
+]
 """
 PROD_WITH_PASSWORD = """
 load("@rules_icos//ic-os/guestos:defs.bzl", "guestos_image")
@@ -66,6 +83,7 @@ def downstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     (found.folder / "BUILD.bazel").write_text(PACKAGE)
     (found.folder / "prod/BUILD.bazel").write_text(PROD_WITH_PASSWORD)
     (found.folder / "layout.csv").write_text(LAYOUT)
+    (found.folder / "version.txt").write_text("1\n")
     (found.folder / "replica").write_bytes(b"\1" * (6 << 20))
     yield found
     found.bazel("shutdown")
@@ -113,3 +131,15 @@ def test_image_larger_than_its_partition(downstream: Workspace) -> None:
 def test_partition_that_the_layout_does_not_have(downstream: Workspace) -> None:
     said = refused(downstream, "//:unknown_partition.tar")
     assert "partition roof: is not in layout.csv, which has root" in said, said
+
+
+def test_upgrade_that_nobody_signs(downstream: Workspace) -> None:
+    said = refused(downstream, "--nobuild", "//:not_signed.tar")
+    assert "//:not_signed: has no signing_key and no signatures, so no machine would take it" in said, said
+    assert "unsigned = True says that this is meant" in said, said
+
+
+def test_upgrade_that_is_signed_by_the_key_for_tests(downstream: Workspace) -> None:
+    said = refused(downstream, "//:signed_by_anybody.tar")
+    assert "test-only.key.pem: must not sign this: it is the private half of" in said, said
+    assert not (downstream.folder / "bazel-bin/signed_by_anybody.tar").exists()
