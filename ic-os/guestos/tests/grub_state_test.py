@@ -123,6 +123,13 @@ def test_34_a_slot_without_a_kernel_has_had_its_try(make):
         assert machine.boot() == Booted("A", FALLBACK), "the only one that can be loaded"
 
 
+def test_35_a_kernel_that_panics_has_had_its_try(machine):
+    """There is no root: the initial RAM file system gives up, the kernel panics, and resets the machine."""
+    machine.put_state("B", FIRST_BOOT, "A")
+    assert machine.boot() == Booted("B", FIRST_BOOT)
+    assert machine.wait_boot() == Booted("A", FALLBACK)
+
+
 def test_41_neither_slot_can_be_loaded(make):
     with make(bootable="") as machine:
         machine.put_state("B", FIRST_BOOT, "A")

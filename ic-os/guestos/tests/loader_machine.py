@@ -27,7 +27,7 @@ from tools.vm.qemu import Qemu
 
 MIB = 1 << 20
 _GRUB_SIZE = 4 * MIB
-_BOOT_SECONDS = 120
+_BOOT_SECONDS = 300
 _FIRMWARE = "BdsDxe: starting Boot"
 _STARTED = "EFI stub: Loaded initrd"
 """The first words of a kernel that has its initial RAM file system."""
@@ -145,6 +145,10 @@ class LoaderMachine:
     def boot(self) -> Booted:
         """Starts the machine and waits for a kernel; returns which one it is."""
         self.start()
+        return self.wait_boot()
+
+    def wait_boot(self) -> Booted:
+        """Waits for the machine to start over by itself, and for a kernel; returns which one it is."""
         assert self._machine is not None
         console = self._machine.console
         begin = console.expect(_FIRMWARE, _BOOT_SECONDS).end()
