@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "rootfs/opt/ic/lib"))
 
+from fault_checks import check_bad
 from file_machine import FileMachine
+from guestos.boot_state import STABLE, BootState
 from update_images import Update, make_key
 
 
@@ -40,3 +43,36 @@ def machine(tmp_path: Path, keys: Path) -> FileMachine:
     machine = FileMachine(tmp_path / "machine")
     shutil.copy(keys / "test.pem", machine.folder / "share/update-keys")
     return machine
+
+
+@pytest.fixture
+def refused(machine: FileMachine, capsys: pytest.CaptureFixture[str]) -> Callable[..., None]:
+    """Runs manageboot.sh, which must refuse: the status, one line that says a text, and no byte changed on the disk."""
+
+    def check(status: int, message: str, *arguments: object) -> None:
+        before = machine.snapshot()
+        capsys.readouterr()
+        assert machine(*arguments) == status
+        error = capsys.readouterr().err
+        assert error.startswith("manageboot.sh: ")
+        assert error.count("\n") == 1
+        assert message in error
+        assert machine.snapshot() == before
+        assert machine.read_state() == BootState("A", STABLE, "A")
+
+    return check
+
+
+@pytest.fixture
+def spoiled(machine: FileMachine, update_tar: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., None]:
+    """Runs an installation, which must fail after it began: the slot is bad, commit refuses, a retry succeeds."""
+
+    def check(status: int, message: str, path: Path) -> None:
+        capsys.readouterr()
+        assert machine("upgrade-install", path) == status
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1
+        assert message in error
+        check_bad(machine, update_tar)
+
+    return check

@@ -130,9 +130,7 @@ def test_holes_take_no_space(machine, update_tar):
     assert status.st_blocks * 512 < status.st_size - MIB
 
 
-@pytest.mark.parametrize("arguments", [["a", "b", "c"], ["-", "b"], ["a", "--manifest=m"], []])
+@pytest.mark.parametrize("arguments", [["a", "b", "c"], ["-", "b"], ["a", "--manifest=m"]])
 def test_wrong_usage(machine, arguments, capsys):
-    with pytest.raises(SystemExit) as exit_:
-        machine("upgrade-install", *arguments)
-    assert exit_.value.code == 2
-    assert "usage" in (err := capsys.readouterr().err) or "takes TAR" in err
+    assert machine("upgrade-install", *arguments) == 2
+    assert capsys.readouterr().err == "manageboot.sh: upgrade-install takes TAR, or BOOT_IMG and ROOT_IMG\n"

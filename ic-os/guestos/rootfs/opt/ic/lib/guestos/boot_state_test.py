@@ -71,11 +71,9 @@ def test_where_nothing_is_known_it_is_the_slot_that_ships():
     assert decide(BootState("B", "", None)).slot == "A"
 
 
-@pytest.mark.parametrize("state", ALL)
+@pytest.mark.parametrize("state", [state for state in ALL if state.confirmed])
 def test_a_slot_that_was_not_confirmed_is_booted_once_at_most(state):
     confirmed = state.confirmed
-    if confirmed is None:
-        pytest.skip("which slot was confirmed is not known")
     booted = []
     for _ in range(5):
         decision = decide(state)

@@ -10,6 +10,12 @@ class GuestError(Exception):
     status = 1
 
 
+class UsageError(GuestError):
+    """The command line is not one."""
+
+    status = 2
+
+
 class StateError(GuestError):
     """Refused: not possible in the state that the machine is in. Nothing was changed."""
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from guestos import boot_partition, boot_state, booted, journal, slots, versions
 from guestos.boot_state import other
@@ -88,7 +88,7 @@ def install(environment: Environment, update: UpdateImage, slot: str, *, allow_d
         except GuestError as error:
             _note_failure(environment, target, known, error)
             raise
-        slots.write(environment, slot, _with_state(known, slots.READY))
+        slots.write(environment, slot, replace(known, state=slots.READY))
     journal.note(f"installed version {manifest.version} in slot {slot}, signed by {os.path.basename(update.key.path)}")
 
 
@@ -193,15 +193,4 @@ def _note_failure(environment: Environment, target: Target, known: Slot, error: 
     with contextlib.suppress(GuestError):
         _wipe(target.boot, PIECE_SIZE)
     with contextlib.suppress(GuestError):
-        slots.write(environment, target.slot, _with_state(known, slots.FAILED, str(error)))
-
-
-def _with_state(known: Slot, state: str, problem: str = "") -> Slot:
-    return Slot(
-        state=state,
-        version=known.version,
-        manifest=known.manifest,
-        root_hash=known.root_hash,
-        heads=known.heads,
-        problem=problem,
-    )
+        slots.write(environment, target.slot, replace(known, state=slots.FAILED, problem=str(error)))

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from guestos import boot_state, booted, compressed_stream, journal, manifest, signatures, status, transitions
 from guestos.boot_state import other
 from guestos.environment import Environment
-from guestos.errors import GuestError
+from guestos.errors import GuestError, UsageError
 from guestos.install import check_state, install
 from guestos.update_image import Trust, UpdateImage, open_archive, open_files
 
@@ -133,8 +133,7 @@ def _open_update(
     if len(options.images) == 1 and options.manifest is None:
         return open_archive(options.images[0], trust)
     if len(options.images) != 2 or compressed_stream.STDIN in options.images:
-        print("manageboot.sh: upgrade-install takes TAR, or BOOT_IMG and ROOT_IMG", file=sys.stderr)
-        raise SystemExit(2)
+        raise UsageError("upgrade-install takes TAR, or BOOT_IMG and ROOT_IMG")
     boot, root = options.images
     return open_files(boot, root, options.manifest or os.path.join(os.path.dirname(boot), manifest.NAME), trust)
 

@@ -112,7 +112,7 @@ def _digest(value: Any) -> str:
 
 def _image(values: dict[str, Any]) -> Image:
     name, size, pieces = _word(values, "name"), values["size"], values["pieces"]
-    if type(size) is not int or size <= 0 or size % _SECTOR:
+    if type(size) is not int or size < PIECE_SIZE or size % _SECTOR:
         raise ValueError(f"{name} has {size!r} bytes")
     if values["piece_size"] != PIECE_SIZE or len(pieces) != -(-size // PIECE_SIZE):
         raise ValueError(f"the pieces of {name} do not match its size")

@@ -67,12 +67,12 @@ def read(environment: Environment, slot: str) -> Slot | None:
             values = json.loads(file.read(_MOST_BYTES))
         values["heads"] = tuple(values["heads"])
         found = Slot(**values)
+        if found.state not in STATES or (found.state == READY and len(found.heads) != 2):
+            raise ValueError(f"state {found.state!r} with {len(found.heads)} heads")
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError) as error:
         return Slot(state=FAILED, problem=f"{name}: cannot be read: {error}")
-    if found.state not in STATES:
-        return Slot(state=FAILED, problem=f"{name}: has the state {found.state!r}, which is not known")
     return found
 
 

@@ -124,7 +124,7 @@ class TarStream:
 
     def _map_lines(self) -> list[str]:
         text = self.read(BLOCK)
-        while b"\n" not in text[:20]:
+        if b"\n" not in text[:20]:
             raise ImageError("the archive is damaged: a map of holes does not begin with its length")
         count = 2 * _decimal(text[: text.index(b"\n")].decode("ascii", "replace")) + 1
         blocks = [text]

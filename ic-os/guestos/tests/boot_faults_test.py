@@ -1,0 +1,155 @@
+"""What can go wrong at the commit of an update, its first boot, and its confirmation.
+
+The numbers in names are those of the faults in doc/Upgrade.adoc.
+"""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+from fault_checks import FAILED, REFUSED_STATE
+from guestos import boot_state, durable, grubenv, slots
+from guestos.boot_state import DAMAGED, STABLE, BootState
+
+
+def test_30_commit_without_an_installation(refused):
+    refused(REFUSED_STATE, "nothing was installed there", "upgrade-commit")
+
+
+def test_30_commit_of_what_was_changed_since(machine, update_tar, capsys):
+    for name in ("boot", "root"):
+        assert machine("upgrade-install", update_tar) == 0
+        with open(machine.partition("B", name), "r+b") as file:
+            os.pwrite(file.fileno(), b"changed", 2000)
+        assert machine("upgrade-commit") == REFUSED_STATE
+        assert f"B_{name}: was changed since the installation" in capsys.readouterr().err
+        assert machine.slot("B").state == slots.READY
+
+
+def test_30_a_note_that_cannot_be_read(machine, update_tar, capsys):
+    machine("upgrade-install", update_tar)
+    states = '{"state": "unheard of", "heads": []}', '{"state": "ready", "heads": []}', '{"state": "ready"}'
+    for text in ("", "{}", *states, "[]"):
+        (machine.folder / "config/slots/B.json").write_text(text)
+        assert machine("upgrade-commit") == REFUSED_STATE
+        assert "slot B cannot be booted" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("data", [b"", b"# GRUB", os.urandom(1024), b"\0" * 1024, b"#" * 1024])
+def test_32_damaged_grubenv(machine, update_tar, data, capsys):
+    for confirmed in "AB":
+        machine.state(confirmed, STABLE, confirmed)
+        Path(machine.environment.grubenv).write_bytes(data)
+        decision = boot_state.decide(machine.read_state())
+        assert (decision.slot, decision.reason) == (confirmed, DAMAGED)
+        machine.runs(confirmed, DAMAGED)
+        capsys.readouterr()
+        assert machine("status") == 0
+        assert f"The boot state was damaged: slot {confirmed} was booted" in capsys.readouterr().out
+        assert machine("upgrade-install", update_tar) == REFUSED_STATE
+        assert machine("confirm") == 0
+        assert machine.read_state() == BootState(confirmed, STABLE, confirmed)
+
+
+@pytest.mark.parametrize("value", ["$(touch rebooted)", "`touch rebooted`", "A; touch rebooted", "A\nx=y", "'"])
+def test_33_shell_characters(machine, value):
+    text = f"# GRUB Environment Block\nboot_alternative={value}\nboot_cycle={value}\n".encode()
+    Path(machine.environment.grubenv).write_bytes(text.ljust(1024, b"#"))
+    assert machine("status") == 0
+    assert machine("confirm") == 0
+    assert not machine.rebooted
+
+
+def test_37_confirm_before_the_reboot(machine, update_tar, capsys):
+    machine("upgrade-install", update_tar)
+    machine("upgrade-commit")
+    before = machine.snapshot()
+    assert machine("confirm") == REFUSED_STATE
+    assert "reboot before you confirm what was never booted" in capsys.readouterr().err
+    assert machine.snapshot() == before
+
+
+def test_39_confirm_again_writes_nothing(machine, update_tar, monkeypatch):
+    machine("upgrade-install", update_tar)
+    machine("upgrade-commit")
+    machine.boot()
+    assert machine("confirm") == 0
+
+    def refuse(*arguments):
+        raise AssertionError("a write")
+
+    monkeypatch.setattr("guestos.status.write_metrics", lambda environment: None)  # which are in memory
+    for name in ("pwrite", "ftruncate", "fsync", "replace", "mkdir", "unlink"):
+        monkeypatch.setattr(os, name, refuse)
+    before = machine.snapshot()
+    assert machine("confirm") == 0
+    assert machine.snapshot() == before
+
+
+def test_42_a_boot_state_of_another_loader(machine):
+    """One that knows no file `confirmed`, as its own state is all that it has."""
+    os.unlink(boot_state.confirmed_path(machine.environment.grubenv))
+    grubenv.write(machine.environment.grubenv, {"boot_alternative": "B", "boot_cycle": STABLE, "more": "x"})
+    assert machine.boot().slot == "B"
+    assert machine("confirm") == 0
+    assert machine.read_state() == BootState("B", STABLE, "B")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EIO])
+def test_44_grubenv_cannot_be_written(machine, update_tar, monkeypatch, capsys, number):
+    machine("upgrade-install", update_tar)
+    state = Path(machine.environment.grubenv).read_bytes()
+    real = os.pwrite
+
+    def write(file, data, offset):
+        if os.path.samestat(os.fstat(file), os.stat(machine.environment.grubenv)):
+            raise OSError(number, os.strerror(number))
+        return real(file, data, offset)
+
+    monkeypatch.setattr(os, "pwrite", write)
+    assert machine("upgrade-commit") == FAILED
+    assert "grubenv: cannot be written" in capsys.readouterr().err
+    assert not machine.rebooted
+    assert Path(machine.environment.grubenv).read_bytes() == state
+    monkeypatch.setattr(os, "pwrite", real)
+    assert machine.slot("B").state == slots.READY
+    assert machine("upgrade-commit") == 0, "once it can be written"
+
+
+def test_44_the_config_store_is_full(machine, update_tar, monkeypatch, refused):
+    def full(path, data):
+        raise durable.GuestError(f"{path}: cannot be written: No space left on device")
+
+    monkeypatch.setattr(durable, "replace", full)
+    (machine.folder / "config/slots").mkdir()
+    refused(FAILED, "B.json: cannot be written: No space left", "upgrade-install", update_tar)
+
+
+def test_44_no_reboot(machine, update_tar, capsys):
+    machine("upgrade-install", update_tar)
+    object.__setattr__(machine.environment, "reboot", ("/bin/false",))
+    assert machine("upgrade-commit") == FAILED
+    assert "does not start over by itself" in capsys.readouterr().err
+
+
+def test_36_a_new_system_that_is_not_confirmed_in_time(machine, update_tar):
+    machine("upgrade-install", update_tar)
+    machine("upgrade-commit", "--no-reboot")
+    assert machine("end-trial") == 0
+    assert not machine.rebooted, "it does not run yet"
+    machine.boot()
+    assert machine("end-trial") == 0
+    assert machine.rebooted
+    assert machine.boot().slot == "A"
+    assert machine("end-trial") == 0
+    assert not machine.rebooted, "the old system stays"
+
+
+def test_36_a_new_system_that_was_confirmed(machine, update_tar):
+    machine("upgrade-install", update_tar)
+    machine("upgrade-commit")
+    machine.boot()
+    assert machine("confirm") == 0
+    assert machine("end-trial") == 0
+    assert not machine.rebooted

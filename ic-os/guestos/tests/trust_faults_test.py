@@ -1,0 +1,114 @@
+"""Updates that are not for this machine, or not by one whom it trusts.
+
+The numbers in names are those of the faults in doc/Upgrade.adoc.
+"""
+
+import shutil
+
+import pytest
+from fault_checks import FAILED, REFUSED_IMAGE
+from guestos.boot_state import FAILSAFE_CHECK
+from update_images import make_key
+
+
+def test_05_signature_missing(refused, update, tmp_path):
+    refused(REFUSED_IMAGE, "the update is not signed", "upgrade-install", update.but(signers=()).write(tmp_path / "x"))
+    folder = update.unpack(tmp_path / "unpacked")
+    (folder / "manifest.json.sig").unlink()
+    arguments = "upgrade-install", folder / "boot.img", folder / "root.img"
+    refused(REFUSED_IMAGE, "the update is not signed", *arguments)
+    (folder / "manifest.json.sig").write_bytes(b"")
+    refused(REFUSED_IMAGE, "the update is not signed", *arguments)
+    (folder / "manifest.json.sig").write_bytes(b"s" * 64)
+    refused(REFUSED_IMAGE, "the signature is damaged, or of a kind that is not known", *arguments)
+
+
+def test_05_signature_wrong(refused, update, tmp_path):
+    folder = update.unpack(tmp_path / "unpacked")
+    for name in ("manifest.json", "manifest.json.sig"):
+        path = folder / name
+        good = path.read_bytes()
+        at = good.index(b"1.2.4") + 4 if name == "manifest.json" else len(good) - 3
+        path.write_bytes(good[:at] + (b"5" if good[at:][:1] != b"5" else b"6") + good[at + 1 :])
+        arguments = "upgrade-install", folder / "boot.img", folder / "root.img"
+        refused(REFUSED_IMAGE, "the signature of the update is wrong", *arguments)
+        path.write_bytes(good)
+
+
+def test_05_key_unknown(refused, update, tmp_path):
+    path = update.but(signers=("stranger",)).write(tmp_path / "x")
+    refused(REFUSED_IMAGE, "a key that this system does not know", "upgrade-install", path)
+
+
+def test_05_key_expired(machine, refused, update_tar):
+    key = machine.folder / "share/update-keys/test.pem"
+    text = key.read_text()
+    key.write_text(f"Expires: 2026-05-31\n{text}")
+    refused(REFUSED_IMAGE, "a key that expired on 2026-05-31", "upgrade-install", update_tar)
+    key.write_text(f"Expires: 2026-06-01\n{text}")
+    assert machine("upgrade-install", update_tar) == 0, "a key is good through its last day"
+
+
+def test_05_key_revoked(machine, refused, update, update_tar):
+    manifest = update.signatures(update.manifest).split()[1].decode()
+    (machine.folder / "share/update-keys/revoked").write_text(f"# Stolen.\n{manifest}  # test\n")
+    refused(REFUSED_IMAGE, "signed by a revoked key", "upgrade-install", update_tar)
+    (machine.folder / "share/update-keys/revoked").write_text("nonsense\n")
+    refused(FAILED, "'nonsense' is not the id of a key", "upgrade-install", update_tar)
+
+
+def test_05_no_key(machine, refused, update_tar):
+    (machine.folder / "share/update-keys/test.pem").unlink()
+    refused(REFUSED_IMAGE, "this system has no key for updates", "upgrade-install", update_tar)
+
+
+def test_05_keys_are_rotated(machine, update, tmp_path, keys):
+    both = update.but(signers=("stranger", "test")).write(tmp_path / "both")
+    assert machine("upgrade-install", both) == 0, "one signature by a key that is known is enough"
+    make_key(keys, "new")
+    shutil.copy(keys / "new.pem", machine.folder / "share/update-keys")
+    for name in ("test", "new"):
+        assert machine("upgrade-install", update.but(signers=(name,)).write(tmp_path / name)) == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"product": "hostos"}, "for the product hostos, and this system is of guestos"),
+        ({"architecture": "aarch64"}, "for the architecture aarch64"),
+        ({"layout": "0" * 64}, "for the layout 000"),
+        ({"layout": None}, "for the layout None"),
+    ],
+)
+def test_11_for_another_machine(refused, update, tmp_path, changes, message):
+    refused(REFUSED_IMAGE, message, "upgrade-install", update.but(**changes).write(tmp_path / "x"))
+
+
+def test_12_dev_on_prod(machine, refused, update_tar):
+    (machine.folder / "share/system.json").write_text('{"product": "guestos", "variant": "prod"}')
+    refused(REFUSED_IMAGE, "for the variant dev, and this system is of prod", "upgrade-install", update_tar)
+
+
+def test_11_a_system_that_does_not_say_what_it_is(machine, refused, update_tar):
+    (machine.folder / "share/system.json").write_text("{}")
+    refused(FAILED, "this system does not say what it is", "upgrade-install", update_tar)
+
+
+@pytest.mark.parametrize("where", ["share", "config"])
+def test_13_below_the_version_floor(machine, refused, update_tar, where, monkeypatch):
+    warnings = []
+    monkeypatch.setattr("guestos.journal.warn", warnings.append)
+    (machine.folder / where / "version-floor.txt").write_text("1.2.10\n")
+    refused(REFUSED_IMAGE, "1.2.4, and this system takes none below 1.2.10", "upgrade-install", update_tar)
+    assert machine("upgrade-install", "--allow-downgrade", update_tar) == 0
+    assert warnings == ["version 1.2.4 is below 1.2.10, and is installed because of --allow-downgrade"]
+    (machine.folder / where / "version-floor.txt").write_text("1.2.4\n")
+    assert machine("upgrade-install", update_tar) == 0
+
+
+def test_13_the_floor_rises_with_what_is_confirmed(machine):
+    (machine.folder / "share/version-floor.txt").write_text("2.0\n")
+    machine.state("B", FAILSAFE_CHECK, "A")
+    machine.runs("B")
+    assert machine("confirm") == 0
+    assert (machine.folder / "config/version-floor.txt").read_text() == "2.0\n"
