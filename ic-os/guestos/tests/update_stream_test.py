@@ -1,0 +1,117 @@
+"""The stream of an update image: it gives back what the build put in, or ends in a refusal."""
+
+import contextlib
+import datetime as dt
+import io
+import shutil
+import tarfile
+
+import pytest
+from guestos import signatures
+from guestos.errors import GuestError, ImageError
+from guestos.tar_stream import TarStream
+from guestos.update_image import Trust, open_archive
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from update_images import MIB
+
+from tools.image.archive import Member, archive_of
+from tools.image.extents import Data, Extent, Image
+
+BLOCK = 512
+
+
+def sparse_images():
+    """Images with data in some blocks, at their very end too."""
+
+    def image(size, blocks):
+        places = sorted({min(block, size - 1) for block in blocks})
+        return Image(size * BLOCK, [Extent(at * BLOCK, BLOCK, Data(bytes([at % 255 + 1]) * BLOCK)) for at in places])
+
+    return st.integers(1, 300).flatmap(lambda size: st.builds(image, st.just(size), st.lists(st.integers(0, size - 1))))
+
+
+def read_all(tar):
+    """Returns the members of an archive as their names and whole contents."""
+    found = {}
+    while (member := tar.next()) is not None:
+        data = bytearray(member.size)
+        for offset, length in member.ranges:
+            data[offset : offset + length] = tar.read(length)
+        found[member.name] = bytes(data)
+    return found
+
+
+@settings(max_examples=100)
+@given(st.lists(sparse_images(), max_size=4), st.lists(st.binary(min_size=1, max_size=2000), max_size=3))
+def test_reads_what_the_build_writes(images, files):
+    contents = {f"{index}.img": image for index, image in enumerate(images)}
+    contents |= {f"{index}.txt": Image.from_bytes(data) for index, data in enumerate(files)}
+    archive = archive_of([Member.of(name, image) for name, image in contents.items()]).image
+    read = read_all(TarStream(io.BytesIO(archive.read(0, archive.size))))
+    assert read == {name: image.read(0, image.size) for name, image in contents.items()}
+
+
+@pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.PAX_FORMAT])
+def test_reads_plain_files_of_other_programs(form):
+    output = io.BytesIO()
+    with tarfile.open(fileobj=output, mode="w", format=form) as tar:
+        info = tarfile.TarInfo("boot.img")
+        info.size = 1000
+        info.mtime = 1.5
+        tar.addfile(info, io.BytesIO(b"x" * 1000))
+    assert read_all(TarStream(io.BytesIO(output.getvalue()))) == {"boot.img": b"x" * 1000}
+
+
+def test_refuses_holes_of_another_format():
+    output = io.BytesIO()
+    with tarfile.open(fileobj=output, mode="w", format=tarfile.GNU_FORMAT) as tar:
+        tar.addfile(tarfile.TarInfo("boot.img"))
+    with pytest.raises(ImageError, match="not a tar of the formats ustar or pax"):
+        read_all(TarStream(io.BytesIO(output.getvalue())))
+
+
+@pytest.fixture(scope="session")
+def trust(keys, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("public")
+    shutil.copy(keys / "test.pem", folder)
+    return Trust(signatures.read_keys(str(folder)), dt.date(2026, 6, 1))
+
+
+@pytest.fixture(scope="session")
+def whole(update_tar):
+    return update_tar.read_bytes()
+
+
+def pieces(path, trust):
+    """Returns all pieces of an update image."""
+    with open_archive(str(path), trust) as update:
+        found = [list(update.pieces(image)) for image in (update.manifest.boot, update.manifest.root)]
+        update.finish()
+    return found
+
+
+def test_pieces_are_those_of_the_images(update_tar, trust, update):
+    for image, found in zip(update.images, pieces(update_tar, trust), strict=True):
+        for piece in found:
+            data = piece.data or bytes(piece.length)
+            assert data == image.read(piece.offset, min(MIB, image.size - piece.offset))
+    assert any(piece.data is None for piece in found)
+
+
+@pytest.mark.parametrize("part", ["head", "all"])
+@settings(max_examples=150)
+@given(data=st.data())
+def test_whatever_it_reads_it_refuses_or_gives_what_was_signed(part, whole, trust, tmp_path_factory, update, data):
+    """Bytes are changed, cut out and put in, mostly where the parsers work, before anything is checked."""
+    end = whole.index(b"root.img\0") + 2048 if part == "head" else len(whole)
+    changed = bytearray(whole)
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, end - 1))
+        count = data.draw(st.integers(0, 600))
+        changed[at : at + count] = data.draw(st.binary(max_size=600))
+    path = tmp_path_factory.getbasetemp() / "changed"
+    path.write_bytes(changed)
+    with contextlib.suppress(GuestError):
+        boot, _root = pieces(path, trust)
+        assert b"".join(piece.data or bytes(piece.length) for piece in boot) == update.images[0].read(0, 4 * MIB)
