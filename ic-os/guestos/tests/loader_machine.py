@@ -156,11 +156,10 @@ class LoaderMachine:
         *_, choice = _CHOICE.finditer(console.text, begin, end)
         return Booted(choice[1], choice[2])
 
-    def expect(self, pattern: str) -> tuple[str, ...]:
-        """Waits until the console shows a pattern; returns the match and its groups."""
+    def expect(self, pattern: str) -> None:
+        """Waits until the console shows a pattern."""
         assert self._machine is not None
-        match = self._machine.console.expect(pattern, _BOOT_SECONDS)
-        return (match[0], *match.groups())
+        self._machine.console.expect(pattern, _BOOT_SECONDS)
 
     def __enter__(self) -> Self:
         return self
