@@ -114,6 +114,9 @@ def test_status_and_metrics(machine, update_tar, capsys):
     metrics = (machine.folder / "metrics/guestos_upgrade.prom").read_text()
     assert 'guestos_slot_info{slot="B",state="ready",version="1.2.4"} 1\n' in metrics
     assert "guestos_boot_confirmed 1\n" in metrics
+    machine.runs("B")
+    assert machine("metrics") == 0
+    assert "guestos_boot_confirmed 0\n" in (machine.folder / "metrics/guestos_upgrade.prom").read_text()
 
 
 def test_data_beyond_the_images_is_left_alone(machine, update_tar, update):

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Tells node_exporter what was booted: slot, boot state and version, as gauges with the value 1.
+# Tells node_exporter what was booted: slot, boot state and version, as gauges with the value 1; and the journal, where it
+# is not what was expected.
 
 set -eu
 
@@ -14,6 +15,11 @@ for argument in $arguments; do
     esac
 done
 read -r version </opt/ic/share/version.txt
+
+case $state in
+    fallback) echo "<4>fell back to slot $slot: the other one could not be started, or was not confirmed" ;;
+    damaged) echo "<4>the boot state was damaged: slot $slot was booted, the last one that was confirmed" ;;
+esac
 
 mkdir -p "$FOLDER"
 cat >"$FOLDER/guestos_boot.prom.new" <<METRICS

@@ -87,6 +87,7 @@ def _parser(environment: Environment) -> argparse.ArgumentParser:
         add(name, _print_current_root, "Print the device of the root partition that runs.")
     for name in ("target_partition", "target_root"):
         add(name, _print_target_root, "Print the device of the root partition that an upgrade goes to.")
+    add("metrics", _metrics, "Write slots and boot state for node_exporter.")
     show = add("status", _status, "Print the slots and the boot state.")
     show.add_argument("--json", action="store_true", help="as a JSON object")
     return parser
@@ -156,6 +157,10 @@ def _end_trial(_options: argparse.Namespace, environment: Environment) -> None:
 def _status(options: argparse.Namespace, environment: Environment) -> None:
     found = status.read_status(environment)
     print(json.dumps(found, sort_keys=True) if options.json else status.as_text(found))
+
+
+def _metrics(_options: argparse.Namespace, environment: Environment) -> None:
+    status.write_metrics(environment)
 
 
 if __name__ == "__main__":
