@@ -136,18 +136,22 @@ def _is_unsure(events: list[Event], index: int, done: int) -> bool:
     return not any(later.kind == "sync" and later.path == path for later in events[index + 1 : done])
 
 
+def disk_files(folder: Path) -> list[Path]:
+    """Returns the files that are a machine's disk, but for the slot that runs, which is not written."""
+    found = [path for name in ("grub", "dev", "config") for path in (folder / name).rglob("*")]
+    return sorted(path for path in found if path.is_file() and not path.name.startswith("A_"))
+
+
 def copy_disk(source: Path, target: Path) -> None:
     """Makes one machine's disk that of another, but for the slot that runs, which is not written."""
     for name in ("grub", "dev", "config"):
         (target / name).mkdir(exist_ok=True)
-        for path in (target / name).rglob("*"):
-            if path.is_file() and not path.name.startswith("A_"):
-                path.unlink()
-        for path in (source / name).rglob("*"):
-            if path.is_file() and not path.name.startswith("A_"):
-                copy = target / path.relative_to(source)
-                copy.parent.mkdir(exist_ok=True)
-                subprocess.run(["cp", "--sparse=always", path, copy], check=True)
+    for path in disk_files(target):
+        path.unlink()
+    for path in disk_files(source):
+        copy = target / path.relative_to(source)
+        copy.parent.mkdir(exist_ok=True)
+        subprocess.run(["cp", "--sparse=always", path, copy], check=True)
 
 
 def replay(events: list[Event], cut: Cut, recorded: Path, folder: Path) -> None:
