@@ -38,5 +38,7 @@ class Workspace:
 
     def build(self, *arguments: str) -> tuple[int, str]:
         """Builds targets."""
-        flags = ["--enable_bzlmod", "--noenable_workspace", "--lockfile_mode=off", "--color=no", "--curses=no"]
+        # The sandbox has a /tmp of its own, and the rules may stand below the real one.
+        flags = [f"--sandbox_add_mount_pair={RULES}"]
+        flags += ["--enable_bzlmod", "--noenable_workspace", "--lockfile_mode=off", "--color=no", "--curses=no"]
         return self.bazel("build", *flags, *arguments)

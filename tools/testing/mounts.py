@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import functools
 import os
 import subprocess
 from collections.abc import Iterator
@@ -12,13 +14,24 @@ import pytest
 
 from tools.testing.judges import ask, judge
 
+_CLONE_NEWNS = 0x00020000  # unshare(2)
+
+
+@functools.cache
+def leave_shared_mounts() -> None:
+    """Gives this process, and what it starts, mounts of their own, where that is permitted.
+
+    Otherwise any process that copies the machine's mounts meanwhile, as a sandbox does, keeps what was mounted here in
+    use: its file system is not written back when it is unmounted, and its loop device stays.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(_CLONE_NEWNS) == 0:
+        subprocess.run([judge("mount"), "--make-rprivate", "/"], check=True)
+
 
 @contextmanager
 def mounted(image: Path, options: str = "ro") -> Iterator[Path]:
     """Mounts an image, for as long as the context lasts, on a folder beside it, and returns that folder.
-
-    An image should be mounted once in its life: a process elsewhere that copied the machine's mounts meanwhile keeps
-    its loop device busy.
 
     It skips the calling test where mounting is not permitted, or fails it with ICOS_REQUIRE_MOUNTS=1 in the
     environment, so that a continuous build cannot lose the kernel's verdict unnoticed.
@@ -32,6 +45,7 @@ def mounted(image: Path, options: str = "ro") -> Iterator[Path]:
     folder.mkdir()
     if os.geteuid() != 0 or not Path("/dev/loop-control").exists():
         _not_permitted("it needs root and loop devices")
+    leave_shared_mounts()
     command = [mount, "-o", f"loop,{options}", str(image), str(folder)]
     done = subprocess.run(command, capture_output=True, check=False, env=os.environ | {"LC_ALL": "C"})
     said = done.stderr.decode("utf-8", "replace").strip()

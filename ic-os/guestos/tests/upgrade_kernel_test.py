@@ -10,8 +10,15 @@ from guestos import partition, slots
 from update_images import MIB
 
 from tools.testing.judges import ask, judge
+from tools.testing.mounts import leave_shared_mounts
 
 BUSY = 5
+
+
+@pytest.fixture(autouse=True)
+def own_mounts():
+    """Keeps sandboxes from copying what is mounted here, and from keeping it in use."""
+    leave_shared_mounts()
 
 
 @pytest.fixture
