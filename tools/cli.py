@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import signal
 import sys
 import textwrap
 import types
@@ -32,6 +31,7 @@ from typing import Any, NoReturn, TypeVar
 
 from absl import flags
 
+from tools.ending import exit_at_sigterm, exit_code
 from tools.errors import UserError
 from tools.spec import build, is_required, read_object
 
@@ -60,30 +60,19 @@ def run(main: Callable[[_T], None], kind: type[_T], description: str | None) -> 
         kind: the dataclass of the arguments.
         description: what the command line does, for --help.
     """
-    signal.signal(signal.SIGTERM, _exit_by_signal)
+    exit_at_sigterm()
     sys.exit(call(main, kind, description, sys.argv))
-
-
-def _exit_by_signal(number: int, _frame: types.FrameType | None) -> NoReturn:
-    sys.exit(128 + number)
 
 
 def call(main: Callable[[_T], None], kind: type[_T], description: str | None, argv: Sequence[str]) -> int:
     """Runs a command line and returns its exit code; see `run`."""
-    try:
+
+    def work() -> None:
         arguments = parse(kind, description, argv)
         if arguments is not None:
             main(arguments)
-    except UserError as error:
-        message = str(error)
-    except OSError as error:
-        message = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
-    else:
-        return 0
-    print(f"error: {' '.join(message.splitlines())}", file=sys.stderr)
-    return 1
+
+    return exit_code(work)
 
 
 def parse(kind: type[_T], description: str | None, argv: Sequence[str]) -> _T | None:

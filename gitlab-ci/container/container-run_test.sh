@@ -154,7 +154,7 @@ test_daemon_outlives_its_call() {
     await asleep 86001 && run "--backend=$1" pkill -fx 'sleep 86001' && await not_asleep 86001
 }
 
-# As at the end of a virtual machine's session: the monitor dies too, and podman never learns of the end.
+# As when a virtual machine is frozen and its processes are killed: the monitor dies too, podman never learns of the end.
 test_container_whose_processes_were_killed_is_started_anew() {
     local name processes
     run --backend=podman true

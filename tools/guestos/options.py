@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
-import types
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
+from tools.ending import exit_at_sigterm, exit_code
 from tools.errors import UserError
 
 
@@ -46,28 +45,13 @@ def run(program: str, main: Callable[[Sequence[str]], None]) -> NoReturn:
         program: what the user calls it.
         main: does the work, given the arguments.
     """
-    signal.signal(signal.SIGTERM, _exit_by_signal)
+    exit_at_sigterm()
     sys.exit(call(program, main, sys.argv[1:]))
 
 
 def call(program: str, main: Callable[[Sequence[str]], None], arguments: Sequence[str]) -> int:
     """Runs a script and returns its exit code; see `run`."""
-    try:
-        main(arguments)
-    except UserError as error:
-        message = str(error)
-    except OSError as error:
-        message = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
-    else:
-        return 0
-    print(f"{program}: error: {' '.join(message.splitlines())}", file=sys.stderr)
-    return 1
-
-
-def _exit_by_signal(number: int, _frame: types.FrameType | None) -> NoReturn:
-    sys.exit(128 + number)
+    return exit_code(lambda: main(arguments), program)
 
 
 def say(message: str) -> None:

@@ -184,15 +184,9 @@ def test_a_slot_that_is_taken_for_whole_too_early_is_found(recorded, judge, mach
     assert ("commit", "boots what is not whole") in verdicts((before, early), judge, machine, ["commit"])
 
 
-def test_the_recorder_sees_all(machine, update_tar, tmp_path):
+def test_the_recorder_sees_all(recorded, machine):
     """Replayed in full, the events make the disk that was recorded."""
-    before = tmp_path / "before"
-    before.mkdir()
-    copy_disk(machine.folder, before)
-    recorder = Recorder(machine.folder)
-    with pytest.MonkeyPatch.context() as patch:
-        recorder.install(patch)
-        upgrade(machine, update_tar, recorder)
-    replay(recorder.events, Cut(len(recorder.events)), machine.folder, before)
+    before, events = recorded
+    replay(events, Cut(len(events)), machine.folder, before)
     for path in disk_files(machine.folder):
         assert (before / path.relative_to(machine.folder)).read_bytes() == path.read_bytes(), path
