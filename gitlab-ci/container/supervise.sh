@@ -10,7 +10,7 @@ told=()
 # Usage: supervise SEND COMMAND…; returns the command's status. `SEND SIGNAL PID` hands a signal on to the command,
 # whose process here is PID, or fails if there is no need to: at a terminal an interrupt has reached it already.
 supervise() {
-    local send=$1 child killer="" status=0 signal
+    local send=$1 child ending="" status=0 signal
     shift
     "$@" <&0 &
     child=$!
@@ -23,22 +23,23 @@ supervise() {
         kill -0 "$child" 2>/dev/null || break
     done
     trap - INT TERM HUP
-    if [ -n "$killer" ]; then
-        kill "$killer" 2>/dev/null || :
-        "$send" KILL "$child" || : # what a command that was told to end left behind
-    fi
+    [ -z "$ending" ] || "$send" KILL "$child" || : # what a command that was told to end left behind
     return "$status"
 }
 
-# Sends a signal, and a kill when the grace is over. Sets `killer`, a local of `supervise`.
+# Sends a signal, and a kill when the command hasn't ended by the end of the grace. Sets `ending`, a local of `supervise`.
+# It waits here, not in a process of its own: one that is killed while it starts would still run these traps.
 end_command() {
-    "$1" "$2" "$3" && [ -z "$killer" ] || return 0
-    {
-        # A pipe that nobody writes to: unlike sleep, this leaves no process when it is killed.
-        read -r -t "$grace" _ <> <(:) || :
-        "$1" KILL "$3"
-    } >/dev/null 2>&1 &
-    killer=$!
+    local deadline=$((SECONDS + grace))
+    "$1" "$2" "$3" && [ -z "$ending" ] || return 0
+    ending=yes
+    while kill -0 "$3" 2>/dev/null; do
+        if [ $SECONDS -ge $deadline ]; then
+            "$1" KILL "$3" || :
+            return 0
+        fi
+        read -r -t 0.05 _ <> <(:) || :
+    done
 }
 
 at_terminal() { [ -t 0 ] && [ -t 1 ]; }
