@@ -23,6 +23,8 @@ packages=(
     pigz tar xz-utils zstd
     # Virtual machines.
     ovmf qemu-system-x86 qemu-utils
+    # Servers of a cache and of remote execution, on loopback.
+    buildbox nginx postgresql
     # What a person or a script expects in a shell, and containers inside this one.
     bubblewrap curl file less mount procps util-linux
 )
