@@ -176,12 +176,12 @@ test_interrupt_ends_the_command_and_leaves_no_process() {
 
 # With all cores busy, a process that is started to clean up may be told to end before it has begun.
 test_interrupt_on_a_busy_machine_leaves_no_process() {
-    local spinners=() round result=0
-    for round in 1 2 3 4 5 6; do
+    local spinners=() result=0
+    for _ in 1 2 3 4 5 6; do
         while :; do :; done &
         spinners+=($!)
     done
-    for round in 1 2 3 4 5 6 7 8; do
+    for _ in 1 2 3 4 5 6 7 8; do
         test_interrupt_ends_the_command_and_leaves_no_process "$1" || result=1
     done
     kill "${spinners[@]}"
