@@ -4,7 +4,8 @@ from tools.cli import call
 from tools.image.archive import Member, archive_of
 from tools.image.extents import Data, Extent, Image
 from tools.image.rawfile import write_raw
-from tools.image_diff import Arguments, archive_differences, main
+from tools.image_diff import Arguments, main
+from tools.image_differences import archive_differences
 from tools.testing.sample_disk import ROOT, disk, ext4, fat, root_tree
 
 ESP = ("EFI/x = shim",)

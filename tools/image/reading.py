@@ -44,7 +44,7 @@ def open_image(path: str | os.PathLike[str]) -> Image:
     Raises:
         UserError: it cannot be read, is compressed, or is an archive of something else than one file.
     """
-    return open_member(path) if _is_archive(path) else open_raw(path)
+    return open_member(path) if is_archive(path) else open_raw(path)
 
 
 def open_images(path: str | os.PathLike[str]) -> dict[str, Image]:
@@ -53,13 +53,18 @@ def open_images(path: str | os.PathLike[str]) -> dict[str, Image]:
     Raises:
         UserError: it cannot be read, is compressed, or is a damaged archive.
     """
-    if not _is_archive(path):
+    if not is_archive(path):
         return {"": open_raw(path)}
     members = ((member.name.decode(errors="backslashreplace"), member.content) for member in read_members(path))
     return {name: content for name, content in members if content is not None}
 
 
-def _is_archive(path: str | os.PathLike[str]) -> bool:
+def is_archive(path: str | os.PathLike[str]) -> bool:
+    """Tells whether a file is a tar archive with a magic, by its first header.
+
+    Raises:
+        UserError: it cannot be read, or is compressed.
+    """
     file = InputFile(path)
     check_not_compressed(file)
     start = file.read(0, min(file.size(), header.BLOCK))

@@ -1,0 +1,71 @@
+"""Compressed files of any origin, decompressed into files with holes."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import os
+import zlib
+from typing import BinaryIO
+
+import zstandard
+
+from tools.errors import UserError
+from tools.image.extents import InputFile
+from tools.outputs import replacing, write_all
+
+_CHUNK = 1 << 20
+
+_MAGIC = {
+    "gzip": b"\x1f\x8b",  # RFC 1952, 2.3.1: ID1 and ID2
+    "zstd": b"\x28\xb5\x2f\xfd",  # RFC 8878, 3.1.1: Magic_Number
+}
+
+
+def compression_of(path: str | os.PathLike[str]) -> str | None:
+    """Returns `gzip` or `zstd` for a file that starts like one, None for others.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    file = InputFile(path)
+    start = file.read(0, min(file.size(), 4))
+    return next((name for name, magic in _MAGIC.items() if start.startswith(magic)), None)
+
+
+def decompress(path: str | os.PathLike[str], output: str | os.PathLike[str]) -> None:
+    """Writes what a compressed file holds, with holes for pieces of zeros; keeps little of it in memory.
+
+    Args:
+        path: of a file in one of the formats of `compression_of`, with any number of members or frames.
+        output: the file, which appears when it is complete.
+
+    Raises:
+        UserError: it cannot be read, is damaged or cut off, or the output cannot be written.
+    """
+    try:
+        with contextlib.ExitStack() as stack:
+            source = stack.enter_context(open(path, "rb"))
+            content = stack.enter_context(_reader(path, source))
+            fd = stack.enter_context(replacing(output))
+            size = 0
+            while piece := content.read(_CHUNK):
+                size += len(piece)
+                if piece.count(0) == len(piece):
+                    os.lseek(fd, size, os.SEEK_SET)
+                else:
+                    write_all(fd, piece)
+            os.ftruncate(fd, size)
+    except (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError) as error:
+        raise UserError(f"{os.fspath(path)}: cannot be decompressed: {error}") from error
+    except OSError as error:
+        raise UserError(f"{os.fspath(path)}: cannot be read: {error.strerror or error}") from error
+
+
+def _reader(path: str | os.PathLike[str], source: BinaryIO) -> BinaryIO:
+    match compression_of(path):
+        case "gzip":
+            return gzip.GzipFile(fileobj=source)  # type: ignore[return-value]
+        case "zstd":
+            return zstandard.ZstdDecompressor().stream_reader(source, read_across_frames=True)
+    raise UserError(f"{os.fspath(path)}: is neither gzip nor zstd")
