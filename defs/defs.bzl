@@ -31,6 +31,7 @@ load(
     "//defs:testing.bzl",
     _filesystem_check_test = "filesystem_check_test",
     _image_structure_test = "image_structure_test",
+    _reproducible_test = "reproducible_test",
 )
 load("//defs:vm.bzl", _raw_disk = "raw_disk", _vm_boot_test = "vm_boot_test", _vm_launcher = "vm_launcher")
 
@@ -53,6 +54,7 @@ filesystem_check_test = _filesystem_check_test
 image_structure_test = _image_structure_test
 initramfs = _initramfs
 raw_disk = _raw_disk
+reproducible_test = _reproducible_test
 rootfs_tree = _rootfs_tree
 sha256 = _sha256
 upgrade_image = _upgrade_image

@@ -1,0 +1,113 @@
+"""A test that builds a target twice, under different circumstances, and compares the bytes."""
+
+load("@rules_python//python:py_test.bzl", "py_test")
+
+# What the second build's actions find in their environment, where they take one at all.
+_ENVIRONMENT = {
+    "HOME": "/nonexistent",
+    "HOSTNAME": "another-host",
+    "LANG": "tr_TR.UTF-8",
+    "LOGNAME": "another-user",
+    "PYTHONHASHSEED": "4711",
+    "TZ": "Pacific/Kiritimati",
+    "USER": "another-user",
+}
+
+_ACTION_ENV = "//command_line_option:action_env"
+_HOST_ACTION_ENV = "//command_line_option:host_action_env"
+_EXECUTION_INFO = "//command_line_option:modify_execution_info"
+
+def _second_build_impl(_settings, _attr):
+    environment = ["%s=%s" % entry for entry in _ENVIRONMENT.items()]
+    return {
+        _ACTION_ENV: environment,
+        # With names of configurations taken out of paths (--experimental_output_paths=strip), both builds' actions
+        # would be the same to a cache, and the second one never run.
+        _EXECUTION_INFO: [".*=-supports-path-mapping"],
+        _HOST_ACTION_ENV: environment,
+    }
+
+_second_build = transition(
+    implementation = _second_build_impl,
+    inputs = [],
+    outputs = [
+        _ACTION_ENV,
+        _EXECUTION_INFO,
+        _HOST_ACTION_ENV,
+    ],
+)
+
+def _two_builds_impl(ctx):
+    first, second = ctx.files.first, ctx.files.second
+    if not first:
+        fail("%s: has no outputs to compare" % ctx.attr.first.label)
+    outputs, links = {}, []
+    for one, other in zip(first, second):
+        if one.is_source:
+            fail("%s: is a source file; nothing builds it" % one.owner)
+        if one.path == other.path:
+            fail("%s: is built only once, since its path is the same in both configurations" % one.path)
+
+        # The same path below the runfiles otherwise.
+        pair = []
+        for build, file in (("first", one), ("second", other)):
+            name = "%s/%s/%s" % (ctx.label.name, build, file.short_path.removeprefix("../"))
+            link = ctx.actions.declare_directory(name) if file.is_directory else ctx.actions.declare_file(name)
+            ctx.actions.symlink(output = link, target_file = file)
+            pair.append(link)
+        outputs[one.short_path] = [link.short_path for link in pair]
+        links.extend(pair)
+    spec = ctx.actions.declare_file(ctx.label.name + ".json")
+    ctx.actions.write(spec, json.encode_indent({"outputs": outputs}))
+    return [DefaultInfo(files = depset([spec]), runfiles = ctx.runfiles(links))]
+
+two_builds = rule(
+    implementation = _two_builds_impl,
+    doc = "A file that names the outputs of a target of two builds in pairs; the outputs are its runfiles.",
+    attrs = {
+        "first": attr.label(allow_files = True, mandatory = True, doc = "The target."),
+        "second": attr.label(allow_files = True, cfg = _second_build, mandatory = True, doc = "The same target."),
+        "_allowlist_function_transition": attr.label(default = "@bazel_tools//tools/allowlists/function_transition_allowlist"),
+    },
+)
+
+def reproducible_test(name, src, size = "medium", **kwargs):
+    """Checks that a target's outputs have the same bytes when they are built again under other circumstances.
+
+    The target is built twice, with all that it depends on and all tools of its actions. For the second build there are
+
+    - other output paths, with nothing mapped to a common name, so no action is another one to a cache and each is run;
+    - other values of TZ, LANG, HOME, USER, LOGNAME, HOSTNAME and PYTHONHASHSEED, for actions that take their
+      environment from Bazel (`--action_env` is replaced by these in the second build);
+    - another process, at another time.
+
+    Where outputs differ the test fails, and its log names what differs first: the output, the member of an archive, the
+    partition of a disk, the path in a file system, and the field. Compressed outputs are compared by what they hold
+    before they are by their bytes.
+
+    What stays the same is what one run of Bazel can't change: the machine, its kernel, and the place of the checkout.
+
+    Args:
+        name: of the test.
+        src: the target to build twice, such as an image. Its default outputs are compared; a `filegroup` selects others.
+        size: of the test.
+        **kwargs: passed on to the test: tags, visibility and so on.
+    """
+    builds = name + ".builds"
+    two_builds(
+        name = builds,
+        testonly = True,
+        first = src,
+        second = src,
+        tags = kwargs.get("tags", []),
+    )
+    py_test(
+        name = name,
+        size = size,
+        srcs = [str(Label("//tools:compare_builds.py"))],
+        args = ["--spec=$(rootpath :%s)" % builds],
+        data = [builds],
+        main = Label("//tools:compare_builds.py"),
+        deps = [Label("//tools:compare_builds")],
+        **kwargs
+    )

@@ -1,0 +1,52 @@
+"""What is said of images that are not the same in two builds."""
+
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from tools.compare_builds import Arguments, main
+from tools.errors import UserError
+
+PACKAGE = "defs/tests/reproducible/"
+ROOT = {
+    "DISK": "noisy_disk.tar{}: disk.img: partition 3 (root): ",
+    "UPGRADE": "noisy_upgrade.tar{}: root.img: ",
+}
+
+
+@pytest.fixture(scope="module", params=ROOT)
+def image(request):
+    if request.param not in os.environ:
+        pytest.skip("needs what Bazel built: bazel test //defs/tests/reproducible:report_test")
+    return request.param
+
+
+@pytest.fixture
+def report(image, capfd):
+    with pytest.raises(UserError) as raised:
+        main(Arguments(**json.loads(Path(os.environ[image]).read_text())))
+    archive = PACKAGE + ROOT[image].partition("{")[0]
+    assert f"differ in {archive}, {archive}.gz, {archive}.zst;" in str(raised.value)
+    return capfd.readouterr().out
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz", ".zst"])
+@pytest.mark.parametrize(
+    ("cause", "field"),
+    [
+        ("chance", r"content: byte \d+ is 0x[\da-f]{2} / byte \d+ is 0x[\da-f]{2}"),
+        ("environment", r"size: \d+ / \d+"),  # the zone of the second build has a name of its own
+        ("path", r"size: \d+ / \d+"),
+    ],
+)
+def test_each_cause_is_named_by_partition_path_and_field(report, image, suffix, cause, field):
+    where = re.escape(f"{PACKAGE}{ROOT[image].format(suffix)}/etc/{cause}: ")
+    assert re.search(f"^{where}{field}$", report, re.MULTILINE), report
+
+
+def test_what_is_the_same_is_not_named(report):
+    assert "boot" not in report
+    assert "esp" not in report
