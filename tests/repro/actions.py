@@ -1,0 +1,194 @@
+"""What the actions of a build take of the machine, by what `bazel aquery` says of them.
+
+Takes the output of `bazel aquery --output=jsonproto --include_param_files --include_file_write_contents`, which is an
+ActionGraphContainer of Bazel's analysis_v2.proto, and no more of it than is needed for some targets' outputs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any
+
+IN_AN_IMAGE = frozenset({"link", "overrides", "path", "strip_paths", "target"})
+"""Keys of tools' specifications whose values are paths in the image that is made, and so may be absolute."""
+
+REQUIREMENTS = frozenset({"block-network", "no-remote-exec", "supports-path-mapping"})
+"""What an action may ask of whoever runs it: nothing that opens the sandbox, and nothing that keeps it from caches."""
+
+_ABSOLUTE = re.compile(r"""(?:^|[=:,@\s"'<>|;(])/(?!/)""")
+
+
+@dataclasses.dataclass(frozen=True)
+class Action:
+    """An action.
+
+    Attributes:
+        label: of its target.
+        rule: the class of the target's rule.
+        mnemonic: its kind.
+        key: Bazel's hash of all but its inputs' contents.
+        arguments: its command line, with what stands in files of arguments; empty if it runs no program.
+        environment: variables that it is given.
+        requirements: its execution info.
+        inputs: paths.
+        outputs: paths.
+        content: of the file that it writes, if it only does that.
+    """
+
+    label: str
+    rule: str
+    mnemonic: str
+    key: str
+    arguments: tuple[str, ...]
+    environment: Mapping[str, str]
+    requirements: Mapping[str, str]
+    inputs: frozenset[str]
+    outputs: frozenset[str]
+    content: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.mnemonic} of {self.label}"
+
+
+def read_actions(text: str) -> list[Action]:
+    """Returns the actions in the output of aquery."""
+    graph = json.loads(text)
+    paths = _paths(graph)
+    members = _members(graph)
+    rules = {rule["id"]: rule["name"] for rule in graph.get("ruleClasses", [])}
+    targets = {target["id"]: target for target in graph["targets"]}
+    return [
+        Action(
+            label=targets[action["targetId"]]["label"],
+            rule=rules.get(targets[action["targetId"]].get("ruleClassId"), ""),
+            mnemonic=action["mnemonic"],
+            key=action["actionKey"],
+            arguments=(
+                *action.get("arguments", ()),
+                *(word for file in action.get("paramFiles", ()) for word in file.get("arguments", ())),
+            ),
+            environment=_pairs(action.get("environmentVariables", ())),
+            requirements=_pairs(action.get("executionInfo", ())),
+            inputs=frozenset(paths[one] for each in action.get("inputDepSetIds", ()) for one in members(each)),
+            outputs=frozenset(paths[one] for one in action["outputIds"]),
+            # A manifest of runfiles is for Bazel itself, on this machine; actions are given the files.
+            content="" if action["mnemonic"] == "SourceSymlinkManifest" else action.get("fileContents", ""),
+        )
+        for action in graph["actions"]
+    ]
+
+
+def _pairs(entries: Collection[Mapping[str, str]]) -> dict[str, str]:
+    return {entry["key"]: entry.get("value", "") for entry in entries}
+
+
+def _paths(graph: Mapping[str, Any]) -> dict[int, str]:
+    """Returns the paths of artifacts by their numbers; a path is given as a chain of names."""
+    fragments = {fragment["id"]: fragment for fragment in graph["pathFragments"]}
+
+    def path(number: int) -> str:
+        names = []
+        while number:
+            names.append(fragments[number]["label"])
+            number = fragments[number].get("parentId", 0)
+        return "/".join(reversed(names))
+
+    return {artifact["id"]: path(artifact["pathFragmentId"]) for artifact in graph["artifacts"]}
+
+
+def _members(graph: Mapping[str, Any]) -> Callable[[int], frozenset[int]]:
+    """Returns a function that gives the artifacts of a set, which may consist of other sets."""
+    sets = {each["id"]: each for each in graph["depSetOfFiles"]}
+    known: dict[int, frozenset[int]] = {}
+
+    def members(number: int) -> frozenset[int]:
+        waiting = [number]
+        while waiting:
+            top = sets[waiting[-1]]
+            missing = [each for each in top.get("transitiveDepSetIds", ()) if each not in known]
+            if missing:
+                waiting += missing
+                continue
+            below = (known[each] for each in top.get("transitiveDepSetIds", ()))
+            known[waiting.pop()] = frozenset(top.get("directArtifactIds", ())).union(*below)
+        return known[number]
+
+    return members
+
+
+def needed(actions: Collection[Action], wanted: Callable[[Action], bool]) -> list[Action]:
+    """Returns the actions that are wanted, and those that make what they need.
+
+    What a target depends on may have other actions too, which a build of it doesn't run.
+    """
+    makers = {output: action for action in actions for output in action.outputs}
+    found: dict[int, Action] = {}
+    waiting = [action for action in actions if wanted(action)]
+    while waiting:
+        action = waiting.pop()
+        if id(action) not in found:
+            found[id(action)] = action
+            waiting += [makers[path] for path in action.inputs if path in makers]
+    return list(found.values())
+
+
+def faults(action: Action, machine: Collection[str]) -> Iterator[str]:
+    """Yields what an action takes of the machine that builds, in words.
+
+    Args:
+        action: the action.
+        machine: what no action may name in any way: paths of the machine's folders, names of its host and user.
+    """
+    if action.arguments:
+        program = action.arguments[0]
+        if program.startswith("/") or "/" not in program:
+            yield f"runs {program}, a program of the machine"
+        elif program not in action.inputs and _unmapped(program) not in map(_unmapped, action.inputs):
+            yield f"runs {program}, which is none of its inputs"
+        yield from (f"gives the absolute path {word}" for word in _absolute(action.arguments[1:]))
+    yield from (f"has {name}={value} in its environment" for name, value in sorted(action.environment.items()))
+    yield from (f"asks for {name}" for name in sorted(action.requirements) if not _permitted(name))
+    yield from (f"takes {path}" for path in sorted(action.inputs) if _of_the_machine(path))
+    texts = (*action.arguments, *action.outputs, action.content, *action.environment.values())
+    for name in machine:
+        if any(name in text for text in texts):
+            yield f"names {name}"
+
+
+def _permitted(requirement: str) -> bool:
+    return requirement in REQUIREMENTS or requirement.startswith(("cpu:", "resources:"))
+
+
+def _of_the_machine(path: str) -> bool:
+    """Tells whether a path is absolute, or in a repository of programs that were found on the machine."""
+    return path.startswith("/") or re.match("external/[^/]*local_config_(?!platform)", path) is not None
+
+
+def _unmapped(path: str) -> str:
+    """Returns a path without the name of its configuration, which path mapping takes out of command lines."""
+    return re.sub("^bazel-out/[^/]+/", "bazel-out/cfg/", path)
+
+
+def _absolute(arguments: Collection[str]) -> Iterator[str]:
+    """Yields the absolute paths among arguments: in words, and in the values of a JSON object that words make up."""
+    text = " ".join(arguments)
+    if text.startswith("{"):
+        yield from _absolute_values(json.loads(text), "")
+    else:
+        yield from (word for word in arguments if _ABSOLUTE.search(word))
+
+
+def _absolute_values(value: object, key: str) -> Iterator[str]:
+    match value:
+        case dict():
+            for name, each in value.items():
+                yield from _absolute_values(each, name)
+        case list():
+            for each in value:
+                yield from _absolute_values(each, key)
+        case str():
+            if key not in IN_AN_IMAGE and _ABSOLUTE.search(value):
+                yield f"{key}={value}"

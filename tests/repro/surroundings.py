@@ -1,0 +1,218 @@
+"""Other surroundings for a build on the same machine: another Bazel, and another of all that can be had twice.
+
+What follows needs root, for mounts of its own; the build itself runs as another user.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.testing.judges import ask, judge, unavailable
+from tools.testing.mounts import mounted
+
+USER = 1500
+HOST = "another-host"
+USER_NAME = "another-user"
+FOLDER = Path("/srv")
+"""Where the build sees its folder; a name that every Debian has."""
+
+_ZONE = "Pacific/Kiritimati"
+_ENVIRONMENT = {
+    "FOR_NO_ACTION": "of-the-client-alone",
+    "HOME": str(FOLDER / "home"),
+    "LANG": "tr_TR.UTF-8",
+    "LC_ALL": "C.UTF-8",
+    "PATH": os.environ.get("PATH", os.defpath),
+    "PYTHONHASHSEED": "4711",
+    "TZ": _ZONE,
+    "USER": USER_NAME,
+}
+DAYS = 500
+
+_ENTER = """
+set -eu
+mount --bind "$1" "$2"; mount --bind "$2/etc" /etc; mount --bind "$3" "$4"
+hostname "$5"
+umask 0077
+cd "$2/checkout"
+cpu=$6 user=$7
+shift 7
+exec setpriv --reuid="$user" --regid="$user" --clear-groups taskset --cpu-list "$cpu" "$@"
+"""
+
+_PROBE = """
+genrule(
+    name = "surroundings",
+    outs = ["surroundings.txt"],
+    cmd = " ; ".join([
+        "exec > $@",
+        "echo cpus=$$(nproc)",
+        "echo block_size=$$(stat -f -c %S .)",
+        "echo folder=$$PWD",
+        "echo host=$$(uname -n)",
+        "echo python=$$(python3 -c 'import sys; print(*sys.version_info[:2], sep=\\".\\")')",
+        "echo seed=$$(python3 -c 'import os; print(os.environ.get(\\"PYTHONHASHSEED\\"))')",
+        "echo source_mode=$$(stat -L -c %a $(SRCS))",
+        "echo time=$$(date +%s)",
+        "echo user=$$(id -u)",
+        "echo zone=$$(env -u TZ date +%z)",
+    ]),
+    srcs = ["BUILD.bazel"],
+)
+"""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """A copy of the checkout, and a Bazel for it.
+
+    Attributes:
+        folder: what the build sees as FOLDER, as this process sees it.
+        python: another CPython.
+        cpu: the number of the one processor that the build may use.
+        cache: options of Bazel that spare it downloads.
+    """
+
+    folder: Path
+    python: str
+    cpu: int
+    cache: tuple[str, ...]
+
+    def bazel(self, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Runs a command of Bazel in these surroundings."""
+        unshare = [judge("unshare"), "--mount", "--uts", "--propagation=private"]
+        python = os.path.realpath(judge("python3"))
+        enter = [str(self.folder), str(FOLDER), self.python, python, HOST, str(self.cpu), str(USER)]
+        bazel = [judge("bazel"), f"--output_user_root={FOLDER}/bazel", "--nohome_rc", command]
+        return subprocess.run(
+            [*unshare, "bash", "-c", _ENTER, "enter", *enter, *bazel, *arguments],
+            env=_ENVIRONMENT,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def build(self, *targets: str) -> subprocess.CompletedProcess[str]:
+        """Builds targets, without a cache of actions."""
+        return self.bazel("build", *self._options, *targets)
+
+    def aquery(self, query: str) -> subprocess.CompletedProcess[str]:
+        """Returns what the actions of targets are; see `actions`."""
+        contents = ["--include_param_files", "--include_file_write_contents"]
+        return self.bazel("aquery", *self._options, "--output=jsonproto", *contents, query)
+
+    @property
+    def _options(self) -> list[str]:
+        options = ["--color=no", "--curses=no", "--disk_cache=", "--remote_cache=", "--jobs=3", *self.cache]
+        # Where an action takes an environment at all, it is this one.
+        options += [f"--action_env={name}={_ENVIRONMENT[name]}" for name in ("LANG", "PYTHONHASHSEED", "TZ")]
+        # Another clock, for actions alone.
+        return [*options, f"--sandbox_add_mount_pair={FOLDER}/preload:/etc/ld.so.preload"]
+
+    def output(self, path: str) -> Path:
+        """Returns where an output is, by its path in `bazel-bin`."""
+        target = (self.folder / "checkout/bazel-bin").readlink()
+        return self.folder / target.relative_to(FOLDER) / path
+
+    def probed(self) -> dict[str, str]:
+        """Returns what an action sees of its surroundings."""
+        lines = self.output("surroundings/surroundings.txt").read_text().splitlines()
+        return dict(line.split("=", 1) for line in lines)
+
+
+@contextmanager
+def other_surroundings(checkout: Path, repository_cache: Path | None, scratch: Path) -> Iterator[Surroundings]:
+    """Makes other surroundings; ends their Bazel at the end.
+
+    Skips the calling test, or fails it, where something that this needs is missing.
+
+    Args:
+        checkout: what to copy, a work tree of git.
+        repository_cache: what Bazel downloaded before, to be copied; None to download it again.
+        scratch: a folder for the image of a file system, of a few GiB.
+    """
+    python, library = _other_python(), _clock_library()
+    image = _file_system(scratch / "file-system")
+    with mounted(image, "rw") as folder:
+        _copy_checkout(checkout, folder / "checkout")
+        _write_etc(folder / "etc")
+        (folder / "preload").write_text(f"{library}\n")
+        (folder / "home").mkdir()
+        (folder / "bazel").mkdir()
+        cache: tuple[str, ...] = ()
+        if repository_cache is not None:
+            shutil.copytree(repository_cache, folder / "downloads")
+            cache = (f"--repository_cache={FOLDER}/downloads",)
+        for name in ("checkout", "home", "bazel", "downloads"):
+            ask("chown", "--recursive", f"{USER}:{USER}", folder / name, check=name != "downloads")
+        folder.chmod(0o755)
+        found = Surroundings(folder, python, max(os.sched_getaffinity(0)), cache)
+        try:
+            yield found
+        finally:
+            found.bazel("shutdown")
+    image.unlink()
+
+
+def _other_python() -> str:
+    """Returns the path of another version of CPython than this one."""
+    for minor in range(11, 30):
+        path = shutil.which(f"python3.{minor}")
+        if path and minor != sys.version_info.minor:
+            return path
+    return judge("python3.13" if sys.version_info.minor != 13 else "python3.14")
+
+
+def _clock_library() -> Path:
+    """Returns the library that shifts the clock of programs that load it."""
+    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
+    if not found:
+        unavailable("libfaketime.so.1 is missing: install the Debian package libfaketime")
+    return found[0]
+
+
+def _file_system(path: Path) -> Path:
+    """Makes an ext4 file system of small blocks, whose folders list their entries in the order they were made in."""
+    with path.open("wb") as file:
+        file.truncate(16 << 30)
+    features = "^dir_index,^has_journal"
+    ask("mke2fs", "-q", "-t", "ext4", "-b", "1024", "-N", "1000000", "-O", features, "-E", "nodiscard", path)
+    return path
+
+
+def _copy_checkout(checkout: Path, copy: Path) -> None:
+    """Copies what belongs to a checkout, last things first, with other modes."""
+    command = [judge("git"), "-C", str(checkout), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, capture_output=True, check=True).stdout.decode().split("\0")
+    for name in sorted(filter(None, listed), reverse=True):
+        if not (checkout / name).exists():
+            continue
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(checkout / name, copy / name)
+        (copy / name).chmod(0o700 if os.access(checkout / name, os.X_OK) else 0o600)
+    probe = copy / "surroundings/BUILD.bazel"
+    probe.parent.mkdir()
+    probe.write_text(_PROBE)
+    probe.chmod(0o600)
+    for folder, _, _ in os.walk(copy):
+        os.chmod(folder, 0o2700)
+
+
+def _write_etc(etc: Path) -> None:
+    """Copies the machine's settings, changed."""
+    ask("cp", "--archive", "/etc/.", etc)
+    (etc / "localtime").unlink(missing_ok=True)
+    (etc / "localtime").symlink_to(f"/usr/share/zoneinfo/{_ZONE}")
+    (etc / "hostname").write_text(f"{HOST}\n")
+    (etc / "ld.so.preload").write_text("")
+    (etc / "faketimerc").write_text(f"+{DAYS}d\n")
+    with (etc / "passwd").open("a") as file:
+        file.write(f"{USER_NAME}:x:{USER}:{USER}::/nonexistent:/bin/sh\n")
