@@ -71,6 +71,7 @@ def test_the_surroundings_are_others(built, second):
         "host": HOST,
         "seed": "4711",
         "source_mode": "600",
+        "umask": "0077",
         "user": str(USER),
         "zone": "+1400",
     }

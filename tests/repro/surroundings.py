@@ -61,7 +61,9 @@ genrule(
         "echo seed=$$(python3 -c 'import os; print(os.environ.get(\\"PYTHONHASHSEED\\"))')",
         "echo source_mode=$$(stat -L -c %a $(SRCS))",
         "echo time=$$(date +%s)",
-        "echo user=$$(id -u)",
+        "echo umask=$$(umask)",
+        "read _ user _ </proc/self/uid_map",  # id tells whom the sandbox makes of it
+        "echo user=$$user",
         "echo zone=$$(env -u TZ date +%z)",
     ]),
     srcs = ["BUILD.bazel"],
