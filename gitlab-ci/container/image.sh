@@ -25,6 +25,8 @@ packages=(
     ovmf qemu-system-x86 qemu-utils
     # Servers of a cache and of remote execution, on loopback.
     buildbox nginx postgresql
+    # Another Python and another clock, for a second build that must give the same bytes.
+    libfaketime python3.13
     # What a person or a script expects in a shell, and containers inside this one.
     bubblewrap curl file less mount procps util-linux
 )
