@@ -68,10 +68,11 @@ def test_the_surroundings_are_others(built, second):
     assert seen == {
         "block_size": "1024",
         "cpus": "1",
+        "encoding": "ascii",
         "host": HOST,
         "seed": "4711",
         "source_mode": "600",
-        "umask": "0077",
+        "umask": "0o77",
         "user": str(USER),
         "zone": "+1400",
     }

@@ -28,7 +28,6 @@ _ENVIRONMENT = {
     "FOR_NO_ACTION": "of-the-client-alone",
     "HOME": str(FOLDER / "home"),
     "LANG": "tr_TR.UTF-8",
-    "LC_ALL": "C.UTF-8",
     "PATH": os.environ.get("PATH", os.defpath),
     "PYTHONHASHSEED": "4711",
     "TZ": _ZONE,
@@ -38,13 +37,20 @@ DAYS = 500
 
 _ENTER = """
 set -eu
-mount --bind "$1" "$2"; mount --bind "$2/etc" /etc; mount --bind "$3" "$4"
-hostname "$5"
-umask 0077
+mount --bind "$1" "$2"; mount --bind "$2/etc" /etc; mount --bind "$2/python" "$3"
+hostname "$4"
 cd "$2/checkout"
-cpu=$6 user=$7
-shift 7
+cpu=$5 user=$6
+shift 6
 exec setpriv --reuid="$user" --regid="$user" --clear-groups taskset --cpu-list "$cpu" "$@"
+"""
+
+# Bazel gives actions a umask and an environment of its own, so they are changed where Python starts.
+_PYTHON = """\
+#!/bin/sh
+umask 0077
+export HOME=/nonexistent LC_ALL=C PYTHONCOERCECLOCALE=0 PYTHONHASHSEED=4711 PYTHONUTF8=0 TZ={zone}
+exec {python} "$@"
 """
 
 _PROBE = """
@@ -55,13 +61,14 @@ genrule(
         "exec > $@",
         "echo cpus=$$(nproc)",
         "echo block_size=$$(stat -f -c %S .)",
+        "echo encoding=$$(python3 -c 'import sys; print(sys.getfilesystemencoding())')",
         "echo folder=$$PWD",
         "echo host=$$(uname -n)",
         "echo python=$$(python3 -c 'import sys; print(*sys.version_info[:2], sep=\\".\\")')",
         "echo seed=$$(python3 -c 'import os; print(os.environ.get(\\"PYTHONHASHSEED\\"))')",
         "echo source_mode=$$(stat -L -c %a $(SRCS))",
         "echo time=$$(date +%s)",
-        "echo umask=$$(umask)",
+        "echo umask=$$(python3 -c 'import os; print(oct(os.umask(0)))')",
         "read _ user _ </proc/self/uid_map",  # id tells whom the sandbox makes of it
         "echo user=$$user",
         "echo zone=$$(env -u TZ date +%z)",
@@ -77,13 +84,11 @@ class Surroundings:
 
     Attributes:
         folder: what the build sees as FOLDER, as this process sees it.
-        python: another CPython.
         cpu: the number of the one processor that the build may use.
         cache: options of Bazel that spare it downloads.
     """
 
     folder: Path
-    python: str
     cpu: int
     cache: tuple[str, ...]
 
@@ -91,7 +96,7 @@ class Surroundings:
         """Runs a command of Bazel in these surroundings."""
         unshare = [judge("unshare"), "--mount", "--uts", "--propagation=private"]
         python = os.path.realpath(judge("python3"))
-        enter = [str(self.folder), str(FOLDER), self.python, python, HOST, str(self.cpu), str(USER)]
+        enter = [str(self.folder), str(FOLDER), python, HOST, str(self.cpu), str(USER)]
         bazel = [judge("bazel"), f"--output_user_root={FOLDER}/bazel", "--nohome_rc", command]
         return subprocess.run(
             [*unshare, "bash", "-c", _ENTER, "enter", *enter, *bazel, *arguments],
@@ -146,6 +151,8 @@ def other_surroundings(checkout: Path, repository_cache: Path | None, scratch: P
     with mounted(image, "rw") as folder:
         _copy_checkout(checkout, folder / "checkout")
         _write_etc(folder / "etc")
+        (folder / "python").write_text(_PYTHON.format(python=python, zone=_ZONE))
+        (folder / "python").chmod(0o755)
         (folder / "preload").write_text(f"{library}\n")
         (folder / "home").mkdir()
         (folder / "bazel").mkdir()
@@ -156,7 +163,7 @@ def other_surroundings(checkout: Path, repository_cache: Path | None, scratch: P
         for name in ("checkout", "home", "bazel", "downloads"):
             ask("chown", "--recursive", f"{USER}:{USER}", folder / name, check=name != "downloads")
         folder.chmod(0o755)
-        found = Surroundings(folder, python, max(os.sched_getaffinity(0)), cache)
+        found = Surroundings(folder, max(os.sched_getaffinity(0)), cache)
         try:
             yield found
         finally:
@@ -166,7 +173,7 @@ def other_surroundings(checkout: Path, repository_cache: Path | None, scratch: P
 
 def _other_python() -> str:
     """Returns the path of another version of CPython than this one."""
-    for minor in range(11, 30):
+    for minor in range(11, 15):  # those that wheels are locked for
         path = shutil.which(f"python3.{minor}")
         if path and minor != sys.version_info.minor:
             return path
