@@ -23,9 +23,16 @@ OLD = b"what was there before "
 
 @dataclass
 class FileMachine:
-    """A machine with slot A booted and confirmed; calling it runs manageboot.sh, and returns the exit status."""
+    """A machine with slot A booted and confirmed; calling it runs manageboot.sh, and returns the exit status.
+
+    Attributes:
+        folder: for its files.
+        boot_size: of a boot partition, in bytes.
+        environment: what manageboot.sh takes for the machine.
+    """
 
     folder: Path
+    boot_size: int = SIZES["boot"]
     environment: Environment = field(init=False)
 
     def __post_init__(self) -> None:
@@ -47,7 +54,7 @@ class FileMachine:
         (self.folder / "share/system.json").write_text('{"product": "guestos", "variant": "dev"}\n')
         (self.folder / "share/version.txt").write_text("1.2.3\n")
         for slot in SLOTS:
-            for name, size in SIZES.items():
+            for name, size in {**SIZES, "boot": self.boot_size}.items():
                 with open(self.partition(slot, name), "wb") as file:
                     file.truncate(size)
                     for offset in range(0, size, MIB):

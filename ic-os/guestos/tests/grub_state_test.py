@@ -7,20 +7,9 @@ from pathlib import Path
 import pytest
 from guestos import boot_state, grubenv
 from guestos.boot_state import CYCLES, DAMAGED, FAILSAFE_CHECK, FALLBACK, FIRST_BOOT, INSTALL, STABLE, BootState, decide
-from loader_machine import Booted, LoaderMachine, Parts
+from loader_machine import Booted, find_loader
 
-from tools.errors import UserError
-from tools.testing.judges import judge, unavailable
-from tools.vm.firmware import find_firmware
-from tools.vm.qemu import accelerator, find_qemu
-
-ROOT = Path(__file__).parents[3]
-PARTS = {
-    "esp": "ic-os/guestos/bootloader/esp_image.img.tar",
-    "boot": "ic-os/guestos/dev/boot.img.tar",
-    "config": "ic-os/guestos/bootloader/grub/grub.cfg",
-}
-
+BUILT = Path(os.environ.get("TEST_SRCDIR", Path(__file__).parents[3]), os.environ.get("TEST_WORKSPACE", ""))
 STATES = [
     BootState(*values)
     for values in (
@@ -34,20 +23,8 @@ STATES = [
 
 @pytest.fixture(scope="module")
 def make(tmp_path_factory):
-    judge("qemu-system-x86_64")
-    try:
-        qemu, firmware = find_qemu(), find_firmware()
-    except UserError as error:
-        unavailable(str(error))
-    base = Path(os.environ.get("TEST_SRCDIR", ROOT), os.environ.get("TEST_WORKSPACE", ""))
-    parts = Parts(**{name: base / path for name, path in PARTS.items()})
-    accel = accelerator(qemu, firmware)
-
-    def make(**options):
-        folder = tmp_path_factory.mktemp("machine")
-        return LoaderMachine(qemu, firmware, accel, parts, folder, **options)
-
-    return make
+    loader = find_loader(BUILT)
+    return lambda **options: loader(tmp_path_factory.mktemp("machine"), **options)
 
 
 @pytest.fixture(scope="module")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
+import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
 from guestos.grubenv import serialize
 
+from tools.errors import UserError
 from tools.fat.reader import read_fat
 from tools.fat.writer import Options, fat_image
 from tools.gpt.disk import disk_image, least_disk_size, place
@@ -19,11 +22,12 @@ from tools.gpt.layout import parse_layout
 from tools.image.extents import Extent, FileRange, Image, InputFile
 from tools.image.rawfile import write_raw
 from tools.image.reading import open_image
+from tools.testing.judges import judge, unavailable
 from tools.testing.sample_disk import ext4
 from tools.tree.node import Directory, File
-from tools.vm.firmware import Firmware
+from tools.vm.firmware import Firmware, find_firmware
 from tools.vm.machine import Drive, Machine, Settings
-from tools.vm.qemu import Qemu
+from tools.vm.qemu import Qemu, accelerator, find_qemu
 
 MIB = 1 << 20
 _GRUB_SIZE = 4 * MIB
@@ -33,6 +37,11 @@ _STARTED = "EFI stub: Loaded initrd"
 """The first words of a kernel that has its initial RAM file system."""
 _CHOICE = re.compile(r"^Starting slot ([AB]) \((\w+)\)\.$", re.MULTILINE)
 
+_PARTS = {
+    "esp": "ic-os/guestos/bootloader/esp_image.img.tar",
+    "boot": "ic-os/guestos/dev/boot.img.tar",
+    "config": "ic-os/guestos/bootloader/grub/grub.cfg",
+}
 _LAYOUT = """\
 esp,,204800,U,,
 grub,,8192,L,,
@@ -68,6 +77,23 @@ class Parts:
     config: Path
 
 
+def find_loader(base: Path) -> Callable[..., LoaderMachine]:
+    """Returns what makes machines with the GuestOS's boot loader, from folders and options of LoaderMachine.
+
+    The test is skipped, or fails where judges are required, without a QEMU that can run them.
+
+    Args:
+        base: the folder that holds what Bazel built.
+    """
+    judge("qemu-system-x86_64")
+    try:
+        qemu, firmware = find_qemu(), find_firmware()
+    except UserError as error:
+        unavailable(str(error))
+    parts = Parts(**{name: base / path for name, path in _PARTS.items()})
+    return functools.partial(LoaderMachine, qemu, firmware, accelerator(qemu, firmware), parts)
+
+
 @dataclass
 class LoaderMachine:
     """A machine whose boot state is put there from outside, between two starts; use it in a `with` statement.
@@ -78,6 +104,7 @@ class LoaderMachine:
         accel: the accelerator.
         parts: what goes on the disk.
         folder: for its files.
+        boot_image: the image of a boot partition, if it isn't that of `parts`.
         bootable: the slots that have a kernel.
         read_only: whether the disk refuses writes.
     """
@@ -87,17 +114,18 @@ class LoaderMachine:
     accel: str
     parts: Parts
     folder: Path
+    boot_image: Path | None = None
     bootable: str = "AB"
     read_only: bool = False
     _machine: Machine | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        boot = open_image(self.parts.boot)
+        boot = open_image(self.boot_image or self.parts.boot)
         layout = parse_layout(_LAYOUT.format(boot=boot.size // 512), "loader_machine")
         table = place(layout, least_disk_size(layout), uuid.UUID(int=1))
         without = ext4(Directory())
         self._disk = self.folder / "disk.img"
-        self._grub = next(entry.offset for entry in table.entries if entry.name == "grub")
+        self._offsets = {entry.name: entry.offset for entry in table.entries}
         contents = [("esp", open_image(self.parts.esp))]
         contents += [(f"{slot}_boot", boot if slot in self.bootable else without) for slot in "AB"]
         write_raw(disk_image(table, contents), self._disk)
@@ -109,7 +137,13 @@ class LoaderMachine:
             root.entries[name.encode()] = File(content=Image.from_bytes(data))
         image = fat_image(root, Options(size=_GRUB_SIZE, volume_id=2, label="GRUB"))
         with open(self._disk, "r+b") as disk:
-            os.pwrite(disk.fileno(), image.read(0, image.size), self._grub)
+            os.pwrite(disk.fileno(), image.read(0, image.size), self._offsets["grub"])
+
+    def put_partition(self, name: str, path: Path) -> None:
+        """Makes a partition hold what a file holds; the machine must not be at work on it."""
+        with open(self._disk, "r+b") as disk, open(path, "rb") as file:
+            disk.seek(self._offsets[name])
+            shutil.copyfileobj(file, disk, MIB)
 
     def put_state(self, alternative: str | None, cycle: str, confirmed: str | None) -> None:
         """Puts a boot state; None stands for a value that is no slot."""
@@ -118,7 +152,7 @@ class LoaderMachine:
 
     def stored(self, name: str = "grubenv") -> bytes:
         """Returns a file of the grub partition."""
-        source = FileRange(InputFile(self._disk), self._grub)
+        source = FileRange(InputFile(self._disk), self._offsets["grub"])
         root = read_fat(Image(_GRUB_SIZE, [Extent(0, _GRUB_SIZE, source)]), "grub").root
         node = root.entries[name.encode()]
         assert isinstance(node, File)

@@ -18,9 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from file_machine import FileMachine
 from guestos import partition
+from update_images import MIB, Update
 
 SECTOR = 512
+PHASES = ("install", "commit", "boot", "confirm")
+"""Of an upgrade, as `record_upgrade` goes through them."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,37 @@ class Recorder:
     def _add(self, kind: str, path: str, **values: Any) -> None:
         if path.startswith(f"{self.folder}/") and not path.startswith(f"{self.folder}/metrics"):
             self.events.append(Event(kind, path, label=self.label, **values))
+
+
+def record_upgrade(machine: FileMachine, update: Path, before: Path) -> list[Event]:
+    """Has a machine go through a whole upgrade; returns what was done to its disk.
+
+    Args:
+        machine: the machine.
+        update: the update image.
+        before: an empty folder that gets the disk as it was.
+    """
+    copy_disk(machine.folder, before)
+    recorder = Recorder(machine.folder)
+    with pytest.MonkeyPatch.context() as patch:
+        recorder.install(patch)
+        for recorder.label in PHASES:
+            if recorder.label == "install":
+                assert machine("upgrade-install", update) == 0
+            elif recorder.label == "commit":
+                assert machine("upgrade-commit") == 0
+            elif recorder.label == "boot":
+                assert machine.boot().slot == "B"
+            else:
+                assert machine("confirm") == 0
+    return recorder.events
+
+
+def holds_whole(machine: FileMachine, slot: str, update: Update) -> bool:
+    """Returns whether a slot holds a whole update and, before its first boot, no var of an earlier system."""
+    boot, root = update.images
+    var = machine.partition(slot, "var").read_bytes()[: 16 * MIB]
+    return machine.holds(slot, "boot", boot) and machine.holds(slot, "root", root) and not var.strip(b"\0")
 
 
 @dataclass(frozen=True)

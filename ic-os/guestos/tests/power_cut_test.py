@@ -7,10 +7,7 @@ from collections import Counter
 import pytest
 from file_machine import FileMachine
 from guestos.boot_state import STABLE, BootState, decide
-from power_cut import Cut, Recorder, copy_disk, cuts, disk_files, replay
-from update_images import MIB
-
-PHASES = ("install", "commit", "boot", "confirm")
+from power_cut import PHASES, Cut, copy_disk, cuts, disk_files, holds_whole, record_upgrade, replay
 
 
 @pytest.fixture
@@ -18,24 +15,7 @@ def recorded(machine, update_tar, tmp_path):
     """A whole upgrade: the disk as it was before, and what was done to it."""
     before = tmp_path / "before"
     before.mkdir()
-    copy_disk(machine.folder, before)
-    recorder = Recorder(machine.folder)
-    with pytest.MonkeyPatch.context() as patch:
-        recorder.install(patch)
-        upgrade(machine, update_tar, recorder)
-    return before, recorder.events
-
-
-def upgrade(machine, update_tar, recorder):
-    for recorder.label in PHASES:
-        if recorder.label == "install":
-            assert machine("upgrade-install", update_tar) == 0
-        elif recorder.label == "commit":
-            assert machine("upgrade-commit") == 0
-        elif recorder.label == "boot":
-            assert machine.boot().slot == "B"
-        else:
-            assert machine("confirm") == 0
+    return before, record_upgrade(machine, update_tar, before)
 
 
 class Judge:
@@ -46,13 +26,6 @@ class Judge:
         self.update = update
         self.update_tar = update_tar
         self.seen = {}
-
-    def whole(self, slot):
-        """Whether a slot holds the whole update and, before its first boot, no var of an earlier system."""
-        boot, root = self.update.images
-        var = self.machine.partition(slot, "var").read_bytes()[: 16 * MIB]
-        holds = self.machine.holds(slot, "boot", boot) and self.machine.holds(slot, "root", root)
-        return holds and not var.strip(b"\0")
 
     def verdict(self):
         """Returns what is wrong with the disk, or an empty text."""
@@ -67,7 +40,7 @@ class Judge:
 
     def _boots(self):
         first = self.machine.boot()
-        if first.slot == "B" and not self.whole("B"):
+        if first.slot == "B" and not holds_whole(self.machine, "B", self.update):
             return "boots what is not whole"
         confirmed = self.machine.read_state().is_confirmed("B")
         second = decide(self.machine.read_state())
@@ -150,16 +123,10 @@ def test_the_note_comes_before_the_first_write(recorded):
 # --- with the defects that this is there to find
 
 
-def test_a_boot_state_that_is_not_synchronised_is_found(machine, update_tar, keys, tmp_path, judge, monkeypatch):
+def test_a_boot_state_that_is_not_synchronised_is_found(recorded, machine, judge):
     """Confirm returns, the power goes, and what was confirmed is gone."""
-    before = tmp_path / "before"
-    before.mkdir()
-    copy_disk(machine.folder, before)
-    recorder = Recorder(machine.folder)
-    with pytest.MonkeyPatch.context() as patch:
-        recorder.install(patch)
-        upgrade(machine, update_tar, recorder)
-    events = [event for event in recorder.events if not (event.kind == "sync" and "/grub/" in event.path)]
+    before, events = recorded
+    events = [event for event in events if not (event.kind == "sync" and "/grub/" in event.path)]
     lost = []
     for cut in cuts(events):
         if cut.done == len(events):

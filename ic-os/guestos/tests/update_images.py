@@ -44,18 +44,29 @@ def root_image(seed: str, size: int = 7 * MIB) -> Image:
     return Image(size, [Extent(place, 4096, Data(noise.randbytes(4096))) for place in places])
 
 
-def boot_image(version: str, root_hash: str) -> Image:
-    """Returns a boot partition's file system."""
-    arguments = ["quiet", f"dfinity.root_hash={root_hash}"]
+@dataclass(frozen=True)
+class Kernel:
+    """What the boot loader starts: a kernel and its initial RAM file system."""
+
+    program: Image
+    initramfs: Image
+
+
+def boot_image(version: str, root_hash: str, kernel: Kernel | None = None) -> Image:
+    """Returns a boot partition's file system, with a kernel that nobody can start, or with a given one."""
+    arguments = [f"dfinity.root_hash={root_hash}"]
+    noise = random.Random(version)
+    kernel = kernel or Kernel(Image.from_bytes(noise.randbytes(MIB + 5000)), Image.from_bytes(b""))
     files = {
-        b"extra_boot_args": environment_block(arguments),
-        b"version.txt": f"{version}\n".encode(),
-        b"vmlinuz": random.Random(version).randbytes(MIB + 5000),
+        b"extra_boot_args": Image.from_bytes(environment_block(arguments)),
+        b"version.txt": Image.from_bytes(f"{version}\n".encode()),
+        b"vmlinuz": kernel.program,
+        b"initrd.img": kernel.initramfs,
     }
     root = Directory()
-    for name, data in files.items():
-        root.entries[name] = File(content=Image.from_bytes(data))
-    return ext4(root)
+    for name, content in files.items():
+        root.entries[name] = File(content=content)
+    return ext4(root, size=(sum(content.size for content in files.values()) // MIB + 3) * MIB)
 
 
 @dataclass(frozen=True)
@@ -70,6 +81,7 @@ class Update:
     layout: str | None = hashlib.sha256(LAYOUT).hexdigest()
     signers: Sequence[str] = ("test",)
     root: Image | None = None
+    kernel: Kernel | None = None
     root_hash: str = ""
     boot_root_hash: str = ""
     boot_version: str = ""
@@ -84,7 +96,9 @@ class Update:
     def images(self) -> tuple[Image, Image]:
         """The images of boot and root partition."""
         root_hash = self.boot_root_hash or self.hash
-        return boot_image(self.boot_version or self.version, root_hash), self.root or root_image(self.version)
+        return boot_image(self.boot_version or self.version, root_hash, self.kernel), self.root or root_image(
+            self.version
+        )
 
     @property
     def hash(self) -> str:

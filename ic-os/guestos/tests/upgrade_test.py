@@ -75,7 +75,10 @@ def test_falls_back_and_says_why(machine, update_tar, capsys):
     assert machine("upgrade-commit") == 0
 
 
-def test_twenty_rounds(machine, update):
+def test_45_twenty_rounds(machine, update):
+    kept = {machine.folder / name: name.encode() for name in ("config/machine-id", "config/ssh_key", "dev/data")}
+    for path, content in kept.items():
+        path.write_bytes(content)
     paths = [update.but(version=f"2.0.{number}").write(machine.folder / f"{number}.tar") for number in range(2)]
     for round_ in range(20):
         here, there = "AB" if round_ % 2 == 0 else "BA"
@@ -84,6 +87,7 @@ def test_twenty_rounds(machine, update):
         assert machine.boot().slot == there != here
         assert machine("confirm") == 0
         assert machine.boot().slot == there
+        assert {path: path.read_bytes() for path in kept} == kept
 
 
 def test_commit_leaves_the_reboot_to_the_caller(machine, update_tar):

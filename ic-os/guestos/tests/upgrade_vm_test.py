@@ -1,4 +1,4 @@
-"""Upgrades of a real image in a virtual machine: not confirmed, confirmed, and back; with power cuts in between.
+"""Upgrades of a real image in a virtual machine: not confirmed, as it hangs; confirmed, with a power cut; and back.
 
 The machine's disk is the second one, behind the one that holds the update, so that nothing may take the first disk for
 its own. The orchestrator does not start, which would confirm each boot: the test does that itself.
@@ -73,6 +73,13 @@ class Guest:
     def commit(self):
         self.shell.start(f"{MANAGEBOOT} upgrade-commit")
 
+    def hang(self):
+        """Stops the first process for good, as in a system that hangs, and sees the watchdog reset the machine."""
+        timeout = int(self.shell.check("cat /sys/class/watchdog/watchdog0/timeout"))
+        assert 0 < timeout <= 120
+        self.shell.start("sync; echo 1 >/sys/fs/cgroup/init.scope/cgroup.freeze")
+        assert self.machine.qmp.wait_event("WATCHDOG", BOOT_SECONDS)["action"] == "reset"
+
     def refuses(self, action, message):
         result = self.shell.run(f"{MANAGEBOOT} {action}")
         assert (result.status, message in result.output) == (3, True), result
@@ -117,13 +124,13 @@ def test_upgrades(guest):
     guest.install(update)
     assert guest.status()["slots"]["B"] == {"state": "ready", "version": test_version, "problem": None}
 
-    # The power goes before anybody confirmed: the next boot is of the old system, and says why.
+    # Fault 36: it hangs before anybody confirmed, the watchdog ends that, and the old system boots and says why.
     guest.commit()
     status = guest.boot("B", "first_boot", test_version)
     assert (status["stable"], status["slots"]["B"]["state"]) == (False, "on trial")
     assert guest.shell.run("test -e /var/kept").status == 1, "var is the slot's own, and new"
     guest.refuses("upgrade-install -", "an upgrade needs a confirmed system")
-    guest.machine.qmp.execute("system_reset")
+    guest.hang()
     status = guest.boot("A", "fallback", version)
     assert status["slots"]["B"]["state"] == "not confirmed"
     assert re.search("fell back to slot A: slot B with version .* was not confirmed", " ".join(status["notes"]))

@@ -1,0 +1,80 @@
+"""Whole disks, as a power cut may leave them in each phase of an upgrade, started by the real boot loader."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from file_machine import FileMachine
+from guestos import boot_state
+from guestos.boot_state import decide
+from loader_machine import Booted, find_loader
+from power_cut import PHASES, copy_disk, cuts, holds_whole, record_upgrade, replay
+from update_images import Kernel, boot_image
+
+from tools.ext4.reader import read_ext4
+from tools.image.extents import Image
+from tools.image.rawfile import write_raw
+from tools.image.reading import open_image
+
+BUILT = Path(os.environ.get("TEST_SRCDIR", Path(__file__).parents[3]), os.environ.get("TEST_WORKSPACE", ""))
+SAMPLE = {"install": 6, "commit": 3, "boot": 3, "confirm": 3}
+"""How many of a phase's power cuts are tried, evenly spread over it."""
+CASES = [(phase, number) for phase, count in SAMPLE.items() for number in range(count)]
+
+
+@pytest.fixture(scope="module")
+def kernel():
+    """The real kernel, which only has to begin."""
+    boot = read_ext4(open_image(BUILT / "ic-os/guestos/dev/boot.img.tar"))
+    return Kernel(boot.root.entries[b"vmlinuz"].content, Image.from_bytes(b"no archive".ljust(4096)))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("power_cut")
+
+
+@pytest.fixture(scope="module")
+def upgraded(folder, update, kernel, keys):
+    """An upgrade to a system with the real kernel: what it is to, the machine, the disk before, what was done to it."""
+    bootable = update.but(kernel=kernel)
+    machine = FileMachine(folder / "machine", bootable.images[0].size)
+    shutil.copy(keys / "test.pem", machine.folder / "share/update-keys")
+    before = folder / "before"
+    before.mkdir()
+    events = record_upgrade(machine, bootable.write(folder / "update-img.tar"), before)
+    return bootable, machine, before, events
+
+
+@pytest.fixture(scope="module")
+def loader(folder, kernel):
+    """The machine that boots; slot A holds the system that is upgraded from."""
+    installed = folder / "boot.img"
+    write_raw(boot_image("1.2.3", "00ff", kernel), installed)
+    (folder / "loader").mkdir()
+    with find_loader(BUILT)(folder / "loader", boot_image=installed) as machine:
+        yield machine
+
+
+@pytest.mark.parametrize(("phase", "number"), CASES, ids=str)
+def test_21_31_a_good_slot_boots(upgraded, loader, tmp_path, phase, number):
+    update, recorded, before, events = upgraded
+    possible = [cut for cut in cuts(events) if cut.done and events[cut.done - 1].label == phase]
+    cut = possible[number * (len(possible) - 1) // (SAMPLE[phase] - 1)]
+    after = FileMachine(tmp_path / "after", recorded.boot_size)
+    copy_disk(before, after.folder)
+    replay(events, cut, recorded.folder, after.folder)
+    expected = decide(after.read_state())
+
+    loader.put({path.name: path.read_bytes() for path in (after.folder / "grub").iterdir()})
+    loader.put_partition("B_boot", after.partition("B", "boot"))
+    assert loader.boot() == Booted(expected.slot, expected.reason)
+    assert expected.slot == "A" or holds_whole(after, "B", update)
+    for name in ("grubenv", "confirmed"):
+        (tmp_path / name).write_bytes(loader.stored(name))
+    assert boot_state.read(str(tmp_path / "grubenv")) == expected.after
+
+
+def test_every_phase_is_sampled():
+    assert set(SAMPLE) == set(PHASES)
