@@ -29,7 +29,7 @@ ext4_image = rule(
 
 Output groups: `zst` and `gz` hold the image's data compressed, as disk and upgrade images take it over.""",
     attrs = TREE_ATTRS | COMPRESS_ATTRS | {
-        "block_size": attr.int(default = 4096, doc = "In bytes.", values = [1024, 2048, 4096]),
+        "block_size": attr.int(default = 4096, doc = "Size of a block, in bytes: 1024, 2048 or 4096.", values = [1024, 2048, 4096]),
         "file_contexts": attr.label_list(
             allow_files = True,
             doc = "Files of SELinux labels (file_contexts and, after it, its additions). Paths are looked up as in the " +
