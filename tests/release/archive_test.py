@@ -1,0 +1,146 @@
+"""A release of this checkout, and a module of its own that depends on it.
+
+Runs Bazel itself, on PATH. The checkout is released as it is, committed or not, from a copy of its files.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.faults.workspace import RULES, Workspace
+from tools.errors import UserError
+from tools.release.module import read_changes, read_module
+from tools.release.release import Arguments, main
+from tools.testing.judges import judge, unavailable
+
+IDENTITY = ("-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false")
+FLAGS = ("--enable_bzlmod", "--noenable_workspace", "--lockfile_mode=off", "--color=no", "--curses=no")
+
+BUILD = """
+load("@rules_icos//defs:defs.bzl", "disk_image", "ext4_image", "filesystem_check_test", "image_structure_test")
+load("@rules_icos//defs:defs.bzl", "rootfs_tree", "vfat_image")
+
+rootfs_tree(name = "tree", extra_files = {"hello.txt": "etc/hello:0600"})
+
+ext4_image(name = "root", src = ":tree", partition_size = "4M", uuid = "c8b0a1f2-0000-4000-8000-000000000001")
+
+vfat_image(name = "esp", extra_files = {"hello.txt": "HELLO.TXT"}, partition_size = "2M", volume_id = "12AB-34CD")
+
+disk_image(
+    name = "disk",
+    disk_guid = "c8b0a1f2-0000-4000-8000-000000000002",
+    layout = "layout.csv",
+    partitions = {":esp": "esp", ":root": "root"},
+)
+
+image_structure_test(
+    name = "root_test",
+    contains = {"/etc/hello": ["^hello$"]},
+    image = ":disk.tar",
+    partition = "root",
+    present = {"/etc/hello": "type=file mode=0600 uid=0 gid=0"},
+)
+
+image_structure_test(name = "esp_test", image = ":disk.tar", partition = "esp", present = {"/HELLO.TXT": "type=file"})
+
+filesystem_check_test(name = "check_test", image = ":disk.tar", partition = "root")
+"""
+LAYOUT = """\
+name,start,size,type,uuid,comment
+esp,2048,4096,U,c8b0a1f2-0000-4000-8000-000000000003,boot loader
+root,6144,8192,L,c8b0a1f2-0000-4000-8000-000000000004,system
+"""
+
+
+def git(folder: Path, *arguments: object) -> bytes:
+    command = [judge("git"), "-C", folder, *IDENTITY, *map(str, arguments)]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
+
+
+def release(checkout: Path, output: Path, url: str) -> Path:
+    """Makes a release, as the command line does."""
+    main(Arguments(checkout=str(checkout), output=str(output), url=url))
+    return output
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of this checkout, all committed, with a section of the changelog for their version."""
+    if not (RULES / ".git").exists():
+        unavailable(f"{RULES} is no checkout in git, from which a release could be made")
+    folder = tmp_path_factory.mktemp("checkout")
+    for name in git(RULES, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split(b"\0")[:-1]:
+        source = RULES / os.fsdecode(name)
+        if source.is_symlink() or source.exists():
+            (folder / os.fsdecode(name)).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, folder / os.fsdecode(name), follow_symlinks=False)
+    changelog, version = folder / "CHANGELOG.md", read_module(folder / "MODULE.bazel").version
+    try:
+        read_changes(changelog, version)
+    except UserError:
+        head, _, changes = changelog.read_text().partition("## [Unreleased]\n")
+        changelog.write_text(f"{head}## [Unreleased]\n\n## [{version}] - 2000-01-01\n{changes}")
+    git(folder, "init", "--quiet")
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message=all")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def registry(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A release, whose archive is where it says."""
+    module = read_module(checkout / "MODULE.bazel")
+    output = tmp_path_factory.mktemp("release") / "output"
+    return release(checkout, output, f"file://{output}/{module.name}-{module.version}.tar.gz")
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def bazel_flags(registry: Path) -> list[str]:
+    """Returns flags by which a module comes from the release, and all others from where this machine has them."""
+    flags = [*FLAGS, f"--registry=file://{registry}", "--registry=https://bcr.bazel.build"]
+    # What the Bazel that runs this test has downloaded need not be downloaded again.
+    downloaded = Path(os.environ.get("TEST_SRCDIR", "/").partition("/execroot/")[0]).parent / "cache/repos/v1"
+    return flags + ([f"--repository_cache={downloaded}"] if downloaded.exists() else [])
+
+
+def test_same_bytes_again_and_elsewhere(checkout: Path, registry: Path, tmp_path: Path) -> None:
+    [archive] = registry.glob("*.tar.gz")
+    url = f"file://{archive}"
+    assert files_of(release(checkout, tmp_path / "again", url)) == files_of(registry)
+    umask = os.umask(0o077)
+    try:
+        git(tmp_path, "clone", "--quiet", checkout, tmp_path / "elsewhere")
+        assert files_of(release(tmp_path / "elsewhere", tmp_path / "there", url)) == files_of(registry)
+    finally:
+        os.umask(umask)
+
+
+def test_images_of_a_module_that_depends_on_it(registry: Path, tmp_path: Path) -> None:
+    """The module is declared as the release's notes say."""
+    snippet = re.search(r"```starlark\n(bazel_dep.*?)```", (registry / "release-notes.md").read_text(), re.DOTALL)
+    assert snippet
+    downstream = Workspace(tmp_path / "downstream", tmp_path / "bazel")
+    downstream.folder.mkdir()
+    (downstream.folder / "MODULE.bazel").write_text(f'module(name = "downstream")\n\n{snippet[1]}')
+    (downstream.folder / "BUILD.bazel").write_text(BUILD)
+    (downstream.folder / "layout.csv").write_text(LAYOUT)
+    (downstream.folder / "hello.txt").write_text("hello\n")
+    try:
+        status, said = downstream.bazel("test", *bazel_flags(registry), "--test_output=errors", "//...")
+        assert status == 0, said
+        assert "3 tests pass" in said, said
+        root = downstream.bazel("info", *FLAGS, "output_base")[1].splitlines()[-1]
+    finally:
+        downstream.bazel("shutdown")
+    # The canonical name of a module's repository ends in one of these.
+    [sources] = Path(root, "external").glob("rules_icos[~+]")
+    assert (sources / "MODULE.bazel").read_text() == (RULES / "MODULE.bazel").read_text()
+    assert not sources.is_symlink()
+    assert not (sources / "tests").exists()
