@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,22 @@ def test_same_bytes_again_and_elsewhere(checkout: Path, registry: Path, tmp_path
         assert files_of(release(tmp_path / "elsewhere", tmp_path / "there", url)) == files_of(registry)
     finally:
         os.umask(umask)
+
+
+def test_nothing_needs_what_is_left_out(checkout: Path, registry: Path) -> None:
+    """No label of a BUILD or .bzl file leads to a folder that the archive doesn't have; those of visibility may."""
+    [archive] = registry.glob("*.tar.gz")
+    with tarfile.open(archive) as tar:
+        texts = {
+            name.partition("/")[2]: tar.extractfile(name).read().decode()
+            for name in tar.getnames()
+            if name.endswith((".bazel", ".bzl"))
+        }
+        here = {name.split("/")[1] for name in tar.getnames()}
+    left_out = {name.split(b"/")[0].decode() for name in git(checkout, "ls-files", "-z").split(b"\0")} - here - {""}
+    assert left_out == {".ci", "bench", "tests"}
+    label = re.compile(rf'"//({"|".join(map(re.escape, sorted(left_out)))})[/:"](?![^"]*__(pkg|subpackages)__")')
+    assert {name: found[0] for name, text in texts.items() if (found := label.search(text))} == {}
 
 
 def test_images_of_a_module_that_depends_on_it(registry: Path, tmp_path: Path) -> None:
