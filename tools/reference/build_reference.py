@@ -21,13 +21,21 @@ The public rules, macros, providers and module extensions, from the docstrings o
 class Arguments:
     """Arguments of the command line."""
 
-    modules: dict[str, str] = argument("by the name of a page, the file with the ModuleInfo of a .bzl file, as text")
-    rules: dict[str, str] = argument(
-        "by the name of a macro, the file with the ModuleInfo, as text, of the rule of the same name that it declares; "
-        "its attributes are described with the macro"
+    module: tuple[str, ...] = argument(
+        "NAME=FILE: the name of a page, and the file with the ModuleInfo of the .bzl file that it is about, as text"
+    )
+    rule: tuple[str, ...] = argument(
+        "NAME=FILE: the name of a macro, and the file with the ModuleInfo, as text, of the rule of the same name that "
+        "it declares; its attributes are described with the macro",
+        default=(),
     )
     output: str = argument("the folder to write the pages to")
     command: str = argument("what makes the pages anew, for the reader")
+
+
+def _pair(argument: str) -> tuple[str, str]:
+    name, _, path = argument.partition("=")
+    return name, path
 
 
 def _read(path: str) -> Message:
@@ -47,8 +55,8 @@ def main(arguments: Arguments) -> None:
     Raises:
         UserError: a module cannot be read, or has no such rule.
     """
-    pages = [Page(name, _read(path)) for name, path in arguments.modules.items()]
-    reference = Reference(pages, {name: _rule(name, path) for name, path in arguments.rules.items()})
+    pages = [Page(name, _read(path)) for name, path in map(_pair, arguments.module)]
+    reference = Reference(pages, {name: _rule(name, path) for name, path in map(_pair, arguments.rule)})
     texts = {page.name: reference.page(page) for page in pages}
     texts["README"] = reference.index(_INDEX.format(command=arguments.command))
     folder = Path(arguments.output)

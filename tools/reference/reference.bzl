@@ -1,25 +1,21 @@
 """Targets of the reference."""
 
 load("@rules_python//python:py_binary.bzl", "py_binary")
-load("//defs/private:json_spec.bzl", "json_spec")
 load("//tools/pytest:pytest_test.bzl", "pytest_test")
-
-def _by_name(targets):
-    """Returns an attribute's files by the name that it gives each."""
-    return {name: target[DefaultInfo].files.to_list()[0] for target, name in targets.items()}
 
 def _pages_impl(ctx):
     output = ctx.actions.declare_directory(ctx.label.name)
-    modules, rules = _by_name(ctx.attr.modules), _by_name(ctx.attr.rules)
-    spec = json_spec(ctx, "--spec", {"command": ctx.attr.command, "modules": modules, "rules": rules})
+    args = ctx.actions.args()
+    for flag, targets in (("module", ctx.attr.modules), ("rule", ctx.attr.rules)):
+        for target, name in targets.items():
+            args.add_all(target[DefaultInfo].files, format_each = "--%s=%s=%%s" % (flag, name))
+    args.add(ctx.attr.command, format = "--command=%s")
+    args.add_all([output], expand_directories = False, format_each = "--output=%s")
     ctx.actions.run(
-        arguments = [
-            spec,
-            ctx.actions.args().add_all([output], expand_directories = False, format_each = "--output=%s"),
-        ],
+        arguments = [args],
         executable = ctx.executable._build_reference,
         execution_requirements = {"supports-path-mapping": "1"},
-        inputs = modules.values() + rules.values(),
+        inputs = ctx.files.modules + ctx.files.rules,
         mnemonic = "Reference",
         outputs = [output],
         progress_message = "Writing the reference %{label}",
