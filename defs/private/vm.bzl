@@ -45,42 +45,82 @@ def vm_launcher(name, disk, args = [], **kwargs):
         **kwargs
     )
 
-def vm_boot_test(name, disk, version, root, variant, args = [], size = "enormous", tags = [], **kwargs):
+def _boot_spec_impl(ctx):
+    output = ctx.actions.declare_file(ctx.label.name + ".json")
+    ctx.actions.write(output, json.encode_indent({"commands": ctx.attr.commands, "console": ctx.attr.console}))
+    return [DefaultInfo(files = depset([output]))]
+
+_boot_spec = rule(
+    implementation = _boot_spec_impl,
+    doc = "What a machine should show and answer, as a file for the tool that boots it.",
+    attrs = {
+        "commands": attr.string_dict(doc = "See vm_boot_test."),
+        "console": attr.string_list(doc = "See vm_boot_test."),
+    },
+)
+
+def vm_boot_test(
+        name,
+        disk,
+        console = [],
+        commands = {},
+        root = None,
+        user = "root",
+        password = "root",
+        args = [],
+        size = "enormous",
+        tags = [],
+        **kwargs):
     """Boots a disk image in QEMU with OVMF, and checks the running system.
 
-    From inside, where root logs in on the console: the slot, the root file system read-only through dm-verity with the
-    right root hash, no failed unit, the version, the payload's health. From outside for `prod`: no way in. What the
-    console shows is among the test's outputs, `console.log`.
+    The serial console has to be ttyS0. With `commands` or `root`, someone logs in on it, and in the end the command
+    `poweroff` has to end the machine. What the console shows is among the test's outputs, `console.log`.
 
     Args:
         name: of the test.
         disk: the image as a tar, such as `:disk-img.tar`.
-        version: file with the version that the system must have.
-        root: the verity_image that the system must have opened.
-        variant: `dev`, where root logs in with the password `root`, or `prod`.
-        args: further arguments, such as `--secure_boot`.
+        console: regular expressions that the console has to show, in this order, before anybody logs in.
+        commands: lines for a shell, to a regular expression that all of a line's output has to match; space around the
+            output doesn't count. A command that fails fails the test.
+        root: the verity_image that the system must have opened as /dev/mapper/root; for this the system needs findmnt
+            and dmsetup.
+        user: account that logs in; it has to be allowed what the commands do.
+        password: its password.
+        args: further arguments, such as `--secure_boot` or `--timeout=900`.
         size: of the test; an emulated boot takes half a minute to several minutes.
         tags: of the test; one that boots a machine takes a processor of its own.
         **kwargs: passed on: visibility and so on.
     """
-    native.filegroup(
-        name = name + ".root_hash",
+    _boot_spec(
+        name = name + ".spec",
         testonly = True,
-        srcs = [root],
-        output_group = "root_hash",
+        commands = commands,
+        console = console,
         tags = tags,
     )
+    arguments = [
+        "--disk=$(rootpath %s)" % disk,
+        "--spec=$(rootpath :%s.spec)" % name,
+        "--user=" + user,
+        "--password=" + password,
+    ]
+    data = [disk, name + ".spec"]
+    if root:
+        native.filegroup(
+            name = name + ".root_hash",
+            testonly = True,
+            srcs = [root],
+            output_group = "root_hash",
+            tags = tags,
+        )
+        arguments.append("--root_hash=$(rootpath :%s.root_hash)" % name)
+        data.append(name + ".root_hash")
     py_test(
         name = name,
         size = size,
         srcs = [str(Label("//tools/vm:boot_test.py"))],
-        args = [
-            "--disk=$(rootpath %s)" % disk,
-            "--root_hash=$(rootpath :%s.root_hash)" % name,
-            "--variant=" + variant,
-            "--version=$(rootpath %s)" % version,
-        ] + args,
-        data = [disk, version, name + ".root_hash"],
+        args = arguments + args,
+        data = data,
         main = Label("//tools/vm:boot_test.py"),
         tags = tags + ["cpu:2", "vm"],
         deps = [Label("//tools/vm:boot_test")],

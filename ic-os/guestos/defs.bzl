@@ -7,9 +7,10 @@ load("//defs:disk.bzl", "disk_image", "upgrade_image")
 load("//defs:partitions.bzl", "ext4_image", "verity_image")
 load("//defs:rootfs.bzl", "rootfs_tree")
 load("//defs:testing.bzl", "filesystem_check_test", "image_structure_test")
-load("//defs:vm.bzl", "raw_disk", "vm_boot_test", "vm_launcher")
+load("//defs:vm.bzl", "raw_disk", "vm_launcher")
 load("//ic-os/guestos:image.bzl", "REQUIRED_BINARIES")
 load("//ic-os/guestos:payload.bzl", "payload")
+load("//ic-os/guestos:testing.bzl", "guestos_boot_test")
 load("//ic-os/guestos:version.bzl", "version_file")
 
 PRODUCT = "guestos"
@@ -227,7 +228,7 @@ def guestos_tests(name, variant, present = {}, absent = [], contains = {}, lacks
             "//ic-os/guestos:ubuntu": {"/EFI/ubuntu/grub.cfg": "type=file"},
         }),
     )
-    vm_boot_test(
+    guestos_boot_test(
         name = "boot_test",
         disk = ":disk-img.tar",
         root = ":root",
