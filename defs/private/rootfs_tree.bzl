@@ -105,7 +105,10 @@ def _rootfs_tree_impl(ctx):
             strip_paths += below.strip_paths
             accounts = below.accounts or accounts
             continue
-        for archive in target[DefaultInfo].files.to_list():
+        archives = target[DefaultInfo].files.to_list()
+        if not archives:
+            fail("layers: %s is no rootfs_tree, and has no files" % target.label)
+        for archive in archives:
             if not archive.basename.endswith(".tar"):
                 fail("layers: %s of %s is no .tar" % (archive.basename, target.label))
             layers.append({"archive": archive, "directories": ctx.attr.directories, "label": str(target.label)})
@@ -143,7 +146,8 @@ unless it is among `overrides`.""",
             doc = "Single files, to the path where each goes, `PATH` or `PATH:MODE` with octal digits (0644).",
         ),
         "layers": attr.label_list(
-            allow_files = [".tar"],
+            # Trees have no files, so what files have to be is not for Bazel to check.
+            allow_files = True,
             doc = "What lies below: other trees, or plain tars; the later ones on top.",
         ),
         "overrides": attr.string_list(

@@ -3,6 +3,7 @@
 load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
 load("//defs:disk.bzl", "DiskImageInfo", "UpgradeImageInfo")
 load("//defs:partitions.bzl", "PartitionInfo", "VerityInfo")
+load("//defs:rootfs.bzl", "RootfsInfo")
 
 def _actions_test_impl(ctx):
     env = analysistest.begin(ctx)
@@ -42,6 +43,18 @@ partition_test = analysistest.make(
         "bytes": attr.string(doc = "Its size; a number may be too large for an int attribute.", mandatory = True),
         "offsets": attr.string_list(doc = "Where its parts stand, in bytes.", mandatory = True),
     },
+)
+
+def _layers_test_impl(ctx):
+    env = analysistest.begin(ctx)
+    layers = analysistest.target_under_test(env)[RootfsInfo].layers
+    asserts.equals(env, ctx.attr.labels, [layer["label"].rpartition(":")[2] for layer in layers], "layers, lowest first")
+    return analysistest.end(env)
+
+layers_test = analysistest.make(
+    _layers_test_impl,
+    doc = "Checks what a tree is made of.",
+    attrs = {"labels": attr.string_list(doc = "Names of the targets that give its layers.", mandatory = True)},
 )
 
 def _archive_test_impl(ctx):
