@@ -8,14 +8,7 @@ makes `@my_packages//:SET` for each set of the manifest, and `@my_packages//pack
 fetched when something that is built needs them. `debian_lock` of defs/debian.bzl makes the lock.
 """
 
-load("//third_party/debian:repositories.bzl", "locked_packages", "missing_lock")
-
-_FORMAT = 1
-
-def _stem(manifest):
-    if not manifest.name.endswith(".toml"):
-        fail("debian.lock: manifest %s: its name must end in .toml" % manifest)
-    return manifest.name.removesuffix(".toml")
+load("//third_party/debian:repositories.bzl", "lock_of", "locked_packages", "missing_lock", "read_lock")
 
 def _debian_impl(mctx):
     owners = {}
@@ -25,21 +18,15 @@ def _debian_impl(mctx):
                 fail("debian.lock: modules %s and %s both declare %r; one must choose another name" %
                      (owners[tag.name], module.name, tag.name))
             owners[tag.name] = module.name
-            lock = tag.manifest.same_package_label(_stem(tag.manifest) + ".lock.json")
-            command = "bazel run //%s:%s.lock" % (tag.manifest.package, _stem(tag.manifest))
-            path = mctx.path(tag.manifest).dirname.get_child(lock.name)
-            mctx.watch(path)
-            if not path.exists:
-                missing_lock(name = tag.name, lock = str(lock), command = command)
+            lock, content = lock_of(tag.manifest), read_lock(mctx, tag.manifest)
+            if content == None:
+                missing_lock(name = tag.name, lock = str(lock.label), command = lock.command)
                 continue
-            content = json.decode(mctx.read(path))
-            if content.get("format") != _FORMAT:
-                fail("%s: isn't a lock of format %d; make it anew: %s" % (lock, _FORMAT, command))
             locked_packages(
                 name = tag.name,
-                command = command,
+                command = lock.command,
                 content = content,
-                lock = str(lock),
+                lock = str(lock.label),
                 manifest = str(tag.manifest),
             )
     return mctx.extension_metadata(reproducible = True)

@@ -42,6 +42,44 @@ alias(
 """
 
 _RULES = Label("//defs/private:debian_package.bzl")
+_REPOSITORIES = Label("//third_party/debian:repositories.bzl")
+
+_FORMAT = 1
+
+def lock_of(manifest):
+    """Returns what there is to know of a manifest's lock before it is read.
+
+    Args:
+        manifest: label of the manifest.
+
+    Returns:
+        A struct: label and file name of the lock, and the command that makes it.
+    """
+    if not manifest.name.endswith(".toml"):
+        fail("manifest %s: its name must end in .toml" % manifest)
+    stem = manifest.name.removesuffix(".toml")
+    return struct(
+        command = "bazel run //%s:%s.lock" % (manifest.package, stem),
+        file = stem.rpartition("/")[2] + ".lock.json",
+        label = manifest.same_package_label(stem + ".lock.json"),
+    )
+
+def read_lock(context, manifest):
+    """Returns the decoded lock of a manifest, or None where there is none.
+
+    Args:
+        context: of a module extension or a repository rule.
+        manifest: label of the manifest.
+    """
+    lock = lock_of(manifest)
+    path = context.path(manifest).dirname.get_child(lock.file)
+    context.watch(path)
+    if not path.exists:
+        return None
+    content = json.decode(context.read(path))
+    if content.get("format") != _FORMAT:
+        fail("%s: isn't a lock of format %d; make it anew: %s" % (lock.label, _FORMAT, lock.command))
+    return content
 
 def _package_repository_impl(rctx):
     file = rctx.attr.urls[0].rpartition("/")[2]
@@ -88,8 +126,11 @@ _hub = repository_rule(
     },
 )
 
+def _fail_without_lock(lock, command):
+    fail("%s: isn't there; make it, where the archive can be reached: %s" % (lock, command))
+
 def _missing_lock_impl(rctx):
-    fail("%s: isn't there; make it, where the archive can be reached: %s" % (rctx.attr.lock, rctx.attr.command))
+    _fail_without_lock(rctx.attr.lock, rctx.attr.command)
 
 missing_lock = repository_rule(
     implementation = _missing_lock_impl,
@@ -143,15 +184,13 @@ def _packages_build(name, content):
         parts.append(_ALIAS_BUILD.format(name = repr(package_name), actual = actual))
     return "\n".join(parts)
 
-def locked_packages(name, content, command, lock, manifest):
-    """Declares the repositories of a lock.
+def package_repositories(name, content, command):
+    """Declares the repositories of a lock's packages.
 
     Args:
-        name: of the hub, and prefix of the others' names.
+        name: of the hub, and prefix of their names.
         content: the decoded lock file.
         command: what makes the lock anew, for messages.
-        lock: label of the lock.
-        manifest: label of the manifest.
     """
     for key, package in content["packages"].items():
         _package_repository(
@@ -163,8 +202,57 @@ def locked_packages(name, content, command, lock, manifest):
             urls = ["%s/%s" % (url, package["path"]) for url in content["archives"][package["archive"]]["urls"]],
             version = package["version"],
         )
+
+def locked_packages(name, content, command, lock, manifest):
+    """Declares the repositories of a lock.
+
+    Args:
+        name: of the hub, and prefix of the others' names.
+        content: the decoded lock file.
+        command: what makes the lock anew, for messages.
+        lock: label of the lock.
+        manifest: label of the manifest.
+    """
+    package_repositories(name, content, command)
     _hub(
         name = name,
         packages = _packages_build(name, content),
         sets = _sets_build(name, content, command, lock, manifest),
     )
+
+_WORKSPACE_MACRO = """\
+load({repositories}, "package_repositories")
+
+_LOCK = {content}
+
+def debian_package_repositories():
+    package_repositories(name = {name}, content = _LOCK, command = {command})
+"""
+
+def _debian_packages_impl(rctx):
+    name, manifest = rctx.attr.name, rctx.attr.manifest
+    lock, content = lock_of(manifest), read_lock(rctx, manifest)
+    if content == None:
+        _fail_without_lock(lock.label, lock.command)
+    rctx.file("BUILD.bazel", _sets_build(name, content, lock.command, str(lock.label), str(manifest)))
+    rctx.file("packages/BUILD.bazel", _packages_build(name, content))
+    rctx.file("repositories.bzl", _WORKSPACE_MACRO.format(
+        command = repr(lock.command),
+        content = repr(content),
+        name = repr(name),
+        repositories = repr(str(_REPOSITORIES)),
+    ))
+
+debian_packages = repository_rule(
+    implementation = _debian_packages_impl,
+    doc = """The packages of a lock, for a WORKSPACE; modules have the extension beside this file.
+
+A WORKSPACE can't read files, so the repositories of the packages take another step: the macro
+`debian_package_repositories` of the repository's own `repositories.bzl`.""",
+    attrs = {
+        "manifest": attr.label(
+            mandatory = True,
+            doc = "The manifest, a .toml file. Its lock stands beside it, with .lock.json for .toml.",
+        ),
+    },
+)

@@ -68,12 +68,20 @@ wheel_repository = repository_rule(
     },
 )
 
-def _wheel_hub_impl(rctx):
+def _hub_build(by_distribution):
+    """Returns the BUILD file of a hub.
+
+    Args:
+        by_distribution: for each distribution, the name of its repository by CPU, or by `any`.
+    """
     lines = ['package(default_visibility = ["//visibility:public"])']
-    for name, repositories in json.decode(rctx.attr.repositories).items():
+    for name, repositories in by_distribution.items():
         for target, alias in (("lib", _target(name)), ("scripts", _target(name) + ".scripts")):
             lines.append(_alias(name, alias, repositories, target))
-    rctx.file("BUILD.bazel", "\n\n".join(lines) + "\n")
+    return "\n\n".join(lines) + "\n"
+
+def _wheel_hub_impl(rctx):
+    rctx.file("BUILD.bazel", _hub_build(json.decode(rctx.attr.repositories)))
 
 def _alias(distribution, alias, repositories, target):
     if repositories.keys() == ["any"]:
@@ -98,21 +106,17 @@ wheel_hub = repository_rule(
     },
 )
 
-def wheel_repositories(lock, hub):
-    """Declares the repositories of a lock.
+def distribution_repositories(lock, hub):
+    """Declares the repositories of a lock's distributions.
 
     Args:
         lock: the decoded lock file.
-        hub: name of the hub repository, and prefix of the others' names.
+        hub: name of the hub repository, and prefix of their names.
     """
-    repositories = {}
     for name, distribution in lock["distributions"].items():
-        repositories[name] = {}
         for cpu, wheels in _by_cpu(distribution["wheels"]).items():
-            repository = "_".join([hub, _target(name)] + ([] if cpu == "any" else [cpu]))
-            repositories[name][cpu] = repository
             wheel_repository(
-                name = repository,
+                name = _repository(hub, name, cpu),
                 distribution = name,
                 hub = hub,
                 license = distribution["license"],
@@ -120,7 +124,53 @@ def wheel_repositories(lock, hub):
                 version = distribution["version"],
                 wheels = wheels,
             )
-    wheel_hub(name = hub, repositories = json.encode(repositories))
+
+def _names(lock, hub):
+    """Returns for each distribution of a lock the name of its repository by CPU, or by `any`."""
+    return {
+        name: {cpu: _repository(hub, name, cpu) for cpu in _by_cpu(distribution["wheels"])}
+        for name, distribution in lock["distributions"].items()
+    }
+
+def _repository(hub, distribution, cpu):
+    return "_".join([hub, _target(distribution)] + ([] if cpu == "any" else [cpu]))
+
+def wheel_repositories(lock, hub):
+    """Declares the repositories of a lock.
+
+    Args:
+        lock: the decoded lock file.
+        hub: name of the hub repository, and prefix of the others' names.
+    """
+    distribution_repositories(lock, hub)
+    wheel_hub(name = hub, repositories = json.encode(_names(lock, hub)))
+
+_WORKSPACE_MACRO = """\
+load({wheels}, "distribution_repositories")
+
+_LOCK = {lock}
+
+def wheel_repositories():
+    distribution_repositories(lock = _LOCK, hub = {hub})
+"""
+
+def _locked_wheels_impl(rctx):
+    lock = json.decode(rctx.read(rctx.attr._lock))
+    rctx.file("BUILD.bazel", _hub_build(_names(lock, rctx.attr.name)))
+    rctx.file("repositories.bzl", _WORKSPACE_MACRO.format(
+        hub = repr(rctx.attr.name),
+        lock = repr(lock),
+        wheels = repr(str(Label("//third_party/python:wheels.bzl"))),
+    ))
+
+locked_wheels = repository_rule(
+    implementation = _locked_wheels_impl,
+    doc = """The hub of the wheels, for a WORKSPACE; modules have the extension beside this file.
+
+A WORKSPACE can't read files, so the repositories of the distributions take another step: the macro
+`wheel_repositories` of the repository's own `repositories.bzl`.""",
+    attrs = {"_lock": attr.label(default = "//third_party/python:requirements.lock.json")},
+)
 
 def _by_cpu(wheels):
     """Returns the wheels, URL to SHA-256, of each CPU; those of `any` where all CPUs have the same."""
