@@ -5,6 +5,9 @@
 
 # shellcheck disable=SC2016 # what stands in single quotes is expanded in the container
 
+# A signal that is ignored from the beginning stays so for all that is started here, and these tests send some.
+[ "${1:-}" = --signals-are-default ] || exec env --default-signal=INT,QUIT,HUP,TERM "$0" --signals-are-default
+
 set -uo pipefail
 set -m # jobs get process groups of their own, as in a terminal, so that interrupts are not ignored
 
