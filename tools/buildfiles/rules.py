@@ -69,6 +69,10 @@ def _attribute(kind: str) -> Callable[..., Attribute]:
     return make
 
 
+class Transition:
+    """A change of configuration: known, so that files that declare one can be loaded, and never made."""
+
+
 ATTR = Struct(**{kind: _attribute(kind) for kind in _EMPTY})
 """The module `attr`."""
 
@@ -166,6 +170,8 @@ class Context:
             setattr(self.attr, name, value)
 
     def _set_labels(self, name: str, attribute: Attribute, values: list[Any]) -> None:
+        if isinstance(attribute.options.get("cfg"), Transition):
+            raise UserError(f"{self.label}: {name}: is built in another configuration, which only Bazel can do")
         targets = [self._analyzing.analyze(self._label(value)) for value in values]
         setattr(self.attr, name, targets)
         if attribute.options.get("executable"):

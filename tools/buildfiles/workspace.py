@@ -17,7 +17,7 @@ from types import CodeType
 from typing import Any, NoReturn, TypeVar
 
 from tools.buildfiles.native import NativeRules, externals
-from tools.buildfiles.rules import ATTR, Attribute, Context, Declaration, Rule, providers
+from tools.buildfiles.rules import ATTR, Attribute, Context, Declaration, Rule, Transition, providers
 from tools.buildfiles.values import (
     DEFAULT_INFO,
     OUTPUT_GROUP_INFO,
@@ -242,6 +242,7 @@ class Workspace:
                 "native": self._native,
                 "provider": Provider,
                 "rule": self._rule(label),
+                "transition": lambda **_: Transition(),
                 "DefaultInfo": DEFAULT_INFO,
                 "OutputGroupInfo": OUTPUT_GROUP_INFO,
             }

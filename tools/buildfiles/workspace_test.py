@@ -213,6 +213,19 @@ def test_validations_are_noted(checkout):
     assert [file.short_path for file in workspace.validations] == ["a/checked"]
 
 
+def test_another_configuration_is_only_declared(checkout):
+    checkout.write(
+        "a/t.bzl",
+        "other = transition(implementation = lambda _settings, _attr: {}, inputs = [], outputs = [])\n"
+        't = rule(implementation = lambda ctx: [], attrs = {"src": attr.label(cfg = other)})\n',
+    )
+    checkout.write("a/BUILD.bazel", 'load(":t.bzl", "t")\nt(name = "t", src = "f")\nfilegroup(name = "g", srcs = [])')
+    checkout.write("a/f")
+    checkout.analyze("//a:g")
+    with pytest.raises(UserError, match=r"^//a:t: src: is built in another configuration, which only Bazel can do$"):
+        checkout.analyze("//a:t")
+
+
 @pytest.mark.parametrize(
     ("build", "message"),
     [
