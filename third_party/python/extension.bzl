@@ -1,13 +1,28 @@
-"""The module extension that provides the Python wheels as `@pypi`."""
+"""The module extension that provides Python wheels: `@pypi`, and a hub for each further lock."""
 
 load("//third_party/python:wheels.bzl", "wheel_repositories")
 
 def _pypi_impl(mctx):
-    lock = json.decode(mctx.read(Label("//third_party/python:requirements.lock.json")))
-    wheel_repositories(lock = lock, hub = "pypi")
+    locks = {"pypi": Label("//third_party/python:requirements.lock.json")}
+    for module in mctx.modules:
+        for tag in module.tags.lock:
+            if tag.name in locks:
+                fail("%s: there's a hub %s already; choose another name" % (module.name, tag.name))
+            locks[tag.name] = tag.lock
+    for hub, lock in locks.items():
+        wheel_repositories(lock = json.decode(mctx.read(lock)), hub = hub)
     return mctx.extension_metadata(reproducible = True)
 
 pypi = module_extension(
     implementation = _pypi_impl,
-    doc = "Declares `@pypi`, the hub of the wheels in requirements.lock.json.",
+    doc = "Declares `@pypi`, the hub of the wheels in requirements.lock.json, and the hubs of other locks.",
+    tag_classes = {
+        "lock": tag_class(
+            doc = "A lock of its own, for programs whose dependencies nothing else should have to agree with.",
+            attrs = {
+                "lock": attr.label(doc = "The lock file, made by `//third_party/python:lock`.", mandatory = True),
+                "name": attr.string(doc = "Name of the hub.", mandatory = True),
+            },
+        ),
+    },
 )

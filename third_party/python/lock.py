@@ -1,4 +1,4 @@
-"""Refreshes the lock of the Python wheels, or checks it: `bazel run //third_party/python:lock`.
+"""Refreshes a lock of Python wheels, or checks it: `bazel run //third_party/python:lock`.
 
 Versions that are locked stay, as far as the manifest allows; --upgrade lets them go.
 """
@@ -24,8 +24,11 @@ from tools.errors import UserError
 _COMMAND = "bazel run //third_party/python:lock"
 _ALL = "all"
 
-_MANIFEST = flags.DEFINE_string("manifest", "third_party/python/requirements.in", "Manifest to read.")
-_LOCK = flags.DEFINE_string("lock", "third_party/python/requirements.lock.json", "Lock to write or to check.")
+_MANIFEST = flags.DEFINE_string(
+    "manifest",
+    "third_party/python/requirements.in",
+    "NAME.in, the manifest to read; its lock is NAME.lock.json beside it.",
+)
 _CHECK = flags.DEFINE_bool("check", False, "Only say whether the lock belongs to the manifest; no network is used.")
 _UPGRADE = flags.DEFINE_list(
     "upgrade", [], f"Distributions to take in the newest version that the manifest allows; '{_ALL}' for every one."
@@ -39,7 +42,9 @@ def check(manifest: Manifest, lock: Lock) -> None:
         UserError: they differ.
     """
     if lock.manifest != manifest.digest():
-        raise UserError(f"{manifest.path}: changed since the lock was made; run {_COMMAND}")
+        raise UserError(
+            f"{manifest.path}: changed since the lock was made; run {_COMMAND} -- --manifest={manifest.path}"
+        )
 
 
 def kept_versions(manifest: Manifest, lock: Lock, upgrade: Sequence[str]) -> dict[str, str]:
@@ -107,10 +112,11 @@ def run(argv: Sequence[str]) -> int:
         if len(argv) > 1:
             raise UserError(f"unexpected argument: {argv[1]}")
         manifest = read_manifest(root / _MANIFEST.value)
+        lock = Path(manifest.path).with_suffix(".lock.json")
         if _CHECK.value:
-            check(manifest, read_lock(root / _LOCK.value))
+            check(manifest, read_lock(lock))
         else:
-            refresh(manifest, root / _LOCK.value, _UPGRADE.value)
+            refresh(manifest, lock, _UPGRADE.value)
     except UserError as error:
         print(f"lock: {error}", file=sys.stderr)
         return 1

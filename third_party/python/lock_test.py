@@ -26,12 +26,18 @@ def manifest_of(tmp_path: Path, text: str) -> Manifest:
     return read_manifest(path)
 
 
-def test_lock_belongs_to_manifest() -> None:
-    lock.check(read_manifest(MANIFEST), read_lock(LOCK))
+@pytest.fixture(params=["third_party/python", "tools/remote"])
+def folder(request: pytest.FixtureRequest) -> Path:
+    """Each folder that has a lock."""
+    return FOLDER.parents[1] / request.param
 
 
-def test_lock_is_complete() -> None:
-    distributions = read_lock(LOCK).distributions
+def test_lock_belongs_to_manifest(folder: Path) -> None:
+    lock.check(read_manifest(folder / MANIFEST.name), read_lock(folder / LOCK.name))
+
+
+def test_lock_is_complete(folder: Path) -> None:
+    distributions = read_lock(folder / LOCK.name).distributions
     for name, distribution in distributions.items():
         assert set(distribution.requires) <= distributions.keys(), name
         assert distribution.license, name
@@ -54,8 +60,9 @@ def test_lock_has_a_wheel_for_every_abi(name: str) -> None:
     assert abis == {("cp" + python.replace(".", ""), cpu) for python in PYTHONS for cpu in CPUS}
 
 
-def test_lock_is_written_as_it_was_read() -> None:
-    assert read_lock(LOCK).to_text() == LOCK.read_text()
+def test_lock_is_written_as_it_was_read(folder: Path) -> None:
+    path = folder / LOCK.name
+    assert read_lock(path).to_text() == path.read_text()
 
 
 def test_digest_ignores_comments_and_order(tmp_path: Path) -> None:

@@ -1,12 +1,12 @@
-"""Repositories for the Python wheels of requirements.lock.json.
+"""Repositories for the Python wheels of a lock, such as requirements.lock.json.
 
 Every distribution becomes one repository for each CPU that it has wheels of its own for, or just one, and is fetched
 when something that is built needs it. A repository holds the wheels of all CPython versions in one folder: extension
 modules carry the version in their names, so an interpreter finds its own; the tool that makes the lock has checked
 that all else is the same. abi3 modules don't carry the CPU, which is why CPUs don't share a folder.
 
-The hub has an alias for each distribution, named as the distribution with `_` for `-`: `@pypi//:absl_py`. A wheel's
-programs, which installers put on PATH, are the files of `@pypi//:NAME.scripts`.
+The hub, such as `@pypi`, has an alias for each distribution, named as the distribution with `_` for `-`:
+`@pypi//:absl_py`. A wheel's programs, which installers put on PATH, are the files of `@pypi//:NAME.scripts`.
 """
 
 _WHEEL_BUILD = """\

@@ -1,0 +1,1 @@
+"""Servers of a remote cache and of remote execution, for one machine."""

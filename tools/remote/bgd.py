@@ -1,0 +1,6 @@
+"""BuildGrid's own command line."""
+
+from buildgrid.server.app import cli  # type: ignore[import-not-found]
+
+if __name__ == "__main__":
+    cli()
