@@ -60,6 +60,28 @@ def mounted(image: Path, options: str = "ro") -> Iterator[Path]:
         ask("umount", "--lazy", folder)
 
 
+@contextmanager
+def small_file_system(folder: Path, size: str) -> Iterator[Path]:
+    """Mounts a file system of a size, such as `64M`, on a folder, which it returns, for as long as the context lasts.
+
+    It skips or fails the calling test as `mounted` does.
+    """
+    mount = judge("mount")
+    if os.geteuid() != 0:
+        _not_permitted("it needs root")
+    leave_shared_mounts()
+    folder.mkdir()
+    done = subprocess.run(
+        [mount, "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        _not_permitted(done.stderr.strip())
+    try:
+        yield folder
+    finally:
+        ask("umount", "--lazy", folder)
+
+
 def _not_permitted(reason: str) -> None:
     message = f"mounting is not permitted here: {reason}; run this test as root outside of a sandbox"
     if os.environ.get("ICOS_REQUIRE_MOUNTS") == "1":

@@ -1,0 +1,162 @@
+"""Bazel on a machine that was just set up, as far as builds can tell: with an output base of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tools.testing.judges import judge
+
+
+@dataclass(frozen=True)
+class Build:
+    """A build that has ended.
+
+    Attributes:
+        status: Bazel's exit status.
+        said: what Bazel said.
+        seconds: how long it took, the start of Bazel's server and the analysis included.
+        runners: how many actions each runner did, by Bazel's names of them: `remote cache hit`, `linux-sandbox` and so
+            on. Those that only Bazel itself does, such as links, are not among them.
+        spawns: the entries of the execution log.
+    """
+
+    status: int
+    said: str
+    seconds: float
+    runners: dict[str, int]
+    spawns: list[dict[str, Any]]
+
+    @property
+    def executed(self) -> dict[str, int]:
+        """The actions that were done, not taken from a cache."""
+        return {name: count for name, count in self.runners.items() if not name.endswith("cache hit")}
+
+    def runner_of(self, mnemonic: str) -> Counter[str]:
+        """Returns by whom actions of a kind were done, and how many."""
+        return Counter(spawn["runner"] for spawn in self.spawns if spawn["mnemonic"] == mnemonic)
+
+
+@dataclass(frozen=True)
+class Client:
+    """A workspace, and what Bazel makes of it; downloads are shared with all other clients of this machine.
+
+    Attributes:
+        workspace: with the module to build.
+        output_base: everything but the downloads; there is nothing at first.
+        flags: of each build.
+    """
+
+    workspace: Path
+    output_base: Path
+    flags: tuple[str, ...] = ()
+
+    @property
+    def bin(self) -> Path:
+        """The folder of outputs."""
+        (folder,) = self.output_base.glob("execroot/_main/bazel-out/*-fastbuild/bin")
+        return folder
+
+    def start(self, *arguments: str) -> Running:
+        """Starts to build targets."""
+        log = self.output_base.with_name(f"{self.output_base.name}.spawns.json")
+        events = self.output_base.with_name(f"{self.output_base.name}.events.json")
+        log.unlink(missing_ok=True)
+        events.unlink(missing_ok=True)
+        flags = ["--color=no", "--curses=no", "--disk_cache=", "--experimental_convenience_symlinks=ignore"]
+        # Paths stay paths: else what events name is uploaded to the cache, and it is an error if that is gone.
+        flags += [f"--build_event_json_file={events}", "--nobuild_event_json_file_path_conversion"]
+        flags += [f"--execution_log_json_file={log}", *self.flags]
+        return Running(self._bazel("build", *flags, *arguments), log, events, time.monotonic())
+
+    def build(self, *arguments: str) -> Build:
+        """Builds targets."""
+        return self.start(*arguments).result()
+
+    def clean(self) -> None:
+        """Drops all that was built; the workspace's repositories stay."""
+        self._bazel("clean").communicate()
+
+    def shut_down(self) -> None:
+        """Ends Bazel's server."""
+        self._bazel("shutdown").communicate()
+
+    def sha256(self, names: list[str]) -> dict[str, str]:
+        """Returns the hashes of outputs, by their paths below `bin`."""
+        return {name: sha256_of(self.bin / name) for name in names}
+
+    def _bazel(self, command: str, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [judge("bazel"), f"--output_base={self.output_base}", "--max_idle_secs=300", command, *arguments],
+            cwd=self.workspace,
+            # Inside of a test, Bazel would keep even its downloads in the test's folder.
+            env={name: value for name, value in os.environ.items() if name != "TEST_TMPDIR"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+
+@dataclass(frozen=True)
+class Running:
+    """A build that goes on; see `Build`."""
+
+    process: subprocess.Popen[str]
+    log: Path
+    events: Path
+    started: float
+
+    def result(self) -> Build:
+        """Waits for the build's end."""
+        said, _ = self.process.communicate()
+        seconds = time.monotonic() - self.started
+        runners = {}
+        for event in _values(self.events):
+            for item in event.get("buildMetrics", {}).get("actionSummary", {}).get("runnerCount", []):
+                runners[item["name"]] = item.get("count", 0)
+        runners = {name: count for name, count in runners.items() if name not in ("total", "internal")}
+        return Build(self.process.returncode, said, seconds, runners, list(_values(self.log)))
+
+
+@contextmanager
+def client(workspace: Path, output_base: Path, *flags: str) -> Iterator[Client]:
+    """Gives a client whose server is ended afterwards."""
+    made = Client(workspace, output_base, flags)
+    try:
+        yield made
+    finally:
+        made.shut_down()
+
+
+def sha256_of(path: Path) -> str:
+    """Returns the hash of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _values(path: Path) -> Iterator[dict[str, Any]]:
+    """Yields the JSON objects in a file, one after the other; nothing where there is no file."""
+    if not path.exists():
+        return
+    text = path.read_text()
+    decoder = json.JSONDecoder()
+    position = 0
+    while (position := _skip_space(text, position)) < len(text):
+        value, position = decoder.raw_decode(text, position)
+        yield value
+
+
+def _skip_space(text: str, position: int) -> int:
+    while position < len(text) and text[position].isspace():
+        position += 1
+    return position
