@@ -29,7 +29,7 @@ def manifest_of(tmp_path: Path, text: str) -> Manifest:
 @pytest.fixture(params=["third_party/python", "tools/remote"])
 def folder(request: pytest.FixtureRequest) -> Path:
     """Each folder that has a lock."""
-    return FOLDER.parents[1] / request.param
+    return FOLDER.parents[1] / str(request.param)
 
 
 def test_lock_belongs_to_manifest(folder: Path) -> None:
