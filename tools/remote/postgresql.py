@@ -1,4 +1,4 @@
-"""A PostgreSQL server that lasts as long as the block: reached by a socket in its own folder, by no network."""
+"""A PostgreSQL server whose data is of no use afterwards: reached by a socket in its own folder, by no network."""
 
 from __future__ import annotations
 

@@ -5,12 +5,14 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 
 import pytest
 
 from tools.errors import UserError
+from tools.remote.ports import listens
 from tools.remote.programs import find_program
 from tools.testing.judges import judge
 
@@ -90,6 +92,17 @@ def test_ends_by_a_signal(serve, number):
     assert process.wait() == 128 + number
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port))
+
+
+def test_leaves_nothing_when_it_is_killed(serve):
+    judge("nginx")
+    process = serve("--server=http-cache")
+    port = int(address(process).rpartition(":")[2])
+    process.kill()
+    deadline = time.monotonic() + 30
+    while listens(port):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_port_is_taken(serve):
