@@ -133,6 +133,19 @@ def test_damaged_blob(kind, wiped, right, tmp_path):
         assert sha256_of(wiped.bin / DISK) == right
 
 
+def test_second_build_fetches_no_blob_again(wiped, tmp_path):
+    """It asks whether results are there still, and no more."""
+    with server("http-cache", tmp_path / "store") as cache:
+        flags = (*cache.flags, LOCAL_GATE, TARGET)
+        assert wiped.build(*flags).status == 0
+        wiped.clean()
+        assert wiped.build(*flags).status == 0
+        before = cache.traffic()["down"]
+        assert before > DATA_BYTES
+        assert wiped.build(*flags).status == 0
+        assert cache.traffic()["down"] - before < 1 << 16
+
+
 def test_changes_to_review_write_nothing(wiped, right, tmp_path):
     with server("http-cache", tmp_path / "store") as cache:
         address = cache.flags[1:]

@@ -12,7 +12,6 @@ from tests.remote.figures import write_figures
 from tests.remote.guestos import IMAGES, TARGETS
 from tests.remote.server import Server, server, sha256_in_name
 from tools.image.reading import open_image
-from tools.remote.http_cache import ACCESS_LOG
 
 SIGNING_KEY = RULES / "ic-os/guestos/update-keys/test-only.key.pem"
 STAYS_HERE = {"UpgradeSignature"}
@@ -68,20 +67,11 @@ def remote(executor: Server, tmp_path_factory: pytest.TempPathFactory) -> Made:
     return make(executor, tmp_path_factory)
 
 
-def traffic(cache: Server) -> Counter[str]:
-    """Returns the bytes that have passed, by direction."""
-    result = Counter[str]()
-    for line in (cache.folder / "logs" / ACCESS_LOG).read_text().splitlines():
-        method, _, _, received, sent = line.split()
-        result["up" if method == "PUT" else "down"] += int(received if method == "PUT" else sent)
-    return result
-
-
 def test_wiped_machine_takes_all_from_the_cache(cache, local, tmp_path_factory, artifacts):
     assert local.build.executed == local.build.runners
-    before = traffic(cache)
+    before = cache.traffic()
     again = make(cache, tmp_path_factory)
-    after = traffic(cache)
+    after = cache.traffic()
     write_figures(
         artifacts,
         seconds={"cold": round(local.build.seconds, 1), "warm": round(again.build.seconds, 1)},

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import tools.remote
+from tools.remote.http_cache import ACCESS_LOG
 
 SERVE = Path(tools.remote.__file__).with_name("serve")
 
@@ -36,12 +38,11 @@ class Server:
         os.killpg(self.children()[name], signal.SIGKILL)
 
     def kill(self) -> None:
-        """Ends it as the loss of its machine would, for those who use it."""
+        """Ends its programs as the loss of their machine would; the command sees that, and clears up what they left."""
         for pid in self.children().values():
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGKILL)
-        self.process.kill()
-        self.process.wait()
+        self.process.wait(timeout=60)
 
     def end(self) -> int:
         """Ends it as a person does, and returns its exit status."""
@@ -65,6 +66,14 @@ class Server:
     def stored_bytes(self) -> int:
         """Returns the size of all that it stores."""
         return sum(path.stat().st_size for path in (self.folder / "stored").rglob("*") if path.is_file())
+
+    def traffic(self) -> Counter[str]:
+        """Returns the bytes that have passed, by direction; known of an `http-cache` only."""
+        result = Counter[str]()
+        for line in (self.folder / "logs" / ACCESS_LOG).read_text().splitlines():
+            method, _, _, received, sent = line.split()
+            result["up" if method == "PUT" else "down"] += int(received if method == "PUT" else sent)
+        return result
 
 
 @contextlib.contextmanager
