@@ -55,7 +55,7 @@ def _two_builds_impl(ctx):
             link = ctx.actions.declare_directory(name) if file.is_directory else ctx.actions.declare_file(name)
             ctx.actions.symlink(output = link, target_file = file)
             pair.append(link)
-        outputs[one.short_path] = [link.short_path for link in pair]
+        outputs[one.short_path] = ["runfile:" + link.short_path for link in pair]
         links.extend(pair)
     spec = ctx.actions.declare_file(ctx.label.name + ".json")
     ctx.actions.write(spec, json.encode_indent({"outputs": outputs}))
@@ -105,7 +105,7 @@ def reproducible_test(name, src, size = "medium", **kwargs):
         name = name,
         size = size,
         srcs = [str(Label("//tools/commands:compare_builds.py"))],
-        args = ["--spec=$(rootpath :%s)" % builds],
+        args = ["--spec=runfile:$(rootpath :%s)" % builds],
         data = [builds],
         main = Label("//tools/commands:compare_builds.py"),
         deps = [Label("//tools/commands:compare_builds")],

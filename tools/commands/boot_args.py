@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
+from tools.core.json_spec import FileName
 from tools.core.outputs import replacing, write_all
 
 VARIABLE = "extra_boot_args"
@@ -22,11 +23,13 @@ _SIZE = 1024
 class Arguments:
     """Arguments of the command line."""
 
-    input: tuple[str, ...] = argument("a file with arguments", default=())
+    input: tuple[FileName, ...] = argument("a file with arguments", default=(), positional=True)
     word: tuple[str, ...] = argument("an argument to add", default=())
-    root_hash_file: str | None = argument("file with the root hash of the root partition's hash tree", default=None)
+    root_hash_file: FileName | None = argument(
+        "file with the root hash of the root partition's hash tree", default=None
+    )
     root_hash_argument: str = argument("the argument that hands the root hash over", default="dfinity.root_hash")
-    output: str = argument("the file to write")
+    output: FileName = argument("the file to write")
 
 
 def words(text: str) -> list[str]:

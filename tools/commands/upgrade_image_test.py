@@ -148,7 +148,7 @@ def test_compressed_data_is_taken_over(folder):
     ],
 )
 def test_bad_manifest_is_not_written(folder, capsys, changes, message):
-    assert build_manifest(**changes) == 1
+    assert build_manifest(**changes) == 2
     assert message in capsys.readouterr().err
     assert not (folder / "manifest.json").exists()
 
@@ -172,7 +172,7 @@ def test_bad_manifest_is_not_written(folder, capsys, changes, message):
 )
 def test_bad_image_is_not_written(folder, capsys, changes, message):
     assert build_manifest() == 0
-    assert build_image(**changes) == 1
+    assert build_image(**changes) == 2
     assert message in capsys.readouterr().err
     assert not (folder / "update-img.tar").exists()
 
@@ -187,5 +187,5 @@ def test_manifest_of_another_format_is_refused(folder, capsys):
     ):
         assert change[0] in text
         (folder / "manifest.json").write_text(text.replace(*change))
-        assert build_image() == 1
+        assert build_image() == 2
         assert message in capsys.readouterr().err

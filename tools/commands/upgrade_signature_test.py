@@ -85,6 +85,6 @@ def test_refuses(folder, capsys, flags, message):
     assert run("--manifest=manifest", "--key=key.pem", "--output=signed") == 0
     assert run("--manifest=message", "--key=key.pem", "--output=of_message") == 0
     subprocess.run([judge("openssl"), "genpkey", "-quiet", "-algorithm", "rsa", "-out", "rsa.pem"], check=True)
-    assert run("--manifest=manifest", *flags, "--output=out") == 1
+    assert run("--manifest=manifest", *flags, "--output=out") == 2
     assert message in capsys.readouterr().err
     assert not (folder / "out").exists()

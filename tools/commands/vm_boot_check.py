@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
+from tools.core.json_spec import FileName
 from tools.image.rawfile import write_raw
 from tools.tar.image_file import open_image
 from tools.vm.checks import Checks, check_root, default_log
@@ -28,18 +29,20 @@ _END_SECONDS = 300
 class Arguments:
     """What the command line takes."""
 
-    disk: str = argument("the disk image, raw or as the one member of a tar")
+    disk: FileName = argument("the disk image, raw or as the one member of a tar", positional=True)
     console: tuple[str, ...] = argument("regular expression that the console has to show, in this order", default=())
     commands: dict[str, str] | None = argument(
         "command of a shell to a regular expression that all of its output has to match", default=None
     )
     user: str = argument("account that logs in on the console where there are commands", default="root")
     password: str = argument("its password", default="root")
-    root_hash: str | None = argument(
+    root_hash: FileName | None = argument(
         "file with the root hash that dm-verity must have opened the root with", default=None
     )
     secure_boot: bool = argument("boot with UEFI Secure Boot, with enrolled keys", default=False)
-    log: str | None = argument("file for all the console shows; by default among Bazel's test outputs", default=None)
+    log: FileName | None = argument(
+        "file for all the console shows; by default among Bazel's test outputs", default=None
+    )
     qemu: str | None = argument("QEMU; by default qemu-system-x86_64 on PATH", default=None)
     accel: str | None = argument("accelerator; by default KVM where it works, else emulation", default=None)
     memory_mib: int = argument("memory of the machine, in MiB", default=1024)

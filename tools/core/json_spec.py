@@ -1,8 +1,9 @@
 """Values from JSON, checked against dataclasses: spec files and the arguments of command lines.
 
 A dataclass says what there is: each field is a key, its type says what the value may be, and a field without a default
-has to be given. Types are str, int, `Size`, float, bool, Literal of strings, `T | None`, `list[T]`, `tuple[T, ...]`,
-`dict[str, T]` and other dataclasses. An error names the file and the path of the key, such as `layers[2].archive`.
+has to be given. Types are str, `FileName`, int, `Size`, float, bool, Literal of strings, `T | None`, `list[T]`,
+`tuple[T, ...]`, `dict[str, T]` and other dataclasses. An error names the file and the path of the key, such as
+`layers[2].archive`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ _T = TypeVar("_T")
 
 Size = Annotated[int, "size"]
 """A number of bytes, which may be written with a binary suffix: "50G" is 50 * 2**30."""
+
+FileName = Annotated[str, "file"]
+"""The path of a file or folder of this machine; `tools.core.cli` says what it is relative to."""
 
 _SUFFIXES = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
 _NAMES = {
@@ -99,7 +103,7 @@ def build(kind: type[_T], values: Mapping[str, Any], where: Callable[[str], str]
 
 
 def is_required(field: dataclasses.Field[Any]) -> bool:
-    """Tells whether a field has no default."""
+    """Returns whether a field has no default."""
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
@@ -120,7 +124,7 @@ def convert(kind: Any, value: Any, where: str) -> Any:
             (inner,) = [argument for argument in arguments if argument is not types.NoneType]
             result = None if value is None else convert(inner, value, where)
         case typing.Annotated:
-            result = _size(value, where)
+            result = _size(value, where) if kind == Size else _expect(str, value, where)
         case typing.Literal:
             result = _choice(arguments, value, where)
         case (builtins.list | builtins.tuple) as container:

@@ -17,6 +17,7 @@ from typing import Literal
 
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
+from tools.core.json_spec import FileName
 from tools.image.rawfile import write_raw
 from tools.tar.image_file import open_image
 from tools.vm.checks import Checks, check_root, default_log
@@ -46,15 +47,17 @@ _PROMPTS = {
 class Arguments:
     """What the command line takes."""
 
-    disk: str = argument("the disk image, raw or as the one member of a tar")
-    version: str = argument("file with the version that the system must have")
-    root_hash: str = argument("file with the root hash that the root must have, in hex")
+    disk: FileName = argument("the disk image, raw or as the one member of a tar")
+    version: FileName = argument("file with the version that the system must have")
+    root_hash: FileName = argument("file with the root hash that the root must have, in hex")
     variant: Literal["dev", "prod"] = argument("dev: root logs in on the console; prod: there must be no way in")
     slot: Literal["A", "B"] = argument("the slot that must be booted", default="A")
     user: str = argument("account that logs in", default="root")
     password: str = argument("its password", default="root")
     secure_boot: bool = argument("boot with UEFI Secure Boot, with enrolled keys", default=False)
-    log: str | None = argument("file for all the console shows; by default among Bazel's test outputs", default=None)
+    log: FileName | None = argument(
+        "file for all the console shows; by default among Bazel's test outputs", default=None
+    )
     qemu: str | None = argument("QEMU; by default qemu-system-x86_64 on PATH", default=None)
     accel: str | None = argument("accelerator; by default KVM where it works, else emulation", default=None)
     memory_mib: int = argument("memory of the machine, in MiB", default=2048)
