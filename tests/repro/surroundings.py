@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.testing.judges import ask, judge, unavailable
 from tools.testing.mounts import mounted
+from tools.testing.oracles import ask, oracle, unavailable
 
 USER = 1500
 HOST = "another-host"
@@ -94,10 +94,10 @@ class Surroundings:
 
     def bazel(self, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Runs a command of Bazel in these surroundings."""
-        unshare = [judge("unshare"), "--mount", "--uts", "--propagation=private"]
-        python = os.path.realpath(judge("python3"))
+        unshare = [oracle("unshare"), "--mount", "--uts", "--propagation=private"]
+        python = os.path.realpath(oracle("python3"))
         enter = [str(self.folder), str(FOLDER), python, HOST, str(self.cpu), str(USER)]
-        bazel = [judge("bazel"), f"--output_user_root={FOLDER}/bazel", "--nohome_rc", command]
+        bazel = [oracle("bazel"), f"--output_user_root={FOLDER}/bazel", "--nohome_rc", command]
         return subprocess.run(
             [*unshare, "bash", "-c", _ENTER, "enter", *enter, *bazel, *arguments],
             env=_ENVIRONMENT,
@@ -177,7 +177,7 @@ def _other_python() -> str:
         path = shutil.which(f"python3.{minor}")
         if path and minor != sys.version_info.minor:
             return path
-    return judge("python3.13" if sys.version_info.minor != 13 else "python3.14")
+    return oracle("python3.13" if sys.version_info.minor != 13 else "python3.14")
 
 
 def _clock_library() -> Path:
@@ -199,7 +199,7 @@ def _file_system(path: Path) -> Path:
 
 def _copy_checkout(checkout: Path, copy: Path) -> None:
     """Copies what belongs to a checkout, last things first, with other modes."""
-    command = [judge("git"), "-C", str(checkout), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    command = [oracle("git"), "-C", str(checkout), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, capture_output=True, check=True).stdout.decode().split("\0")
     for name in sorted(filter(None, listed), reverse=True):
         if not (checkout / name).exists():

@@ -6,7 +6,7 @@ import pytest
 
 from tools.commands import upgrade_signature
 from tools.core.cli import call
-from tools.testing.judges import judge
+from tools.testing.oracles import oracle
 from tools.upgrade.signing import decode, private_key_id, public_key_id
 
 SECRET = bytes.fromhex("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb")
@@ -28,7 +28,7 @@ def pem(kind, prefix, key):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    openssl = judge("openssl")
+    openssl = oracle("openssl")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "key.pem").write_text(pem("PRIVATE", "302e020100300506032b657004220420", SECRET))
     (tmp_path / "public.pem").write_text("Of a test.\n" + pem("PUBLIC", "302a300506032b6570032100", PUBLIC))
@@ -84,7 +84,7 @@ def test_takes_signatures_that_were_made_elsewhere(folder):
 def test_refuses(folder, capsys, flags, message):
     assert run("--manifest=manifest", "--key=key.pem", "--output=signed") == 0
     assert run("--manifest=message", "--key=key.pem", "--output=of_message") == 0
-    subprocess.run([judge("openssl"), "genpkey", "-quiet", "-algorithm", "rsa", "-out", "rsa.pem"], check=True)
+    subprocess.run([oracle("openssl"), "genpkey", "-quiet", "-algorithm", "rsa", "-out", "rsa.pem"], check=True)
     assert run("--manifest=manifest", *flags, "--output=out") == 1
     assert message in capsys.readouterr().err
     assert not (folder / "out").exists()

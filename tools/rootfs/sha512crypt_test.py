@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tools.rootfs.sha512crypt import derived_salt, sha512crypt
-from tools.testing.judges import judge
+from tools.testing.oracles import oracle
 
 _PASSWORDS = st.text(st.characters(exclude_characters="\0\n", exclude_categories=["Cs"]), min_size=1, max_size=140)
 _SALTS = st.text("./0123456789ABCXYZabcxyz", min_size=1, max_size=16)
@@ -14,7 +14,7 @@ _SALTS = st.text("./0123456789ABCXYZabcxyz", min_size=1, max_size=16)
 @settings(deadline=None, derandomize=True, max_examples=60)
 @given(_PASSWORDS, _SALTS)
 def test_agrees_with_openssl(password, salt):
-    command = [judge("openssl"), "passwd", "-6", "-salt", salt, "-stdin"]
+    command = [oracle("openssl"), "passwd", "-6", "-salt", salt, "-stdin"]
     result = subprocess.run(command, input=password.encode() + b"\n", capture_output=True, check=True)
     assert sha512crypt(password, salt) == result.stdout.decode().strip()
 

@@ -16,7 +16,7 @@ from tools.image.compression import Gzip, Zstd
 from tools.image.extents import Data, Extent, Image
 from tools.image.rawfile import write_raw
 from tools.tar.sparse_archive import Archive, Member, archive_of
-from tools.testing.judges import judge
+from tools.testing.oracles import oracle
 from tools.testing.sample_disk import ext4
 from tools.tree.node import Directory, File
 from tools.upgrade import signing
@@ -31,7 +31,7 @@ LAYOUT = b"4 A_boot ddf618fe-7244-b446-a175-3296e6b9d02e\n"
 def make_key(folder: Path, name: str) -> Path:
     """Makes a key pair, NAME.key.pem and NAME.pem; returns the path of the private one."""
     private, public = folder / f"{name}.key.pem", folder / f"{name}.pem"
-    openssl = judge("openssl")
+    openssl = oracle("openssl")
     subprocess.run([openssl, "genpkey", "-algorithm", "ed25519", "-out", private], check=True, capture_output=True)
     subprocess.run([openssl, "pkey", "-in", private, "-pubout", "-out", public], check=True, capture_output=True)
     return private

@@ -20,7 +20,7 @@ def test_what_is_written_is_read(tmp_path):
 def test_grub_reads_what_is_written_and_the_reverse(tmp_path):
     editor = shutil.which("grub-editenv")
     if editor is None:
-        if os.environ.get("ICOS_REQUIRE_JUDGES") == "1":
+        if os.environ.get("ICOS_REQUIRE_ORACLES") == "1":
             pytest.fail("grub-editenv is missing: install the Debian package grub-common")
         pytest.skip("grub-editenv is missing: install the Debian package grub-common")
     path = str(tmp_path / "grubenv")
