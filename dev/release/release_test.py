@@ -102,8 +102,8 @@ def test_archive(checkout, tmp_path):
         "rules-1.2.0/.gitignore",
         "rules-1.2.0/CHANGELOG.md",
         "rules-1.2.0/MODULE.bazel",
+        "rules-1.2.0/dev/release/release-notes.template.md",
         "rules-1.2.0/link -> tools/run.sh",
-        "rules-1.2.0/tools/release/release-notes.template.md",
         "rules-1.2.0/tools/run.sh",
         "rules-1.2.0/ü/with space",
     ]
