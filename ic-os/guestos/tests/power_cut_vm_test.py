@@ -13,7 +13,7 @@ from power_cut import PHASES, copy_disk, cuts, holds_whole, record_upgrade, repl
 from update_images import Kernel, boot_image
 
 from tools.image.extents import Image
-from tools.image.reading import open_image
+from tools.tar.image_file import open_image
 
 BUILT = Path(os.environ.get("TEST_SRCDIR", Path(__file__).parents[3]), os.environ.get("TEST_WORKSPACE", ""))
 SAMPLE = {"install": 6, "commit": 3, "boot": 3, "confirm": 3}
