@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from guestos.grubenv import serialize
+from update_images import Kernel, boot_image
 
 from tools.core.errors import UserError
 from tools.fat.reader import read_fat
@@ -39,7 +40,8 @@ _CHOICE = re.compile(r"^Starting slot ([AB]) \((\w+)\)\.$", re.MULTILINE)
 
 _PARTS = {
     "esp": "ic-os/guestos/bootloader/esp_image.img.tar",
-    "boot": "ic-os/guestos/dev/boot.img.tar",
+    "kernel": "ic-os/guestos/dev/initrd.vmlinuz",
+    "initramfs": "ic-os/guestos/dev/initrd.img",
     "config": "ic-os/guestos/bootloader/grub/grub.cfg",
 }
 _LAYOUT = """\
@@ -68,12 +70,14 @@ class Parts:
 
     Attributes:
         esp: the image of the EFI system partition.
-        boot: the image of a boot partition.
+        kernel: the kernel.
+        initramfs: its initial RAM file system.
         config: GRUB's configuration.
     """
 
     esp: Path
-    boot: Path
+    kernel: Path
+    initramfs: Path
     config: Path
 
 
@@ -104,7 +108,7 @@ class LoaderMachine:
         accel: the accelerator.
         parts: what goes on the disk.
         folder: for its files.
-        boot_image: the image of a boot partition, if it isn't that of `parts`.
+        boot_image: the image of a boot partition, if it isn't one with kernel and initial RAM file system of `parts`.
         bootable: the slots that have a kernel.
         read_only: whether the disk refuses writes.
     """
@@ -114,13 +118,14 @@ class LoaderMachine:
     accel: str
     parts: Parts
     folder: Path
-    boot_image: Path | None = None
+    boot_image: Image | None = None
     bootable: str = "AB"
     read_only: bool = False
     _machine: Machine | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        boot = open_image(self.boot_image or self.parts.boot)
+        kernel = Kernel(open_image(self.parts.kernel), open_image(self.parts.initramfs))
+        boot = self.boot_image or boot_image("1.2.3", "00ff", kernel)
         layout = parse_layout(_LAYOUT.format(boot=boot.size // 512), "loader_machine")
         table = place(layout, least_disk_size(layout), uuid.UUID(int=1))
         without = ext4(Directory())

@@ -25,6 +25,8 @@ from tools.upgrade.manifest import Manifest, describe_image, encode
 MIB = 1 << 20
 LAYOUT = b"4 A_boot ddf618fe-7244-b446-a175-3296e6b9d02e\n"
 """What the initial RAM file system of the machines in tests knows of the disk."""
+_HASH_OFFSET = 3 << 30
+"""Where the integrity tree stands in a root partition."""
 
 
 @functools.cache
@@ -54,7 +56,7 @@ class Kernel:
 
 def boot_image(version: str, root_hash: str, kernel: Kernel | None = None) -> Image:
     """Returns a boot partition's file system, with a kernel that nobody can start, or with a given one."""
-    arguments = [f"dfinity.root_hash={root_hash}"]
+    arguments = [f"dfinity.hash_offset={_HASH_OFFSET}", f"dfinity.root_hash={root_hash}"]
     noise = random.Random(version)
     kernel = kernel or Kernel(Image.from_bytes(noise.randbytes(MIB + 5000)), Image.from_bytes(b""))
     files = {
