@@ -1,3 +1,3 @@
 """Gives tests the same surroundings under plain `pytest` as under `bazel test`."""
 
-pytest_plugins = ["tools.pytest.plugin"]
+pytest_plugins = ["dev.pytest.plugin"]

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.measure import Step, compare, compare_sizes, tool_command
-from tools.cli import argument, run
-from tools.spec import Size
+from tools.core.cli import argument, run
+from tools.core.json_spec import Size
 
 _MIB = 1 << 20
 _UUID = "6b0ef1a1-4a05-4b0e-9a0c-2f6a0d3c1f5e"
@@ -71,7 +71,7 @@ def stock(arguments: Arguments, folder: Path) -> list[Step]:
 def our_file_system(arguments: Arguments) -> Step:
     """Returns the step of this project's tools up to a tar of the file system."""
     flags = [f"--layer={arguments.root_tar}", f"--size={arguments.image_size}", f"--uuid={_UUID}", "--nojournal"]
-    return _tool("build_ext4_image", *flags, "--output=root.img.tar")
+    return _tool("ext4_image", *flags, "--output=root.img.tar")
 
 
 def ours(arguments: Arguments, folder: Path) -> list[Step]:
@@ -88,13 +88,13 @@ def ours(arguments: Arguments, folder: Path) -> list[Step]:
     outputs = ["--output_zst=disk.tar.zst", "--output_gz=disk.tar.gz"]
     return [
         our_file_system(arguments),
-        _tool("verity_sign", *verity, f"--salt={_SALT}"),
+        _tool("verity_image", *verity, f"--salt={_SALT}"),
         *(
             _tool("compress", "--data", f"--input={name}.img.tar", f"--output={name}.{suffix}", label=suffix)
             for suffix in ("zst", "gz")
             for name in ("root", "hash")
         ),
-        _tool("build_disk_image", *disk, f"--partitions={partitions}", *outputs),
+        _tool("disk_image", *disk, f"--partitions={partitions}", *outputs),
     ]
 
 

@@ -1,4 +1,4 @@
-"""Compares the way to a file system of many TiB that holds little: build_ext4_image, and mke2fs -d with tar -S."""
+"""Compares the way to a file system of many TiB that holds little: ext4_image, and mke2fs -d with tar -S."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.measure import Step, compare, tool_command
-from tools.cli import argument, run
-from tools.spec import Size
+from tools.core.cli import argument, run
+from tools.core.json_spec import Size
 
 _UUID = "6b0ef1a1-4a05-4b0e-9a0c-2f6a0d3c1f5e"
 
@@ -40,7 +40,7 @@ def ours(arguments: Arguments) -> list[Step]:
     """Returns the step of this project's tool."""
     flags = [f"--size={arguments.size}", f"--uuid={_UUID}", "--nojournal", "--output=large.img.tar"]
     layers = '--layers=[{"entries": [{"path": "file", "source": "tree/file"}], "label": "bench"}]'
-    return [Step("build_ext4_image", tool_command("build_ext4_image", layers, *flags))]
+    return [Step("ext4_image", tool_command("build_ext4_image", layers, *flags))]
 
 
 def main(arguments: Arguments) -> None:

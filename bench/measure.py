@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 
 _MIB = 1 << 20
 
@@ -53,7 +53,7 @@ def tool_command(name: str, *flags: str) -> list[str]:
         f"PYTHONPATH={os.pathsep.join(map(os.path.abspath, sys.path))}",
         sys.executable,
         "-m",
-        f"tools.{name}",
+        f"tools.commands.{name}",
         *flags,
     ]
 

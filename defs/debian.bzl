@@ -32,12 +32,12 @@ def debian_lock(name, **kwargs):
     native.exports_files([manifest, lock])
     py_binary(
         name = name + ".lock",
-        srcs = [Label("//tools/debian:update_lock.py")],
+        srcs = [Label("//tools/commands:debian_lock_update.py")],
         args = [
             "--manifest=%s/%s" % (native.package_name(), manifest),
             "--lock=%s/%s" % (native.package_name(), lock),
         ],
-        main = Label("//tools/debian:update_lock.py"),
+        main = Label("//tools/commands:debian_lock_update.py"),
         deps = [Label("//tools/debian:locking")],
         **kwargs
     )
@@ -45,14 +45,14 @@ def debian_lock(name, **kwargs):
         py_test(
             name = name + "_lock_test",
             size = "small",
-            srcs = [Label("//tools/debian:check_lock.py")],
+            srcs = [Label("//tools/commands:debian_lock_check.py")],
             args = [
                 "--manifest=$(rootpath %s)" % manifest,
                 "--lock=$(rootpath %s)" % lock,
                 "'--command=%s'" % command,
             ],
             data = [manifest, lock],
-            main = Label("//tools/debian:check_lock.py"),
+            main = Label("//tools/commands:debian_lock_check.py"),
             deps = [Label("//tools/debian:locking")],
             **kwargs
         )

@@ -17,7 +17,7 @@ def _boot_args_impl(ctx):
     args.add(output, format = "--output=%s")
     ctx.actions.run(
         arguments = [args],
-        executable = ctx.executable._build_boot_args,
+        executable = ctx.executable._boot_args,
         execution_requirements = {"supports-path-mapping": "1"},
         inputs = inputs,
         mnemonic = "BootArgs",
@@ -49,6 +49,6 @@ A boot loader takes them with `load_env --file PATH extra_boot_args`, which neve
             allow_files = True,
             doc = "Files with arguments, separated by white space; `#` starts a comment.",
         ),
-        "_build_boot_args": attr.label(default = "//tools:build_boot_args", executable = True, cfg = "exec"),
+        "_boot_args": attr.label(default = "//tools/commands:boot_args", executable = True, cfg = "exec"),
     },
 )

@@ -3,7 +3,7 @@
 CODECS = ["zst", "gz"]
 
 COMPRESS_ATTRS = {
-    "_compress": attr.label(default = "//tools:compress", executable = True, cfg = "exec"),
+    "_compress": attr.label(default = "//tools/commands:compress", executable = True, cfg = "exec"),
 }
 
 def compressed_payloads(ctx, image):

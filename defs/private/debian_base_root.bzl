@@ -18,7 +18,7 @@ def _debian_base_root_impl(ctx):
     args.add(output, format = "--output=%s")
     ctx.actions.run(
         arguments = [args],
-        executable = ctx.executable._build_base_root,
+        executable = ctx.executable._debian_base_root,
         execution_requirements = {
             "block-network": "1",
             "supports-path-mapping": "1",
@@ -54,6 +54,6 @@ The action needs a user namespace, or root; its message says how to get one wher
             providers = [DebianPackagesInfo],
             doc = "What to install: a set with `essential = true` in its manifest.",
         ),
-        "_build_base_root": attr.label(default = "//tools/debian:build_base_root", executable = True, cfg = "exec"),
+        "_debian_base_root": attr.label(default = "//tools/commands:debian_base_root", executable = True, cfg = "exec"),
     },
 )

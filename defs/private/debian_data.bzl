@@ -20,7 +20,7 @@ def _extract(ctx, output, selection):
     args.add(output, format = "--output=%s")
     ctx.actions.run(
         arguments = [args],
-        executable = ctx.executable._extract_deb,
+        executable = ctx.executable._debian_data,
         execution_requirements = {"supports-path-mapping": "1"},
         inputs = debs,
         mnemonic = "DebianData",
@@ -34,7 +34,7 @@ _ATTRS = {
               "that matches no package is an error.",
     ),
     "src": attr.label(mandatory = True, providers = [DebianPackagesInfo], doc = "A package, or a set of them."),
-    "_extract_deb": attr.label(default = "//tools/debian:extract_deb", executable = True, cfg = "exec"),
+    "_debian_data": attr.label(default = "//tools/commands:debian_data", executable = True, cfg = "exec"),
 }
 
 def _debian_data_impl(ctx):

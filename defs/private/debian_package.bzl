@@ -36,7 +36,7 @@ def _debian_package_set_impl(ctx):
     args.add("--output", checked)
     ctx.actions.run(
         arguments = [args],
-        executable = ctx.executable._check_lock,
+        executable = ctx.executable._debian_lock_check,
         execution_requirements = {"supports-path-mapping": "1"},
         inputs = [ctx.file.manifest, ctx.file.lock],
         mnemonic = "DebianLockCheck",
@@ -59,7 +59,7 @@ debian_package_set = rule(
         "manifest": attr.label(mandatory = True, allow_single_file = [".toml"], doc = "The manifest of the lock."),
         "packages": attr.label_list(providers = [DebianPackagesInfo], doc = "The packages."),
         "provided": attr.string_list(doc = "Virtual packages that the image provides by other means."),
-        "_check_lock": attr.label(default = "//tools/debian:check_lock", executable = True, cfg = "exec"),
+        "_debian_lock_check": attr.label(default = "//tools/commands:debian_lock_check", executable = True, cfg = "exec"),
     },
     provides = [DebianPackagesInfo],
 )

@@ -19,7 +19,7 @@ def _check_layout(ctx, common):
     ]
     ctx.actions.run(
         arguments = [json_spec(ctx, "--spec", common | {"output": output, "partitions": sizes})],
-        executable = ctx.executable._check_disk_layout,
+        executable = ctx.executable._disk_layout_check,
         execution_requirements = {"supports-path-mapping": "1"},
         inputs = [ctx.file.layout],
         mnemonic = "DiskLayoutCheck",
@@ -45,7 +45,7 @@ def _disk_image_impl(ctx):
             inputs += files
         return common | {"member": ctx.attr.member, "partitions": partitions}, inputs
 
-    outputs = write_archives(ctx, ctx.executable._build_disk_image, "DiskImage", describe)
+    outputs = write_archives(ctx, ctx.executable._disk_image, "DiskImage", describe)
     return [
         DefaultInfo(files = depset(outputs.values())),
         DiskImageInfo(
@@ -79,8 +79,8 @@ partitions hold is compressed once for each format, however many images hold it.
             providers = [PartitionInfo],
         ),
         "without": attr.string_list(doc = "Partitions of the layout that the disk doesn't have yet."),
-        "_build_disk_image": attr.label(default = "//tools:build_disk_image", executable = True, cfg = "exec"),
-        "_check_disk_layout": attr.label(default = "//tools:check_disk_layout", executable = True, cfg = "exec"),
+        "_disk_image": attr.label(default = "//tools/commands:disk_image", executable = True, cfg = "exec"),
+        "_disk_layout_check": attr.label(default = "//tools/commands:disk_layout_check", executable = True, cfg = "exec"),
     },
     provides = [DiskImageInfo],
 )

@@ -7,7 +7,7 @@ load("//defs/private:partition_info.bzl", "PartitionInfo")
 def _ext4_image_impl(ctx):
     return partition_image(
         ctx,
-        tool = ctx.executable._build_ext4_image,
+        tool = ctx.executable._ext4_image,
         mnemonic = "Ext4Image",
         parameters = {
             "block_size": ctx.attr.block_size,
@@ -46,7 +46,7 @@ Output groups: `zst` and `gz` hold the image's data compressed, as disk and upgr
         "label": attr.string(doc = "Label of the volume, at most 16 bytes."),
         "metadata_csum": attr.bool(doc = "Whether all metadata carries checksums."),
         "uuid": attr.string(doc = "UUID of the file system.", mandatory = True),
-        "_build_ext4_image": attr.label(default = "//tools:build_ext4_image", executable = True, cfg = "exec"),
+        "_ext4_image": attr.label(default = "//tools/commands:ext4_image", executable = True, cfg = "exec"),
     },
     provides = [PartitionInfo],
 )

@@ -1,7 +1,7 @@
 """Tests of images: what they hold, and whether file systems are sound."""
 
 load("@rules_python//python:py_test.bzl", "py_test")
-load("//tools/pytest:pytest_test.bzl", "pytest_test")
+load("//dev/pytest:pytest_test.bzl", "pytest_test")
 
 def _structure_spec_impl(ctx):
     output = ctx.actions.declare_file(ctx.label.name + ".json")
@@ -62,11 +62,11 @@ def image_structure_test(
     py_test(
         name = name,
         size = size,
-        srcs = [str(Label("//tools:check_image_structure.py"))],
+        srcs = [str(Label("//tools/commands:image_structure_check.py"))],
         args = arguments + (["--partition=" + partition] if partition else []),
         data = [image, name + ".spec"],
-        main = Label("//tools:check_image_structure.py"),
-        deps = [Label("//tools:check_image_structure")],
+        main = Label("//tools/commands:image_structure_check.py"),
+        deps = [Label("//tools/commands:image_structure_check")],
         **kwargs
     )
 

@@ -20,7 +20,7 @@ def _initramfs_impl(ctx):
     }
     ctx.actions.run(
         arguments = [json_spec(ctx, "--spec", spec)],
-        executable = ctx.executable._build_initramfs,
+        executable = ctx.executable._initramfs,
         execution_requirements = {"supports-path-mapping": "1"},
         inputs = depset([ctx.file.init, ctx.file.layout], transitive = [rootfs.inputs]),
         mnemonic = "Initramfs",
@@ -51,8 +51,8 @@ output group `kernel`.""",
         "paths": attr.string_list(doc = "Other files of the tree to take along."),
         "programs": attr.string_list(doc = "Programs of the tree to take along."),
         "rootfs": attr.label(doc = "The root tree.", mandatory = True, providers = [RootfsInfo]),
-        "_build_initramfs": attr.label(
-            default = "//tools/initramfs:build_initramfs",
+        "_initramfs": attr.label(
+            default = "//tools/commands:initramfs",
             executable = True,
             cfg = "exec",
         ),

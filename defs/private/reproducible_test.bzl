@@ -104,10 +104,10 @@ def reproducible_test(name, src, size = "medium", **kwargs):
     py_test(
         name = name,
         size = size,
-        srcs = [str(Label("//tools:compare_builds.py"))],
+        srcs = [str(Label("//tools/commands:compare_builds.py"))],
         args = ["--spec=$(rootpath :%s)" % builds],
         data = [builds],
-        main = Label("//tools:compare_builds.py"),
-        deps = [Label("//tools:compare_builds")],
+        main = Label("//tools/commands:compare_builds.py"),
+        deps = [Label("//tools/commands:compare_builds")],
         **kwargs
     )

@@ -3,9 +3,9 @@
 RootfsInfo = provider(
     doc = "A tree of files that isn't written anywhere yet.",
     fields = {
-        "accounts": "Dict: accounts to add, as in `AccountsSpec` of tools/rootfs/spec.py, or None.",
+        "accounts": "Dict: accounts to add, as in `AccountsSpec` of tools/rootfs/tree_spec.py, or None.",
         "inputs": "Depset of File: what `layers` refer to.",
-        "layers": "List of dicts, each a `LayerSpec` of tools/rootfs/spec.py; the later ones on top.",
+        "layers": "List of dicts, each a `LayerSpec` of tools/rootfs/tree_spec.py; the later ones on top.",
         "strip_paths": "List of strings: patterns of paths to leave out.",
     },
 )
@@ -20,7 +20,7 @@ def rootfs_arguments(rootfs, subdir = "", strip_paths = [], mtime = 0):
         mtime: time of every file, in seconds since the epoch.
 
     Returns:
-        Dict: keys of `RootfsArguments` in tools/rootfs/spec.py.
+        Dict: keys of `RootfsArguments` in tools/rootfs/tree_spec.py.
     """
     return {
         "accounts": rootfs.accounts,

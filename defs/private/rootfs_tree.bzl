@@ -82,7 +82,7 @@ def entries_layer(label, entries, overrides = [], directories = "same"):
 
     Args:
         label: of the target that describes them, for messages.
-        entries: list of dicts, each an `Entry` of tools/rootfs/spec.py.
+        entries: list of dicts, each an `Entry` of tools/rootfs/tree_spec.py.
         overrides: see rootfs_tree.
         directories: see rootfs_tree.
     """

@@ -21,6 +21,6 @@ sha256 = rule(
     doc = "The SHA-256 of a file, as `sha256sum --check` reads it; the output has the target's name.",
     attrs = {
         "src": attr.label(allow_single_file = True, doc = "The file.", mandatory = True),
-        "_sha256": attr.label(default = "//tools:sha256", executable = True, cfg = "exec"),
+        "_sha256": attr.label(default = "//tools/commands:sha256", executable = True, cfg = "exec"),
     },
 )

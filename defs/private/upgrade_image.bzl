@@ -29,7 +29,7 @@ def _manifest(ctx, partitions):
     }
     ctx.actions.run(
         arguments = [json_spec(ctx, "--spec", spec)],
-        executable = ctx.executable._build_upgrade_manifest,
+        executable = ctx.executable._upgrade_manifest,
         execution_requirements = {"supports-path-mapping": "1"},
         inputs = inputs,
         mnemonic = "UpgradeManifest",
@@ -54,7 +54,7 @@ def _signature(ctx, manifest):
     args.add(output, format = "--output=%s")
     ctx.actions.run(
         arguments = [args],
-        executable = ctx.executable._sign_upgrade_manifest,
+        executable = ctx.executable._upgrade_signature,
         # A private key is not handed to other machines.
         execution_requirements = {"no-remote-exec": "1", "supports-path-mapping": "1"},
         inputs = [manifest] + ctx.files.signing_key + ctx.files.signatures + ctx.files.public_keys + ctx.files.refused_keys,
@@ -81,7 +81,7 @@ def _upgrade_image_impl(ctx):
             inputs += files
         return {"images": images, "manifest": manifest, "signature": signature}, inputs
 
-    outputs = write_archives(ctx, ctx.executable._build_upgrade_image, "UpgradeImage", describe)
+    outputs = write_archives(ctx, ctx.executable._upgrade_image, "UpgradeImage", describe)
     return [
         DefaultInfo(files = depset(outputs.values())),
         OutputGroupInfo(manifest = depset([manifest]), signature = depset(signatures)),
@@ -129,14 +129,14 @@ asked for, by its own label; the target itself asks for all.""",
         "unsigned": attr.bool(doc = "Whether it may go without a signature where there is no key; machines refuse it then."),
         "variant": attr.string(doc = "Such as `dev` or `prod`; a machine takes upgrades of its own.", mandatory = True),
         "version_file": attr.label(allow_single_file = True, doc = "A file with the version.", mandatory = True),
-        "_build_upgrade_image": attr.label(default = "//tools:build_upgrade_image", executable = True, cfg = "exec"),
-        "_build_upgrade_manifest": attr.label(
-            default = "//tools:build_upgrade_manifest",
+        "_upgrade_image": attr.label(default = "//tools/commands:upgrade_image", executable = True, cfg = "exec"),
+        "_upgrade_manifest": attr.label(
+            default = "//tools/commands:upgrade_manifest",
             executable = True,
             cfg = "exec",
         ),
-        "_sign_upgrade_manifest": attr.label(
-            default = "//tools:sign_upgrade_manifest",
+        "_upgrade_signature": attr.label(
+            default = "//tools/commands:upgrade_signature",
             executable = True,
             cfg = "exec",
         ),

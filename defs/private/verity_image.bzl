@@ -41,7 +41,7 @@ def _verity_image_impl(ctx):
     args.add(ctx.attr.uuid, format = "--uuid=%s")
     ctx.actions.run(
         arguments = [args],
-        executable = ctx.executable._verity_sign,
+        executable = ctx.executable._verity_image,
         execution_requirements = {"supports-path-mapping": "1"},
         inputs = [data],
         mnemonic = "VerityImage",
@@ -74,7 +74,7 @@ The outputs are the hash tree and the root hash; the file system's data is not c
         ),
         "src": attr.label(doc = "The file system, such as an ext4_image.", mandatory = True, providers = [PartitionInfo]),
         "uuid": attr.string(doc = "UUID of the hash tree.", mandatory = True),
-        "_verity_sign": attr.label(default = "//tools:verity_sign", executable = True, cfg = "exec"),
+        "_verity_image": attr.label(default = "//tools/commands:verity_image", executable = True, cfg = "exec"),
     },
     provides = [PartitionInfo, VerityInfo],
 )

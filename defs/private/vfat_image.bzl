@@ -7,7 +7,7 @@ load("//defs/private:partition_info.bzl", "PartitionInfo")
 def _vfat_image_impl(ctx):
     return partition_image(
         ctx,
-        tool = ctx.executable._build_vfat_image,
+        tool = ctx.executable._vfat_image,
         mnemonic = "VfatImage",
         parameters = {
             "label": ctx.attr.label or None,
@@ -26,7 +26,7 @@ Output groups: `zst` and `gz` hold the image's data compressed, as disk and upgr
             doc = "Eight hexadecimal digits that name the volume; a dash in the middle is allowed (12AB-34CD).",
             mandatory = True,
         ),
-        "_build_vfat_image": attr.label(default = "//tools:build_vfat_image", executable = True, cfg = "exec"),
+        "_vfat_image": attr.label(default = "//tools/commands:vfat_image", executable = True, cfg = "exec"),
     },
     provides = [PartitionInfo],
 )

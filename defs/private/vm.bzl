@@ -16,11 +16,11 @@ def raw_disk(name, disk, output = "disk.img", **kwargs):
     """
     py_binary(
         name = name,
-        srcs = [str(Label("//tools:write_disk.py"))],
+        srcs = [str(Label("//tools/commands:raw_disk.py"))],
         args = ["--disk=$(rootpath %s)" % disk, "--output=" + output],
         data = [disk],
-        main = Label("//tools:write_disk.py"),
-        deps = [Label("//tools:write_disk")],
+        main = Label("//tools/commands:raw_disk.py"),
+        deps = [Label("//tools/commands:raw_disk")],
         **kwargs
     )
 
@@ -37,11 +37,11 @@ def vm_launcher(name, disk, args = [], **kwargs):
     """
     py_binary(
         name = name,
-        srcs = [str(Label("//tools/vm:launch_local_vm.py"))],
+        srcs = [str(Label("//tools/commands:vm_launcher.py"))],
         args = ["--disk=$(rootpath %s)" % disk] + args,
         data = [disk],
-        main = Label("//tools/vm:launch_local_vm.py"),
-        deps = [Label("//tools/vm:launch_local_vm")],
+        main = Label("//tools/commands:vm_launcher.py"),
+        deps = [Label("//tools/commands:vm_launcher")],
         **kwargs
     )
 
@@ -118,11 +118,11 @@ def vm_boot_test(
     py_test(
         name = name,
         size = size,
-        srcs = [str(Label("//tools/vm:boot_test.py"))],
+        srcs = [str(Label("//tools/commands:vm_boot_check.py"))],
         args = arguments + args,
         data = data,
-        main = Label("//tools/vm:boot_test.py"),
+        main = Label("//tools/commands:vm_boot_check.py"),
         tags = tags + ["cpu:2", "vm"],
-        deps = [Label("//tools/vm:boot_test")],
+        deps = [Label("//tools/commands:vm_boot_check")],
         **kwargs
     )

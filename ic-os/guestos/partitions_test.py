@@ -3,7 +3,7 @@ from uuid import UUID
 
 import pytest
 
-from tools.drawing.layout_picture import draw
+from dev.drawing.layout_picture import draw
 from tools.gpt.disk import least_disk_size, place
 from tools.gpt.layout import read_layout
 from tools.gpt.table import encode

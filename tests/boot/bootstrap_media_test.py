@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from tools.guestos.bootstrap_media import main as build_medium
 from tools.image.rawfile import write_raw
-from tools.image.reading import open_image
+from tools.tar.image_file import open_image
 from tools.testing.judges import judge
 from tools.vm.firmware import find_firmware
 from tools.vm.machine import Drive, Machine, Settings

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from tools.image.extents import FileRange
 from tools.image.rawfile import write_raw
-from tools.image.reading import open_image
+from tools.inspect.volumes import open_partition, read_tree
+from tools.tar.image_file import open_image
 from tools.testing.judges import judge
 from tools.tree.node import File
 from tools.tree.paths import lookup
@@ -15,7 +16,6 @@ from tools.vm.firmware import find_firmware
 from tools.vm.machine import Drive, Machine, Settings
 from tools.vm.qemu import accelerator, find_qemu
 from tools.vm.shell import Shell
-from tools.volumes import open_partition, read_tree
 
 DISK = "ic-os/guestos/dev/disk-img.tar"
 PARTITION = "A_root"

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 from tools.image.rawfile import write_raw
-from tools.image.reading import open_image
+from tools.tar.image_file import open_image
 from tools.testing.judges import judge, unavailable
 from tools.vm.console import Console
 

@@ -16,7 +16,7 @@ from tests.faults import workspace
 from tests.faults.workspace import Workspace
 from tools.debian.lock import Lock, LockedArchive, LockedPackage
 from tools.debian.manifest import read_manifest
-from tools.debian.packages_for_tests import build_deb
+from tools.testing.debian_packages import build_deb
 
 MODULE = (
     workspace.MODULE
@@ -175,7 +175,7 @@ def test_lock_of_another_format(downstream: Downstream) -> None:
 def test_no_such_file_in_the_package(downstream: Downstream) -> None:
     status, said = downstream.build("//:missing")
     assert status != 0
-    assert "extract_deb: tool_1.0_all.deb: no path matches 'usr/share/nothing'" in said, said
+    assert "debian_data: tool_1.0_all.deb: no path matches 'usr/share/nothing'" in said, said
     assert "Traceback" not in said, said
 
 

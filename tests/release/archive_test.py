@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from dev.release.module import read_changes, read_module
+from dev.release.release import Arguments, main
 from tests.faults.workspace import RULES, Workspace
-from tools.errors import UserError
-from tools.release.module import read_changes, read_module
-from tools.release.release import Arguments, main
+from tools.core.errors import UserError
 from tools.testing.judges import judge, unavailable
 
 IDENTITY = ("-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false")

@@ -1,4 +1,4 @@
-"""The servers of `//tools/remote:serve`, as a person starts them."""
+"""The servers of `//dev/remote:serve`, as a person starts them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-import tools.remote
-from tools.remote.http_cache import ACCESS_LOG
+import dev.remote
+from dev.remote.http_cache import ACCESS_LOG
 
-SERVE = Path(tools.remote.__file__).with_name("serve")
+SERVE = Path(dev.remote.__file__).with_name("serve")
 
 
 @dataclass(frozen=True)

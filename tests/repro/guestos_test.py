@@ -15,7 +15,7 @@ import pytest
 
 from tests.repro.actions import faults, needed, read_actions
 from tests.repro.surroundings import DAYS, FOLDER, HOST, USER, USER_NAME, other_surroundings
-from tools.file_differences import file_differences
+from tools.inspect.file_differences import file_differences
 
 if "OUTPUTS" not in os.environ:
     pytest.skip("needs what Bazel built: bazel test //tests/repro:guestos_test", allow_module_level=True)

@@ -19,7 +19,7 @@ from third_party.python.manifest import Manifest, read_manifest
 from third_party.python.resolve import Choice, resolve
 from third_party.python.side_by_side import check_distribution
 from third_party.python.targets import Target, all_targets
-from tools.errors import UserError
+from tools.core.errors import UserError
 
 _COMMAND = "bazel run //third_party/python:lock"
 _ALL = "all"

@@ -13,7 +13,7 @@ from packaging.utils import parse_wheel_filename
 
 from third_party.python.resolve import Choice
 from third_party.python.targets import Target
-from tools.errors import UserError
+from tools.core.errors import UserError
 
 _NOTE = "Made by `bazel run //third_party/python:lock` from requirements.in; not edited by hand."
 

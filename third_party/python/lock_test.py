@@ -13,7 +13,7 @@ from third_party.python.manifest import Manifest, read_manifest
 from third_party.python.resolve import Choice
 from third_party.python.side_by_side import check_distribution, find_clash
 from third_party.python.targets import CPUS, PYTHONS, Target, all_targets
-from tools.errors import UserError
+from tools.core.errors import UserError
 
 FOLDER = Path(__file__).parent
 MANIFEST = FOLDER / "requirements.in"
@@ -26,7 +26,7 @@ def manifest_of(tmp_path: Path, text: str) -> Manifest:
     return read_manifest(path)
 
 
-@pytest.fixture(params=["third_party/python", "tools/remote"])
+@pytest.fixture(params=["third_party/python", "dev/remote"])
 def folder(request: pytest.FixtureRequest) -> Path:
     """Each folder that has a lock."""
     return FOLDER.parents[1] / str(request.param)

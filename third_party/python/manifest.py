@@ -11,7 +11,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from third_party.python.targets import GLIBC, all_targets
-from tools.errors import UserError
+from tools.core.errors import UserError
 
 
 @dataclass(frozen=True, slots=True)

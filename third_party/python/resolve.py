@@ -19,7 +19,7 @@ from packaging.utils import canonicalize_name
 from third_party.python import pip_for
 from third_party.python.manifest import Manifest
 from third_party.python.targets import Target
-from tools.errors import UserError
+from tools.core.errors import UserError
 
 INDEX = "https://pypi.org/simple"
 _FILES = "https://files.pythonhosted.org/packages/"

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from third_party.python.lock_file import Distribution, Wheel
-from tools.errors import UserError
+from tools.core.errors import UserError
 
 _CHUNK = 1 << 20
 _TIMEOUT_SECONDS = 60

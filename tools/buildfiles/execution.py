@@ -17,7 +17,7 @@ from pathlib import Path
 from tools.buildfiles.values import PROGRAM_INFO, Action, Args, File, Instance, Label
 from tools.buildfiles.wheels import Wheels
 from tools.buildfiles.workspace import Workspace
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.fetch.download import Policy, fetch, locked, sha256_of
 
 _DOWNLOADS = 8

@@ -7,7 +7,7 @@ import pytest
 from tools.buildfiles.execution import Executor
 from tools.buildfiles.values import Action, File, Label
 from tools.buildfiles.workspace import Workspace
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.fetch.download import Policy
 from tools.fetch.faulty_server import serving, status
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from tools.buildfiles.values import DEFAULT_INFO, Action, Depset, File, Label, Struct, Target
 from tools.buildfiles.workspace import Repository, Workspace
+from tools.core.errors import UserError
 from tools.debian.lock import check_lock
 from tools.debian.manifest import read_manifest
-from tools.errors import UserError
 
 _PROVIDERS = Label("", "defs/private", "debian_providers.bzl")
 _ARCHITECTURE = "amd64"

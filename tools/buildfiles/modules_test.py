@@ -5,8 +5,8 @@ import pytest
 from tools.buildfiles.modules import debian_repositories
 from tools.buildfiles.values import Label
 from tools.buildfiles.workspace import Workspace
+from tools.core.errors import UserError
 from tools.debian.manifest import read_manifest
-from tools.errors import UserError
 
 MODULE = """
 module(name = "m", version = "1")

@@ -25,7 +25,7 @@ from tools.buildfiles.values import (
     Target,
     Text,
 )
-from tools.errors import UserError
+from tools.core.errors import UserError
 
 BUILD_SETTING_INFO = Provider(name="BuildSettingInfo", fields=["value"])
 _CONDITION_INFO = Provider(name="ConfigSettingInfo", fields=["holds"])

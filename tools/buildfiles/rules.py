@@ -19,7 +19,7 @@ from tools.buildfiles.values import (
     Target,
     files_of,
 )
-from tools.errors import UserError
+from tools.core.errors import UserError
 
 _COMMON = frozenset(
     (

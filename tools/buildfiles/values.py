@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 
 
 @dataclass(frozen=True, slots=True, order=True)

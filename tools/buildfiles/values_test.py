@@ -1,7 +1,7 @@
 import pytest
 
 from tools.buildfiles.values import Args, Depset, File, Label, Provider, Struct, Target, select
-from tools.errors import UserError
+from tools.core.errors import UserError
 
 
 @pytest.mark.parametrize(

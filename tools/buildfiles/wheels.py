@@ -16,7 +16,7 @@ from typing import Any
 
 from tools.buildfiles.values import PROGRAM_INFO, Depset, Label, Target
 from tools.buildfiles.workspace import Workspace
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.fetch.download import Policy, fetch, locked
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from tools.buildfiles import wheels
 from tools.buildfiles.wheels import Wheels
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.fetch.download import Policy
 from tools.fetch.faulty_server import serving
 

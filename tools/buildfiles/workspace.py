@@ -31,7 +31,7 @@ from tools.buildfiles.values import (
     select,
     source_file,
 )
-from tools.errors import UserError
+from tools.core.errors import UserError
 
 _T = TypeVar("_T")
 

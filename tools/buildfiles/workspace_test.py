@@ -4,7 +4,7 @@ import pytest
 
 from tools.buildfiles.values import DEFAULT_INFO, Depset, Label, Target
 from tools.buildfiles.workspace import Workspace
-from tools.errors import UserError
+from tools.core.errors import UserError
 
 RULES = """
 Info = provider(fields = ["text"])

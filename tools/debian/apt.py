@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote
 
+from tools.core.errors import UserError
 from tools.debian.lock import Lock, LockedArchive, LockedPackage
 from tools.debian.manifest import Archive, Manifest, PackageSet
-from tools.errors import UserError
 
 _SNAPSHOT_MARGIN = dt.timedelta(days=1)
 """A snapshot is taken some hours after a release, and only then holds its new files; superseded ones stay for days."""

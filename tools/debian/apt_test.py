@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from tools.core.errors import UserError
 from tools.debian.apt import Access, resolve
 from tools.debian.lock import Lock, LockedPackage
 from tools.debian.manifest import Archive, Manifest, PackageSet
-from tools.debian.packages_for_tests import build_deb
-from tools.errors import UserError
+from tools.testing.debian_packages import build_deb
 from tools.testing.judges import ask, judge
 
 DATE = "Sat, 01 Feb 2025 10:00:00 UTC"

@@ -25,13 +25,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools.core.errors import UserError
+from tools.core.outputs import replacing
 from tools.debian.deb import Deb
 from tools.debian.namespaces import Devices, run_in_root
 from tools.debian.order import installation_order, needed_first
 from tools.debian.paths import matcher
 from tools.debian.unpack import OwnedDirectory, link_merged_usr, unpack
-from tools.errors import UserError
-from tools.outputs import replacing
 
 _SCRATCH = "/.base-root"
 """Where the packages and the installer lie inside of the root while it's made."""

@@ -12,7 +12,7 @@ import pytest
 
 from tools.debian.base_root import BaseRoot, build_base_root
 from tools.debian.deb import Deb
-from tools.debian.packages_for_tests import given_packages
+from tools.testing.debian_packages import given_packages
 from tools.testing.judges import judge, unavailable
 
 _OTHERWISE = (

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from tools.core.errors import UserError
 from tools.debian.base_root import BaseRoot, build_base_root
 from tools.debian.deb import Deb
-from tools.debian.packages_for_tests import build_deb, given_packages
-from tools.errors import UserError
+from tools.testing.debian_packages import build_deb, given_packages
 
 EXCLUDE = ["usr/share/doc/*", "usr/share/man/*"]
 INCLUDE = ["usr/share/doc/*/copyright"]

@@ -22,7 +22,7 @@ from typing import IO, Any, BinaryIO, Self, cast
 
 import zstandard
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 
 _AR_MAGIC = b"!<arch>\n"
 _AR_HEADER_SIZE = 60

@@ -10,9 +10,9 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tools.core.errors import UserError
 from tools.debian.deb import Deb
-from tools.debian.packages_for_tests import BUILT, build_deb, replace_data
-from tools.errors import UserError
+from tools.testing.debian_packages import BUILT, build_deb, replace_data
 from tools.testing.judges import judge
 
 DESCRIPTION = "short\n long,\n .\n more"

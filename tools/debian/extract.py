@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import IO
 
+from tools.core.errors import UserError
+from tools.core.outputs import replacing, write_all
 from tools.debian.deb import Deb
 from tools.debian.paths import matcher, member_path
-from tools.errors import UserError
-from tools.outputs import replacing, write_all
 
 _CHUNK = 1 << 20
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tools.core.errors import UserError
 from tools.debian.deb import Deb
 from tools.debian.extract import choose, write_data, write_file
-from tools.debian.packages_for_tests import build_deb
-from tools.errors import UserError
+from tools.testing.debian_packages import build_deb
 from tools.testing.judges import ask, judge
 
 

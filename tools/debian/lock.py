@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tools.core.errors import UserError
 from tools.debian.manifest import Manifest, PackageSet
-from tools.errors import UserError
 
 FORMAT = 1
 """The version of the file's layout; another one is refused."""

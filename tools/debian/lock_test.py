@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tools.core.errors import UserError
 from tools.debian.lock import Lock, LockedArchive, LockedPackage, check_lock
 from tools.debian.manifest import Archive, Manifest, PackageSet
-from tools.errors import UserError
 
 COMMAND = "bazel run //packages:example.lock"
 MANIFEST = Manifest(

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from tools.core.errors import UserError
 from tools.debian.manifest import PackageSet, read_manifest
-from tools.errors import UserError
 
 MANIFEST = """
 architectures = ["amd64"]

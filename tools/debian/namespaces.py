@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 
 _CLONE_NEWNS = 0x00020000
 _CLONE_NEWUTS = 0x04000000

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tools.core.errors import UserError
 from tools.debian.namespaces import Devices, run_in_root
-from tools.errors import UserError
 from tools.testing.judges import unavailable
 
 

@@ -8,9 +8,9 @@ import tarfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from tools.core.errors import UserError
 from tools.debian.deb import Deb
 from tools.debian.paths import member_path
-from tools.errors import UserError
 
 _MERGED_USR = {"bin": "usr/bin", "lib": "usr/lib", "lib64": "usr/lib64", "sbin": "usr/sbin"}
 """The links of a merged /usr. All supported releases have it, and not all have the links in a package."""

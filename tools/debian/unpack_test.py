@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tools.core.errors import UserError
 from tools.debian.deb import Deb
-from tools.debian.packages_for_tests import build_deb, replace_data
 from tools.debian.unpack import OwnedDirectory, link_merged_usr, unpack
-from tools.errors import UserError
+from tools.testing.debian_packages import build_deb, replace_data
 from tools.testing.judges import judge
 
 

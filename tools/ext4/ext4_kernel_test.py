@@ -5,9 +5,9 @@ import os
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from tools.ext4.judging import MIB, can_be_held, fsck, options, without_lost_and_found
 from tools.ext4.writer import write_ext4
 from tools.image.extents import Data, Extent, Image
+from tools.testing.ext4_images import MIB, can_be_held, fsck, options, without_lost_and_found
 from tools.testing.folders import read_folder
 from tools.testing.mounts import mounted
 from tools.testing.raw import write_raw

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 
-from tools.errors import UserError
+from tools.core.errors import UserError
+from tools.ext4.block_placement import Placement, place_all
 from tools.ext4.geometry import Geometry, NoRoomError, choose_geometry
 from tools.ext4.inventory import Item, take_inventory
 from tools.ext4.options import Ext4Options
-from tools.ext4.place import Placement, place_all
 from tools.tree.node import Directory
 
 _DIRECTORIES_TOLD = 5

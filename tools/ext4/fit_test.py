@@ -1,11 +1,11 @@
 import pytest
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.ext4.fit import FitError, minimum_size
-from tools.ext4.judging import GIB, ID, MIB, assert_holds, file, fsck, options
 from tools.ext4.options import Ext4Options
 from tools.ext4.writer import write_ext4
 from tools.image.extents import Extent, Image, Pattern
+from tools.testing.ext4_images import GIB, ID, MIB, assert_holds, file, fsck, options
 from tools.tree.node import Directory, Fifo, File
 
 

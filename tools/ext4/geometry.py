@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.ext4.allocate import Allocator, Run, block_numbers
-from tools.ext4.ondisk import SUPERBLOCK_OFFSET
+from tools.ext4.format.constants import SUPERBLOCK_OFFSET
 from tools.ext4.options import Ext4Options
 
 _LEAST_SPARE_BLOCKS = 50

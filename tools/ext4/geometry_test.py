@@ -2,9 +2,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.ext4.geometry import NoRoomError, choose_geometry
-from tools.ext4.judging import options
+from tools.testing.ext4_images import options
 
 
 @st.composite

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tools.errors import UserError
-from tools.ext4.checksum import file_system_seed
-from tools.ext4.directory import Entry, dirent_type, name_fault, pack_block
-from tools.ext4.extent_tree import EMPTY_ROOT
-from tools.ext4.htree import pack_directory
-from tools.ext4.inode import POINTER_SIZE, inode_seed, time_limit
-from tools.ext4.ondisk import FIRST_INODE, LINK_MAX, LOST_AND_FOUND, MAX_LOGICAL_BLOCKS, ROOT_INODE, InodeFlag
+from tools.core.errors import UserError
+from tools.ext4.format.checksum import file_system_seed
+from tools.ext4.format.constants import FIRST_INODE, LINK_MAX, LOST_AND_FOUND, MAX_LOGICAL_BLOCKS, ROOT_INODE, InodeFlag
+from tools.ext4.format.directory import Entry, dirent_type, name_fault, pack_block
+from tools.ext4.format.extent_tree import EMPTY_ROOT
+from tools.ext4.format.htree import pack_directory
+from tools.ext4.format.inode import POINTER_SIZE, inode_seed, time_limit
+from tools.ext4.format.xattr import PackedAttributes, pack_attributes
 from tools.ext4.options import Ext4Options
-from tools.ext4.xattr import PackedAttributes, pack_attributes
 from tools.image.extents import Image
 from tools.tree.compare import printable
 from tools.tree.node import Device, Directory, File, Node, Symlink

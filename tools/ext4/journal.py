@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import struct
 
-from tools.errors import UserError
+from tools.core.errors import UserError
+from tools.ext4.format.constants import SUPERBLOCK_SIZE
 from tools.ext4.geometry import NoRoomError
-from tools.ext4.ondisk import SUPERBLOCK_SIZE
 from tools.ext4.options import Ext4Options
 
 _SUPERBLOCK = struct.Struct(">12I16sI")

@@ -8,12 +8,12 @@ import tarfile
 import pytest
 from hypothesis import given, settings
 
-from tools.errors import UserError
-from tools.ext4.judging import ID, MIB, assert_holds, can_be_held, options, without_lost_and_found
-from tools.ext4.ondisk import LOST_AND_FOUND
+from tools.core.errors import UserError
+from tools.ext4.format.constants import LOST_AND_FOUND
 from tools.ext4.reader import read_ext4
 from tools.ext4.writer import write_ext4
 from tools.image.extents import Image
+from tools.testing.ext4_images import ID, MIB, assert_holds, can_be_held, options, without_lost_and_found
 from tools.testing.judges import ask, judge, unavailable
 from tools.testing.trees import trees
 from tools.tree.compare import differences

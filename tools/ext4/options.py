@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID, uuid5
 
-from tools.errors import UserError
-from tools.ext4.inode import time_limit
-from tools.ext4.ondisk import BLOCK_SIZES
+from tools.core.errors import UserError
+from tools.ext4.format.constants import BLOCK_SIZES
+from tools.ext4.format.inode import time_limit
 
 _MOST_LABEL = 16
 _LEAST_INODE_SIZE = 128

@@ -6,11 +6,11 @@ import stat
 from dataclasses import dataclass
 from typing import Any
 
-from tools.ext4.directory import DamagedDirectoryError, Entry, checksum_is_right, parse_block
-from tools.ext4.htree import index_checksum_is_right
-from tools.ext4.inode import POINTER_SIZE, Inode
-from tools.ext4.ondisk import ROOT_INODE, InodeFlag
-from tools.ext4.superblock import Superblock
+from tools.ext4.format.constants import ROOT_INODE, InodeFlag
+from tools.ext4.format.directory import DamagedDirectoryError, Entry, checksum_is_right, parse_block
+from tools.ext4.format.htree import index_checksum_is_right
+from tools.ext4.format.inode import POINTER_SIZE, Inode
+from tools.ext4.format.superblock import Superblock
 from tools.ext4.volume import Volume
 from tools.image.extents import Image
 from tools.tree.compare import printable

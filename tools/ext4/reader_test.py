@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tools.errors import UserError
-from tools.ext4.directory import Entry, pack_block
-from tools.ext4.extent_tree import Mapping, pack_root, pack_tree
-from tools.ext4.judging import ID, MIB, file, options
-from tools.ext4.ondisk import Compat, Incompat
+from tools.core.errors import UserError
+from tools.ext4.format.constants import Compat, Incompat
+from tools.ext4.format.directory import Entry, pack_block
+from tools.ext4.format.extent_tree import Mapping, pack_root, pack_tree
+from tools.ext4.format.superblock import Superblock
 from tools.ext4.reader import read_ext4
-from tools.ext4.superblock import Superblock
 from tools.ext4.writer import write_ext4
 from tools.image.extents import Data, Extent, Image
+from tools.testing.ext4_images import ID, MIB, file, options
 from tools.tree.node import Device, Directory, Fifo, File, Symlink, walk
 
 LABEL = {b"security.selinux": b"system_u:object_r:usr_t:s0\0"}

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from tools.errors import UserError
-from tools.ext4.extent_tree import DamagedTreeError, Mapping, walk_tree
-from tools.ext4.group import DescriptorChecksum, GroupDescriptor
-from tools.ext4.inode import OLD_SIZE, Inode, inode_checksum_is_right, inode_seed, parse_inode
-from tools.ext4.ondisk import (
+from tools.core.errors import UserError
+from tools.ext4.format.constants import (
     BLOCK_SIZES,
     MAGIC,
     MAX_LOGICAL_BLOCKS,
@@ -17,8 +14,11 @@ from tools.ext4.ondisk import (
     RoCompat,
     feature_names,
 )
-from tools.ext4.superblock import Superblock, superblock_checksum_is_right
-from tools.ext4.xattr import DamagedAttributesError, parse_attribute_block, parse_tail
+from tools.ext4.format.extent_tree import DamagedTreeError, Mapping, walk_tree
+from tools.ext4.format.group import DescriptorChecksum, GroupDescriptor
+from tools.ext4.format.inode import OLD_SIZE, Inode, inode_checksum_is_right, inode_seed, parse_inode
+from tools.ext4.format.superblock import Superblock, superblock_checksum_is_right
+from tools.ext4.format.xattr import DamagedAttributesError, parse_attribute_block, parse_tail
 from tools.image.extents import Extent, Image
 
 _KNOWN = (

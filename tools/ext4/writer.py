@@ -5,14 +5,10 @@ from __future__ import annotations
 import struct
 from collections import Counter
 
-from tools.ext4.checksum import file_system_seed
-from tools.ext4.directory_hash import HALF_MD4, UNSIGNED_FLAG
+from tools.ext4.block_placement import Placement
 from tools.ext4.fit import fit
-from tools.ext4.geometry import Geometry
-from tools.ext4.group import MIN_DESCRIPTOR_SIZE
-from tools.ext4.inode import EXTRA_SIZE, OLD_SIZE, Inode, inode_seed, pack_inode_into, seal_inode
-from tools.ext4.inventory import Item, take_inventory
-from tools.ext4.ondisk import (
+from tools.ext4.format.checksum import file_system_seed
+from tools.ext4.format.constants import (
     FIRST_INODE,
     JOURNAL_INODE,
     SECTOR,
@@ -22,10 +18,14 @@ from tools.ext4.ondisk import (
     InodeFlag,
     RoCompat,
 )
+from tools.ext4.format.directory_hash import HALF_MD4, UNSIGNED_FLAG
+from tools.ext4.format.group import MIN_DESCRIPTOR_SIZE
+from tools.ext4.format.inode import EXTRA_SIZE, OLD_SIZE, Inode, inode_seed, pack_inode_into, seal_inode
+from tools.ext4.format.superblock import Superblock
+from tools.ext4.geometry import Geometry
+from tools.ext4.group_tables import Usage, describe_tables
+from tools.ext4.inventory import Item, take_inventory
 from tools.ext4.options import Ext4Options
-from tools.ext4.place import Placement
-from tools.ext4.superblock import Superblock
-from tools.ext4.tables import Usage, describe_tables
 from tools.image.extents import Image
 from tools.tree.node import Directory
 

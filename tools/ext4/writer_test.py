@@ -5,10 +5,10 @@ import uuid
 
 import pytest
 
-from tools.errors import UserError
-from tools.ext4.judging import GIB, ID, MIB, debugfs, file, fsck, judged, options
+from tools.core.errors import UserError
 from tools.ext4.writer import write_ext4
 from tools.image.extents import Image
+from tools.testing.ext4_images import GIB, ID, MIB, debugfs, file, fsck, judged, options
 from tools.testing.judges import ask
 from tools.tree.node import Device, Directory, Fifo, File, Socket, Symlink
 

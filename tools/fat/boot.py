@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass, replace
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.fat.geometry import ENTRY_SIZE, MOST_CLUSTERS, SECTOR_SIZES, Bits, Geometry, type_of
 from tools.image.extents import Data, Extent, Image
 

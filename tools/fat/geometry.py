@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 
 Bits = Literal[12, 16, 32]
 """The FAT's type: bits of an entry."""

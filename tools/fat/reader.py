@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.fat import boot, names
 from tools.fat.entries import (
     DIRECTORY,

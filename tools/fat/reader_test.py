@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.fat.reader import read_fat
 from tools.fat.writer import Options, fat_image
 from tools.image.extents import Image

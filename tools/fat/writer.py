@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.fat import boot, geometry, names
 from tools.fat.boot import BootSector
 from tools.fat.entries import ARCHIVE, DIRECTORY, VOLUME_LABEL, ShortEntry, encode_time, named_entry

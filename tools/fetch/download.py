@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 
 _CHUNK = 1 << 18
 _MOST_TEXT = 1 << 20

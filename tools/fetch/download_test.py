@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.fetch.download import NotThereError, Policy, fetch, fetch_text, locked
 from tools.fetch.faulty_server import ends_after, instead, resets, serving, status, without_ranges, wrong_range
 

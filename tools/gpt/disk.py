@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.gpt.layout import ALIGNMENT, UNIT, Layout, Partition
 from tools.gpt.table import SECTOR_SIZES, Entry, Table, encode
 from tools.image.extents import Image

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.gpt.disk import disk_image, least_disk_size, place
 from tools.gpt.layout import parse_layout
 from tools.gpt.reader import read_table

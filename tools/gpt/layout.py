@@ -27,7 +27,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import UUID
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.gpt.types import parse_attributes, parse_guid, parse_type
 
 UNIT = 512

@@ -2,7 +2,7 @@ import subprocess
 
 import pytest
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.gpt.layout import parse_layout, read_layout
 from tools.gpt.types import EFI_SYSTEM, LINUX_FILESYSTEM
 from tools.image.extents import Image

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.gpt.disk import least_disk_size, place
 from tools.gpt.layout import read_layout
 

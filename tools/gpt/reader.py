@@ -7,7 +7,7 @@ import zlib
 from dataclasses import dataclass
 from uuid import UUID
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.gpt.table import (
     ENTRY,
     HEADER,

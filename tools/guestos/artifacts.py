@@ -23,12 +23,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.errors import UserError
+from tools.core.errors import UserError
+from tools.core.outputs import replacing, write_all
+from tools.core.progress import progress
 from tools.fetch.download import NotThereError, Policy, fetch, fetch_text, locked, sha256_of
 from tools.guestos.description import WORKSPACE, image_constants
 from tools.guestos.options import Parser, run, say
-from tools.outputs import replacing, write_all
-from tools.progress import progress
 
 PROGRAM = "get-artifacts.sh"
 DEFAULT_URL = "https://download.dfinity.systems/ic"

@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.fetch.download import Policy
 from tools.fetch.faulty_server import ends_after, instead, resets, serving, status
 from tools.guestos import artifacts

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tools.cli import argument, run
-from tools.errors import UserError
+from tools.core.cli import argument, run
+from tools.core.errors import UserError
 from tools.image.rawfile import write_raw
-from tools.image.reading import open_image
+from tools.tar.image_file import open_image
 from tools.vm.checks import Checks, check_root, default_log
 from tools.vm.firmware import find_firmware
 from tools.vm.machine import Drive, Machine, Settings

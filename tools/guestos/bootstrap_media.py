@@ -20,7 +20,7 @@ from guestos import network
 from guestos.bootstrap import ACCOUNT_KEYS, ARCHIVE
 from guestos.errors import GuestError
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.fat.writer import Options, fat_image
 from tools.guestos.options import Parser, run
 from tools.image.extents import Image

@@ -18,7 +18,7 @@ from tools.buildfiles.rules import Declaration
 from tools.buildfiles.values import DEFAULT_INFO, Depset, File, Label, Target
 from tools.buildfiles.wheels import Wheels, wheel_repository
 from tools.buildfiles.workspace import Workspace
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.fetch.download import Policy
 from tools.guestos.description import WORKSPACE, image_constants
 from tools.guestos.options import Parser, say

@@ -6,7 +6,7 @@ import ast
 from pathlib import Path
 from typing import Any
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 
 WORKSPACE = Path(__file__).absolute().parents[2]
 GUESTOS = WORKSPACE / "ic-os" / "guestos"

@@ -1,6 +1,6 @@
 import pytest
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.guestos.description import image_constants, read_constants
 
 

@@ -30,7 +30,7 @@ def main(arguments: Sequence[str]) -> None:
     check_output("-o", given.o)
     with build(request(given.t, given.v, given.p, given.x)) as building:
         archive = building.make("disk-img.tar")
-        building.run("//tools:write_disk", f"--disk={archive}", f"--output={os.path.abspath(given.o)}")
+        building.run("//tools/commands:raw_disk", f"--disk={archive}", f"--output={os.path.abspath(given.o)}")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.guestos.build import ENVIRONMENT, add_options, build, check_output, request
 from tools.guestos.options import Parser, run
 from tools.image.rawfile import open_allocated, write_raw
@@ -45,7 +45,9 @@ def main(arguments: Sequence[str]) -> None:
         for option, member in (("-r", "root.img"), ("-b", "boot.img")):
             if option in outputs:
                 output = os.path.abspath(outputs[option])
-                building.run("//tools:image_extract", f"--image={archive}", f"--member={member}", f"--output={output}")
+                building.run(
+                    "//tools/commands:image_extract", f"--image={archive}", f"--member={member}", f"--output={output}"
+                )
         if given.o is not None:
             write_raw(open_allocated(archive), given.o)
 

@@ -6,11 +6,11 @@ import os
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from tools.errors import UserError
+from tools.core.errors import UserError
+from tools.core.outputs import replacing
 from tools.image.compression import Codec, compressed
 from tools.image.extents import Buffer, FileRange, Image, InputFile
 from tools.image.rawfile import Progress, copy_range, no_progress
-from tools.outputs import replacing
 
 _CHUNK = 1 << 20
 

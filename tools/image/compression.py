@@ -16,10 +16,10 @@ from typing import ClassVar, Protocol
 import deflate
 import zstandard
 
-from tools.errors import UserError
+from tools.core.errors import UserError
+from tools.core.parallel import default_threads, ordered_map
 from tools.image.extents import Buffer, Image, InputFile
 from tools.image.stream import Piece, pieces
-from tools.parallel import default_threads, ordered_map
 
 Encoder = Callable[[Buffer], Buffer]
 """Compresses one piece; may be called from several threads at once."""

@@ -9,7 +9,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.image.compressed_file import Payload, write_compressed
 from tools.image.compression import Gzip, Zstd, compressed
 from tools.image.extents import Data, Extent, Image, InputFile, Pattern

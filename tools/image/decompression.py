@@ -10,9 +10,9 @@ from typing import BinaryIO
 
 import zstandard
 
-from tools.errors import UserError
+from tools.core.errors import UserError
+from tools.core.outputs import replacing, write_all
 from tools.image.extents import InputFile
-from tools.outputs import replacing, write_all
 
 _CHUNK = 1 << 20
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 
+from tools.core.parallel import ordered_map
 from tools.image.extents import Image
 from tools.image.stream import Piece, buffers, pieces
-from tools.parallel import ordered_map
 
 PIECE_SIZE = 1 << 20
 """The pieces of an image that have a hash of their own, in bytes; the last one is what is left."""

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import ClassVar, Protocol
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 
 _START = attrgetter("offset")
 _MOST_OPEN = 256

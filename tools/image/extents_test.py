@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.image.extents import Data, Extent, FileRange, Image, InputFile, Pattern
 from tools.testing.images import content, images, input_file
 

@@ -7,10 +7,10 @@ import os
 import stat
 from collections.abc import Callable
 
-from tools.errors import UserError
+from tools.core.errors import UserError
+from tools.core.outputs import replacing
 from tools.image.extents import Buffer, Extent, FileRange, Image, InputFile
 from tools.image.holes import BLOCK_SIZE, trimmed
-from tools.outputs import replacing
 
 _BATCH = 1 << 20
 """How many bytes are gathered for one write."""

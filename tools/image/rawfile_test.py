@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.image import rawfile
 from tools.image.extents import Extent, FileRange, Image, InputFile, Pattern
 from tools.image.holes import data_ranges

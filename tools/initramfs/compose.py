@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import zstandard
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.image.extents import Image
 from tools.initramfs.elf import is_elf, read_dynamic
 from tools.initramfs.modules import ModuleIndex

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 import zstandard
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.image.extents import Image
 from tools.initramfs.compose import Contents, compose, kernel_version
 from tools.initramfs.cpio import cpio

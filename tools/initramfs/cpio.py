@@ -5,7 +5,7 @@ Format: Documentation/driver-api/early-userspace/buffer-format.rst of Linux; cpi
 
 from __future__ import annotations
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.image.extents import Data, Extent, Image
 from tools.tree.node import Device, Directory, File, Node, Symlink, walk
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.image.extents import Data, Extent, Image
 from tools.initramfs.cpio import cpio
 from tools.testing.judges import judge

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.image.extents import Image
 
 _MAGIC = b"\x7fELF"

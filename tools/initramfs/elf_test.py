@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.image.extents import Image
 from tools.initramfs.elf import is_elf, read_dynamic
 from tools.testing.judges import judge

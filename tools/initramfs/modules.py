@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 
 _EXTENSION = re.compile(r"\.ko(\.(xz|zst|gz))?$")
 

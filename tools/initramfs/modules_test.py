@@ -1,6 +1,6 @@
 import pytest
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.initramfs.modules import ModuleIndex, module_name
 
 DEP = """\

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tools.accounts.merge import Databases
-from tools.accounts.merge import merge as merge_accounts
-from tools.accounts.sha512crypt import derived_salt, sha512crypt
-from tools.accounts.sysusers import parse_sysusers
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.image.extents import Image
-from tools.rootfs.spec import AccountsSpec, Entry, LayerSpec, RootfsArguments
-from tools.tree.archive import read_archive
+from tools.rootfs.accounts import Databases
+from tools.rootfs.accounts import merge as merge_accounts
+from tools.rootfs.sha512crypt import derived_salt, sha512crypt
+from tools.rootfs.sysusers import parse_sysusers
+from tools.rootfs.tree_spec import AccountsSpec, Entry, LayerSpec, RootfsArguments
 from tools.tree.layer import Layer, placed_under
 from tools.tree.merge import Directories, merge
 from tools.tree.metadata import clamp_times, set_owner, set_times
@@ -19,6 +18,7 @@ from tools.tree.node import Directory, File, Node, Symlink
 from tools.tree.paths import components, directory_at, lookup
 from tools.tree.select import strip
 from tools.tree.selinux import FileContexts, label_tree
+from tools.tree.tar_reader import read_archive
 
 _DATABASES = ("passwd", "group", "shadow", "gshadow")
 

@@ -4,9 +4,9 @@ import tarfile
 
 import pytest
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.rootfs.assemble import assemble
-from tools.rootfs.spec import AccountsSpec, Entry, LayerSpec, RootfsArguments
+from tools.rootfs.tree_spec import AccountsSpec, Entry, LayerSpec, RootfsArguments
 from tools.tree.node import Directory, File, Symlink, walk
 
 ACCOUNTS = [

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.image.extents import Extent, FileRange, Image, InputFile
 from tools.tar import acl, header, pax, sparse
 

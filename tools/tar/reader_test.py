@@ -6,7 +6,7 @@ import tarfile
 
 import pytest
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.tar import header, pax
 from tools.tar.reader import read_members
 from tools.testing.judges import ask, judge, unavailable

@@ -3,11 +3,11 @@
 import os
 import subprocess
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.ext4.reader import read_ext4
 from tools.image.rawfile import write_raw
+from tools.inspect.volumes import open_partition
 from tools.testing.judges import judge
-from tools.volumes import open_partition
 
 
 def _is_ext4(image):

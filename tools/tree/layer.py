@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.tree.compare import node_differences, printable, type_name
 from tools.tree.node import Directory, Node, Symlink
 from tools.tree.paths import directory_at, lookup

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.tree.layer import Layer, check_same
 from tools.tree.node import Directory, Node, Symlink
 from tools.tree.select import Place, select

@@ -11,12 +11,12 @@ from tools.testing.folders import read_folder
 from tools.testing.judges import ask
 from tools.testing.raw import write_raw
 from tools.testing.trees import trees
-from tools.tree.archive import read_archive
 from tools.tree.compare import differences
 from tools.tree.layer import Layer
 from tools.tree.merge import Directories, merge
 from tools.tree.node import Directory, File, Symlink
 from tools.tree.paths import components
+from tools.tree.tar_reader import read_archive
 from tools.tree.tar_writer import tar_image
 
 LINKS = {"lib": b"usr/lib", "usr/lib64": b"lib", "up": b"usr/../usr/./lib", "var/run": b"../run"}

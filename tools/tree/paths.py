@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.tree.compare import printable, type_name
 from tools.tree.node import NAME_MAX, Directory, Node, Symlink
 

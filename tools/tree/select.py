@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.tree.compare import printable
 from tools.tree.node import Directory
 from tools.tree.paths import components, directory_at

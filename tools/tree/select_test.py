@@ -1,6 +1,6 @@
 import pytest
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.testing.small_trees import layer, listing
 from tools.tree.select import select, strip
 

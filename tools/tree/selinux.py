@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.tree import file_pattern
 from tools.tree.compare import printable
 from tools.tree.node import Directory, Node, walk

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.testing.judges import unavailable
 from tools.testing.small_trees import layer
 from tools.tree.node import Device, Fifo, Socket, walk

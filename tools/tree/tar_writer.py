@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.image.extents import Data, Extent, Image
 from tools.image.holes import BLOCK_SIZE, data_ranges, packed
 from tools.tar import acl, header, pax, sparse

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.image.extents import Data, Extent, Image
 from tools.tar import acl
 from tools.testing.folders import read_folder
@@ -17,10 +17,10 @@ from tools.testing.judges import ask
 from tools.testing.raw import write_raw
 from tools.testing.small_trees import layer
 from tools.testing.trees import EXT4_TIMES, trees
-from tools.tree.archive import read_archive
 from tools.tree.compare import differences
 from tools.tree.metadata import all_nodes
 from tools.tree.node import Device, Directory, Fifo, File, Socket, Symlink, walk
+from tools.tree.tar_reader import read_archive
 from tools.tree.tar_writer import tar_image
 
 TREES = trees(sockets=False)

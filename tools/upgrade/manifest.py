@@ -35,7 +35,7 @@ import json
 import re
 from dataclasses import dataclass
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.image.digest import PIECE_SIZE, piece_digests
 from tools.image.extents import Image
 

@@ -19,7 +19,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 
 _LINE = re.compile(r"ed25519 ([0-9a-f]{64}) ([0-9a-f]{128})")
 _PUBLIC_PREFIX = bytes.fromhex("302a300506032b6570032100")

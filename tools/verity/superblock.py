@@ -10,7 +10,7 @@ import struct
 from dataclasses import dataclass
 from uuid import UUID
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 
 BLOCK_SIZES = (1024, 2048, 4096)
 """Block sizes that are written and read. The kernel takes none above its page size, which is 4096 bytes at least."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.image.compare import first_difference
 from tools.image.extents import Image
 from tools.image.rawfile import Progress, no_progress

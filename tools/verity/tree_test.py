@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.image.extents import Data, Extent, Image, Pattern
 from tools.testing.judges import ask
 from tools.testing.raw import write_raw

@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.vm.shell import Shell
 
 

@@ -10,7 +10,7 @@ import threading
 import time
 from typing import BinaryIO
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 
 _ESCAPE = re.compile(
     "\x1b(?:\\[[0-?]*[ -/]*[@-~]"  # control sequences: ECMA-48, section 5.4

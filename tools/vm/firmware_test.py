@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.vm.firmware import Firmware, find_firmware
 
 

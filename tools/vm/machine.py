@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.vm.console import Console
 from tools.vm.firmware import Firmware
 from tools.vm.qemu import Qemu, option_value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import socket
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.vm.machine import Machine
 
 _FORWARD = re.compile(r"^\s*TCP\[HOST_FORWARD\]\s+\d+\s+127\.0\.0\.1\s+(\d+)\s+\S+\s+(\d+)\s", re.MULTILINE)

@@ -9,7 +9,7 @@ import subprocess
 import threading
 from dataclasses import dataclass
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.vm.firmware import Firmware
 
 PROGRAM = "qemu-system-x86_64"

@@ -1,6 +1,6 @@
 import pytest
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.testing.judges import judge, unavailable
 from tools.vm.console import ConsoleError
 from tools.vm.firmware import find_firmware

@@ -11,7 +11,7 @@ import socket
 import time
 from typing import Any
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 
 
 class QmpError(UserError):

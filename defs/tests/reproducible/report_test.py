@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tools.compare_builds import Arguments, main
-from tools.errors import UserError
+from tools.commands.compare_builds import Arguments, main
+from tools.core.errors import UserError
 
 PACKAGE = "defs/tests/reproducible/"
 ROOT = {

@@ -11,7 +11,7 @@ import pytest
 
 from tools.buildfiles.values import DEFAULT_INFO, PROGRAM_INFO, Depset, File, Label, Struct, Target
 from tools.buildfiles.workspace import Workspace
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.testing.judges import judge
 
 ROOT = Path(__file__).absolute().parents[3]
@@ -76,7 +76,7 @@ def test_images_can_be_built_without_bazel(checkout, variant, name):
     assert workspace.actions[file].mnemonic == {"disk-img.tar": "DiskImage", "update-img.tar": "UpgradeImage"}[name]
 
 
-@pytest.mark.parametrize("program", ["//tools:image_extract", "//tools:write_disk"])
+@pytest.mark.parametrize("program", ["//tools/commands:image_extract", "//tools/commands:raw_disk"])
 def test_programs_that_scripts_run_are_there(checkout, program):
     _, target = analyze(checkout, Label.parse(program))
     assert target[PROGRAM_INFO].module == program.removeprefix("//").replace(":", ".")

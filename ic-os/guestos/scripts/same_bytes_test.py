@@ -10,7 +10,7 @@ import pytest
 from tools.fetch.download import sha256_of
 from tools.image.compare import first_difference
 from tools.image.rawfile import open_allocated
-from tools.image.reading import open_image, open_member
+from tools.tar.image_file import open_image, open_member
 
 if "DEBS" not in os.environ:
     pytest.skip("needs what Bazel built: bazel test //ic-os/guestos/scripts:same_bytes_test", allow_module_level=True)

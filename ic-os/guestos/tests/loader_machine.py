@@ -14,14 +14,14 @@ from typing import Self
 
 from guestos.grubenv import serialize
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.fat.reader import read_fat
 from tools.fat.writer import Options, fat_image
 from tools.gpt.disk import disk_image, least_disk_size, place
 from tools.gpt.layout import parse_layout
 from tools.image.extents import Extent, FileRange, Image, InputFile
 from tools.image.rawfile import write_raw
-from tools.image.reading import open_image
+from tools.tar.image_file import open_image
 from tools.testing.judges import judge, unavailable
 from tools.testing.sample_disk import ext4
 from tools.tree.node import Directory, File

@@ -15,7 +15,7 @@ from update_images import Kernel, boot_image
 from tools.ext4.reader import read_ext4
 from tools.image.extents import Image
 from tools.image.rawfile import write_raw
-from tools.image.reading import open_image
+from tools.tar.image_file import open_image
 
 BUILT = Path(os.environ.get("TEST_SRCDIR", Path(__file__).parents[3]), os.environ.get("TEST_WORKSPACE", ""))
 SAMPLE = {"install": 6, "commit": 3, "boot": 3, "confirm": 3}

@@ -15,8 +15,8 @@ from fault_checks import FAILED, REFUSED_IMAGE, REFUSED_STATE, check_bad
 from guestos import partition, slots
 from update_images import MIB
 
-from tools.image.archive import Member
 from tools.image.extents import Data, Extent, Image, Pattern
+from tools.tar.sparse_archive import Member
 
 
 def changed(path, offset, data, output):

@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tools.build_boot_args import environment_block
-from tools.image.archive import Archive, Member, archive_of
+from tools.commands.boot_args import environment_block
 from tools.image.compressed_file import write_compressed
 from tools.image.compression import Gzip, Zstd
 from tools.image.extents import Data, Extent, Image
 from tools.image.rawfile import write_raw
+from tools.tar.sparse_archive import Archive, Member, archive_of
 from tools.testing.judges import judge
 from tools.testing.sample_disk import ext4
 from tools.tree.node import Directory, File

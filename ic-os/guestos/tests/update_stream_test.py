@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from update_images import MIB
 
-from tools.image.archive import Member, archive_of
 from tools.image.extents import Data, Extent, Image
+from tools.tar.sparse_archive import Member, archive_of
 
 BLOCK = 512
 

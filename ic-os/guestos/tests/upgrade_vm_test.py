@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tools.errors import UserError
+from tools.core.errors import UserError
 from tools.image.rawfile import write_raw
-from tools.image.reading import open_image
+from tools.tar.image_file import open_image
 from tools.testing.judges import judge, unavailable
 from tools.vm.firmware import find_firmware
 from tools.vm.machine import Drive, Machine, Settings

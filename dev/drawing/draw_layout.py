@@ -1,0 +1,34 @@
+"""Draws a disk layout as a PNG: the disk to scale, and beside it what its partitions are; set A in green, B in blue."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from dev.drawing.layout_picture import draw
+from tools.core.cli import argument, run
+from tools.core.json_spec import Size
+from tools.core.outputs import replacing, write_all
+from tools.gpt.layout import read_layout
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Arguments of the command line."""
+
+    layout: str = argument("the partitions.csv")
+    disk_size: Size = argument("size of the disk; partitions that take the rest end there")
+    output: str = argument("the PNG to write; `bazel run` takes it as a path in the workspace")
+
+
+def main(arguments: Arguments) -> None:
+    """Runs the command line."""
+    picture = draw(read_layout(arguments.layout), arguments.disk_size).png()
+    output = Path(os.environ.get("BUILD_WORKSPACE_DIRECTORY", ""), arguments.output)
+    with replacing(output) as fd:
+        write_all(fd, picture)
+
+
+if __name__ == "__main__":
+    run(main, Arguments, __doc__)

@@ -1,0 +1,136 @@
+"""The files of this checkout as inputs of lint tests, whatever targets they belong to.
+
+A file that no target names would escape a check that goes by targets, so the checkout itself is listed. The repository
+holds a link to every file that some check reads; Bazel lists them again when a folder's entries change, and runs a test
+again when a file that it reads does. So the tests are like others: cached, sandboxed, with all inputs declared.
+
+Links are named as the file with `.file` at the end: a name such as BUILD.bazel would make a package of its own.
+"""
+
+_SUFFIX = ".file"
+
+_MAX_DEPTH = 100
+
+_ALL_KINDS = ["configuration", "python", "shell", "starlark"]
+
+# Hidden folders belong to programs, but for these.
+_HIDDEN_FOLDERS = [".ci"]
+
+_CONFIGURATION = [".editorconfig", ".shellcheckrc", "pyproject.toml"]
+_STARLARK = ["BUILD", "BUILD.bazel", "MODULE.bazel", "REPO.bazel", "WORKSPACE", "WORKSPACE.bazel", "WORKSPACE.bzlmod"]
+
+# By the last part of a name; names without a dot are told by their first line.
+_KINDS = {
+    "bash": "shell",
+    "bzl": "starlark",
+    "py": "python",
+    "sh": "shell",
+}
+
+def list_checkout(mctx):
+    """Lists the checkout.
+
+    The extension asks, since it asks again, from the root on, when a folder's entries change. A repository rule that
+    watched folders would fail where one is gone: Bazel looks for it before it runs the rule again.
+
+    Args:
+        mctx: context of a module extension.
+
+    Returns:
+        the paths of the files by kind, for the attribute of the repository.
+    """
+    root = mctx.path(Label("//:MODULE.bazel")).realpath.dirname
+    ignored = _read_ignored(mctx.read(root.get_child(".gitignore")))
+    index = {kind: [] for kind in _ALL_KINDS}
+    folders = [(root, "")]
+    for _ in range(_MAX_DEPTH):
+        further = []
+        for folder, prefix in folders:
+            for entry in folder.readdir(watch = "yes"):
+                path = prefix + entry.basename
+
+                # What a symbolic link points to is listed where it is, or lies outside of the checkout.
+                if not entry.exists or entry.realpath != entry or _is_ignored(ignored, path, entry.basename):
+                    continue
+                if entry.is_dir:
+                    if not entry.basename.startswith(".") or path in _HIDDEN_FOLDERS:
+                        further.append((entry, path + "/"))
+                    continue
+                kind = _kind(mctx, entry, path)
+                if kind:
+                    index[kind].append(path)
+        folders = further
+    if folders:
+        fail("%s: folders are nested more than %d deep" % (folders[0][1], _MAX_DEPTH))
+    return {kind: sorted(paths) for kind, paths in index.items()}
+
+def _checkout_repository_impl(rctx):
+    root = rctx.path(Label("//:MODULE.bazel")).realpath.dirname
+    for paths in rctx.attr.index.values():
+        for path in paths:
+            rctx.symlink(root.get_child(path), path + _SUFFIX)
+    rctx.file("index.json", json.encode_indent(rctx.attr.index) + "\n")
+    rctx.file("BUILD.bazel", _build_file(rctx.attr.index))
+
+def _build_file(index):
+    lines = ['package(default_visibility = ["//visibility:public"])', 'exports_files(["index.json"])']
+    for kind, paths in index.items():
+        lines.append("filegroup(\n    name = %r,\n    srcs = %r,\n)" % (kind, [path + _SUFFIX for path in paths]))
+    return "\n\n".join(lines) + "\n"
+
+def _kind(mctx, file, path):
+    """Returns the kind of a file, or None for one that no check reads."""
+    if path in _CONFIGURATION:
+        return "configuration"
+    if file.basename in _STARLARK:
+        return "starlark"
+    stem, _, suffix = file.basename.rpartition(".")
+    return _KINDS.get(suffix) if stem else _kind_of_program(mctx.read(file))
+
+def _kind_of_program(text):
+    """Returns the kind of a file that begins with `#!`, by its interpreter."""
+    first = text.partition("\n")[0]
+    if not first.startswith("#!"):
+        return None
+    words = first.removeprefix("#!").strip().removeprefix("/usr/bin/env").split(" ")
+    words = [word.rpartition("/")[2] for word in words if word and not word.startswith("-")]
+    if words and words[0] in ("bash", "dash", "sh"):
+        return "shell"
+    return "python" if words and words[0].startswith("python") else None
+
+def _read_ignored(gitignore):
+    """Returns the patterns of .gitignore: names and paths, with at most a `!` before and a `*` at the end."""
+    patterns = []
+    for line in gitignore.splitlines():
+        line = line.strip()
+        if not line or line.startswith("#"):
+            continue
+        negated = line.startswith("!")
+        line = line.removeprefix("!")
+        pattern = line.strip("/")
+        name = pattern.removesuffix("*")
+        if [c for c in "*?[!\\".elems() if c in name]:
+            fail(".gitignore: %s: only a ! before and a * at the end are understood by dev/lint/checkout.bzl; extend it" % line)
+        patterns.append(struct(
+            anchored = "/" in line.removesuffix("/"),
+            name = name,
+            negated = negated,
+            prefix = pattern.endswith("*"),
+        ))
+    return patterns
+
+def _is_ignored(patterns, path, name):
+    ignored = False
+    for pattern in patterns:  # the last one that matches decides
+        subject = path if pattern.anchored else name
+        if subject == pattern.name or (pattern.prefix and subject.startswith(pattern.name)):
+            ignored = not pattern.negated
+    return ignored
+
+checkout_repository = repository_rule(
+    implementation = _checkout_repository_impl,
+    doc = "Links to the checkout's files: a filegroup for each kind, and index.json with the paths by kind.",
+    attrs = {
+        "index": attr.string_list_dict(mandatory = True, doc = "Paths of the files by kind."),
+    },
+)

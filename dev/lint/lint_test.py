@@ -1,0 +1,109 @@
+"""Every check finds what it is for, is content with what is right, and mends what it says it can."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from dev.lint.checks import CHECKS
+from dev.lint.lint import lay_out, read_index, run_check
+from tools.core.errors import UserError
+
+# For each check a file, contents that it must find fault with, and contents that it must accept.
+SAMPLES = [
+    ("buildifier", "BUILD.bazel", 'filegroup(name="a")\n', 'filegroup(name = "a")\n'),
+    ("buildifier", "a.bzl", '"""Doc."""\n\nload(":b.bzl", "b")\n', '"""Doc."""\n'),
+    ("ruff_check", "a.py", "import os\n", "\n"),
+    ("ruff_format", "a.py", "x=1\n", "x = 1\n"),
+    ("mypy", "tools/a.py", "def f(x):\n    return x\n", "def f(x: int) -> int:\n    return x\n"),
+    ("imports", "tools/image/a.py", "import tools.tar.reader\n", "import tools.core.errors\n"),
+    ("imports", "tools/image/a.py", "from tools.testing import images\n", "from tools.core import errors\n"),
+    ("imports", "tools/ext4/format/a.py", "from tools.ext4 import writer\n", "from tools.ext4.format import group\n"),
+    ("imports", "tools/core/a.py", "from tools.other import a\n", "from os import path\n"),
+    ("mypy", "tools/a_test.py", "def test_f() -> None:\n    len(1)\n", "def test_f():\n    len(1)\n"),
+    ("shellcheck", "a.sh", "#!/bin/sh\necho $1\n", '#!/bin/sh\necho "$1"\n'),
+    ("shfmt", "a", "#!/bin/sh\nif true;then\necho\nfi\n", "#!/bin/sh\nif true; then\n\techo\nfi\n"),
+]
+
+
+def programs_for(check: str) -> dict[str, str]:
+    """Returns where the program of a check is, as the target of this test says."""
+    name = CHECKS[check].command[0]
+    if name == "dev.lint.imports":
+        return {}
+    if name == "mypy":
+        pytest.importorskip("mypy")
+        return {}
+    path = os.environ.get(f"LINT_{name.upper()}")
+    if path is None:
+        pytest.skip(f"{name} is not at hand; run bazel test //dev/lint:lint_test, on x86_64 for shellcheck")
+    return {name: str(Path(path).absolute())}
+
+
+@pytest.mark.parametrize(("check", "path", "bad", "good"), SAMPLES, ids=[f"{s[0]}-{s[1]}" for s in SAMPLES])
+def test_check(capfd: pytest.CaptureFixture[str], tmp_path: Path, check: str, path: str, bad: str, good: str) -> None:
+    programs = programs_for(check)
+    file = tmp_path / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / "pyproject.toml").write_text("[tool.mypy]\nstrict = true\nexplicit_package_bases = true\n")
+    file.write_text(bad)
+    assert not run_check(CHECKS[check], [path], tmp_path, programs)
+    found = capfd.readouterr()
+    assert path in found.out + found.err
+    file.write_text(good)
+    assert run_check(CHECKS[check], [path], tmp_path, programs)
+    assert not any(capfd.readouterr())
+
+
+@pytest.mark.parametrize(("check", "path", "bad", "good"), [s for s in SAMPLES if CHECKS[s[0]].fix])
+def test_fix(tmp_path: Path, check: str, path: str, bad: str, good: str) -> None:
+    file = tmp_path / path
+    file.write_text(bad)
+    assert run_check(CHECKS[check], [path], tmp_path, programs_for(check), fix=True)
+    assert file.read_text().strip() == good.strip()
+
+
+def test_every_check_is_tried() -> None:
+    assert {check for check, *_ in SAMPLES} == set(CHECKS)
+
+
+def test_mypy_is_for_the_tools() -> None:
+    assert CHECKS["mypy"].selects("tools/a.py")
+    assert CHECKS["mypy"].selects("ic-os/guestos/tools/guestos_tools/a.py")
+    assert not CHECKS["mypy"].selects("ic-os/a.py")
+
+
+def test_no_file_is_no_success(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no python file to check"):
+        run_check(CHECKS["mypy"], ["ic-os/a.py"], tmp_path, {})
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"),
+    [
+        ("configuration", "pyproject.toml"),
+        ("python", "dev/lint/lint_test.py"),
+        ("shell", ".ci/run"),
+        ("shell", "gitlab-ci/container/container-run.sh"),
+        ("starlark", "dev/lint/BUILD.bazel"),
+        ("starlark", "dev/lint/checkout.bzl"),
+    ],
+)
+def test_checkout_is_listed(kind: str, path: str) -> None:
+    listed = os.environ.get("LINT_INDEX")
+    if listed is None:
+        pytest.skip("there is no listing; run bazel test //dev/lint:lint_test")
+    index = read_index(Path(listed))
+    assert path in index[kind]
+    assert not [path for paths in index.values() for path in paths if path.startswith(("bazel-", ".git/"))]
+
+
+def test_files_are_laid_out_as_in_the_checkout(tmp_path: Path) -> None:
+    source = tmp_path / "repository"
+    (source / "a").mkdir(parents=True)
+    (source / "a" / "BUILD.bazel.file").write_text("content")
+    (source / "index.json").write_text(json.dumps({"starlark": ["a/BUILD.bazel"]}))
+    index = read_index(source / "index.json")
+    lay_out(source, index["starlark"], tmp_path / "out")
+    assert (tmp_path / "out" / "a" / "BUILD.bazel").read_text() == "content"

@@ -1,0 +1,8 @@
+"""The program of every `pytest_test` target."""
+
+import sys
+
+from dev.pytest.bazel import main
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

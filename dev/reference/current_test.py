@@ -1,0 +1,65 @@
+"""The checked-in pages of a reference are those that the docstrings make, and nothing public is without a docstring."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from dev.reference.markdown import Page
+from dev.reference.textproto import parse
+
+BUILT = Path(os.environ["BUILT"])
+CHECKED_IN = Path(os.environ["CHECKED_IN"])
+COMMAND = os.environ["COMMAND"]
+MODULES = os.environ["MODULES"].split()
+TOPICS = os.environ["TOPICS"].split()
+WHOLE = os.environ["WHOLE"]
+
+PARTS = ("attribute", "parameter", "field_info", "tag_class")
+
+
+def page_of(path):
+    return Page(path, parse(Path(path).read_text(), path))
+
+
+def undocumented(info, name):
+    """Returns what has no docstring: the thing itself, its attributes, parameters, fields and tag classes."""
+    found = [] if info.text("doc_string").strip() else [name]
+    for part in PARTS:
+        for inner in info.messages(part):
+            # Bazel documents the name of every target itself.
+            if inner.text("type") != "NAME" or inner.text("doc_string"):
+                found += undocumented(inner, f"{name}.{inner.text('name') or inner.text('tag_name')}")
+    return found
+
+
+def test_all_pages_are_there():
+    """A page more or less is as bad as one that says something else."""
+    built = sorted(page.name for page in BUILT.iterdir())
+    assert sorted(page.name for page in CHECKED_IN.glob("*.md")) == built, f"make the pages anew: {COMMAND}"
+
+
+@pytest.mark.parametrize("name", sorted(page.name for page in BUILT.iterdir()))
+def test_page_is_current(name):
+    assert (CHECKED_IN / name).read_text() == (BUILT / name).read_text(), f"{name}: make the pages anew: {COMMAND}"
+
+
+@pytest.mark.parametrize("path", MODULES)
+def test_everything_has_a_docstring(path):
+    page = page_of(path)
+    found = [] if page.module.text("module_docstring") else ["the file itself"]
+    for name, _, info in page.symbols():
+        found += undocumented(info, name)
+    assert not found, f"{page.label()}: without a docstring: {', '.join(found)}"
+
+
+def test_whole_exports_all():
+    """One file is for those who don't want to know the topics; what it exports is on some page."""
+    whole = {name for name, _, _ in page_of(WHOLE).symbols()}
+    assert whole == {name for path in TOPICS for name, _, _ in page_of(path).symbols()}
+
+
+def test_every_public_file_has_a_page():
+    described = {page_of(path).module.text("file") for path in (*MODULES, WHOLE)}
+    public = {"//{}:{}".format(*path.rsplit("/", 1)) for path in os.environ["PUBLIC"].split()}
+    assert public <= described, "add it to //" + str(CHECKED_IN)

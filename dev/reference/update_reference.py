@@ -1,0 +1,42 @@
+"""Writes the pages of the reference into the checkout, by `bazel run`."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.core.cli import argument, run
+from tools.core.errors import UserError
+from tools.core.outputs import replacing, write_all
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Arguments of the command line."""
+
+    built: str = argument("the folder with the pages as built")
+    folder: str = argument("where pages stand in the checkout")
+
+
+def main(arguments: Arguments) -> None:
+    """Writes the pages, and removes those that are no more.
+
+    Raises:
+        UserError: there's no checkout to write to.
+    """
+    checkout = os.environ.get("BUILD_WORKSPACE_DIRECTORY")
+    if checkout is None:
+        raise UserError("BUILD_WORKSPACE_DIRECTORY is not set; call it by `bazel run`")
+    folder = Path(checkout) / arguments.folder
+    pages = {page.name: page for page in Path(arguments.built).iterdir()}
+    for name, page in pages.items():
+        with replacing(folder / name) as fd:
+            write_all(fd, page.read_bytes())
+    for old in folder.glob("*.md"):
+        if old.name not in pages:
+            old.unlink()
+
+
+if __name__ == "__main__":
+    run(main, Arguments, __doc__)

@@ -1,0 +1,83 @@
+"""The entry of a version in a registry of Bazel modules.
+
+Source: https://bazel.build/external/registry#index_registry, and the documents of the Bazel Central Registry. The
+templates in `.bcr/` are those that https://github.com/bazel-contrib/publish-to-bcr reads.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from dev.release.module import Module
+from tools.core.errors import UserError
+from tools.core.json_spec import read_object
+
+METADATA, SOURCE, PRESUBMIT = "metadata.template.json", "source.template.json", "presubmit.yml"
+_GITHUB = "github:"
+
+
+def integrity(data: bytes) -> str:
+    """Returns a checksum in the form of Subresource Integrity (https://www.w3.org/TR/SRI/)."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(data).digest()).decode()
+
+
+def published_url(templates: Path, module: Module) -> str:
+    """Returns where the archive of a version will be, by the templates.
+
+    Raises:
+        UserError: the templates don't say it.
+    """
+    path = templates / METADATA
+    repositories = read_object(path).get("repository", [])
+    names = [name.removeprefix(_GITHUB) for name in repositories if name.startswith(_GITHUB)]
+    if not names:
+        raise UserError(f"{path}: repository: names none that begins with {_GITHUB}; add it, or say --url")
+    owner, _, repository = names[0].partition("/")
+    url = read_object(templates / SOURCE).get("url")
+    if not isinstance(url, str):
+        raise UserError(f"{templates / SOURCE}: url: is missing")
+    words = {"OWNER": owner, "REPO": repository, "TAG": f"v{module.version}", "VERSION": module.version}
+    for word, value in words.items():
+        url = url.replace(f"{{{word}}}", value)
+    return url
+
+
+def source_json(url: str, archive: bytes, folder: str) -> str:
+    """Returns source.json of a version.
+
+    Args:
+        url: where the archive is published.
+        archive: its content.
+        folder: that all files of the archive are in.
+    """
+    return _text({"integrity": integrity(archive), "strip_prefix": folder, "url": url})
+
+
+def metadata_json(templates: Path, module: Module, registry: Path | None) -> str:
+    """Returns metadata.json of the module, with one more version.
+
+    Args:
+        templates: folder of the templates.
+        module: what is released.
+        registry: a checkout of the registry, whose versions are kept; None if there's none yet.
+
+    Raises:
+        UserError: the registry has this version.
+    """
+    metadata = read_object(templates / METADATA)
+    known = registry / "modules" / module.name / "metadata.json" if registry else None
+    old = read_object(known) if known and known.exists() else {}
+    versions = old.get("versions", [])
+    if module.version in versions:
+        raise UserError(f"{known}: has version {module.version}; a version is released once, so choose the next one")
+    metadata["versions"] = [*versions, module.version]
+    metadata["yanked_versions"] = old.get("yanked_versions", {})
+    return _text(metadata)
+
+
+def _text(value: dict[str, Any]) -> str:
+    return json.dumps(value, indent=4) + "\n"

@@ -1,0 +1,141 @@
+"""BuildGrid: a cache by gRPC, and remote execution by BuildBox's workers.
+
+https://buildgrid.build/user/reference_server_config.html
+"""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from pathlib import Path
+
+from dev.remote.children import Children
+from dev.remote.ports import HOST, listens
+from dev.remote.programs import find_program
+from tools.core.errors import UserError
+
+_CACHE = """\
+server:
+  - !channel
+    address: "{host}:{port}"
+    insecure-mode: true
+authorization:
+  method: none
+thread-pool-size: 100
+storages:
+  - !disk-storage &storage
+    path: "{folder}"
+caches:
+  - !lru-action-cache &actions
+    storage: *storage
+    max-cached-refs: 1000000
+    cache-failed-actions: false
+"""
+_EXECUTION = """\
+connections:
+  - !sql-connection &database
+    connection-string: "{database}"
+schedulers:
+  - !sql-scheduler &scheduler
+    storage: *storage
+    sql: *database
+    action-cache: *actions
+    property-set: !dynamic-property-set
+      match-property-keys: [OSFamily, ISA]
+    assigners:
+      - !priority-age-assigner
+        count: 1
+        interval: 0.2
+    poll-interval: 0.2
+    # What a worker that died had to do is given to another one soon.
+    bot-session-keepalive-timeout: {lost_seconds}
+    session-expiry-timer-interval: 2
+    max-job-attempts: 3
+"""
+_SERVICES = """\
+instances:
+  - name: ""
+    services:
+      - !cas
+        storage: *storage
+      - !bytestream
+        storage: *storage
+      - !action-cache
+        cache: *actions
+"""
+_EXECUTION_SERVICE = """\
+      - !execution
+        scheduler: *scheduler
+"""
+_LOST_SECONDS = 5
+
+
+def start_grpc_cache(children: Children, bgd: str, folder: Path, port: int) -> str:
+    """Starts BuildGrid as a cache, and returns Bazel's flag for it.
+
+    Args:
+        children: it becomes one of them.
+        bgd: path of BuildGrid's command line.
+        folder: blobs that are stored, and stay; which action made them is kept in memory.
+        port: of the loopback interface.
+    """
+    _start_server(children, bgd, folder, port, configuration=_CACHE + _SERVICES)
+    return f"--remote_cache=grpc://{HOST}:{port}"
+
+
+def start_execution(children: Children, bgd: str, folder: Path, port: int, *, database: str, workers: int) -> list[str]:
+    """Starts BuildGrid and its workers, and returns Bazel's flags for it.
+
+    Args:
+        children: they become some of them.
+        bgd: path of BuildGrid's command line.
+        folder: blobs that are stored, and stay; workers have their folders there too.
+        port: of the loopback interface.
+        database: address of a PostgreSQL server, as SQLAlchemy writes it.
+        workers: how many there are; each runs one action at a time.
+
+    Raises:
+        UserError: the database cannot be set up.
+    """
+    worker = find_program("buildbox-worker", "buildbox")
+    runner = find_program("buildbox-run-hosttools", "buildbox")
+    _migrate(children, bgd, database)
+    _start_server(
+        children,
+        bgd,
+        folder,
+        port,
+        configuration=_CACHE + _EXECUTION + _SERVICES + _EXECUTION_SERVICE,
+        database=database,
+        lost_seconds=_LOST_SECONDS,
+    )
+    properties = {"ISA": platform.machine().replace("_", "-"), "OSFamily": "linux"}
+    for number in range(1, workers + 1):
+        name = f"worker-{number}"
+        workspace = folder / name
+        workspace.mkdir(exist_ok=True)
+        command = [worker, f"--remote=http://{HOST}:{port}", f"--buildbox-run={runner}"]
+        command += [f"--runner-arg={argument}" for argument in ("--disable-localcas", f"--workspace-path={workspace}")]
+        for key, value in properties.items():
+            command += ["--platform", f"{key}={value}"]
+        command += ["--graceful-shutdown-timeout=1", "--concurrent-jobs=1", name]
+        children.start(name, command, spare=True)
+    flags = [f"--remote_executor=grpc://{HOST}:{port}"]
+    return flags + [f"--remote_default_exec_properties={key}={value}" for key, value in properties.items()]
+
+
+def _migrate(children: Children, bgd: str, database: str) -> None:
+    log = children.logs / "migration.log"
+    with log.open("wb") as output:
+        done = subprocess.run([bgd, "migrate", "apply", database], stdout=output, stderr=subprocess.STDOUT, check=False)
+    if done.returncode:
+        raise UserError(f"BuildGrid: cannot set up its database; see {log}")
+
+
+def _start_server(
+    children: Children, bgd: str, folder: Path, port: int, *, configuration: str, **values: object
+) -> None:
+    path = folder / "buildgrid.yml"
+    path.write_text(configuration.format(folder=folder / "stored", host=HOST, port=port, **values))
+    child = children.start("buildgrid", [bgd, "server", "start", path])
+    child.wait_until(lambda: listens(port))

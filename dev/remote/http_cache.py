@@ -1,0 +1,75 @@
+"""nginx as a cache: files below a folder, by GET and PUT.
+
+https://bazel.build/remote/caching#nginx; https://nginx.org/en/docs/http/ngx_http_dav_module.html
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from dev.remote.children import Children
+from dev.remote.ports import HOST, listens
+from dev.remote.programs import find_program
+
+ACCESS_LOG = "access.log"
+"""A line for each request: method, path, status, bytes that came, bytes of the answer's body."""
+
+_CONFIGURATION = """\
+daemon off;
+{user}
+worker_processes auto;
+pid "{folder}/nginx.pid";
+error_log stderr warn;
+events {{ worker_connections 1024; }}
+http {{
+    log_format bytes '$request_method $uri $status $request_length $body_bytes_sent';
+    access_log "{log}" bytes;
+    log_not_found off;
+    sendfile on;
+    # Beside what is stored, so that the last step is a rename: nothing is ever seen in part.
+    client_body_temp_path "{folder}/tmp/body";
+    proxy_temp_path "{folder}/tmp/proxy";
+    fastcgi_temp_path "{folder}/tmp/fastcgi";
+    uwsgi_temp_path "{folder}/tmp/uwsgi";
+    scgi_temp_path "{folder}/tmp/scgi";
+    server {{
+        listen {host}:{port};
+        location / {{ return 404; }}
+        location ~ "^/(ac|cas)/[0-9a-f]{{64}}$" {{
+            root "{folder}/stored";
+            dav_methods PUT;
+            dav_access user:rw;
+            create_full_put_path on;
+            client_max_body_size 0;
+        }}
+    }}
+}}
+"""
+
+
+def start_http_cache(children: Children, folder: Path, port: int) -> str:
+    """Starts nginx, and returns Bazel's flag for it.
+
+    Args:
+        children: it becomes one of them.
+        folder: what is stored, and stays.
+        port: of the loopback interface.
+    """
+    program = find_program("nginx", "nginx")
+    (folder / "tmp").mkdir(exist_ok=True)
+    (folder / "stored").mkdir(exist_ok=True)
+    configuration = folder / "nginx.conf"
+    configuration.write_text(
+        _CONFIGURATION.format(
+            folder=folder,
+            host=HOST,
+            log=children.logs / ACCESS_LOG,
+            port=port,
+            # Its workers would be nobody, who cannot write here.
+            user="user root;" if os.geteuid() == 0 else "",
+        )
+    )
+    child = children.start("nginx", [program, "-e", "stderr", "-p", folder, "-c", configuration])
+    child.wait_until(lambda: listens(port))
+    return f"--remote_cache=http://{HOST}:{port}"

@@ -1,0 +1,74 @@
+"""A PostgreSQL server whose data is of no use afterwards: reached by a socket in its own folder, by no network."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from dev.remote.children import Children
+from dev.remote.programs import find_program
+from tools.core.errors import UserError
+
+_PACKAGE = "postgresql"
+_SUPERUSER = "buildgrid"
+_DATABASE = "postgres"
+
+
+def unprivileged_user() -> str | None:
+    """Returns whom PostgreSQL, which refuses to be root, runs as; None for the user of this process.
+
+    Raises:
+        UserError: this is root, and there is no such user.
+    """
+    if os.geteuid() != 0:
+        return None
+    try:
+        return pwd.getpwnam("postgres").pw_name
+    except KeyError as error:
+        raise UserError("no user postgres, and PostgreSQL refuses to run as root; install postgresql") from error
+
+
+@contextlib.contextmanager
+def temporary_folder(user: str | None) -> Iterator[Path]:
+    """Gives a folder of a user. Its path is short, as those of sockets have to be (unix(7)), and all may pass there."""
+    path = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
+    try:
+        if user is not None:
+            shutil.chown(path, user)
+        yield path
+    finally:
+        shutil.rmtree(path)
+
+
+def start_postgresql(children: Children, folder: Path, user: str | None) -> str:
+    """Starts a server without any data, and returns its address as SQLAlchemy writes it.
+
+    Args:
+        children: it becomes one of them.
+        folder: an empty one of the user's.
+        user: whom it runs as.
+
+    Raises:
+        UserError: it cannot be set up.
+    """
+    data = folder / "data"
+    initialise = [find_program("initdb", _PACKAGE), f"--pgdata={data}", f"--username={_SUPERUSER}", "--auth=trust"]
+    initialise += ["--encoding=UTF8", "--no-locale", "--no-sync", "--no-instructions"]
+    initdb = children.start("initdb", initialise, user=user, spare=True)
+    if initdb.process.wait():
+        initdb.check()
+    children.all.remove(initdb)
+    serve: list[str | Path] = [find_program("postgres", _PACKAGE), "-D", data, "-k", folder, "-c", "listen_addresses="]
+    # Nothing of it outlives this process.
+    serve += ["-c", "fsync=off", "-c", "full_page_writes=off", "-c", "synchronous_commit=off"]
+    child = children.start("postgresql", serve, user=user)
+    ready = [find_program("pg_isready", _PACKAGE), "--quiet", f"--host={folder}", f"--username={_SUPERUSER}"]
+    child.wait_until(lambda: subprocess.run([*ready, f"--dbname={_DATABASE}"], check=False).returncode == 0)
+    # BuildGrid asks for the driver by name.
+    return f"postgresql+psycopg2:///{_DATABASE}?host={folder}&user={_SUPERUSER}"

@@ -1,0 +1,96 @@
+"""Starts a server of a remote cache or of remote execution on the loopback interface, and prints Bazel's flags for it.
+
+It runs until it is interrupted, and leaves nothing behind but what it stored and its logs. Anybody on this machine may
+read and write there, so it is for one person's machine, or for trying things out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from dev.remote.buildgrid import start_execution, start_grpc_cache
+from dev.remote.children import Children
+from dev.remote.http_cache import start_http_cache
+from dev.remote.ports import choose_port
+from dev.remote.postgresql import start_postgresql, temporary_folder, unprivileged_user
+from tools.core.cli import argument, run
+from tools.core.errors import UserError
+
+_BGD = str(Path(__file__).with_name("bgd"))
+_SAFE = re.compile(r"[\w./+@~-]+", re.ASCII)
+_CONFIGS = {"http-cache": "remote-cache", "grpc-cache": "remote-cache", "execution": "remote-exec"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """What the command line takes."""
+
+    server: Literal["http-cache", "grpc-cache", "execution"] = argument(
+        "what to start: a cache by nginx, a cache by BuildGrid, or BuildGrid with workers"
+    )
+    folder: str = argument("where blobs are stored; it is made, and logs are below it")
+    port: int = argument("to listen on; 0 for any free one", default=0)
+    workers: int = argument("how many actions run at a time", default=len(os.sched_getaffinity(0)))
+
+
+def main(arguments: Arguments) -> None:
+    """Serves until it is interrupted."""
+    if arguments.workers < 1:
+        raise UserError(f"--workers={arguments.workers}: must be 1 or more")
+    folder = _folder(arguments.folder)
+    port = choose_port(arguments.port)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_alone_in(folder))
+        # What PostgreSQL stores goes when it has ended.
+        user = unprivileged_user() if arguments.server == "execution" else None
+        scratch = stack.enter_context(temporary_folder(user)) if arguments.server == "execution" else folder
+        children = stack.enter_context(Children(folder / "logs"))
+        match arguments.server:
+            case "http-cache":
+                flags = [start_http_cache(children, folder, port)]
+            case "grpc-cache":
+                flags = [start_grpc_cache(children, _BGD, folder, port)]
+            case "execution":
+                database = start_postgresql(children, scratch, user)
+                flags = start_execution(children, _BGD, folder, port, database=database, workers=arguments.workers)
+        _say(f"{arguments.server} listens at port {port}, stores in {folder} and logs to {children.logs}")
+        print(f"--config={_CONFIGS[arguments.server]}", *flags, flush=True)
+        children.watch(_say)
+
+
+def _folder(path: str) -> Path:
+    """Returns a folder, made where it isn't there; relative to where `bazel run` was called."""
+    folder = Path(os.environ.get("BUILD_WORKING_DIRECTORY", ""), path).resolve()
+    if not _SAFE.fullmatch(str(folder)):
+        raise UserError(f"--folder={folder}: has characters that the servers' configurations cannot hold")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Keeps other servers out of a folder."""
+    with (folder / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(
+                f"--folder={folder}: another server stores there; end it, or give another folder"
+            ) from error
+        yield
+
+
+def _say(message: str) -> None:
+    print(f"serve: {message}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    run(main, Arguments, __doc__)

@@ -1,1 +1,0 @@
-"""The accounts of a system, put into its /etc/passwd and the like when its image is built."""

@@ -1,0 +1,73 @@
+"""Writes the arguments that a slot adds to its kernel's command line, as GRUB's `load_env` reads them.
+
+The inputs are text: words, and comments from `#` to the end of the line. The output is a GRUB environment block (GRUB
+manual, "The GRUB environment block"): 1024 bytes, one variable, padded with `#`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from tools.core.cli import argument, run
+from tools.core.errors import UserError
+from tools.core.outputs import replacing, write_all
+
+VARIABLE = "extra_boot_args"
+_HEADER = b"# GRUB Environment Block\n"
+_SIZE = 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Arguments of the command line."""
+
+    input: tuple[str, ...] = argument("a file with arguments", default=())
+    word: tuple[str, ...] = argument("an argument to add", default=())
+    root_hash_file: str | None = argument("file with the root hash of the root partition's hash tree", default=None)
+    root_hash_argument: str = argument("the argument that hands the root hash over", default="dfinity.root_hash")
+    output: str = argument("the file to write")
+
+
+def words(text: str) -> list[str]:
+    """Returns the words of a text without its comments."""
+    return [word for line in text.splitlines() for word in line.partition("#")[0].split()]
+
+
+def environment_block(arguments: list[str]) -> bytes:
+    """Returns an environment block that sets the variable to arguments.
+
+    Raises:
+        UserError: they have characters that GRUB or the kernel would take for something else, or are too many.
+    """
+    for word in arguments:
+        if not re.fullmatch(r"[!-~]+", word) or re.search(r"[\\\"'$]", word):
+            raise UserError(f"{word!r}: must be printable ASCII without quotes, backslashes and dollar signs")
+    line = f"{VARIABLE}={' '.join(arguments)}\n".encode()
+    room = _SIZE - len(_HEADER) - len(line)
+    if room < 0:
+        raise UserError(f"the arguments take {-room} bytes more than an environment block of {_SIZE} bytes has")
+    return _HEADER + line + b"#" * room
+
+
+def _text(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: is not text: {error}") from error
+
+
+def main(arguments: Arguments) -> None:
+    """Runs the command line."""
+    given = [word for path in arguments.input for word in words(_text(path))]
+    given += arguments.word
+    if arguments.root_hash_file is not None:
+        given.append(f"{arguments.root_hash_argument}={_text(arguments.root_hash_file).strip()}")
+    data = environment_block(given)
+    with replacing(arguments.output) as fd:
+        write_all(fd, data)
+
+
+if __name__ == "__main__":
+    run(main, Arguments, __doc__)

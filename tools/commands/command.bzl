@@ -1,0 +1,26 @@
+"""The programs that the rules run and that people call."""
+
+load("@rules_python//python:py_binary.bzl", "py_binary")
+
+def command(name, deps, **kwargs):
+    """Declares the program in the file `NAME.py`.
+
+    Macros in defs/ run the same file in other packages, with arguments of their own, so it is exported.
+
+    Args:
+        name: of the target and of its file.
+        deps: libraries that it imports.
+        **kwargs: passed on to `py_binary`.
+    """
+    native.exports_files([name + ".py"], visibility = ["//visibility:public"])
+    py_binary(
+        name = name,
+        srcs = [
+            "__init__.py",
+            name + ".py",
+        ],
+        main = name + ".py",
+        visibility = ["//visibility:public"],
+        deps = deps,
+        **kwargs
+    )

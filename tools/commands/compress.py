@@ -1,0 +1,79 @@
+"""Compresses a file, or the data of an image, in pieces that are independent of each other.
+
+The format follows from the output's suffix: .zst or .gz. The result is the same however many processors there are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tools.core.cli import argument, run
+from tools.core.errors import UserError
+from tools.core.json_spec import Size
+from tools.core.progress import progress
+from tools.image.compressed_file import write_compressed
+from tools.image.compression import Codec, Gzip, Zstd
+from tools.image.rawfile import open_allocated
+from tools.tar.image_file import open_member
+from tools.tar.sparse_archive import data_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Arguments of the command line."""
+
+    input: str = argument("the file to compress")
+    output: str = argument("the file to write, which ends in .zst or .gz")
+    data: bool = argument(
+        "whether the input is a tar with an image, of which just the data is compressed, without headers and holes: "
+        "what archives that hold the image take over",
+        default=False,
+    )
+    level: int | None = argument("zstd: 1 to 22, default 3; gzip: 0 to 12, default 6", default=None)
+    window_log: int | None = argument(
+        "zstd: how far back matches may lie, as a power of two; default 23, which is 8 MiB", default=None
+    )
+    piece_size: Size | None = argument("what is compressed by itself; default 8M for zstd, 4M for gzip", default=None)
+    threads: int | None = argument("how many pieces to compress at once; default: by processors", default=None)
+
+
+def codec_of(arguments: Arguments) -> Codec:
+    """Returns the format that arguments ask for.
+
+    Raises:
+        UserError: they ask for none, or for what it doesn't have.
+    """
+    given = {"level": arguments.level, "piece_size": arguments.piece_size}
+    options = {name: value for name, value in given.items() if value is not None}
+    if options.get("piece_size", 1) <= 0:
+        raise UserError("--piece_size: must not be 0")
+    if arguments.output.endswith(".zst"):
+        _check("level", arguments.level, 1, 22)
+        _check("window_log", arguments.window_log, 10, 27)
+        if arguments.window_log is not None:
+            options["window_log"] = arguments.window_log
+        return Zstd(**options)
+    if arguments.output.endswith(".gz"):
+        _check("level", arguments.level, 0, 12)
+        if arguments.window_log is not None:
+            raise UserError("--window_log: gzip has no such parameter")
+        return Gzip(**options)
+    raise UserError(f"--output: {arguments.output} must end in .zst or .gz")
+
+
+def _check(name: str, value: int | None, least: int, most: int) -> None:
+    if value is not None and not least <= value <= most:
+        raise UserError(f"--{name}: must be from {least} to {most}, not {value}")
+
+
+def main(arguments: Arguments) -> None:
+    """Runs the command line."""
+    codec = codec_of(arguments)
+    _check("threads", arguments.threads, 1, 1024)
+    image = data_of(open_member(arguments.input)) if arguments.data else open_allocated(arguments.input)
+    with progress(f"compressing {arguments.input}", image.size) as tell:
+        write_compressed(image, arguments.output, codec, threads=arguments.threads, progress=tell)
+
+
+if __name__ == "__main__":
+    run(main, Arguments, __doc__)

@@ -1,0 +1,63 @@
+import gzip
+
+import pytest
+import zstandard
+
+from tools.commands.compress import Arguments, codec_of, main
+from tools.core.cli import call
+from tools.core.errors import UserError
+from tools.image.compression import Gzip, Zstd
+from tools.image.extents import Extent, Image, Pattern
+from tools.image.rawfile import write_raw
+from tools.tar.sparse_archive import Member, archive_of, data_of
+from tools.testing.images import content
+
+IMAGE = Image(20 << 20, [Extent(4096 * n, 1000 + n, Pattern(bytes([n, 7]))) for n in range(1, 200, 3)])
+
+
+def unzstd(data):
+    return zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True).read()
+
+
+def compress(*flags):
+    return call(main, Arguments, None, ["compress", *map(str, flags)])
+
+
+@pytest.mark.parametrize(("suffix", "decompress"), [("zst", unzstd), ("gz", gzip.decompress)])
+def test_file_and_data(tmp_path, suffix, decompress):
+    write_raw(archive_of([Member.of("x.img", IMAGE)]).image, tmp_path / "x.img.tar")
+    assert compress(f"--input={tmp_path}/x.img.tar", f"--output={tmp_path}/whole.{suffix}") == 0
+    assert decompress((tmp_path / f"whole.{suffix}").read_bytes()) == (tmp_path / "x.img.tar").read_bytes()
+    assert compress(f"--input={tmp_path}/x.img.tar", f"--output={tmp_path}/data.{suffix}", "--data") == 0
+    assert decompress((tmp_path / f"data.{suffix}").read_bytes()) == content(data_of(IMAGE, 4096))
+
+
+def test_codec_of_arguments():
+    assert codec_of(Arguments(input="", output="x.zst")) == Zstd()
+    assert codec_of(Arguments(input="", output="x.gz")) == Gzip()
+    arguments = Arguments(input="", output="x.zst", level=19, window_log=25, piece_size=1 << 25)
+    assert codec_of(arguments) == Zstd(19, 25, 1 << 25)
+    assert codec_of(Arguments(input="", output="x.gz", level=12, piece_size=1 << 20)) == Gzip(12, 1 << 20)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"output": "x.xz"}, r"--output: x\.xz must end in \.zst or \.gz"),
+        ({"output": "x.zst", "level": 23}, "--level: must be from 1 to 22, not 23"),
+        ({"output": "x.gz", "level": 13}, "--level: must be from 0 to 12, not 13"),
+        ({"output": "x.gz", "window_log": 20}, "--window_log: gzip has no such"),
+        ({"output": "x.zst", "window_log": 40}, "--window_log: must be from 10 to 27"),
+        ({"output": "x.zst", "piece_size": 0}, "--piece_size: must not be 0"),
+    ],
+)
+def test_bad_arguments(arguments, message):
+    with pytest.raises(UserError, match=message):
+        codec_of(Arguments(input="", **arguments))
+
+
+def test_data_of_something_else_is_an_error(tmp_path, capsys):
+    (tmp_path / "x").write_text("x")
+    assert compress(f"--input={tmp_path}/x", f"--output={tmp_path}/x.gz", "--data") == 1
+    assert capsys.readouterr().err == f"error: {tmp_path}/x: is not a tar archive: it has 1 bytes\n"
+    assert not (tmp_path / "x.gz").exists()

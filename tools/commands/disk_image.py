@@ -1,0 +1,110 @@
+"""Puts images into the partitions of a disk, and writes the disk as a tar, plain or compressed, or as a raw file.
+
+The tar has one sparse member, so that its size follows what the partitions hold and not the size of the disk.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from tools.core.cli import argument, run
+from tools.core.errors import UserError
+from tools.core.json_spec import Size
+from tools.core.progress import progress
+from tools.gpt.disk import check_contents, least_disk_size, place
+from tools.gpt.layout import read_layout
+from tools.gpt.table import Table, encode
+from tools.image.holes import BLOCK_SIZE
+from tools.image.rawfile import write_raw
+from tools.tar.artifacts import Artifact, Outputs, open_parts, write_archive
+from tools.tar.sparse_archive import Member, Part, archive_of
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionSpec:
+    """What a partition holds: images at offsets from its start."""
+
+    name: str
+    parts: tuple[Artifact, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableArguments:
+    """The arguments that say what partitions there are."""
+
+    layout: str = argument("the partitions.csv")
+    disk_guid: str = argument("the GUID of the disk")
+    without: tuple[str, ...] = argument("a partition to leave out of the table", default=())
+    expanded_size: Size | None = argument(
+        "size of the disk; the default is the smallest that holds the layout", default=None
+    )
+    sector_size: int = argument("of the disk, 512 or 4096 bytes", default=512)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments(TableArguments):
+    """Arguments of the command line."""
+
+    partitions: tuple[PartitionSpec, ...] = argument(
+        'what partitions hold, as [{"name": …, "parts": [{"image": …, "offset": …, "zst": …, "gz": …}]}]: the tar of '
+        "an image (or a raw file), where it stands in the partition (0), and its data compressed by `compress --data`",
+        default=(),
+    )
+    member: str = argument("name of the disk in the tar", default="disk.img")
+    output_tar: str | None = argument("the tar to write", default=None)
+    output_zst: str | None = argument("the tar to write, compressed as zstd", default=None)
+    output_gz: str | None = argument("the tar to write, compressed as gzip", default=None)
+    output_raw: str | None = argument("the disk to write as a raw file with holes", default=None)
+
+
+def table_of(arguments: TableArguments) -> Table:
+    """Returns the partition table that arguments describe.
+
+    Raises:
+        UserError: the layout is wrong, or doesn't fit the disk.
+    """
+    try:
+        guid = UUID(arguments.disk_guid)
+    except ValueError as error:
+        raise UserError(f"disk_guid: {arguments.disk_guid!r} is not a GUID") from error
+    layout = read_layout(arguments.layout).without(arguments.without)
+    size = least_disk_size(layout) if arguments.expanded_size is None else arguments.expanded_size
+    return place(layout, size, guid, arguments.sector_size)
+
+
+def parts_of(table: Table, partitions: tuple[PartitionSpec, ...], layout: str) -> list[Part]:
+    """Returns a disk as parts of an archive's member: the two partition tables, and what partitions hold.
+
+    Raises:
+        UserError: a partition is unknown or given twice, or what it holds doesn't fit.
+    """
+    disk = encode(table)
+    begin = min((entry.offset for entry in table.entries), default=disk.size)
+    end = max((entry.offset + entry.size for entry in table.entries), default=disk.size)
+    parts = [Part(0, disk.slice(0, begin), BLOCK_SIZE), Part(end, disk.slice(end, disk.size - end), BLOCK_SIZE)]
+    opened = [(partition.name, open_parts(partition.parts, f"partition {partition.name}")) for partition in partitions]
+    ends = ((name, max((part.offset + part.image.size for part in inside), default=0)) for name, inside in opened)
+    check_contents(table, ends, layout)
+    offsets = {entry.name: entry.offset for entry in table.entries}
+    for name, inside in opened:
+        parts.extend(replace(part, offset=offsets[name] + part.offset) for part in inside)
+    return sorted(parts, key=lambda part: part.offset)
+
+
+def main(arguments: Arguments) -> None:
+    """Runs the command line."""
+    outputs = Outputs(tar=arguments.output_tar, zst=arguments.output_zst, gz=arguments.output_gz)
+    if arguments.output_raw is None and outputs == Outputs(None, None, None):
+        raise UserError("there is nothing to write: give one of --output_tar, --output_zst, --output_gz, --output_raw")
+    table = table_of(arguments)
+    parts = parts_of(table, arguments.partitions, arguments.layout)
+    disk = Member(arguments.member, table.disk_size, parts)
+    write_archive(archive_of([disk]), outputs)
+    if arguments.output_raw is not None:
+        with progress(f"writing {arguments.output_raw}", disk.image.data_size) as tell:
+            write_raw(disk.image, arguments.output_raw, tell)
+
+
+if __name__ == "__main__":
+    run(main, Arguments, __doc__)

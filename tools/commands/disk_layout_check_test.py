@@ -1,0 +1,43 @@
+"""Tests of the check of a disk's layout."""
+
+import pytest
+
+from tools.commands.disk_layout_check import Arguments, PartitionSize, main
+from tools.core.errors import UserError
+
+GUID = "2B110BB7-CDEC-7D41-B97E-893EDCBE5428"
+
+
+@pytest.fixture
+def check(tmp_path):
+    layout = tmp_path / "partitions.csv"
+    layout.write_text("one,2048,2048,L,,\ntwo,4096,4096,L,,\n")
+    output = tmp_path / "checked"
+
+    def run(*sizes, **arguments):
+        partitions = tuple(PartitionSize(name, size) for name, size in sizes)
+        main(Arguments(layout=str(layout), disk_guid=GUID, partitions=partitions, output=str(output), **arguments))
+
+    run.output = output
+    return run
+
+
+def test_what_fits_passes(check):
+    check(("one", 1 << 20), ("two", 1))
+    assert check.output.read_bytes() == b""
+
+
+@pytest.mark.parametrize(
+    ("sizes", "arguments", "message"),
+    [
+        ([("one", (1 << 20) + 1)], {}, "partition one: has 1048576 bytes in .*partitions.csv, and 1048577 are needed"),
+        ([("three", 1)], {}, "partition three: is not in .*partitions.csv, which has one, two"),
+        ([("one", 1), ("one", 2)], {}, "partition one: is given twice"),
+        ([("two", 1)], {"without": ("two",)}, "partition two: is not in .*partitions.csv, which has one"),
+        ([], {"expanded_size": 1 << 20}, "disk"),
+    ],
+)
+def test_what_does_not_fit_is_named(check, sizes, arguments, message):
+    with pytest.raises(UserError, match=message):
+        check(*sizes, **arguments)
+    assert not check.output.exists()

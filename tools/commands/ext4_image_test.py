@@ -1,0 +1,146 @@
+import json
+import os
+import tarfile
+
+import pytest
+
+from tools.commands.ext4_image import Arguments, main
+from tools.core.cli import call
+from tools.ext4.reader import read_ext4
+from tools.tar.image_file import open_image
+from tools.testing.judges import ask
+from tools.tree.compare import differences
+from tools.tree.metadata import set_times
+from tools.tree.node import File, walk
+from tools.tree.tar_reader import read_archive
+
+UUID = "8f0c2d4e-5a61-4b7c-9d8e-0f1a2b3c4d5e"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """A folder with two archives and a file of labels; paths are relative to it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tree/usr/bin").mkdir(parents=True)
+    (tmp_path / "tree/usr/bin/su").write_bytes(b"su" * 5000)
+    (tmp_path / "tree/usr/bin/su").chmod(0o4755)
+    (tmp_path / "tree/boot").mkdir()
+    (tmp_path / "tree/boot/vmlinuz").write_bytes(b"kernel")
+    os.symlink("usr/bin", "tree/bin")
+    os.link("tree/usr/bin/su", "tree/usr/bin/same")
+    ask("tar", "--numeric-owner", "--owner=0", "--group=0", "--sort=name", "-C", "tree", "-cf", "base.tar", ".")
+    with tarfile.open("package.tar", "w") as archive:
+        archive.add("tree/boot/vmlinuz", "bin/tool", filter=owned)
+    (tmp_path / "contexts").write_text("/.* u:r:file\n/ u:r:root\n/boot(/.*)? u:r:boot\n/boot/lost\\+found u:r:lost\n")
+    return tmp_path
+
+
+def owned(info):
+    info.uid, info.gid = 7, 8
+    return info
+
+
+def build(*flags, output="root.img.tar"):
+    words = ["ext4_image", f"--output={output}", f"--uuid={UUID}", "--size=4M", *flags]
+    return call(main, Arguments, "", words)
+
+
+def tree(path="root.img.tar"):
+    root = read_ext4(open_image(path)).root
+    root.entries.pop(b"lost+found")
+    return root
+
+
+def test_a_tar_with_the_image(folder):
+    assert build("--layer=base.tar", "--mtime=1700000000", "--label=root") == 0
+    expected = read_archive("base.tar").root
+    set_times(expected, 1700000000 * 10**9)
+    assert list(differences(expected, tree())) == []
+    assert ask("tar", "-tf", "root.img.tar") == "root.img\n"
+    assert os.path.getsize("root.img.tar") < 200_000
+    ask("tar", "-xf", "root.img.tar")
+    ask("e2fsck", "-fn", "root.img")
+    said = ask("dumpe2fs", "-h", "root.img")
+    assert f"Filesystem UUID:          {UUID}" in said
+    assert "Filesystem volume name:   root" in said
+
+
+def test_a_raw_image_from_a_specification(folder):
+    spec = {
+        "layers": [
+            {"archive": "base.tar"},
+            {"archive": "package.tar", "label": "//:package"},
+            {"label": "//:files", "entries": [{"path": "etc/version", "source": "tree/boot/vmlinuz", "mode": "0600"}]},
+        ],
+        "strip_paths": ["/boot/*"],
+        "block_size": 1024,
+        "raw": True,
+        "output": "root.img",
+    }
+    (folder / "spec.json").write_text(json.dumps(spec))
+    words = ["ext4_image", "--spec=spec.json", f"--uuid={UUID}", "--size=4M"]
+    assert call(main, Arguments, "", words) == 0
+    ask("e2fsck", "-fn", "root.img")
+    nodes = dict(walk(tree("root.img")))
+    assert {path for path, node in nodes.items() if isinstance(node, File)} == {
+        b"etc/version",
+        b"usr/bin/same",
+        b"usr/bin/su",
+        b"usr/bin/tool",
+    }
+    assert (nodes[b"usr/bin/tool"].uid, nodes[b"usr/bin/tool"].gid) == (7, 8)
+    assert nodes[b"usr/bin/su"] is nodes[b"usr/bin/same"]
+    assert nodes[b"usr/bin/su"].permissions == 0o4755
+
+
+def test_labels_of_a_boot_partition(folder):
+    assert build("--layer=base.tar", "--subdir=boot", "--file_contexts=contexts", "--raw", output="boot.img") == 0
+    ask("e2fsck", "-fn", "boot.img")
+    assert "u:r:boot" in ask("debugfs", "-R", "ea_get / security.selinux", "boot.img")
+    assert "u:r:boot" in ask("debugfs", "-R", "ea_get /vmlinuz security.selinux", "boot.img")
+    assert "u:r:lost" in ask("debugfs", "-R", "ea_get /lost+found security.selinux", "boot.img")
+
+
+def test_the_same_bytes_whatever_surrounds_it(folder, monkeypatch):
+    assert build("--layer=base.tar") == 0
+    monkeypatch.setenv("TZ", "Asia/Kathmandu")
+    monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
+    (folder / "other").mkdir(mode=0o2777)
+    old = os.umask(0o077)
+    try:
+        assert build("--layer=base.tar", "--member=root.img", output="other/x.tar") == 0
+    finally:
+        os.umask(old)
+    assert (folder / "root.img.tar").read_bytes() == (folder / "other/x.tar").read_bytes()
+    assert (folder / "other/x.tar").stat().st_mode & 0o7777 == 0o644
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--layer=none.tar"], "none.tar: cannot be read"),
+        (["--layer=base.tar", "--size=64K"], "root.img: "),
+        (["--layer=base.tar", "--strip_paths=/none"], "/none: isn't there"),
+        (["--layer=base.tar", "--subdir=none"], "/none: isn't there"),
+        (["--layer=base.tar", "--uuid=x"], "uuid: 'x' is not a UUID"),
+        (["--layer=base.tar", "--label=12345678901234567"], "label"),
+        (["--layer=base.tar", "--file_contexts=base.tar"], "base.tar:1: has"),
+        (["--layer=base.tar", "--output=none/x.tar"], "none/x.tar: cannot be written"),
+        (["--layers=[{}]", "--layer=x", "--hash_seed=7"], "hash_seed: "),
+    ],
+)
+def test_errors_take_one_line_and_leave_nothing(folder, capfd, flags, message):
+    before = set(os.listdir())
+    assert build(*flags) == 1
+    err = capfd.readouterr().err
+    assert message in err
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert set(os.listdir()) == before
+
+
+def test_conflicts_name_both_layers(folder, capfd):
+    with tarfile.open("other.tar", "w") as archive:
+        archive.add("tree/boot/vmlinuz", "usr/bin/su")
+    assert build("--layer=base.tar", "--layer=other.tar") == 1
+    assert "/usr/bin/su: is given by base.tar and other.tar, with different " in capfd.readouterr().err

@@ -1,0 +1,76 @@
+import os
+
+import pytest
+
+from tools.commands.image_extract import Arguments, main
+from tools.core.cli import call
+from tools.image.rawfile import write_raw
+from tools.testing.judges import ask
+from tools.testing.sample_disk import disk, ext4, fat, root_tree
+from tools.tree.compare import differences
+from tools.tree.node import Fifo
+from tools.tree.tar_reader import read_archive
+
+
+@pytest.fixture
+def image(tmp_path):
+    root = root_tree()
+    root.entries[b"usr"].entries[b"lib"].entries[b"x"].xattrs = {b"security.capability": b"\1" * 20}
+    write_raw(disk(fat(root_tree("EFI/x.efi = shim")), ext4(root)), tmp_path / "disk.img")
+    return tmp_path / "disk.img"
+
+
+def extract(image, *flags):
+    return call(main, Arguments, "", ["image_extract", f"--image={image}", *flags])
+
+
+@pytest.mark.parametrize("path", ["/usr/lib/x", "/lib/x"])
+def test_a_file(image, tmp_path, path):
+    assert extract(image, "--partition=A_root", f"--path={path}", f"--output={tmp_path / 'out'}") == 0
+    assert (tmp_path / "out").read_bytes() == b"library"
+
+
+def test_to_standard_output(image, capfdbinary):
+    assert extract(image, "--partition=1", "--path=EFI/x.efi") == 0
+    assert capfdbinary.readouterr().out == b"shim"
+
+
+def test_a_directory_is_a_tar(image, tmp_path):
+    assert extract(image, "--partition=A_root", "--path=/", f"--output={tmp_path / 'out.tar'}") == 0
+    found = read_archive(tmp_path / "out.tar").root
+    del found.entries[b"lost+found"]
+    expected = root_tree()
+    expected.entries[b"usr"].entries[b"lib"].entries[b"x"].xattrs = {b"security.capability": b"\1" * 20}
+    assert list(differences(expected, found)) == []
+    assert "./usr/lib/x" not in ask("tar", "-tf", tmp_path / "out.tar").splitlines()
+    assert "usr/lib/x" in ask("tar", "-tf", tmp_path / "out.tar").splitlines()
+
+
+def test_a_directory_behind_a_link(image, tmp_path):
+    assert extract(image, "--partition=A_root", "--path=/lib", f"--output={tmp_path / 'out.tar'}") == 0
+    assert ask("tar", "-tf", tmp_path / "out.tar").splitlines() == ["./", "x"]
+
+
+def test_a_whole_partition(image, tmp_path):
+    assert extract(image, "--partition=A_root", f"--output={tmp_path / 'root.img'}") == 0
+    assert "clean" in ask("e2fsck", "-n", tmp_path / "root.img")
+    assert os.path.getsize(tmp_path / "root.img") == 4 << 20
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("/none", "root.img: has no /none"),
+        ("/etc/hosts/x", "/etc/hosts/x: hosts on the way there is a file"),
+        ("/loop", "more than 40 symbolic links"),
+        ("/pipe", "root.img: /pipe is a named pipe, which has no content"),
+    ],
+)
+def test_what_has_no_content_is_an_error(tmp_path, capfd, path, message):
+    root = root_tree("etc/hosts = x", "loop -> loop")
+    root.entries[b"pipe"] = Fifo()
+    write_raw(ext4(root), tmp_path / "root.img")
+    output = tmp_path / "out"
+    assert extract(tmp_path / "root.img", f"--path={path}", f"--output={output}") == 1
+    assert message in capfd.readouterr().err
+    assert not output.exists()

@@ -1,0 +1,122 @@
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tools.commands.image_ls import Arguments, lines, main
+from tools.core.cli import call
+from tools.image.rawfile import write_raw
+from tools.inspect.volumes import read_tree
+from tools.tar.sparse_archive import Member, archive_of
+from tools.testing.judges import ask
+from tools.testing.sample_disk import disk, ext4, fat, root_tree
+from tools.tree.compare import differences
+from tools.tree.mtree import mtree
+
+
+@pytest.fixture
+def images(tmp_path):
+    root = root_tree()
+    root.entries[b"etc"].entries[b"same"] = root.entries[b"etc"].entries[b"hosts"]
+    root.entries[b"etc"].mtime_ns = 1_700_000_000_123_456_789
+    root.entries[b"odd\n\xff"] = root.entries.pop(b"lib")
+    image = disk(fat(root_tree("EFI/BOOT/BOOTX64.EFI = shim")), ext4(root))
+    write_raw(image, tmp_path / "disk.img")
+    write_raw(archive_of([Member.of("disk.img", image)]).image, tmp_path / "disk.img.tar")
+    write_raw(archive_of([Member.of("root.img", ext4(root)), Member.of("x.img", image)]).image, tmp_path / "update.tar")
+    return tmp_path
+
+
+def listed(path, **arguments):
+    return list(lines(Arguments(image=str(path), **arguments)))
+
+
+@pytest.mark.parametrize("name", ["disk.img", "disk.img.tar"])
+def test_lists_partitions(images, name):
+    assert listed(images / name) == [
+        "  1        1048576        2097152 00000000-0000-0000-0000-000000000001 FAT   esp",
+        "  2        3145728        4194304 00000000-0000-0000-0000-000000000002 ext4  A_root",
+        "  3        7340032        1048576 00000000-0000-0000-0000-000000000003 empty empty",
+    ]
+
+
+@pytest.mark.parametrize("partition", ["A_root", "2"])
+def test_lists_files_of_ext4(images, partition):
+    assert listed(images / "disk.img.tar", partition=partition) == [
+        "drwxr-xr-x   1     0     0             1970-01-01T00:00:00Z /",
+        "drwxr-xr-x   1     0     0             2023-11-14T22:13:20Z /etc",
+        "-rw-r--r--   2     0     0           9 1970-01-01T00:00:00Z /etc/hosts",
+        "-rw-r--r--   2     0     0           9 1970-01-01T00:00:00Z /etc/same",
+        "drwx------   1     0     0             1970-01-01T00:00:00Z /lost+found",
+        "lrwxrwxrwx   1     0     0             1970-01-01T00:00:00Z /odd\\n\\xff -> usr/lib",
+        "drwxrwxrwt   1     0     0             1970-01-01T00:00:00Z /tmp",
+        "drwxr-xr-x   1     0     0             1970-01-01T00:00:00Z /usr",
+        "drwxr-xr-x   1     0     0             1970-01-01T00:00:00Z /usr/lib",
+        "-rw-r--r--   1     0     0           7 1970-01-01T00:00:00Z /usr/lib/x",
+    ]
+
+
+def test_lists_files_of_fat(images):
+    assert listed(images / "disk.img", partition="esp", format="paths") == [
+        "/",
+        "/EFI",
+        "/EFI/BOOT",
+        "/EFI/BOOT/BOOTX64.EFI",
+    ]
+
+
+def test_lists_a_part(images):
+    at = {"image": str(images / "update.tar"), "member": "root.img"}
+    assert list(lines(Arguments(**at, path="/usr", format="paths"))) == ["/usr", "/usr/lib", "/usr/lib/x"]
+    assert list(lines(Arguments(**at, path="etc/hosts", format="paths"))) == ["/etc/hosts"]
+    assert [line.split()[0] for line in lines(Arguments(**at, path="/etc/hosts", format="mtree"))] == [
+        "#mtree",
+        ".",
+        "./hosts",
+    ]
+
+
+def test_lists_as_mtree(images):
+    found = listed(images / "update.tar", member="root.img", format="mtree")
+    expected = root_tree()
+    assert found[0] == "#mtree"
+    assert next(line for line in mtree(expected) if line.startswith("./usr/lib/x ")) in found
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"partition": "B_root"}, "has no partition B_root; it has esp, A_root, empty"),
+        ({"partition": "empty"}, "partition empty: is neither ext4 nor FAT"),
+        ({"partition": "esp", "path": "/efi"}, "partition esp: has no /efi"),
+        ({"member": "x"}, "has no file 'x'; it has disk.img"),
+    ],
+)
+def test_what_is_not_there_is_named(images, capfd, arguments, message):
+    words = [f"--{name}={value}" for name, value in arguments.items()]
+    assert call(main, Arguments, "", ["image_ls", f"--image={images / 'disk.img.tar'}", *words]) == 1
+    assert message in capfd.readouterr().err
+
+
+def test_compressed_images_are_refused_with_advice(images, capfd):
+    ask("zstd", "-q", images / "disk.img.tar")
+    assert call(main, Arguments, "", ["image_ls", f"--image={images / 'disk.img.tar.zst'}", "--partition=1"]) == 1
+    assert "disk.img.tar.zst: is compressed" in (message := capfd.readouterr().err)
+    assert "(zstd -d)" in message
+
+
+def test_a_reader_may_close_early(images):
+    command = [sys.executable, "-m", "tools.commands.image_ls", f"--image={images / 'disk.img'}", "--partition=2"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
+
+
+def test_a_listed_file_system_is_the_one_that_was_written():
+    root = root_tree()
+    found = read_tree(ext4(root), "test")
+    del found.entries[b"lost+found"]
+    assert list(differences(root, found)) == []

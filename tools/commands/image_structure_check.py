@@ -1,0 +1,104 @@
+"""Checks what an image holds, without mounting it: paths, their metadata and contents, and what must not be there.
+
+Metadata is given in the keywords of mtree(5): `type=file mode=0755 uid=0 gid=0 link=target size=12`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tools.core.cli import argument, run
+from tools.core.errors import UserError
+from tools.inspect.volumes import open_partition, read_tree
+from tools.tree.mtree import keywords
+from tools.tree.node import Directory, File
+from tools.tree.paths import components, lookup
+from tools.tree.select import select
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Arguments of the command line."""
+
+    image: str = argument("image of a file system or disk: raw, or a tar whose one member it is")
+    partition: str | None = argument("partition of the disk, by name or number", default=None)
+    present: dict[str, str] | None = argument("what is there: path to keywords of mtree", default=None)
+    absent: tuple[str, ...] = argument("pattern of paths that must not be there", default=())
+    contains: dict[str, tuple[str, ...]] | None = argument(
+        "regular expressions that a file's text has to match", default=None
+    )
+    lacks: dict[str, tuple[str, ...]] | None = argument(
+        "regular expressions that a file's text must not match", default=None
+    )
+
+
+def faults(root: Directory, arguments: Arguments) -> Iterator[str]:
+    """Yields what is not as it should be, in words."""
+    for path, expected in (arguments.present or {}).items():
+        yield from _metadata_faults(root, path, expected)
+    for pattern in arguments.absent:
+        for name in _matches(root, pattern):
+            yield f"{pattern}: must not be there, but {name} is"
+    for path, patterns in (arguments.contains or {}).items():
+        for pattern in patterns:
+            if not re.search(pattern, text(root, path), re.MULTILINE):
+                yield f"{path}: nothing in it matches {pattern!r}"
+    for path, patterns in (arguments.lacks or {}).items():
+        for pattern in patterns:
+            if match := re.search(pattern, text(root, path), re.MULTILINE):
+                yield f"{path}: must not match {pattern!r}, but {match[0]!r} does"
+
+
+def _metadata_faults(root: Directory, path: str, expected: str) -> Iterator[str]:
+    node = lookup(root, components(path))
+    if node is None:
+        yield f"{path}: isn't there"
+        return
+    actual = keywords(node)
+    for word in expected.split():
+        keyword, _, value = word.partition("=")
+        if keyword not in ("type", "mode", "uid", "gid", "size", "link"):
+            raise UserError(f"{path}: {word!r} is not one of type=, mode=, uid=, gid=, size=, link=")
+        if actual.get(keyword) != value:
+            yield f"{path}: has {keyword}={actual.get(keyword, 'none')}, not {value}"
+
+
+def _matches(root: Directory, pattern: str) -> list[str]:
+    try:
+        return [name.decode(errors="backslashreplace") for _, name in select(root, pattern)]
+    except UserError:  # what stands before the first special character isn't there either
+        return []
+
+
+def text(root: Directory, path: str) -> str:
+    """Returns a file's content as text.
+
+    Raises:
+        UserError: there is no such file.
+    """
+    node = lookup(root, components(path), follow=True)
+    if not isinstance(node, File):
+        raise UserError(f"{path}: is no file in the image")
+    return node.content.read(0, node.content.size).decode(errors="backslashreplace")
+
+
+def main(arguments: Arguments) -> None:
+    """Runs the command line."""
+    origin = arguments.image if arguments.partition is None else f"partition {arguments.partition}"
+    root = read_tree(open_partition(arguments.image, arguments.partition), origin)
+    found = list(faults(root, arguments))
+    for fault in found:
+        print(fault)
+    given = (arguments.present, arguments.absent, arguments.contains, arguments.lacks)
+    checks = sum(len(each or ()) for each in given)
+    if not checks:
+        raise UserError("nothing to check: say what is present, absent, contained or lacking")
+    if found:
+        raise UserError(f"{origin}: {len(found)} faults, see above")
+    print(f"{origin}: {checks} checks passed")
+
+
+if __name__ == "__main__":
+    run(main, Arguments, __doc__)

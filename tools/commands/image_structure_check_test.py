@@ -1,0 +1,59 @@
+"""Tests of the check of what an image holds."""
+
+import pytest
+
+from tools.commands.image_structure_check import Arguments, main
+from tools.core.errors import UserError
+from tools.fat.writer import Options, fat_image
+from tools.image.extents import Image
+from tools.image.rawfile import write_raw
+from tools.tree.node import Directory, File
+
+
+@pytest.fixture
+def check(tmp_path):
+    root = Directory(entries={b"folder": Directory(entries={b"file": File(content=Image.from_bytes(b"one\ntwo\n"))})})
+    path = tmp_path / "image"
+    write_raw(fat_image(root, Options(size=1 << 20, volume_id=1)), path)
+    return lambda **arguments: main(Arguments(image=str(path), **arguments))
+
+
+def test_what_is_right_passes(check, capsys):
+    check(
+        present={"/folder": "type=dir", "/folder/file": "type=file size=8 uid=0"},
+        absent=("/folder/other*", "/none/*", "/none"),
+        contains={"/folder/file": ("^two$", "o")},
+        lacks={"/folder/file": ("three",)},
+    )
+    assert capsys.readouterr().out.endswith(": 7 checks passed\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"present": {"/none": ""}}, "/none: isn't there"),
+        ({"present": {"/folder": "type=file"}}, "/folder: has type=dir, not file"),
+        ({"present": {"/folder": "size=1"}}, "/folder: has size=none, not 1"),
+        ({"absent": ("/folder/f*",)}, "/folder/f*: must not be there, but file is"),
+        ({"contains": {"/folder/file": ("three",)}}, "/folder/file: nothing in it matches 'three'"),
+        ({"lacks": {"/folder/file": ("t.o",)}}, "/folder/file: must not match 't.o', but 'two' does"),
+    ],
+)
+def test_each_fault_is_named(check, capsys, arguments, message):
+    with pytest.raises(UserError, match="1 faults"):
+        check(**arguments)
+    assert capsys.readouterr().out == message + "\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "nothing to check"),
+        ({"present": {"/folder": "colour=red"}}, "'colour=red' is not one of"),
+        ({"contains": {"/folder": ("x",)}}, "/folder: is no file"),
+        ({"partition": "boot", "absent": ("/x",)}, "GPT|partition table"),
+    ],
+)
+def test_what_cannot_be_checked_is_refused(check, arguments, message):
+    with pytest.raises(UserError, match=message):
+        check(**arguments)

@@ -1,0 +1,98 @@
+"""Writes the manifest of an upgrade image: what it installs, with a hash of each MiB.
+
+The manifest is a file of its own so that it can be signed before the upgrade image is put together.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.core.cli import argument, run
+from tools.core.errors import UserError
+from tools.core.outputs import replacing, write_all
+from tools.gpt.listing import listing
+from tools.tar.artifacts import Artifact, member_of
+from tools.upgrade.manifest import Manifest, describe_image, encode
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSpec:
+    """An image that an upgrade installs, and a file with the root hash of its dm-verity tree, if it has one."""
+
+    name: str
+    parts: tuple[Artifact, ...]
+    root_hash_file: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Arguments of the command line."""
+
+    product: str = argument("what the images are of, such as guestos")
+    variant: str = argument("such as dev or prod")
+    architecture: str = argument("of the machines, such as x86_64")
+    version: str | None = argument("of the images", default=None)
+    version_file: str | None = argument("a file with the version, instead of --version", default=None)
+    layout: str | None = argument("partitions.csv of the machines' disks", default=None)
+    disk_guid: str | None = argument("GUID of the disks; needed with --layout", default=None)
+    images: tuple[ImageSpec, ...] = argument(
+        'the images in order, as [{"name": "root.img", "root_hash_file": …, "parts": [{"image": …, "offset": …}]}]'
+    )
+    output: str = argument("the file to write")
+
+
+def version_of(version: str | None, version_file: str | None) -> str:
+    """Returns the version, or what stands in the file for it.
+
+    Raises:
+        UserError: neither is given, or both are, or the file can't be read.
+    """
+    if (version is None) == (version_file is None):
+        raise UserError("give one of --version and --version_file")
+    return version if version is not None else _text(version_file or "")
+
+
+def layout_digest(path: str | None, disk_guid: str | None) -> str | None:
+    """Returns the SHA-256 of the list of a layout's partitions, in hexadecimal; None where there is no layout.
+
+    Raises:
+        UserError: only one of the two is given, or the layout is wrong.
+    """
+    if path is None and disk_guid is None:
+        return None
+    if path is None or disk_guid is None:
+        raise UserError("give --layout and --disk_guid, or none of them")
+    return hashlib.sha256(listing(path, disk_guid)).hexdigest()
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read: {error}") from error
+
+
+def main(arguments: Arguments) -> None:
+    """Runs the command line."""
+    version = version_of(arguments.version, arguments.version_file)
+    images = []
+    for spec in arguments.images:
+        root_hash = None if spec.root_hash_file is None else _text(spec.root_hash_file)
+        images.append(describe_image(spec.name, member_of(spec.name, spec.parts).image, root_hash))
+    manifest = Manifest(
+        product=arguments.product,
+        variant=arguments.variant,
+        architecture=arguments.architecture,
+        layout=layout_digest(arguments.layout, arguments.disk_guid),
+        version=version,
+        images=tuple(images),
+    )
+    data = encode(manifest)
+    with replacing(arguments.output) as fd:
+        write_all(fd, data)
+
+
+if __name__ == "__main__":
+    run(main, Arguments, __doc__)

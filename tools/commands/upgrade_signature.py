@@ -1,0 +1,60 @@
+"""Signs the manifest of an upgrade image.
+
+Signatures that were made elsewhere, such as by a key that never leaves a hardware module, can be given along or
+instead; each is checked against the public keys.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tools.core.cli import argument, run
+from tools.core.errors import UserError
+from tools.core.outputs import replacing, write_all
+from tools.upgrade.signing import Signature, decode, encode, is_good, private_key_id, public_key_id, sign
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Arguments of the command line."""
+
+    manifest: str = argument("the manifest to sign")
+    key: tuple[str, ...] = argument("a private key of Ed25519 as PEM", default=())
+    signature: tuple[str, ...] = argument("a file of signatures that were made elsewhere", default=())
+    public_key: tuple[str, ...] = argument("a key that checks signatures that were made elsewhere", default=())
+    refused_key: tuple[str, ...] = argument("a public key that must not sign, such as one for tests", default=())
+    output: str = argument("the file of signatures to write")
+
+
+def signatures_of(arguments: Arguments) -> list[Signature]:
+    """Returns the signatures in the order of the arguments.
+
+    Raises:
+        UserError: a key must not sign, or a signature is not of the manifest.
+    """
+    refused = {public_key_id(path): path for path in arguments.refused_key}
+    for path in arguments.key:
+        if (key_id := private_key_id(path)) in refused:
+            raise UserError(f"{path}: must not sign this: it is the private half of {refused[key_id]}")
+    signatures = [sign(arguments.manifest, path) for path in arguments.key]
+    for path in arguments.signature:
+        for signature in decode(path):
+            if signature.key_id in refused:
+                raise UserError(f"{path}: has a signature by {refused[signature.key_id]}, which must not sign this")
+            if not any(is_good(arguments.manifest, signature, key) for key in arguments.public_key):
+                raise UserError(f"{path}: has a signature of {arguments.manifest} that none of the public keys accepts")
+            signatures.append(signature)
+    return signatures
+
+
+def main(arguments: Arguments) -> None:
+    """Runs the command line."""
+    data = encode(signatures_of(arguments))
+    if not data:
+        raise UserError("there is nothing to sign with: give --key or --signature")
+    with replacing(arguments.output) as fd:
+        write_all(fd, data)
+
+
+if __name__ == "__main__":
+    run(main, Arguments, __doc__)

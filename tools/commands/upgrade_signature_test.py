@@ -1,0 +1,90 @@
+import base64
+import hashlib
+import subprocess
+
+import pytest
+
+from tools.commands import upgrade_signature
+from tools.core.cli import call
+from tools.testing.judges import judge
+from tools.upgrade.signing import decode, private_key_id, public_key_id
+
+SECRET = bytes.fromhex("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb")
+PUBLIC = bytes.fromhex("3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c")
+MESSAGE = b"\x72"
+SIGNATURE = (
+    "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da"
+    "085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00"
+)
+"""RFC 8032, section 7.1, test 2."""
+
+OTHER_SECRET = bytes(32)
+
+
+def pem(kind, prefix, key):
+    text = base64.b64encode(bytes.fromhex(prefix) + key).decode()
+    return f"-----BEGIN {kind} KEY-----\n{text}\n-----END {kind} KEY-----\n"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    openssl = judge("openssl")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "key.pem").write_text(pem("PRIVATE", "302e020100300506032b657004220420", SECRET))
+    (tmp_path / "public.pem").write_text("Of a test.\n" + pem("PUBLIC", "302a300506032b6570032100", PUBLIC))
+    (tmp_path / "other.pem").write_text(pem("PRIVATE", "302e020100300506032b657004220420", OTHER_SECRET))
+    public = subprocess.run([openssl, "pkey", "-in", "other.pem", "-pubout"], capture_output=True, check=True).stdout
+    (tmp_path / "other_public.pem").write_bytes(public)
+    (tmp_path / "message").write_bytes(MESSAGE)
+    (tmp_path / "manifest").write_bytes(b"{}\n")
+    return tmp_path
+
+
+def run(*flags):
+    return call(upgrade_signature.main, upgrade_signature.Arguments, None, ["sign", *flags])
+
+
+def test_signs_as_the_standard_says(folder):
+    assert run("--manifest=message", "--key=key.pem", "--output=out") == 0
+    key_id = hashlib.sha256(bytes.fromhex("302a300506032b6570032100") + PUBLIC).hexdigest()
+    assert (folder / "out").read_text() == f"ed25519 {key_id} {SIGNATURE}\n"
+    assert private_key_id("key.pem") == public_key_id("public.pem") == key_id
+
+
+def test_signs_with_several_keys(folder):
+    assert run("--manifest=manifest", "--key=key.pem", "--key=other.pem", "--output=out") == 0
+    assert [each.key_id for each in decode("out")] == [private_key_id("key.pem"), private_key_id("other.pem")]
+
+
+def test_takes_signatures_that_were_made_elsewhere(folder):
+    assert run("--manifest=manifest", "--key=key.pem", "--output=signed") == 0
+    assert run("--manifest=manifest", "--signature=signed", "--public_key=public.pem", "--output=out") == 0
+    assert (folder / "out").read_bytes() == (folder / "signed").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ((), "there is nothing to sign with"),
+        (
+            ("--key=key.pem", "--refused_key=public.pem"),
+            "key.pem: must not sign this: it is the private half of public",
+        ),
+        (("--key=none.pem",), "none.pem: openssl pkey refuses it"),
+        (("--key=public.pem",), "public.pem: openssl pkey refuses it"),
+        (("--key=rsa.pem",), "rsa.pem: is not a key of Ed25519"),
+        (("--signature=signed",), "signed: has a signature of manifest that none of the public keys accepts"),
+        (("--signature=signed", "--public_key=other_public.pem"), "that none of the public keys accepts"),
+        (("--signature=of_message", "--public_key=public.pem"), "that none of the public keys accepts"),
+        (("--signature=signed", "--refused_key=public.pem"), "signed: has a signature by public.pem, which must not"),
+        (("--signature=manifest",), "manifest: line 1 is not a signature"),
+        (("--signature=none",), "none: cannot be read"),
+    ],
+)
+def test_refuses(folder, capsys, flags, message):
+    assert run("--manifest=manifest", "--key=key.pem", "--output=signed") == 0
+    assert run("--manifest=message", "--key=key.pem", "--output=of_message") == 0
+    subprocess.run([judge("openssl"), "genpkey", "-quiet", "-algorithm", "rsa", "-out", "rsa.pem"], check=True)
+    assert run("--manifest=manifest", *flags, "--output=out") == 1
+    assert message in capsys.readouterr().err
+    assert not (folder / "out").exists()

@@ -1,0 +1,110 @@
+"""Boots a disk image in QEMU, with the machine's console on the terminal; Ctrl-A X ends it.
+
+The image stays as it is: what the machine writes is forgotten at its end, or kept in the file of --keep.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.core.cli import argument, run
+from tools.core.errors import UserError
+from tools.image.rawfile import write_raw
+from tools.tar.image_file import open_image
+from tools.vm.firmware import find_firmware
+from tools.vm.machine import Drive, Settings, command_line, copy_variables, create_overlay
+from tools.vm.qemu import accelerator, find_qemu
+
+_SSH_PORT = 22
+_REPLICA_PORT = 8080
+_BACKING = "disk.img"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """What the command line takes."""
+
+    disk: str = argument("the disk image, raw or as the one member of a tar")
+    keep: str | None = argument(
+        "folder for the image and what the machine writes to it; another start with the same folder goes on from there",
+        default=None,
+    )
+    memory_mib: int = argument("memory of the machine, in MiB", default=4096)
+    cpus: int = argument("number of processors", default=2)
+    ssh_port: int = argument("port of 127.0.0.1 that leads to SSH in the machine; 0 for none", default=2222)
+    http_port: int = argument("port of 127.0.0.1 that leads to the replica; 0 for none", default=8080)
+    secure_boot: bool = argument("boot with UEFI Secure Boot, with enrolled keys", default=False)
+    qemu: str | None = argument("QEMU; by default qemu-system-x86_64 on PATH", default=None)
+    accel: str | None = argument("accelerator; by default KVM where it works, else emulation", default=None)
+    more: tuple[str, ...] = argument("another argument to QEMU", default=())
+
+
+def main(arguments: Arguments) -> None:
+    """Runs the machine until it ends."""
+    qemu = find_qemu(arguments.qemu)
+    firmware = find_firmware(arguments.secure_boot)
+    accel = arguments.accel or accelerator(qemu, firmware)
+    forwards = [(arguments.ssh_port, _SSH_PORT), (arguments.http_port, _REPLICA_PORT)]
+    with tempfile.TemporaryDirectory(prefix="launch-local-vm-", dir=_large_folder()) as temporary:
+        folder = Path(arguments.keep or temporary)
+        settings = Settings(
+            qemu=qemu,
+            firmware=firmware,
+            accel=accel,
+            drives=[prepare_drive(arguments.disk, folder, keep=arguments.keep is not None)],
+            memory_mib=arguments.memory_mib,
+            cpus=arguments.cpus,
+            forwards=[(host, machine) for host, machine in forwards if host],
+            arguments=arguments.more,
+        )
+        command = command_line(settings, copy_variables(firmware, folder))
+        command += ["-display", "none", "-serial", "mon:stdio"]
+        print(_introduction(arguments, accel), flush=True)
+        status = subprocess.run(command, env={**os.environ, "TMPDIR": temporary}, check=False).returncode
+    if status != 0:
+        raise UserError(f"{qemu.program}: ended with status {status}")
+
+
+def prepare_drive(disk: str, folder: Path, *, keep: bool) -> Drive:
+    """Returns the drive of a machine, over an image that is written with its holes into a folder.
+
+    Args:
+        disk: the image, raw or in a tar.
+        folder: where to put the image, and what the machine writes.
+        keep: whether what the machine writes outlasts it, in a file beside the image.
+
+    Raises:
+        UserError: the image cannot be read, or the folder not be written to.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    image = folder / _BACKING
+    if not keep:
+        write_raw(open_image(disk), image)
+        return Drive(path=str(image))
+    overlay = folder / "written.qcow2"
+    if not overlay.exists():
+        write_raw(open_image(disk), image)
+        create_overlay("qemu-img", str(overlay), str(image))
+    return Drive(path=str(overlay), format="qcow2", keep=True)
+
+
+def _large_folder() -> str | None:
+    """Returns where to put temporary images: /tmp is memory on many machines."""
+    return os.environ.get("TMPDIR") or ("/var/tmp" if os.access("/var/tmp", os.W_OK) else None)
+
+
+def _introduction(arguments: Arguments, accel: str) -> str:
+    lines = [f"Starting the machine ({accel}). Ctrl-A X ends it."]
+    if arguments.ssh_port:
+        lines.append(f"ssh -p {arguments.ssh_port} admin@127.0.0.1, once the account has a key")
+    if arguments.http_port:
+        lines.append(f"curl http://127.0.0.1:{arguments.http_port}/status")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    run(main, Arguments, __doc__)

@@ -1,0 +1,1 @@
+"""What every command has: errors, the command line, JSON specifications, complete outputs, progress, threads."""

@@ -1,0 +1,137 @@
+"""The blocks of directories, written and read ("Directory Entries" of the format's documentation).
+
+A directory is a row of entries in each of its blocks. Above one block it also has an index, see `htree`, which looks
+like unused entries to whoever doesn't know of it.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from tools.ext4.format.checksum import crc32c
+from tools.ext4.format.constants import DIRENT_TYPE, NAME_MAX
+
+DIRECTORY_TYPE = 2
+
+_HEADER = struct.Struct("<IHBB")
+_TAIL = struct.Struct("<IHBBI")
+_TAIL_TYPE = 0xDE
+_TAIL_START = struct.pack("<IHBB", 0, _TAIL.size, 0, _TAIL_TYPE)
+_PADDING = (b"", b"\0\0\0", b"\0\0", b"\0")
+
+
+class Entry(NamedTuple):
+    """A name in a directory, the inode it stands for, and that inode's type as in `DIRENT_TYPE`."""
+
+    name: bytes
+    inode: int
+    type: int
+
+
+def entry_size(name: bytes) -> int:
+    """Returns how many bytes an entry takes."""
+    return 8 + (len(name) + 3 & ~3)
+
+
+def block_capacity(block_size: int, *, has_tail: bool) -> int:
+    """Returns how many bytes of a block entries can have; a checksum takes the rest."""
+    return block_size - _TAIL.size if has_tail else block_size
+
+
+def fill_blocks(entries: Iterable[Entry], capacity: int) -> list[list[Entry]]:
+    """Divides entries into blocks, in their order, as many into each as fit."""
+    blocks: list[list[Entry]] = [[]]
+    left = capacity
+    for entry in entries:
+        size = entry_size(entry[0])
+        if size > left:
+            blocks.append([])
+            left = capacity
+        blocks[-1].append(entry)
+        left -= size
+    return blocks
+
+
+def pack_block(entries: list[Entry], block_size: int, seed: int | None) -> bytes:
+    """Returns a block of entries.
+
+    Args:
+        entries: those that fit; none for an empty block.
+        block_size: in bytes.
+        seed: the seed of the inode's checksums, or None for none.
+    """
+    capacity = block_capacity(block_size, has_tail=seed is not None)
+    pack = _HEADER.pack
+    parts: list[bytes] = []
+    used = 0
+    for name, inode, kind in entries[:-1]:
+        length = len(name)
+        size = 8 + (length + 3 & ~3)
+        used += size
+        parts += (pack(inode, size, length, kind), name, _PADDING[length & 3])
+    name, inode, kind = entries[-1] if entries else (b"", 0, 0)
+    parts += (pack(inode, capacity - used, len(name), kind), name)
+    block = b"".join(parts).ljust(capacity, b"\0")
+    return block if seed is None else block + _TAIL_START + crc32c(seed, block).to_bytes(4, "little")
+
+
+def unused_entry(size: int) -> bytes:
+    """Returns the start of an entry that stands for nothing and covers `size` bytes."""
+    return _HEADER.pack(0, size, 0, 0)
+
+
+def entry_start(entry: Entry, size: int) -> bytes:
+    """Returns an entry that covers `size` bytes, without what follows its name."""
+    return _HEADER.pack(entry.inode, size, len(entry.name), entry.type) + entry.name
+
+
+class DamagedDirectoryError(Exception):
+    """A block of a directory that cannot be right; says in what."""
+
+
+def parse_block(block: bytes) -> Iterator[Entry]:
+    """Yields the entries in use of a directory's block, index blocks included, but for `.` and `..`.
+
+    Raises:
+        DamagedDirectoryError: the block breaks a rule of the format, or a name cannot be one.
+    """
+    at, end = 0, len(block)
+    while at < end:
+        if end - at < _HEADER.size:
+            raise DamagedDirectoryError(f"directory entry at {at} runs over the end of its block")
+        inode, size, length, kind = _HEADER.unpack_from(block, at)
+        if size < entry_size(bytes(length)) or size % 4 or at + size > end:
+            raise DamagedDirectoryError(f"directory entry at {at} has the impossible size {size}")
+        if inode:
+            name = block[at + 8 : at + 8 + length]
+            if name not in (b".", b".."):
+                if fault := name_fault(name):
+                    raise DamagedDirectoryError(f"directory entry at {at}: {fault}")
+                yield Entry(name, inode, kind)
+        at += size
+
+
+def checksum_is_right(block: bytes, seed: int) -> bool:
+    """Says whether the checksum in the tail of a block of entries fits the rest; not for index blocks."""
+    start = len(block) - _TAIL.size
+    return block[start:-4] == _TAIL_START and int.from_bytes(block[-4:], "little") == crc32c(seed, block[:start])
+
+
+def name_fault(name: bytes) -> str:
+    """Says what keeps bytes from being a name in a directory; an empty string if nothing does."""
+    if not name:
+        return "name is empty"
+    if len(name) > NAME_MAX:
+        return f"name of {len(name)} bytes is longer than {NAME_MAX}"
+    if name in (b".", b".."):
+        return "name stands for a directory itself"
+    if b"/" in name or b"\0" in name:
+        return "name has a slash or a NUL"
+    return ""
+
+
+def dirent_type(mode: int) -> int:
+    """Returns the type that a directory entry repeats of an inode's mode."""
+    return DIRENT_TYPE[mode & 0o170000]

@@ -1,0 +1,164 @@
+"""What the file system keeps of its groups: descriptors, bitmaps and inode tables, and the superblock's copies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from tools.ext4.format.constants import SUPERBLOCK_OFFSET, GroupFlag
+from tools.ext4.format.group import DescriptorChecksum, GroupDescriptor, bitmap_checksum
+from tools.ext4.format.superblock import Superblock
+from tools.ext4.geometry import Flex, FlexLayout, Geometry
+from tools.image.extents import Data, Extent
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What is in use.
+
+    Attributes:
+        position: all blocks below this one, and none from it on but metadata.
+        inodes: all inodes up to this one, reserved ones included.
+        directories: how many directories have their inode in each group.
+        inode_table: the inodes in use, one after another from the first on.
+    """
+
+    position: int
+    inodes: int
+    directories: Mapping[int, int]
+    inode_table: bytearray
+
+
+def describe_tables(geometry: Geometry, superblock: Superblock, usage: Usage) -> list[Extent]:
+    """Returns the extents of all tables.
+
+    Groups that nothing uses get no bitmaps: their descriptors say that there are none yet. Inode tables have data for
+    the inodes in use alone; the rest is a hole, which is what an inode table that was zeroed looks like.
+    """
+    tables = _Tables(geometry, superblock, usage)
+    for index in range(geometry.flex_groups):
+        tables.add_flex(geometry.flex(index))
+    tables.add_copies()
+    return tables.extents
+
+
+@dataclass(slots=True)
+class _Group:
+    """A group's descriptor, with block numbers relative to its flex group, and the bitmaps that it needs."""
+
+    descriptor: GroupDescriptor
+    block_bitmap: bytes | None = None
+    inode_bitmap: bytes | None = None
+
+
+class _Tables:
+    """The extents and descriptors made so far."""
+
+    def __init__(self, geometry: Geometry, superblock: Superblock, usage: Usage) -> None:
+        self.geometry = geometry
+        self.superblock = superblock
+        self.usage = usage
+        self.inode_table = memoryview(usage.inode_table).toreadonly()
+        self.checksum = DescriptorChecksum(superblock)
+        self.descriptors: list[bytes] = []
+        self.extents: list[Extent] = []
+        self.untouched: dict[FlexLayout, list[_Group]] = {}
+
+    def add_flex(self, flex: Flex) -> None:
+        """Adds the groups of a flex group."""
+        size = self.geometry.descriptor_size
+        for number, group in enumerate(self._groups(flex), flex.first_group):
+            descriptor = group.descriptor
+            self.descriptors.append(self.checksum.sealed(number, descriptor.pack(size, flex.start)))
+            if group.block_bitmap:
+                self._add(flex.start + descriptor.block_bitmap, group.block_bitmap)
+            if group.inode_bitmap:
+                self._add(flex.start + descriptor.inode_bitmap, group.inode_bitmap)
+                begin = number * self.geometry.inodes_per_group
+                end = begin + self.geometry.inodes_per_group - descriptor.unused_inodes
+                inode_size = self.geometry.inode_size
+                table = self.inode_table[begin * inode_size : end * inode_size]
+                self._add(flex.start + descriptor.inode_table, table)
+
+    def _groups(self, flex: Flex) -> list[_Group]:
+        """Returns the groups of a flex group; the same list for all that nothing uses and that are laid out alike."""
+        geometry, usage = self.geometry, self.usage
+        numbers = range(flex.first_group, flex.first_group + len(flex.layout.used))
+        is_touched = flex.start < usage.position or numbers[0] * geometry.inodes_per_group < usage.inodes
+        if is_touched or numbers[-1] == geometry.groups - 1:
+            return [self._group(flex, number) for number in numbers]
+        if flex.layout not in self.untouched:
+            self.untouched[flex.layout] = [self._group(flex, number) for number in numbers]
+        return self.untouched[flex.layout]
+
+    def _group(self, flex: Flex, number: int) -> _Group:
+        layout, index = flex.layout, number - flex.first_group
+        descriptor = GroupDescriptor(
+            block_bitmap=layout.block_bitmaps[index],
+            inode_bitmap=layout.inode_bitmaps[index],
+            inode_table=layout.inode_tables[index],
+            free_blocks=0,
+            free_inodes=0,
+            directories=self.usage.directories.get(number, 0),
+            flags=GroupFlag.INODE_ZEROED,
+            unused_inodes=0,
+        )
+        group = _Group(descriptor)
+        self._set_blocks(number, group, layout.used[index], may_be_uninit=layout.own[index])
+        self._set_inodes(number, group)
+        return group
+
+    def _set_blocks(self, number: int, group: _Group, used: int, *, may_be_uninit: bool) -> None:
+        """Fills in what there is to say of blocks, and the bitmap if the group needs one.
+
+        A driver can make the bitmap of an unused group itself if no other group's metadata is in it. The last group
+        has a bitmap in any case: e2fsck finds a truncated file system by it.
+        """
+        geometry, descriptor = self.geometry, group.descriptor
+        count = geometry.group_blocks(number)
+        reached = min(max(self.usage.position - geometry.group_start(number), 0), count)
+        bits = used | (1 << reached) - 1
+        descriptor.free_blocks = count - bits.bit_count()
+        if may_be_uninit and not reached and 0 < number < geometry.groups - 1:
+            descriptor.flags |= GroupFlag.BLOCK_UNINIT
+            return
+        group.block_bitmap = _pack_bitmap(bits, count, geometry.block_size)
+        descriptor.block_bitmap_checksum = bitmap_checksum(
+            self.superblock, group.block_bitmap, geometry.blocks_per_group
+        )
+
+    def _set_inodes(self, number: int, group: _Group) -> None:
+        """Fills in what there is to say of inodes, and the bitmap if the group has any."""
+        per_group, descriptor = self.geometry.inodes_per_group, group.descriptor
+        count = min(max(self.usage.inodes - number * per_group, 0), per_group)
+        descriptor.free_inodes = descriptor.unused_inodes = per_group - count
+        if not count:
+            descriptor.flags |= GroupFlag.INODE_UNINIT
+            return
+        group.inode_bitmap = _pack_bitmap((1 << count) - 1, per_group, self.geometry.block_size)
+        descriptor.inode_bitmap_checksum = bitmap_checksum(self.superblock, group.inode_bitmap, per_group)
+
+    def _add(self, block: int, data: bytes | memoryview) -> None:
+        self.extents.append(Extent(block * self.geometry.block_size, len(data), Data(data)))
+
+    def add_copies(self) -> None:
+        """Adds the superblock and the descriptors, and their copies."""
+        table = b"".join(self.descriptors)
+        for group in sorted(self.geometry.backup_groups):
+            start = self.geometry.group_start(group)
+            packed = replace(self.superblock, group_number=group & 0xFFFF).pack()
+            offset = start * self.geometry.block_size if group else SUPERBLOCK_OFFSET
+            self.extents.append(Extent(offset, len(packed), Data(packed)))
+            self._add(start + 1, table)
+
+
+def _pack_bitmap(bits: int, count: int, block_size: int) -> bytes:
+    """Returns a bitmap as it is on disk.
+
+    Args:
+        bits: a number whose set bits are what is in use.
+        count: how many bits mean something; those after them count as used.
+        block_size: in bytes.
+    """
+    padding = ((1 << (block_size * 8 - count)) - 1) << count
+    return (bits | padding).to_bytes(block_size, "little")

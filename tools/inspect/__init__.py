@@ -1,0 +1,1 @@
+"""What is inside an image: its volumes, and the differences between images and files."""

@@ -1,0 +1,165 @@
+import gzip
+import io
+import os
+import tarfile
+
+import pytest
+import zstandard
+
+from tools.commands.compare_builds import Arguments, main
+from tools.core.cli import call
+from tools.core.errors import UserError
+from tools.image.rawfile import write_raw
+from tools.inspect.file_differences import file_differences
+from tools.tar.sparse_archive import Member, archive_of
+from tools.testing.sample_disk import disk, ext4, fat, root_tree
+
+
+@pytest.fixture
+def said(tmp_path):
+    """Returns what differs between two files, given by what they hold."""
+
+    def said(left, right):
+        for name, data in (("left", left), ("right", right)):
+            (tmp_path / name).write_bytes(data)
+        return list(file_differences(tmp_path / "left", tmp_path / "right"))
+
+    return said
+
+
+ESP = ("EFI/x = shim",)
+
+
+def tar(*members, **changes):
+    """Returns an archive of members with names, each of a letter, and fields of the first one changed."""
+    output = io.BytesIO()
+    with tarfile.open(fileobj=output, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for name in members:
+            info = tarfile.TarInfo(name)
+            info.size = 1
+            for field, value in changes.items():
+                setattr(info, field, value)
+            changes = {}
+            archive.addfile(info, io.BytesIO(name[:1].encode()))
+    return output.getvalue()
+
+
+def compressed(data, level=3):
+    return zstandard.ZstdCompressor(level=level).compress(data)
+
+
+def test_the_same(said):
+    assert said(b"", b"") == []
+    assert said(tar("a", "b"), tar("a", "b")) == []
+
+
+def test_bytes(said):
+    assert said(b"one", b"ons") == ["byte 2: 0x65 / 0x73"]
+    assert said(b"one", b"on") == ["size: 3 / 2"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"mode": 0o600}, "a: permissions: 420 / 384"),
+        ({"uid": 7}, "a: uid: 0 / 7"),
+        ({"gid": 7}, "a: gid: 0 / 7"),
+        ({"mtime": 7}, "a: mtime: 0 / 7000000000"),
+        ({"pax_headers": {"SCHILY.xattr.user.x": "y"}}, "a: xattrs: none / user.x=0x79"),
+        ({"type": tarfile.SYMTYPE, "size": 0, "linkname": "b"}, "a: kind: 0 / 2"),
+    ],
+)
+def test_headers_of_members(said, changes, expected):
+    found = said(tar("a", "b"), tar("a", "b", **changes))
+    assert expected in found
+
+
+def test_what_readers_leave_out_of_headers(said):
+    (found,) = said(tar("a", "b"), tar("a", "b", uname="root"))
+    assert found.startswith("byte 15")  # the checksum of a header is in its bytes 148 to 155
+    assert found.endswith(" (headers of a, which starts at byte 0)")
+
+
+def test_members(said):
+    assert said(tar("a", "b"), tar("b", "a")) == ["order of members: a / b"]
+    assert said(tar("a"), tar("a", "b")) == ["b: only in the right"]
+    assert said(tar("a", "a"), tar("a")) == ["a: only in the left"]
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, compressed])
+def test_compressed_files_are_compared_by_what_they_hold(said, compress):
+    zeros = bytes(3 << 20)
+    assert said(compress(zeros + b"one"), compress(zeros + b"ons")) == [f"byte {len(zeros) + 2}: 0x65 / 0x73"]
+    found = said(compress(tar("a")), compress(tar("a", uid=7)))
+    assert found == ["a: uid: 0 / 7"]
+    halves = compress(zeros) + compress(b"one")
+    assert said(halves, compress(zeros + b"ons")) == [f"byte {len(zeros) + 2}: 0x65 / 0x73"]
+
+
+def test_compression_alone(said):
+    text = b"".join(b"%d\n" % (number * number) for number in range(10_000))
+    found = said(compressed(text, 1), compressed(text, 19))
+    assert len(found) == 1
+    assert found[0].startswith("compressed data: byte ")
+    assert said(gzip.compress(text), compressed(text)) == ["compression: gzip / zstd"]
+    assert said(text, compressed(text))[0] == "compression: none / zstd"
+
+
+def test_what_cannot_be_decompressed(said):
+    whole = gzip.compress(b"one", mtime=0)
+    found = said(whole, whole[:-9])
+    assert len(found) == 1
+    assert found[0].startswith("cannot be compared in detail: ")
+    assert "/right: cannot be decompressed: " in found[0]
+
+
+def test_images_in_archives(tmp_path):
+    images = [disk(fat(root_tree(*ESP)), ext4(root_tree(line))) for line in ("id = one", "id = ons")]
+    for name, image in zip("ab", images, strict=True):
+        write_raw(archive_of([Member.of("disk.img", image)]).image, tmp_path / name)
+    expected = "disk.img: partition 2 (A_root): /id: content: byte 2 is 0x65 / byte 2 is 0x73"
+    assert list(file_differences(tmp_path / "a", tmp_path / "b", "x: ")) == ["x: " + expected]
+
+
+def test_holes_are_bytes_of_an_archive(tmp_path):
+    """The same content by other maps is another archive."""
+    image = ext4(root_tree())
+    for name, block_size in (("a", 512), ("b", 4096)):
+        write_raw(archive_of([Member.of("x.img", image, block_size)]).image, tmp_path / name)
+    (found,) = file_differences(tmp_path / "a", tmp_path / "b")
+    assert found.startswith("byte ")
+    assert " (headers of x.img, " in found
+
+
+def test_folders(tmp_path):
+    for side, content in (("left", "one"), ("right", "ons")):
+        (tmp_path / side / "same").mkdir(parents=True)
+        (tmp_path / side / "x").write_text(content)
+    (tmp_path / "left/same/y").touch()
+    found = list(file_differences(tmp_path / "left", tmp_path / "right"))
+    assert found == ["same: y: only in the left", "x: byte 2: 0x65 / 0x73"]
+    assert list(file_differences(tmp_path / "left", tmp_path / "right/x")) == ["type: folder / file"]
+    os.mkfifo(tmp_path / "pipe")
+    for name, message in (("pipe", "is neither a file nor a folder"), ("none", "cannot be read")):
+        with pytest.raises(UserError, match=f"{name}: {message}"):
+            list(file_differences(tmp_path / name, tmp_path / "left"))
+
+
+def run(*flags):
+    return call(main, Arguments, "", ["compare_builds", *flags])
+
+
+def test_command_line(tmp_path, capfd):
+    (tmp_path / "a").write_text("one")
+    (tmp_path / "b").write_text("ons")
+    same = f'"x": ["{tmp_path}/a", "{tmp_path}/a"]'
+    other = f'"y": ["{tmp_path}/a", "{tmp_path}/b"]'
+    digest = "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed"
+    assert run("--outputs={" + same + "}") == 0
+    assert capfd.readouterr().out == f"x: the same in both builds, SHA-256 {digest}\n"
+    assert run("--outputs={" + f"{other}, {same}" + "}") == 1
+    out, err = capfd.readouterr()
+    assert out.splitlines() == ["y: byte 2: 0x65 / 0x73", f"x: the same in both builds, SHA-256 {digest}"]
+    assert err == "error: two builds differ in y; above: the first build's value / the second's\n"
+    assert run("--outputs={}") == 1
+    assert capfd.readouterr().err == "error: there are no outputs to compare\n"

@@ -1,0 +1,118 @@
+"""What is inside of images, read without mounting: members of a tar, partitions of a disk, files of a file system."""
+
+from __future__ import annotations
+
+import os
+import struct
+from dataclasses import asdict, dataclass
+from uuid import UUID
+
+from tools.core.errors import UserError
+from tools.ext4.format.superblock import Superblock
+from tools.ext4.reader import read_ext4
+from tools.fat.reader import FatVolume, read_fat
+from tools.gpt.reader import read_table
+from tools.gpt.table import SECTOR_SIZES, SIGNATURE
+from tools.image.extents import Image
+from tools.tar.image_file import open_image, open_member
+from tools.tree.node import Directory
+
+_EXT4_MAGIC = (1024 + 56, struct.pack("<H", 0xEF53))  # Documentation/filesystems/ext4: s_magic of the superblock
+_FAT_SIGNATURE = (510, b"\x55\xaa")  # Microsoft FAT specification, 3.1: Signature_word
+
+
+@dataclass(frozen=True, slots=True)
+class FileSystem:
+    """A file system that was read.
+
+    Attributes:
+        kind: `ext4`, `FAT12`, `FAT16` or `FAT32`.
+        parameters: what the file system says about itself, by name, in words.
+        root: its files; their contents are ranges of the image.
+    """
+
+    kind: str
+    parameters: dict[str, str]
+    root: Directory
+
+
+def open_partition(path: str | os.PathLike[str], partition: str | None = None, member: str | None = None) -> Image:
+    """Returns the image in a file, or a partition of it where it is the image of a disk.
+
+    Args:
+        path: of a raw image, or of a tar.
+        partition: name of the partition, or its number from 1 on; None for the whole image.
+        member: name of the image in a tar; None where it is the only one, and for raw images.
+
+    Raises:
+        UserError: the file can't be read, has no such member, is no disk, or has no such partition.
+    """
+    image = open_image(path) if member is None else open_member(path, member)
+    if partition is None:
+        return image
+    table = read_table(image, os.fspath(path))
+    for entry in table.entries:
+        if partition in (entry.name, str(entry.number)):
+            return image.slice(entry.offset, entry.size)
+    names = ", ".join(entry.name for entry in table.entries)
+    raise UserError(f"{os.fspath(path)}: has no partition {partition}; it has {names or 'none'}")
+
+
+def is_disk(image: Image) -> bool:
+    """Tells whether an image has a GUID partition table."""
+    return any(_has(image, sector, SIGNATURE) for sector in SECTOR_SIZES)
+
+
+def kind_of(image: Image) -> str | None:
+    """Returns `ext4` or `FAT`, None for anything else, by the first bytes alone."""
+    if _has(image, *_EXT4_MAGIC):
+        return "ext4"
+    if _has(image, *_FAT_SIGNATURE) and not is_disk(image):
+        return "FAT"
+    return None
+
+
+def read_file_system(image: Image, origin: str) -> FileSystem:
+    """Returns the file system of an image.
+
+    Args:
+        image: the file system, from its first byte on.
+        origin: what to call it in messages.
+
+    Raises:
+        UserError: it is neither ext4 nor FAT, or is damaged.
+    """
+    match kind_of(image):
+        case "ext4":
+            found = read_ext4(image, origin)
+            return FileSystem("ext4", _ext4_parameters(found.superblock), found.root)
+        case "FAT":
+            volume = read_fat(image, origin)
+            return FileSystem(f"FAT{volume.geometry.bits}", _fat_parameters(volume), volume.root)
+    raise UserError(f"{origin}: is neither ext4 nor FAT; for a disk, say which partition")
+
+
+def read_tree(image: Image, origin: str) -> Directory:
+    """Returns the files of a file system; see `read_file_system`."""
+    return read_file_system(image, origin).root
+
+
+def _ext4_parameters(superblock: Superblock) -> dict[str, str]:
+    words = {}
+    for name, value in asdict(superblock).items():
+        if name in ("uuid", "hash_seed"):
+            words[name] = str(UUID(bytes=value))
+        elif name == "label":
+            words[name] = value.partition(b"\0")[0].decode(errors="backslashreplace")
+        else:
+            words[name] = value.hex() if isinstance(value, bytes) else str(value)
+    return words
+
+
+def _fat_parameters(volume: FatVolume) -> dict[str, str]:
+    words = {name: str(value) for name, value in asdict(volume.geometry).items()}
+    return words | {"volume_id": f"{volume.volume_id:08X}", "label": volume.label}
+
+
+def _has(image: Image, offset: int, magic: bytes) -> bool:
+    return image.size >= offset + len(magic) and image.read(offset, len(magic)) == magic

@@ -1,8 +1,0 @@
-"""The program of every `pytest_test` target."""
-
-import sys
-
-from tools.pytest.bazel import main
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,144 @@
+"""Puts accounts into the texts of /etc/passwd, group, shadow and gshadow.
+
+Formats: passwd(5), group(5), shadow(5), gshadow(5). Lines that nothing is asked of stay as they are, in their order;
+new ones come after them. An account that is there with the same number gets the home, shell and description that are
+asked for, and with another number is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from tools.core.errors import UserError
+from tools.rootfs.sysusers import Accounts, User
+
+LOCKED = "!*"
+"""A password that nothing matches, and that locks the account (shadow(5)): keys still let in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Databases:
+    """The texts of the four files."""
+
+    passwd: str
+    group: str
+    shadow: str
+    gshadow: str
+
+
+class _Table:
+    """One of the files: lines of fields, by their first."""
+
+    def __init__(self, text: str, name: str, fields: int) -> None:
+        self.name = name
+        self._rows: dict[str, list[str]] = {}
+        for number, line in enumerate(text.splitlines(), 1):
+            row = line.split(":")
+            if len(row) != fields or row[0] in self._rows:
+                raise UserError(f"/etc/{name}:{number}: has not {fields} fields, or a name for the second time")
+            self._rows[row[0]] = row
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._rows
+
+    def __getitem__(self, name: str) -> list[str]:
+        return self._rows[name]
+
+    def add(self, *row: str) -> None:
+        """Adds a row, in place of one of the same name."""
+        self._rows[row[0]] = list(row)
+
+    def names(self) -> list[str]:
+        """Returns the first fields of all rows."""
+        return list(self._rows)
+
+    def with_number(self, number: int) -> str | None:
+        """Returns the name of the row whose third field is a number."""
+        return next((name for name, row in self._rows.items() if row[2] == str(number)), None)
+
+    def text(self) -> str:
+        return "".join(":".join(row) + "\n" for row in self._rows.values())
+
+
+def merge(databases: Databases, accounts: Accounts, passwords: Mapping[str, str], origin: str) -> Databases:
+    """Returns the texts with the accounts in them.
+
+    Every account has a line in shadow afterwards, and every group one in gshadow; the new ones are locked.
+
+    Args:
+        databases: the texts before.
+        accounts: what to add.
+        passwords: hashes, or LOCKED, for accounts of any kind, by name.
+        origin: what to call the accounts' source in messages.
+
+    Raises:
+        UserError: a number or name is taken, a group or account that is named is not there, or a text is damaged.
+    """
+    merger = _Merger(databases, origin)
+    for name, gid in accounts.groups.items():
+        merger.add_group(name, gid)
+    for user in accounts.users.values():
+        merger.add_user(user)
+    for user_name, group in accounts.members:
+        merger.add_member(user_name, group)
+    merger.complete_shadow(passwords)
+    return Databases(*(table.text() for table in (merger.passwd, merger.group, merger.shadow, merger.gshadow)))
+
+
+class _Merger:
+    def __init__(self, databases: Databases, origin: str) -> None:
+        self.passwd = _Table(databases.passwd, "passwd", 7)
+        self.group = _Table(databases.group, "group", 4)
+        self.shadow = _Table(databases.shadow, "shadow", 9)
+        self.gshadow = _Table(databases.gshadow, "gshadow", 4)
+        self._origin = origin
+
+    def _check_number(self, table: _Table, name: str, number: int) -> bool:
+        """Returns whether a row of that name is there, with that number; anything that is in its way is an error."""
+        holder = table.with_number(number)
+        if name in table and table[name][2] != str(number):
+            raise UserError(f"{self._origin}: {name} is {table[name][2]} in /etc/{table.name} and cannot be {number}")
+        if holder not in (None, name):
+            raise UserError(f"{self._origin}: {holder} is {number} in /etc/{table.name}; {name} needs another number")
+        return holder is not None
+
+    def add_group(self, name: str, gid: int) -> None:
+        if not self._check_number(self.group, name, gid):
+            self.group.add(name, "x", str(gid), "")
+
+    def add_user(self, user: User) -> None:
+        self._check_number(self.passwd, user.name, user.uid)
+        gid = user.group if user.group.isdecimal() else self._gid(user.group)
+        self.passwd.add(user.name, "x", str(user.uid), gid, user.description, user.home, user.shell)
+
+    def _gid(self, name: str) -> str:
+        if name not in self.group:
+            raise UserError(f"{self._origin}: there is no group {name}")
+        return self.group[name][2]
+
+    def add_member(self, user: str, group: str) -> None:
+        self._gid(group)
+        if user not in self.passwd:
+            raise UserError(f"{self._origin}: there is no account {user}, which is to be in the group {group}")
+        for table in (self.group, self.gshadow):
+            if group in table:
+                members = [name for name in table[group][3].split(",") if name]
+                table[group][3] = ",".join(_once([*members, user]))
+
+    def complete_shadow(self, passwords: Mapping[str, str]) -> None:
+        for name in passwords:
+            if name not in self.passwd:
+                raise UserError(f"{self._origin}: there is no account {name}, which is to have a password")
+        for name in self.passwd.names():
+            if name not in self.shadow:
+                self.shadow.add(name, LOCKED, *[""] * 7)
+            if name in passwords:
+                self.shadow[name][1] = passwords[name]
+        for name in self.group.names():
+            if name not in self.gshadow:
+                self.gshadow.add(name, LOCKED, "", self.group[name][3])
+
+
+def _once(names: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(names))

@@ -1,0 +1,132 @@
+"""Reads sysusers.d files: the accounts that a system is to have.
+
+Format: sysusers.d(5), of which the lines `u`, `u!`, `g` and `m` with fixed numbers are taken:
+
+    u  name  uid[:gid or group]  "description"  home  shell
+    g  name  gid
+    m  user  group
+
+Numbers must be given: one that systemd would pick on the machine could change from image to image.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+from typing import TypeVar
+
+from tools.core.errors import UserError
+
+_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
+_DEFAULT_SHELL = "/usr/sbin/nologin"
+_LARGEST_ID = 0xFFFFFFFE
+
+_Value = TypeVar("_Value")
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """An account, which has a password only where one is set for it.
+
+    Attributes:
+        name: the name to log in with.
+        uid: its number.
+        group: the name or number of its primary group.
+        description: for people.
+        home: its home directory.
+        shell: what runs after a login.
+    """
+
+    name: str
+    uid: int
+    group: str
+    description: str
+    home: str
+    shell: str
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """What files ask for.
+
+    Attributes:
+        users: by name.
+        groups: group names to numbers.
+        members: (user, group) pairs.
+    """
+
+    users: dict[str, User]
+    groups: dict[str, int]
+    members: tuple[tuple[str, str], ...]
+
+
+def parse_sysusers(text: str, origin: str) -> Accounts:
+    """Returns the accounts that the text of a sysusers.d file asks for.
+
+    Args:
+        text: the content.
+        origin: what to call the file in messages.
+
+    Raises:
+        UserError: a line is wrong, or not of the kinds that are taken; the message has file and line.
+    """
+    users: dict[str, User] = {}
+    groups: dict[str, int] = {}
+    members: list[tuple[str, str]] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        try:
+            words = [("" if word == "-" else word) for word in shlex.split(line)]
+            match words[0]:
+                case "u" | "u!":
+                    user, own_group = _user(words)
+                    _add(users, user.name, user)
+                    if own_group is not None:
+                        _add(groups, user.name, own_group)
+                case "g":
+                    _check_length(words, 3)
+                    _add(groups, _name(words[1]), _number(words[2]))
+                case "m":
+                    _check_length(words, 3)
+                    members.append((_name(words[1]), _name(words[2])))
+                case other:
+                    raise ValueError(f"lines of type {other!r} are not taken; u, g and m are")
+        except ValueError as error:
+            raise UserError(f"{origin}:{number}: {error}") from error
+    return Accounts(users, groups, tuple(members))
+
+
+def _user(words: list[str]) -> tuple[User, int | None]:
+    """Returns the user of a line, and the number of the group of its own name where it is to have one."""
+    _check_length(words, 6)
+    _, name, numbers, description, home, shell = words + [""] * (6 - len(words))
+    uid_text, colon, group = numbers.partition(":")
+    uid = _number(uid_text)
+    if ":" in description or "\n" in description:
+        raise ValueError("a description cannot hold a colon")
+    user = User(_name(name), uid, group if colon else name, description or name, home or "/", shell or _DEFAULT_SHELL)
+    return user, None if colon else uid
+
+
+def _check_length(words: list[str], most: int) -> None:
+    if not 3 <= len(words) <= most:
+        raise ValueError(f"{len(words)} fields, where 3 to {most} are wanted")
+
+
+def _name(text: str) -> str:
+    if not _NAME.fullmatch(text):
+        raise ValueError(f"{text!r} is not a name for a user or a group")
+    return text
+
+
+def _number(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or int(text) > _LARGEST_ID:
+        raise ValueError(f"{text!r} is not a number of a user or a group; it must be given")
+    return int(text)
+
+
+def _add(table: dict[str, _Value], name: str, value: _Value) -> None:
+    if table.setdefault(name, value) != value:
+        raise ValueError(f"{name} is given twice, and not alike")

@@ -1,0 +1,53 @@
+import pytest
+
+from tools.core.errors import UserError
+from tools.rootfs.sysusers import User, parse_sysusers
+
+
+def test_reads_users_groups_and_members():
+    accounts = parse_sysusers(
+        """\
+# a comment
+u admin 601 "Those who may" /var/lib/admin /bin/bash
+
+u! replica 611:data
+g data 70
+g own 601
+m admin data
+""",
+        "x.conf",
+    )
+    assert accounts.users == {
+        "admin": User("admin", 601, "admin", "Those who may", "/var/lib/admin", "/bin/bash"),
+        "replica": User("replica", 611, "data", "replica", "/", "/usr/sbin/nologin"),
+    }
+    assert accounts.groups == {"admin": 601, "data": 70, "own": 601}
+    assert accounts.members == (("admin", "data"),)
+
+
+def test_a_dash_is_nothing():
+    assert parse_sysusers("u a 1 - - -", "x").users["a"] == User("a", 1, "a", "a", "/", "/usr/sbin/nologin")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("u admin -", "'' is not a number of a user or a group; it must be given"),
+        ("u admin /etc/passwd", "is not a number"),
+        ("u admin 4294967295", "is not a number"),
+        ("u Admin 5", "'Admin' is not a name"),
+        ("u a:b 5", "is not a name"),
+        ("u a", "2 fields, where 3 to 6 are wanted"),
+        ("u a 5 b c d e", "7 fields"),
+        ("g a", "2 fields, where 3 to 3 are wanted"),
+        ('u a 5 "with: colon"', "cannot hold a colon"),
+        ("r - 500-900", "lines of type 'r' are not taken"),
+        ('u a 5 "open', "No closing quotation"),
+        ("g a 5\ng a 6", "a is given twice, and not alike"),
+        ("u a 5\nu a 6", "a is given twice, and not alike"),
+    ],
+)
+def test_a_wrong_line_is_named(line, message):
+    number = line.count("\n") + 2
+    with pytest.raises(UserError, match=f"x.conf:{number}: .*{message}"):
+        parse_sysusers(f"# first\n{line}", "x.conf")

@@ -1,0 +1,108 @@
+"""What command lines hand on to each other: images in tars, their data compressed, and archives put together of them.
+
+An image is a tar of one file, `NAME.img.tar`. Its data, which is what that tar stores of it without headers and holes,
+may stand compressed beside it, as `NAME.data.zst` or `NAME.data.gz`. An archive that holds the image takes the
+compressed data over as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tools.core.errors import UserError
+from tools.core.json_spec import Size
+from tools.core.progress import progress
+from tools.image.compressed_file import Payload, write_compressed
+from tools.image.compression import Codec, Gzip, Zstd
+from tools.image.extents import InputFile
+from tools.image.rawfile import write_raw
+from tools.tar.image_file import open_image
+from tools.tar.sparse_archive import Archive, Member, Part
+
+_UNIT = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """An image at an offset of something larger.
+
+    Attributes:
+        image: path of a tar with one file, or of a raw file.
+        offset: in bytes.
+        zst: path of the data, compressed as zstd; None if they are not.
+        gz: path of the data, compressed as gzip; None if they are not.
+    """
+
+    image: str
+    offset: Size = 0
+    zst: str | None = None
+    gz: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """Paths of the files to write; None for those that aren't wanted."""
+
+    tar: str | None
+    zst: str | None
+    gz: str | None
+
+
+def open_parts(artifacts: Sequence[Artifact], what: str) -> list[Part]:
+    """Returns artifacts as parts of a member of an archive, in order.
+
+    Args:
+        artifacts: in any order; offsets are those in the member.
+        what: they make up, for messages.
+
+    Raises:
+        UserError: an artifact can't be read, overlaps another, or isn't of whole sectors.
+    """
+    parts: list[Part] = []
+    end = 0
+    before = ""
+    for artifact in sorted(artifacts, key=lambda artifact: artifact.offset):
+        image = open_image(artifact.image)
+        if artifact.offset % _UNIT or image.size % _UNIT:
+            size = f"an offset of {artifact.offset} and {image.size} bytes"
+            raise UserError(f"{what}: {artifact.image} has {size}; both must be multiples of {_UNIT}")
+        if artifact.offset < end:
+            raise UserError(f"{what}: {artifact.image} at {artifact.offset} overlaps {before}, which ends at {end}")
+        paths = {Zstd.name: artifact.zst, Gzip.name: artifact.gz}
+        payloads = {name: InputFile(path) for name, path in paths.items() if path is not None}
+        parts.append(Part(artifact.offset, image, payloads=payloads))
+        end = artifact.offset + image.size
+        before = artifact.image
+    return parts
+
+
+def member_of(name: str, artifacts: Sequence[Artifact]) -> Member:
+    """Returns artifacts as a member of an archive, which ends where the last of them does.
+
+    Raises:
+        UserError: see `open_parts`.
+    """
+    parts = open_parts(artifacts, name)
+    return Member(name, parts[-1].offset + parts[-1].image.size if parts else 0, parts)
+
+
+def write_archive(archive: Archive, outputs: Outputs) -> None:
+    """Writes an archive, plain and compressed; compressed data of its parts is taken over.
+
+    Raises:
+        UserError: an output can't be written, or an input can't be read.
+    """
+    if outputs.tar is not None:
+        with progress(f"writing {outputs.tar}", archive.image.data_size) as tell:
+            write_raw(archive.image, outputs.tar, tell)
+    codecs: list[tuple[Codec, str | None]] = [(Zstd(), outputs.zst), (Gzip(), outputs.gz)]
+    for codec, path in codecs:
+        if path is not None:
+            payloads = [
+                Payload(part.offset, part.length, part.payloads[codec.name])
+                for part in archive.parts
+                if codec.name in part.payloads
+            ]
+            with progress(f"writing {path}", archive.image.size) as tell:
+                write_compressed(archive.image, path, codec, payloads=payloads, progress=tell)
