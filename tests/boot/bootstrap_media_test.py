@@ -107,7 +107,7 @@ def test_one_configuration_is_taken_in():
             assert hostnames[0] != "first"
 
         def all_was_taken_in(shell):
-            assert "took in ic-bootstrap.tar from " in journal(shell)
+            assert "imported ic-bootstrap.tar from " in journal(shell)
             assert shell.check("hostname") == "first"
             assert "2001:db8::2/48" in shell.check("ip -6 -brief address show scope global")
             assert "default via 2001:db8::1 " in shell.check("ip -6 route show default")
@@ -116,7 +116,7 @@ def test_one_configuration_is_taken_in():
             assert log_in(shell, private) == "admin"
 
         def nothing_else_was_taken_in(shell):
-            assert "took in" not in journal(shell)
+            assert "imported" not in journal(shell)
             assert shell.check("hostname") == "first"
             assert "hostname=second" not in shell.check("cat /boot/config/network.conf")
             assert log_in(shell, private) == "admin"

@@ -69,7 +69,7 @@ def taken_in(archive, folder):
     config, crypto, registry = (folder / name for name in ("config", "crypto", "data"))
     for each in (config, crypto):
         each.mkdir(parents=True)
-    bootstrap.take_in(archive, config, {"ic_crypto": crypto, "ic_registry_local_store": registry})
+    bootstrap.import_archive(archive, config, {"ic_crypto": crypto, "ic_registry_local_store": registry})
     return config, crypto, registry
 
 
