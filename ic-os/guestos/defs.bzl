@@ -182,12 +182,13 @@ def guestos_image(
         disk = ":disk-img.tar",
     )
 
-def guestos_tests(name, variant, present = {}, absent = [], contains = {}, lacks = {}):
+def guestos_tests(name, variant, secure_boot = False, present = {}, absent = [], contains = {}, lacks = {}):
     """Declares the tests of a variant: what its images hold, and how it runs.
 
     Args:
         name: not of a target; the tests have names of their own.
         variant: `dev` or `prod`.
+        secure_boot: whether it boots with UEFI Secure Boot.
         present: paths of the root file system to keywords of mtree, besides those that all variants have.
         absent: patterns of paths that must not be in the root file system, besides those of all variants.
         contains: files of the root file system to regular expressions that must match.
@@ -230,6 +231,7 @@ def guestos_tests(name, variant, present = {}, absent = [], contains = {}, lacks
     )
     guestos_boot_test(
         name = "boot_test",
+        args = ["--secure_boot"] if secure_boot else [],
         disk = ":disk-img.tar",
         root = ":root",
         variant = variant,
