@@ -23,7 +23,7 @@ from tools.gpt.layout import parse_layout
 from tools.image.extents import Extent, FileRange, Image, InputFile
 from tools.image.rawfile import write_raw
 from tools.tar.image_file import open_image
-from tools.testing.judges import judge, unavailable
+from tools.testing.oracles import oracle, unavailable
 from tools.testing.sample_disk import ext4
 from tools.tree.node import Directory, File
 from tools.vm.firmware import Firmware, find_firmware
@@ -84,12 +84,12 @@ class Parts:
 def find_loader(base: Path) -> Callable[..., LoaderMachine]:
     """Returns what makes machines with the GuestOS's boot loader, from folders and options of LoaderMachine.
 
-    The test is skipped, or fails where judges are required, without a QEMU that can run them.
+    The test is skipped, or fails where oracles are required, without a QEMU that can run them.
 
     Args:
         base: the folder that holds what Bazel built.
     """
-    judge("qemu-system-x86_64")
+    oracle("qemu-system-x86_64")
     try:
         qemu, firmware = find_qemu(), find_firmware()
     except UserError as error:
