@@ -11,18 +11,23 @@ _SUFFIX = ".file"
 
 _MAX_DEPTH = 100
 
-_ALL_KINDS = ["configuration", "python", "shell", "starlark"]
+_ALL_KINDS = ["configuration", "document", "python", "shell", "starlark"]
+
+# In the index, all files of the checkout, of any kind or none.
+_PATHS = "paths"
 
 # Hidden folders belong to programs, but for these.
-_HIDDEN_FOLDERS = [".ci"]
+_HIDDEN_FOLDERS = [".bcr", ".ci"]
 
 _CONFIGURATION = [".editorconfig", ".shellcheckrc", "pyproject.toml"]
 _STARLARK = ["BUILD", "BUILD.bazel", "MODULE.bazel", "REPO.bazel", "WORKSPACE", "WORKSPACE.bazel", "WORKSPACE.bzlmod"]
 
 # By the last part of a name; names without a dot are told by their first line.
 _KINDS = {
+    "adoc": "document",
     "bash": "shell",
     "bzl": "starlark",
+    "md": "document",
     "py": "python",
     "sh": "shell",
 }
@@ -37,11 +42,11 @@ def list_checkout(mctx):
         mctx: context of a module extension.
 
     Returns:
-        the paths of the files by kind, for the attribute of the repository.
+        the paths of the files by kind, and of all files as `paths`, for the attribute of the repository.
     """
     root = mctx.path(Label("//:MODULE.bazel")).realpath.dirname
     ignored = _read_ignored(mctx.read(root.get_child(".gitignore")))
-    index = {kind: [] for kind in _ALL_KINDS}
+    index = {kind: [] for kind in _ALL_KINDS + [_PATHS]}
     folders = [(root, "")]
     for _ in range(_MAX_DEPTH):
         further = []
@@ -56,6 +61,7 @@ def list_checkout(mctx):
                     if not entry.basename.startswith(".") or path in _HIDDEN_FOLDERS:
                         further.append((entry, path + "/"))
                     continue
+                index[_PATHS].append(path)
                 kind = _kind(mctx, entry, path)
                 if kind:
                     index[kind].append(path)
@@ -66,16 +72,17 @@ def list_checkout(mctx):
 
 def _checkout_repository_impl(rctx):
     root = rctx.path(Label("//:MODULE.bazel")).realpath.dirname
-    for paths in rctx.attr.index.values():
-        for path in paths:
+    for kind in _ALL_KINDS:
+        for path in rctx.attr.index[kind]:
             rctx.symlink(root.get_child(path), path + _SUFFIX)
     rctx.file("index.json", json.encode_indent(rctx.attr.index) + "\n")
     rctx.file("BUILD.bazel", _build_file(rctx.attr.index))
 
 def _build_file(index):
     lines = ['package(default_visibility = ["//visibility:public"])', 'exports_files(["index.json"])']
-    for kind, paths in index.items():
-        lines.append("filegroup(\n    name = %r,\n    srcs = %r,\n)" % (kind, [path + _SUFFIX for path in paths]))
+    for kind in _ALL_KINDS:
+        files = [path + _SUFFIX for path in index[kind]]
+        lines.append("filegroup(\n    name = %r,\n    srcs = %r,\n)" % (kind, files))
     return "\n\n".join(lines) + "\n"
 
 def _kind(mctx, file, path):
@@ -129,7 +136,7 @@ def _is_ignored(patterns, path, name):
 
 checkout_repository = repository_rule(
     implementation = _checkout_repository_impl,
-    doc = "Links to the checkout's files: a filegroup for each kind, and index.json with the paths by kind.",
+    doc = "Links to the checkout's files: a filegroup for each kind, and index.json with the paths by kind, and of all files.",
     attrs = {
         "index": attr.string_list_dict(mandatory = True, doc = "Paths of the files by kind."),
     },

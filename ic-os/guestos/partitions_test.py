@@ -8,7 +8,7 @@ from tools.gpt.disk import least_disk_size, place
 from tools.gpt.layout import read_layout
 from tools.gpt.table import encode
 from tools.gpt.types import EFI_SYSTEM, LINUX_FILESYSTEM
-from tools.testing.judges import ask
+from tools.testing.oracles import ask
 from tools.testing.raw import write_raw
 
 MIB, GIB = 1 << 20, 1 << 30

@@ -17,7 +17,7 @@ def guestos_boot_test(name, disk, version, root, variant, args = [], size = "eno
         variant: `dev`, where root logs in with the password `root`, or `prod`.
         args: further arguments, such as `--secure_boot`.
         size: of the test; an emulated boot takes half a minute to several minutes.
-        tags: of the test, besides those that reserve a processor for the machine.
+        tags: of the test; `vm` is added.
         **kwargs: further attributes of the test, such as `visibility`.
     """
     native.filegroup(
@@ -39,7 +39,7 @@ def guestos_boot_test(name, disk, version, root, variant, args = [], size = "eno
         ] + args,
         data = [disk, version, name + ".root_hash"],
         main = "//tools/guestos:boot_test.py",
-        tags = tags + ["cpu:2", "vm"],
+        tags = tags + ["vm"],
         deps = ["//tools/guestos:boot_test"],
         **kwargs
     )

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from tools.guestos.bootstrap_media import main as build_medium
 from tools.image.rawfile import write_raw
 from tools.tar.image_file import open_image
-from tools.testing.judges import judge
+from tools.testing.oracles import oracle
 from tools.vm.firmware import find_firmware
 from tools.vm.machine import Drive, Machine, Settings
 from tools.vm.qemu import accelerator, find_qemu
@@ -90,7 +90,7 @@ def log_in(shell, private):
 
 
 def test_one_configuration_is_taken_in():
-    judge("qemu-system-x86_64")
+    oracle("qemu-system-x86_64")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         private, public = key_pair()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tools.image.rawfile import write_raw
 from tools.tar.image_file import open_image
-from tools.testing.judges import judge, unavailable
+from tools.testing.oracles import oracle, unavailable
 from tools.vm.console import Console
 
 PAGE = Path("ic-os/guestos/README.adoc")
@@ -52,7 +52,7 @@ def test_boots_to_a_login_prompt(tmp_path):
     firmware = command[command.index("-bios") + 1]
     if not os.path.exists(firmware):
         unavailable(f"{firmware}, which the page names, is missing here: install ovmf, and link it there")
-    judge(command[0])
+    oracle(command[0])
     write_raw(open_image(DISK), tmp_path / "disk.img")
     ours, theirs = socket.socketpair()
     log = Path(os.environ.get("TEST_UNDECLARED_OUTPUTS_DIR", tmp_path), "console.log")

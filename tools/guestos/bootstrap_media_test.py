@@ -10,7 +10,7 @@ from guestos.errors import GuestError
 
 from tools.guestos.bootstrap_media import PROGRAM, SETTINGS, SIZE, main, parser
 from tools.guestos.options import call
-from tools.testing.judges import ask, judge
+from tools.testing.oracles import ask, oracle
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJxN somebody"
 PEM = "-----BEGIN PUBLIC KEY-----\nMIGCMB0GDSsGAQQB\ngtx8BQMBAgE=\n-----END PUBLIC KEY-----\n"
@@ -111,7 +111,7 @@ def test_others_read_it(tmp_path, everything):
         assert ask("blkid", "-p", "-o", "value", "-s", "TYPE", image).split() == ["vfat"]
     archive = archive_in(image, tmp_path)
     listing = subprocess.run(
-        [judge("tar"), "--numeric-owner", "--utc", "-tvf", archive], capture_output=True, text=True, check=True
+        [oracle("tar"), "--numeric-owner", "--utc", "-tvf", archive], capture_output=True, text=True, check=True
     )
     assert not listing.stderr
     lines = [line.split() for line in listing.stdout.splitlines()]

@@ -16,7 +16,7 @@ from tools.image.compression import Gzip, Zstd
 from tools.image.extents import Data, Extent, Image
 from tools.image.rawfile import write_raw
 from tools.tar.sparse_archive import Archive, Member, archive_of
-from tools.testing.judges import judge
+from tools.testing.oracles import oracle
 from tools.testing.sample_disk import ext4
 from tools.tree.node import Directory, File
 from tools.upgrade import signing
@@ -25,13 +25,15 @@ from tools.upgrade.manifest import Manifest, describe_image, encode
 MIB = 1 << 20
 LAYOUT = b"4 A_boot ddf618fe-7244-b446-a175-3296e6b9d02e\n"
 """The list of partitions that the initramfs of the machines in tests writes."""
+_HASH_OFFSET = 3 << 30
+"""The offset of the hash tree in a root partition, in bytes."""
 
 
 @functools.cache
 def make_key(folder: Path, name: str) -> Path:
     """Creates a key pair, NAME.key.pem and NAME.pem; returns the path of the private key."""
     private, public = folder / f"{name}.key.pem", folder / f"{name}.pem"
-    openssl = judge("openssl")
+    openssl = oracle("openssl")
     subprocess.run([openssl, "genpkey", "-algorithm", "ed25519", "-out", private], check=True, capture_output=True)
     subprocess.run([openssl, "pkey", "-in", private, "-pubout", "-out", public], check=True, capture_output=True)
     return private
@@ -54,7 +56,7 @@ class Kernel:
 
 def boot_image(version: str, root_hash: str, kernel: Kernel | None = None) -> Image:
     """Returns the file system of a boot partition; without `kernel`, with random bytes for one."""
-    arguments = [f"dfinity.root_hash={root_hash}"]
+    arguments = [f"dfinity.hash_offset={_HASH_OFFSET}", f"dfinity.root_hash={root_hash}"]
     noise = random.Random(version)
     kernel = kernel or Kernel(Image.from_bytes(noise.randbytes(MIB + 5000)), Image.from_bytes(b""))
     files = {

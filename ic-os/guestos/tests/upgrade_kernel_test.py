@@ -9,8 +9,8 @@ from file_machine import SIZES
 from guestos import partition, slots
 from update_images import MIB
 
-from tools.testing.judges import ask, judge
 from tools.testing.mounts import leave_shared_mounts
+from tools.testing.oracles import ask, oracle
 
 BUSY = 5
 
@@ -24,7 +24,7 @@ def own_mounts():
 @pytest.fixture
 def devices(machine):
     """Replaces the partitions of slot B by loop devices; returns these by name."""
-    losetup = judge("losetup")
+    losetup = oracle("losetup")
     found = {}
     try:
         for name in SIZES:
