@@ -47,7 +47,7 @@ exec setpriv --reuid="$user" --regid="$user" --clear-groups taskset --cpu-list "
 
 # Bazel gives actions a umask and an environment of its own, so they are changed where Python starts.
 _PYTHON = """\
-#!/bin/sh
+#!/bin/bash
 umask 0077
 export HOME=/nonexistent LC_ALL=C PYTHONCOERCECLOCALE=0 PYTHONHASHSEED=4711 PYTHONUTF8=0 TZ={zone}
 exec {python} "$@"
@@ -179,6 +179,17 @@ def _copy_programs(folder: Path, python: str) -> None:
     folder.mkdir()
     shutil.copy(folder.parent / "python", folder / "python3")
     for program in (python, oracle("bash"), oracle("env")):
+        shutil.copy(program, folder)
+
+
+def _copy_programs(folder: Path, python: str) -> None:
+    """Makes the folder of all programs that actions find: those that start a Python program.
+
+    An action that starts any other program of the machine fails.
+    """
+    folder.mkdir()
+    shutil.copy(folder.parent / "python", folder / "python3")
+    for program in (python, judge("bash"), judge("env")):
         shutil.copy(program, folder)
 
 
