@@ -47,7 +47,7 @@ exec setpriv --reuid="$user" --regid="$user" --clear-groups taskset --cpu-list "
 
 # Bazel gives actions a umask and an environment of its own, so they are changed where Python starts.
 _PYTHON = """\
-#!/bin/bash
+#!/bin/sh
 umask 0077
 export HOME=/nonexistent LC_ALL=C PYTHONCOERCECLOCALE=0 PYTHONHASHSEED=4711 PYTHONUTF8=0 TZ={zone}
 exec {python} "$@"
@@ -64,6 +64,9 @@ genrule(
 """
 
 _PROGRAM_FOLDERS = ("/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin")
+
+STARTERS = ("bash", "env", "grep", "sh", "which")
+"""What Bazel itself runs to start a Python program: first lines of scripts, and py3wrapper.sh of its default toolchain."""
 
 
 @dataclass(frozen=True)
@@ -183,13 +186,13 @@ def _copy_programs(folder: Path, python: str) -> None:
 
 
 def _copy_programs(folder: Path, python: str) -> None:
-    """Makes the folder of all programs that actions find: those that start a Python program.
+    """Makes the folder of all programs that actions find: Python, and STARTERS.
 
     An action that starts any other program of the machine fails.
     """
     folder.mkdir()
     shutil.copy(folder.parent / "python", folder / "python3")
-    for program in (python, judge("bash"), judge("env")):
+    for program in (python, *map(judge, STARTERS)):
         shutil.copy(program, folder)
 
 
