@@ -8,7 +8,7 @@ from tools.image.extents import FileRange
 from tools.image.rawfile import write_raw
 from tools.inspect.volumes import open_partition, read_tree
 from tools.tar.image_file import open_image
-from tools.testing.judges import judge
+from tools.testing.oracles import oracle
 from tools.tree.node import File
 from tools.tree.paths import lookup
 from tools.vm.console import Console
@@ -39,7 +39,7 @@ def damage(disk: Path) -> None:
 
 
 def test_wrong_byte_is_never_read():
-    judge("qemu-system-x86_64")
+    oracle("qemu-system-x86_64")
     with tempfile.TemporaryDirectory() as folder:
         disk = Path(folder, "disk.img")
         write_raw(open_image(DISK), disk)

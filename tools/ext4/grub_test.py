@@ -7,7 +7,7 @@ import pytest
 from tools.ext4.writer import write_ext4
 from tools.image.extents import Data, Extent, Image
 from tools.testing.ext4_images import MIB, file, options
-from tools.testing.judges import ask
+from tools.testing.oracles import ask
 from tools.testing.raw import write_raw
 from tools.tree.node import Directory, File, Symlink
 

@@ -14,7 +14,7 @@ from tools.ext4.reader import read_ext4
 from tools.ext4.writer import write_ext4
 from tools.image.extents import Image
 from tools.testing.ext4_images import ID, MIB, assert_holds, can_be_held, options, without_lost_and_found
-from tools.testing.judges import ask, judge, unavailable
+from tools.testing.oracles import ask, oracle, unavailable
 from tools.testing.trees import trees
 from tools.tree.compare import differences
 from tools.tree.node import Device, Directory, Fifo, File, Symlink, walk
@@ -32,7 +32,7 @@ def mke2fs(folder):
     """Makes a file system from a tar with mke2fs, or skips where that cannot read tars."""
     version = re.search(r"mke2fs (\d+)\.(\d+)\.?(\d*)", ask("mke2fs", "-V"))
     if tuple(int(number or 0) for number in version.groups()) < (1, 47, 1):
-        unavailable(f"{judge('mke2fs')} is {version[0]}: install e2fsprogs 1.47.1 or newer")
+        unavailable(f"{oracle('mke2fs')} is {version[0]}: install e2fsprogs 1.47.1 or newer")
 
     def make(tar, *arguments, blocks=65536, block_size=4096):
         (folder / "image").unlink(missing_ok=True)

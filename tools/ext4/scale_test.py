@@ -12,7 +12,7 @@ from tools.image.extents import FileRange, Image
 from tools.image.holes import joined
 from tools.testing.ext4_images import MIB, debugfs, file, fsck, options, without_lost_and_found
 from tools.testing.folders import read_folder
-from tools.testing.judges import unavailable
+from tools.testing.oracles import unavailable
 from tools.tree.compare import differences
 from tools.tree.node import Directory, File, walk
 

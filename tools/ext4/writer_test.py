@@ -8,8 +8,8 @@ import pytest
 from tools.core.errors import UserError
 from tools.ext4.writer import write_ext4
 from tools.image.extents import Image
-from tools.testing.ext4_images import GIB, ID, MIB, debugfs, file, fsck, judged, options
-from tools.testing.judges import ask
+from tools.testing.ext4_images import GIB, ID, MIB, checked_image, debugfs, file, fsck, options
+from tools.testing.oracles import ask
 from tools.tree.node import Device, Directory, Fifo, File, Socket, Symlink
 
 
@@ -32,7 +32,7 @@ def test_dumpe2fs_agrees_with_the_parameters(tmp_path):
         wide=True,
         timestamp=1700000000,
     )
-    found = facts(judged(Directory(entries={b"a": file(b"x")}), parameters, tmp_path / "image"))
+    found = facts(checked_image(Directory(entries={b"a": file(b"x")}), parameters, tmp_path / "image"))
     expected = {
         "Filesystem volume name": "böot",
         "Filesystem UUID": str(ID),
@@ -76,7 +76,7 @@ def test_dumpe2fs_agrees_with_the_parameters(tmp_path):
 
 
 def test_plain_features_are_what_old_boot_loaders_read(tmp_path):
-    found = facts(judged(Directory(), options(MIB), tmp_path / "image"))
+    found = facts(checked_image(Directory(), options(MIB), tmp_path / "image"))
     assert found["Filesystem features"] == (
         "ext_attr dir_index filetype extent flex_bg sparse_super large_file huge_file uninit_bg dir_nlink extra_isize"
     )
@@ -118,7 +118,7 @@ def test_inodes_of_every_kind(tmp_path, inode_size):
             b"sticky": Directory(permissions=0o1777),
         }
     )
-    path = judged(tree, options(4 * MIB, block_size=1024, inode_size=inode_size), tmp_path / "image")
+    path = checked_image(tree, options(4 * MIB, block_size=1024, inode_size=inode_size), tmp_path / "image")
     assert "Fast link dest: " in debugfs(path, "stat /59")
     assert "Fast link dest: " not in debugfs(path, "stat /60")
     assert "Device major/minor number: 4095:1048575" in debugfs(path, "stat /last")
@@ -127,14 +127,14 @@ def test_inodes_of_every_kind(tmp_path, inode_size):
 
 def test_nanoseconds_reach_every_time(tmp_path):
     tree = Directory(entries={b"file": file(b"x", mtime_ns=(2**32 + 5) * 10**9 + 123456789)})
-    said = debugfs(judged(tree, options(MIB), tmp_path / "image"), "stat /file")
+    said = debugfs(checked_image(tree, options(MIB), tmp_path / "image"), "stat /file")
     extra = 123456789 << 2 | 1
     for time in ("ctime", "atime", "mtime", "crtime"):
         assert re.search(rf"^\s*{time}: 0x00000005:{extra:08x}", said, re.MULTILINE), said
 
 
 def test_journal_has_no_holes(tmp_path):
-    path = judged(Directory(), options(64 * MIB, block_size=1024, journal=True), tmp_path / "image")
+    path = checked_image(Directory(), options(64 * MIB, block_size=1024, journal=True), tmp_path / "image")
     assert "Blockcount: 8192\n" in debugfs(path, "stat <8>")
     said = debugfs(path, "logdump -S")
     assert re.search(r"Journal size: +4096k|Total journal size: +4096k", said), said
@@ -148,7 +148,7 @@ def test_journal_sizes_that_cannot_be():
 def test_lost_and_found_of_the_tree_is_kept(tmp_path):
     label = {b"security.selinux": b"system_u:object_r:lost_found_t:s0\0"}
     found = Directory(permissions=0o750, uid=5, xattrs=label, entries={b"#1234": file(b"found")})
-    path = judged(Directory(entries={b"lost+found": found}), options(4 * MIB), tmp_path / "image")
+    path = checked_image(Directory(entries={b"lost+found": found}), options(4 * MIB), tmp_path / "image")
     assert "Inode: 11 " in debugfs(path, "stat /lost+found")
     assert "Size: 16384\n" in debugfs(path, "stat /lost+found")
     with pytest.raises(UserError, match=r"^ext4: /lost\+found: the file system's own directory has this name"):
@@ -158,7 +158,7 @@ def test_lost_and_found_of_the_tree_is_kept(tmp_path):
 def test_lost_and_found_with_an_index(tmp_path):
     entries = {b"#%05d" % number: Fifo() for number in range(1000)}
     tree = Directory(entries={b"lost+found": Directory(entries=entries)})
-    judged(tree, options(4 * MIB), tmp_path / "image")
+    checked_image(tree, options(4 * MIB), tmp_path / "image")
 
 
 def test_same_bytes_for_the_same_tree():

@@ -14,10 +14,10 @@ from tools.image.compressed_file import Payload, write_compressed
 from tools.image.compression import Gzip, Zstd, compressed
 from tools.image.extents import Data, Extent, Image, InputFile, Pattern
 from tools.testing.images import content, images, input_file
-from tools.testing.judges import judge
+from tools.testing.oracles import oracle
 
 PROPERTY = settings(deadline=None, derandomize=True, max_examples=60)
-JUDGED = settings(deadline=None, derandomize=True, max_examples=20)
+FEW_EXAMPLES = settings(deadline=None, derandomize=True, max_examples=20)
 
 CODECS = [
     Zstd(),
@@ -42,7 +42,7 @@ def decompress(data, codec):
 
 
 def decompressed_by(tool, path):
-    command = [judge(tool[0]), *tool[1:]]
+    command = [oracle(tool[0]), *tool[1:]]
     with open(path, "rb") as data:
         done = subprocess.run(command, stdin=data, capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
@@ -60,7 +60,7 @@ def test_same_bytes_whatever_the_number_of_threads(file, data, codec):
         assert list(compressed(image, codec, threads)) == first
 
 
-@JUDGED
+@FEW_EXAMPLES
 @given(data=st.data(), codec=st.sampled_from(CODECS))
 def test_tools_decompress_it(file, tmp_path_factory, data, codec):
     image = data.draw(images(file))

@@ -9,7 +9,7 @@ import pytest
 from tools.core.errors import UserError
 from tools.tar import header, pax
 from tools.tar.reader import read_members
-from tools.testing.judges import ask, judge, unavailable
+from tools.testing.oracles import ask, oracle, unavailable
 
 LONG = "d" * 90 + "/" + "e" * 90 + "/" + "f" * 200
 
@@ -237,7 +237,7 @@ def test_random_damage_raises_nothing_else(folder, tmp_path):
 )
 def test_compressed_archives_are_refused_with_advice(tmp_path, magic, command):
     archive = archive_of([], tmp_path / "a.tar").read_bytes()
-    data = subprocess.run([judge(magic), "-c"], input=archive, stdout=subprocess.PIPE, check=True).stdout
+    data = subprocess.run([oracle(magic), "-c"], input=archive, stdout=subprocess.PIPE, check=True).stdout
     with pytest.raises(UserError, match=f"is compressed.*{command}"):
         read_bytes(data, tmp_path)
 

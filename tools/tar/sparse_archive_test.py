@@ -15,10 +15,10 @@ from tools.image.rawfile import write_raw
 from tools.tar.image_file import open_image, open_member
 from tools.tar.sparse_archive import Archive, Member, Part, archive_of, data_of
 from tools.testing.images import content, images, input_file
-from tools.testing.judges import ask
+from tools.testing.oracles import ask
 
 PROPERTY = settings(deadline=None, derandomize=True, max_examples=100)
-JUDGED = settings(deadline=None, derandomize=True, max_examples=25)
+FEW_EXAMPLES = settings(deadline=None, derandomize=True, max_examples=25)
 GIB = 1 << 30
 
 
@@ -38,7 +38,7 @@ def with_python(path, name):
         return tar.extractfile(name).read()
 
 
-@JUDGED
+@FEW_EXAMPLES
 @given(data=st.data())
 @pytest.mark.parametrize("tool", ["tar", "bsdtar"])
 def test_tar_extracts_the_same_files(file, tmp_path_factory, tool, data):

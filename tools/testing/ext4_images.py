@@ -13,7 +13,7 @@ from tools.ext4.options import Ext4Options
 from tools.ext4.reader import read_ext4
 from tools.ext4.writer import write_ext4
 from tools.image.extents import Image
-from tools.testing.judges import ask
+from tools.testing.oracles import ask
 from tools.testing.raw import write_raw
 from tools.tree.compare import differences
 from tools.tree.node import Directory, File
@@ -40,7 +40,7 @@ def fsck(image: Image, path: Path) -> Path:
     return path
 
 
-def judged(root: Directory, parameters: Ext4Options, path: Path) -> Path:
+def checked_image(root: Directory, parameters: Ext4Options, path: Path) -> Path:
     """Describes a file system and writes it to a file; the judges must like it, and the reader find the tree in it."""
     image = write_ext4(root, parameters)
     assert_holds(image, root)

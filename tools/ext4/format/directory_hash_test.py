@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tools.ext4.format.directory_hash import hash_names
-from tools.testing.judges import ask
+from tools.testing.oracles import ask
 
 SEED = uuid.UUID("8f0c2d4e-5a61-4b7c-9d8e-0f1a2b3c4d5e")
 NAMES = [b"a", b"ab", b"abc", b"abcd", b"x" * 31, b"x" * 32, b"x" * 33, b"0123456789" * 20, b"y" * 255]

@@ -5,7 +5,7 @@ import pytest
 
 from tools.core.errors import UserError
 from tools.ext4.writer import write_ext4
-from tools.testing.ext4_images import MIB, debugfs, file, judged, options
+from tools.testing.ext4_images import MIB, checked_image, debugfs, file, options
 from tools.tree.node import Directory, Fifo
 
 ACL = struct.pack("<I", 2) + b"".join(
@@ -38,7 +38,7 @@ def test_every_namespace(tmp_path, inode_size, metadata_csum):
         entries={b"file": file(b"x", xattrs=xattrs), b"dir": Directory(xattrs={b"system.posix_acl_default": ACL})}
     )
     parameters = options(4 * MIB, inode_size=inode_size, metadata_csum=metadata_csum)
-    path = judged(tree, parameters, tmp_path / "image")
+    path = checked_image(tree, parameters, tmp_path / "image")
     said = debugfs(path, "ea_list /file")
     for name in ("security.selinux", "user.empty", "trusted.overlay.opaque", "system.posix_acl_access"):
         assert name in said
@@ -48,7 +48,7 @@ def test_every_namespace(tmp_path, inode_size, metadata_csum):
 
 def test_equal_attributes_share_blocks(tmp_path):
     tree = Directory(entries={b"%04d" % number: Fifo(xattrs=dict(LABEL)) for number in range(1500)})
-    path = judged(tree, options(4 * MIB, inode_size=128), tmp_path / "image")
+    path = checked_image(tree, options(4 * MIB, inode_size=128), tmp_path / "image")
     blocks = [re.search(r"File ACL: (\d+)", debugfs(path, f"stat /{name}"))[1] for name in ("0000", "1023", "1024")]
     assert blocks[0] == blocks[1] != blocks[2]
     assert "Blockcount: 8\n" in debugfs(path, "stat /0000")
@@ -65,7 +65,7 @@ def test_attributes_around_what_fits(tmp_path, metadata_csum):
         }
     )
     parameters = options(4 * MIB, block_size=1024, metadata_csum=metadata_csum)
-    path = judged(tree, parameters, tmp_path / "image")
+    path = checked_image(tree, parameters, tmp_path / "image")
     assert "File ACL: 0\n" in debugfs(path, "stat /inside")
     assert "File ACL: 0\n" not in debugfs(path, "stat /beside")
     tree.entries[b"full"].xattrs[b"user.efgh"] += b"v"
