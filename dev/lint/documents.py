@@ -67,7 +67,7 @@ def _blocks(lines: Sequence[str]) -> Iterator[tuple[int, int]]:
 
 
 def _broken_links(line: str, document: PurePosixPath, checkout: Checkout) -> Iterator[str]:
-    for found in _LINK.finditer(line):
+    for found in _LINK.finditer(_CODE.sub("", line)):
         target = found[1] or found[2]
         path = target.partition("#")[0]
         if path and not _SCHEME.match(target) and not (checkout.root / document.parent / path).exists():
