@@ -66,7 +66,7 @@ genrule(
 _PROGRAM_FOLDERS = ("/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin")
 
 STARTERS = ("bash", "env", "grep", "sh", "which")
-"""What Bazel itself runs to start a Python program: first lines of scripts, and py3wrapper.sh of its default toolchain."""
+"""What Bazel runs to start a Python program: first lines of scripts, and py3wrapper.sh of its toolchain."""
 
 
 @dataclass(frozen=True)
@@ -192,7 +192,7 @@ def _copy_programs(folder: Path, python: str) -> None:
     """
     folder.mkdir()
     shutil.copy(folder.parent / "python", folder / "python3")
-    for program in (python, *map(judge, STARTERS)):
+    for program in (python, *map(oracle, STARTERS)):
         shutil.copy(program, folder)
 
 
