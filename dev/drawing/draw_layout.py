@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 
 from dev.drawing.layout_picture import draw
@@ -22,9 +23,10 @@ class Arguments:
 
 def main(arguments: Arguments) -> None:
     """Runs the command line."""
-    picture = draw(read_layout(arguments.layout), arguments.disk_size).png()
+    picture = io.BytesIO()
+    draw(read_layout(arguments.layout), arguments.disk_size).save(picture, "PNG", optimize=True)
     with replacing(arguments.output) as fd:
-        write_all(fd, picture)
+        write_all(fd, picture.getvalue())
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from tools.core.errors import CheckError, UserError
 from tools.core.json_spec import FileName
 
 _CONFIGURATION = "configuration"
+_PATHS = "paths"
 _SUFFIX = ".file"
 
 
@@ -56,6 +57,23 @@ def lay_out(source: Path, paths: Iterable[str], root: Path) -> None:
         target = root / path
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source / (path + _SUFFIX), target)
+
+
+def lay_out_for(check: Check, source: Path, index: Mapping[str, Sequence[str]], root: Path) -> None:
+    """Lays out what a check reads; where it asks which files there are, all others too, without their contents.
+
+    Args:
+        check: to be run.
+        source: folder of the repository `@checkout`.
+        index: the paths by kind.
+        root: folder to make the files in.
+    """
+    for kind in (_CONFIGURATION, check.kind, *check.reads):
+        lay_out(source, index[kind], root)
+    for path in index[_PATHS] if check.reads else ():
+        target = root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.touch()
 
 
 def run_check(check: Check, paths: Sequence[str], root: Path, programs: Mapping[str, str], fix: bool = False) -> bool:
@@ -118,9 +136,8 @@ def main(arguments: Arguments) -> None:
         failed = run_all(Path(arguments.checkout), index, arguments)
     else:
         with tempfile.TemporaryDirectory() as scratch:
-            kinds = {CHECKS[name].kind for name in arguments.check or CHECKS} | {_CONFIGURATION}
-            for kind in sorted(kinds):
-                lay_out(index_path.parent, index[kind], Path(scratch))
+            for name in arguments.check or CHECKS:
+                lay_out_for(CHECKS[name], index_path.parent, index, Path(scratch))
             failed = run_all(Path(scratch), index, arguments)
     if failed:
         fixable = any(CHECKS[name].fix for name in failed)

@@ -3,7 +3,7 @@ import itertools
 import pytest
 
 from tools.debian.versions import compare_versions
-from tools.testing.judges import ask
+from tools.testing.oracles import ask
 
 IN_ORDER = (
     "1.0~",

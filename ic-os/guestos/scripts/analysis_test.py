@@ -12,7 +12,7 @@ import pytest
 from tools.buildfiles.values import DEFAULT_INFO, PROGRAM_INFO, Depset, File, Label, Struct, Target
 from tools.buildfiles.workspace import Workspace
 from tools.core.errors import UserError
-from tools.testing.judges import judge
+from tools.testing.oracles import oracle
 
 ROOT = Path(__file__).absolute().parents[3]
 MISSING = re.compile(r"^//(.*):(.*): is neither declared in .* nor a file$")
@@ -27,7 +27,7 @@ def checkout(tmp_path_factory):
         paths = [path for kind in json.loads(index.read_text()).values() for path in kind]
         sources = {path: index.parent / f"{path}.file" for path in paths}
     else:
-        listed = subprocess.run([judge("git"), "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+        listed = subprocess.run([oracle("git"), "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
         sources = {path: ROOT / path for path in listed.stdout.splitlines() if (ROOT / path).is_file()}
     for path, source in sources.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
