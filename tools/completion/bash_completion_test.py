@@ -1,9 +1,13 @@
+import re
 import subprocess
+from pathlib import Path
 
 import pytest
 
-from tools.commands.bash_completion import Arguments, main
+from tools.completion.bash_completion import Arguments, main
 from tools.core.cli import call
+
+FOLDER = Path(__file__).parent
 
 
 @pytest.fixture
@@ -42,3 +46,13 @@ def test_bash_completes_what_a_command_takes(completion, tmp_path, line, expecte
 def test_unknown_command(capsys):
     assert call(main, Arguments, "", ["bash_completion", "image_list"]) == 2
     assert capsys.readouterr().err.startswith("error: image_list: there is no such command in tools/commands")
+
+
+def test_every_command_is_completed():
+    """The BUILD file here lists all commands that the other one declares."""
+    (listed,) = re.findall(r"^COMMANDS = \[\n(.*?)^\]", (FOLDER / "BUILD.bazel").read_text(), re.MULTILINE | re.DOTALL)
+    declared = re.findall(
+        r'^command\(\n    name = "(\w+)",', (FOLDER.parent / "commands/BUILD.bazel").read_text(), re.MULTILINE
+    )
+    assert re.findall(r'"(\w+)"', listed) == sorted(declared)
+    assert "image_ls" in declared
