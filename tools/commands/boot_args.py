@@ -1,4 +1,4 @@
-"""Writes the arguments that a slot adds to its kernel's command line, as GRUB's `load_env` reads them.
+"""Writes the arguments that a slot adds to its kernel's command line as a GRUB environment block.
 
 The inputs are text: words, and comments from `#` to the end of the line. The output is a GRUB environment block (GRUB
 manual, "The GRUB environment block"): 1024 bytes, one variable, padded with `#`.
@@ -49,7 +49,9 @@ def environment_block(arguments: list[str]) -> bytes:
     line = f"{VARIABLE}={' '.join(arguments)}\n".encode()
     room = _SIZE - len(_HEADER) - len(line)
     if room < 0:
-        raise UserError(f"the arguments take {-room} bytes more than an environment block of {_SIZE} bytes has")
+        raise UserError(
+            f"the arguments are {-room} bytes too long for an environment block of {_SIZE} bytes; shorten them"
+        )
     return _HEADER + line + b"#" * room
 
 

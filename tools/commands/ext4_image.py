@@ -42,7 +42,7 @@ class Ext4Arguments:
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments(Ext4Arguments, RootfsArguments):
-    """What the command line takes."""
+    """Arguments of the command line."""
 
     output: FileName = argument("file to write")
     member: str | None = argument("name of the image in the output; by default the output's without .tar", default=None)
@@ -61,7 +61,7 @@ def options_of(arguments: Ext4Arguments) -> Ext4Options:
         try:
             given[name] = UUID(given[name])
         except ValueError:
-            raise UserError(f"{name}: {given[name]!r} is not a UUID") from None
+            raise UserError(f"--{name}: {given[name]!r} is not a UUID; `uuidgen` makes one") from None
     return Ext4Options(**given)
 
 

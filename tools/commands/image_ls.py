@@ -1,6 +1,6 @@
 r"""Lists what is in an image: the partitions of a disk, or the files of a file system. Nothing is mounted.
 
-The image is a raw file, or a member of a plain tar. For a disk, --partition says whose files to list.
+The image is a raw file, or a member of a plain tar. For a disk, --partition names the one whose files to list.
 
 --json prints one object. For a disk it has the key `partitions`, a list of objects with the keys `number`, `name`,
 `offset` and `size` in bytes, `guid`, `type_guid`, and `holds`: `ext4`, `FAT`, `data` or `empty`. For a file system it

@@ -59,7 +59,7 @@ def faults(root: Directory, arguments: Arguments) -> Iterator[str]:
 def _metadata_faults(root: Directory, path: str, expected: str) -> Iterator[str]:
     node = lookup(root, components(path))
     if node is None:
-        yield f"{path}: isn't there"
+        yield f"{path}: is missing"
         return
     actual = keywords(node)
     for word in expected.split():
@@ -73,7 +73,7 @@ def _metadata_faults(root: Directory, path: str, expected: str) -> Iterator[str]
 def _matches(root: Directory, pattern: str) -> list[str]:
     try:
         return [escaped(name) for _, name in select(root, pattern)]
-    except UserError:  # what stands before the first special character isn't there either
+    except UserError:  # what stands before the first special character is missing too
         return []
 
 
@@ -85,7 +85,7 @@ def text(root: Directory, path: str) -> str:
     """
     node = lookup(root, components(path), follow=True)
     if not isinstance(node, File):
-        raise UserError(f"{path}: is no file in the image")
+        raise UserError(f"{path}: is no file in the image; give the path of a file")
     return node.content.read(0, node.content.size).decode(errors="backslashreplace")
 
 

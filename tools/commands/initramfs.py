@@ -28,7 +28,7 @@ from tools.tree.paths import components, lookup
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments(RootfsArguments):
-    """What the command line takes."""
+    """Arguments of the command line."""
 
     output: FileName = argument("file to write the initial RAM file system to")
     kernel_output: FileName | None = argument("file to write the kernel to", default=None)

@@ -128,13 +128,13 @@ def test_compressed_data_is_taken_over(folder):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"version": "2"}, "give one of --version and --version_file"),
-        ({"version_file": None}, "give one of --version and --version_file"),
+        ({"version": "2"}, "--version, --version_file: give one of them, not both"),
+        ({"version_file": None}, "--version, --version_file: give one of them, not both"),
         ({"version_file": "none"}, "none: cannot be read"),
         ({"version_file": None, "version": ""}, "version: '' must be letters"),
         ({"version_file": None, "version": "1 2"}, "version: '1 2' must be letters"),
-        ({"layout": "partitions.csv"}, "give --layout and --disk_guid, or none of them"),
-        ({"disk_guid": "x"}, "give --layout and --disk_guid, or none of them"),
+        ({"layout": "partitions.csv"}, "--layout, --disk_guid: belong together; give both or none"),
+        ({"disk_guid": "x"}, "--layout, --disk_guid: belong together; give both or none"),
         ({"layout": "none.csv", "disk_guid": "x"}, "disk_guid: 'x' is not a GUID"),
         ({"variant": "../x"}, "variant: '../x' must be letters"),
         ({"images": [{"name": "VERSION.TXT", "parts": []}]}, "image 'VERSION.TXT': is no name of a file, is reserved"),

@@ -51,7 +51,7 @@ def version_of(version: str | None, version_file: str | None) -> str:
         UserError: neither is given, or both are, or the file can't be read.
     """
     if (version is None) == (version_file is None):
-        raise UserError("give one of --version and --version_file")
+        raise UserError("--version, --version_file: give one of them, not both or none")
     return version if version is not None else _text(version_file or "")
 
 
@@ -64,7 +64,7 @@ def layout_digest(path: str | None, disk_guid: str | None) -> str | None:
     if path is None and disk_guid is None:
         return None
     if path is None or disk_guid is None:
-        raise UserError("give --layout and --disk_guid, or none of them")
+        raise UserError("--layout, --disk_guid: belong together; give both or none")
     return hashlib.sha256(listing(path, disk_guid)).hexdigest()
 
 

@@ -46,15 +46,15 @@ def parameters_of(arguments: Arguments, data_size: int) -> Superblock:
     """Returns what to make the tree with.
 
     Raises:
-        UserError: something is out of its range, or the tree doesn't fit the partition.
+        UserError: a parameter is out of its range, or the tree doesn't fit the partition.
     """
     salt = "" if arguments.salt == "-" else arguments.salt
     if not re.fullmatch("([0-9a-fA-F]{2})*", salt) or not arguments.salt:
-        raise UserError(f"salt: {arguments.salt!r} is not pairs of hexadecimal digits; - is no salt")
+        raise UserError(f"--salt: {arguments.salt!r} is not pairs of hexadecimal digits; - is no salt")
     try:
         uuid = UUID(arguments.uuid)
     except ValueError:
-        raise UserError(f"uuid: {arguments.uuid!r} is not a UUID") from None
+        raise UserError(f"--uuid: {arguments.uuid!r} is not a UUID; `uuidgen` makes one") from None
     parameters = Superblock(
         data_size=data_size,
         salt=bytes.fromhex(salt),

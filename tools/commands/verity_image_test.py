@@ -125,8 +125,8 @@ def test_errors_leave_no_output(folder, capsys, changes, message):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ([], "give either --root_hash or --root_hash_file"),
-        (["--root_hash=00", "--root_hash_file=x"], "give either --root_hash or --root_hash_file"),
+        ([], "--root_hash, --root_hash_file: give one of them, not both"),
+        (["--root_hash=00", "--root_hash_file=x"], "--root_hash, --root_hash_file: give one of them, not both"),
         (["--root_hash=00"], "root hash '00' is not 64 hexadecimal digits"),
         (["--root_hash_file=x"], "x: No such file or directory"),
         ([f"--root_hash={64 * '0'}"], "root.img.tar: there is no dm-verity superblock"),

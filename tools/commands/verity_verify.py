@@ -47,12 +47,12 @@ def root_hash_of(arguments: Arguments) -> bytes:
         UserError: it is not given, given twice, or is none.
     """
     if (arguments.root_hash is None) == (arguments.root_hash_file is None):
-        raise UserError("give either --root_hash or --root_hash_file")
+        raise UserError("--root_hash, --root_hash_file: give one of them, not both or none")
     text = arguments.root_hash or ""
     if arguments.root_hash_file is not None:
         text = Path(arguments.root_hash_file).read_bytes().decode("ascii", "replace").strip()
     if not re.fullmatch(f"[0-9a-fA-F]{{{2 * DIGEST_SIZE}}}", text):
-        raise UserError(f"root hash {text[:80]!r} is not {2 * DIGEST_SIZE} hexadecimal digits")
+        raise UserError(f"the root hash {text[:80]!r} is not {2 * DIGEST_SIZE} hexadecimal digits; see `verity_image`")
     return bytes.fromhex(text)
 
 

@@ -27,7 +27,7 @@ _END_SECONDS = 300
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """What the command line takes."""
+    """Arguments of the command line."""
 
     disk: FileName = argument("the disk image, raw or as the one member of a tar", positional=True)
     console: tuple[str, ...] = argument("regular expression that the console has to show, in this order", default=())
@@ -57,7 +57,7 @@ class Arguments:
 def main(arguments: Arguments) -> None:
     """Boots the image and checks it."""
     if not arguments.console and not arguments.logs_in:
-        raise UserError("neither --console nor --commands nor --root_hash says what to check")
+        raise UserError("there is nothing to check: give --console, --commands or --root_hash")
     _compile([*arguments.console, *(arguments.commands or {}).values()])
     qemu = find_qemu(arguments.qemu)
     firmware = find_firmware(arguments.secure_boot)
@@ -110,7 +110,9 @@ def _compile(patterns: list[str]) -> None:
         try:
             re.compile(pattern)
         except re.error as error:
-            raise UserError(f"{pattern!r}: is no regular expression: {error}") from error
+            raise UserError(
+                f"{pattern!r}: is no regular expression: {error}; see the documentation of Python's re"
+            ) from error
 
 
 def _text(path: str) -> str:

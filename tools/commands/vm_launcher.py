@@ -27,7 +27,7 @@ _BACKING = "disk.img"
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """What the command line takes."""
+    """Arguments of the command line."""
 
     disk: FileName = argument("the disk image, raw or as the one member of a tar", positional=True)
     keep: FileName | None = argument(

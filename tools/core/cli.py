@@ -120,7 +120,7 @@ def parse(kind: type[_T], description: str | None, argv: Sequence[str], started_
         started_in: what `runfile:` paths are relative to, where that isn't the current folder.
 
     Raises:
-        UserError: they are not what `kind` says; the message names the flag, or the file and the key.
+        UserError: they do not match `kind`; the message names the flag, or the file and the key.
     """
     known = parameters(kind)
     given = _flags(known)

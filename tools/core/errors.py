@@ -4,8 +4,9 @@
 class UserError(Exception):
     """Input that cannot be used, or a result that cannot be made from it.
 
-    The message is for the person who gave the input. It says what is wrong, where (file and line, label, or path in
-    the image) and what to do about it, in one line. Command lines print it without a traceback and exit with 2.
+    The message is one line for the person who gave the input, `WHERE: what is wrong; what to do`. WHERE is a file and
+    line, a label and attribute, a flag, or a path in an image. Command lines print it after `error: `, without a
+    traceback, and exit with 2.
     """
 
 

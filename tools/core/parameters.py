@@ -1,4 +1,4 @@
-"""What a dataclass of arguments says about the command line that it describes."""
+"""The arguments of a command line, as its dataclass describes them."""
 
 from __future__ import annotations
 

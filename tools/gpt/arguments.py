@@ -35,7 +35,7 @@ def table_of(arguments: TableArguments) -> Table:
     try:
         guid = UUID(arguments.disk_guid)
     except ValueError as error:
-        raise UserError(f"disk_guid: {arguments.disk_guid!r} is not a GUID") from error
+        raise UserError(f"--disk_guid: {arguments.disk_guid!r} is not a GUID; `uuidgen` makes one") from error
     layout = read_layout(arguments.layout).without(arguments.without)
     size = least_disk_size(layout) if arguments.expanded_size is None else arguments.expanded_size
     return place(layout, size, guid, arguments.sector_size)

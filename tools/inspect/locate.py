@@ -23,7 +23,8 @@ def locate(image: Image, offset: int, origin: str) -> Iterator[str]:
     """Yields a line for each level that a byte belongs to, from the whole image down to a file.
 
     Args:
-        image: of a disk or a file system, opened from a file: ranges of the file are what tells the levels apart.
+        image: of a disk or a file system, opened from a file; a byte belongs to each level that has its place in the
+            file.
         offset: of the byte, from the start of the image.
         origin: what to call the image in messages.
 
