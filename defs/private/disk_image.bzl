@@ -13,7 +13,7 @@ def _check_layout(ctx, common):
     """
     output = ctx.actions.declare_file(ctx.label.name + ".checked")
     sizes = [
-        {"name": name, "size": target[PartitionInfo].size}
+        {"hash_tree": target[PartitionInfo].verity != None, "name": name, "size": target[PartitionInfo].size}
         for target, names in ctx.attr.partitions.items()
         for name in names.split(" ")
     ]

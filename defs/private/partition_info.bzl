@@ -8,7 +8,7 @@ PartitionInfo = provider(
             - `offset`: int, in bytes.
             - `image`: File, a tar whose one member is a sparse file.
             - `payloads`: dict of string to File, the data of `image` compressed, by the codec's name (`zst`, `gz`).""",
-        "size": "Int: size of the partition's image, in bytes.",
+        "size": "Int: size of the file system, in bytes. The hash tree that stands after it with `verity` is not counted.",
         "verity": "VerityInfo of the image, or None.",
     },
 )

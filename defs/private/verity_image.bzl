@@ -5,24 +5,6 @@ load("//defs/private:partition_info.bzl", "PartitionInfo")
 load("//defs/private:verity_info.bzl", "VerityInfo")
 
 _BLOCK = 4096
-_DIGESTS_IN_BLOCK = _BLOCK // 32
-
-# 128 digests a block: more levels than this are not needed for 2^64 bytes.
-_MOST_LEVELS = 8
-
-def hash_tree_size(data_size):
-    """Returns the size of superblock and hash tree over some data, in bytes.
-
-    Args:
-        data_size: in bytes, whole blocks of 4096.
-    """
-    blocks, total = data_size // _BLOCK, 1
-    for _ in range(_MOST_LEVELS):
-        if blocks == 1:
-            break
-        blocks = -(-blocks // _DIGESTS_IN_BLOCK)
-        total += blocks
-    return total * _BLOCK
 
 def _verity_image_impl(ctx):
     source = ctx.attr.src[PartitionInfo]
@@ -55,7 +37,7 @@ def _verity_image_impl(ctx):
         OutputGroupInfo(root_hash = depset([root_hash])),
         PartitionInfo(
             parts = source.parts + [struct(image = hashes, offset = source.size, payloads = payloads)],
-            size = source.size + hash_tree_size(source.size),
+            size = source.size,
             verity = verity,
         ),
         verity,

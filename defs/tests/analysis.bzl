@@ -40,7 +40,7 @@ partition_test = analysistest.make(
     _partition_test_impl,
     doc = "Checks what a partition's image hands on.",
     attrs = {
-        "bytes": attr.string(doc = "Its size; a number may be too large for an int attribute.", mandatory = True),
+        "bytes": attr.string(doc = "Size of the file system; a number may be too large for an int attribute.", mandatory = True),
         "offsets": attr.string_list(doc = "Where its parts stand, in bytes.", mandatory = True),
     },
 )

@@ -8,29 +8,22 @@ from __future__ import annotations
 import http.client
 import json
 import re
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from tools.core.cli import argument, run
-from tools.core.errors import UserError
 from tools.core.json_spec import FileName
-from tools.image.rawfile import write_raw
-from tools.tar.image_file import open_image
-from tools.vm.checks import Checks, check_root, default_log
-from tools.vm.firmware import find_firmware
-from tools.vm.machine import Drive, Machine, Settings
+from tools.vm.boot_check import END_SECONDS, BootArguments, booted, read_text
+from tools.vm.checks import Checks, check_root
+from tools.vm.machine import Machine
 from tools.vm.network import forwarded_port, greeting
-from tools.vm.qemu import accelerator, find_qemu
 from tools.vm.shell import Shell
 
 _SSH_PORT = 22
 _REPLICA_PORT = 8080
 _PORT_SECONDS = 20
-_END_SECONDS = 300
 _PAUSE_SECONDS = 0.5
 _WATCHDOG = "/dev/watchdog0"
 
@@ -44,58 +37,29 @@ _PROMPTS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Arguments:
+class Arguments(BootArguments):
     """What the command line takes."""
 
-    disk: FileName = argument("the disk image, raw or as the one member of a tar")
     version: FileName = argument("file with the version that the system must have")
     root_hash: FileName = argument("file with the root hash that the root must have, in hex")
     variant: Literal["dev", "prod"] = argument("dev: root logs in on the console; prod: there must be no way in")
     slot: Literal["A", "B"] = argument("the slot that must be booted", default="A")
-    user: str = argument("account that logs in", default="root")
-    password: str = argument("its password", default="root")
-    secure_boot: bool = argument("boot with UEFI Secure Boot, with enrolled keys", default=False)
-    log: FileName | None = argument(
-        "file for all the console shows; by default among Bazel's test outputs", default=None
-    )
-    qemu: str | None = argument("QEMU; by default qemu-system-x86_64 on PATH", default=None)
-    accel: str | None = argument("accelerator; by default KVM where it works, else emulation", default=None)
     memory_mib: int = argument("memory of the machine, in MiB", default=2048)
-    timeout: int = argument("limit for the boot, in seconds", default=600)
 
 
 def main(arguments: Arguments) -> None:
     """Boots the image and checks it."""
-    qemu = find_qemu(arguments.qemu)
-    firmware = find_firmware(arguments.secure_boot)
-    accel = arguments.accel or accelerator(qemu, firmware)
-    checks = Checks()
-    started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="boot-test-") as folder:
-        disk = str(Path(folder, "disk.img"))
-        write_raw(open_image(arguments.disk), disk)
-        settings = Settings(
-            qemu=qemu,
-            firmware=firmware,
-            accel=accel,
-            drives=[Drive(path=disk)],
-            memory_mib=arguments.memory_mib,
-            cpus=2,
-            forwards=[(0, _SSH_PORT), (0, _REPLICA_PORT)],
-            watchdog=True,
-        )
-        with Machine(settings, folder, arguments.log or default_log()) as machine:
-            if arguments.variant == "dev":
-                check_from_inside(machine, arguments, checks)
-            else:
-                check_from_outside(machine, arguments, checks)
-    print(f"{time.monotonic() - started:.0f} s with {accel}")
-    checks.raise_failed(arguments.disk)
+    forwards = [(0, _SSH_PORT), (0, _REPLICA_PORT)]
+    with booted(arguments, cpus=2, forwards=forwards, watchdog=True) as (machine, checks):
+        if arguments.variant == "dev":
+            check_from_inside(machine, arguments, checks)
+        else:
+            check_from_outside(machine, arguments, checks)
 
 
 def check_from_inside(machine: Machine, arguments: Arguments, checks: Checks) -> None:
     """Checks a system by commands of a shell on its console."""
-    version, root_hash = _text(arguments.version), _text(arguments.root_hash)
+    version, root_hash = read_text(arguments.version), read_text(arguments.root_hash)
     shell = Shell(machine.console)
     shell.login(arguments.user, arguments.password, arguments.timeout)
     state = shell.run("systemctl is-system-running --wait", arguments.timeout).output.strip()
@@ -118,7 +82,7 @@ def check_from_inside(machine: Machine, arguments: Arguments, checks: Checks) ->
         kernel = shell.check("journalctl --dmesg --output=cat --grep='[Ss]ecure ?boot' --no-pager")
         checks.true("the kernel says that Secure Boot is enabled", "Secure boot enabled" in kernel, kernel)
     shell.start("systemctl poweroff")
-    machine.wait_end(_END_SECONDS)
+    machine.wait_end(END_SECONDS)
 
 
 def check_payload(shell: Shell, version: str, timeout: float, checks: Checks) -> None:
@@ -138,7 +102,7 @@ def check_from_outside(machine: Machine, arguments: Arguments, checks: Checks) -
     port = forwarded_port(machine, _REPLICA_PORT)
     status = next(_answers(lambda: _replica_status(port), arguments.timeout), {})
     checks.equal("the replica is healthy", status.get("status"), "healthy")
-    checks.equal("version", status.get("version"), _text(arguments.version))
+    checks.equal("version", status.get("version"), read_text(arguments.version))
     said = greeting(forwarded_port(machine, _SSH_PORT), _PORT_SECONDS)
     checks.equal("nothing answers at the port of SSH", said, b"")
     machine.console.write("\n")
@@ -146,7 +110,7 @@ def check_from_outside(machine: Machine, arguments: Arguments, checks: Checks) -
     machine.console.write(f"{arguments.password}\n")
     # By the time that the machine is off, whatever reads from the console has answered.
     machine.qmp.execute("system_powerdown")
-    machine.wait_end(_END_SECONDS)
+    machine.wait_end(END_SECONDS)
     for what, pattern in _PROMPTS.items():
         lines = re.findall(f"^.*{pattern}.*$", machine.console.text, re.MULTILINE)
         checks.equal(f"the console never shows {what}", lines, [])
@@ -173,13 +137,6 @@ def _replica_status(port: int) -> dict[str, str] | None:
         return status
     finally:
         connection.close()
-
-
-def _text(path: str) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 if __name__ == "__main__":
