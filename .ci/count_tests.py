@@ -1,6 +1,6 @@
-"""Counts the tests of a run: those of a log that closes with `N passed, N failed`, and those of Bazel's reports.
+"""Counts the tests of a run: those of logs that close with `N passed, N failed`, and those of Bazel's reports.
 
-Usage: count_tests.py LOG TESTLOGS. The last line printed counts them all; the exit status is 1 if one failed.
+Usage: count_tests.py LOG… TESTLOGS. The last line printed counts them all; the exit status is 1 if one failed.
 """
 
 import re
@@ -34,12 +34,16 @@ def of_report(report: Path) -> tuple[int, int, int]:
     return passed, failed, skipped
 
 
-def main(log: str, testlogs: str) -> int:
+def main(*arguments: str) -> int:
     """Prints the counts; returns the exit status."""
-    counts = [of_log(Path(log)), *(of_report(report) for report in sorted(Path(testlogs).rglob("test.xml")))]
+    *logs, testlogs = arguments
+    counts = [
+        *(of_log(Path(log)) for log in logs),
+        *(of_report(report) for report in sorted(Path(testlogs).rglob("test.xml"))),
+    ]
     passed, failed, skipped = (sum(column) for column in zip(*counts, strict=True))
     print(f"{passed} passed, {failed} failed, {skipped} skipped")
-    return 1 if failed or len(counts) == 1 else 0
+    return 1 if failed or len(counts) == len(logs) else 0
 
 
 if __name__ == "__main__":
