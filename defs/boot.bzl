@@ -1,4 +1,4 @@
-"""What a machine needs to start a root file system."""
+"""The initramfs, and arguments for the kernel command line."""
 
 load("//defs/private:boot_args.bzl", _boot_args = "boot_args")
 load("//defs/private:initramfs.bzl", _initramfs = "initramfs")

@@ -1,4 +1,4 @@
-"""Images of partitions: file systems, and hash trees over them."""
+"""Images of partitions: file systems, and file systems with a dm-verity hash tree."""
 
 load("//defs/private:ext4_image.bzl", _ext4_image = "ext4_image")
 load("//defs/private:partition_info.bzl", _PartitionInfo = "PartitionInfo")

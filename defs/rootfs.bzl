@@ -1,4 +1,4 @@
-"""Trees of files, before they are in any file system."""
+"""Root trees: the files of a root file system, before an image is written."""
 
 load("//defs/private:rootfs_info.bzl", _RootfsInfo = "RootfsInfo")
 load("//defs/private:rootfs_tree.bzl", _rootfs_tree = "rootfs_tree")

@@ -1,4 +1,4 @@
-"""Tests of images."""
+"""Tests of images: their content, their file systems, and their reproducibility."""
 
 load(
     "//defs/private:image_tests.bzl",

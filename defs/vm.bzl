@@ -1,4 +1,4 @@
-"""Virtual machines that run disk images."""
+"""Virtual machines that boot disk images, for users and for tests."""
 
 load("//defs/private:vm.bzl", _raw_disk = "raw_disk", _vm_boot_test = "vm_boot_test", _vm_launcher = "vm_launcher")
 

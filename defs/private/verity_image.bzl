@@ -7,14 +7,14 @@ load("//defs/private:verity_info.bzl", "VerityInfo")
 _BLOCK = 4096
 _DIGESTS_IN_BLOCK = _BLOCK // 32
 
-# 128 digests a block: more levels than this are not needed for 2^64 bytes.
+# A block has 128 digests, so this many levels are enough for 2^64 bytes.
 _MOST_LEVELS = 8
 
 def hash_tree_size(data_size):
-    """Returns the size of superblock and hash tree over some data, in bytes.
+    """Returns the size of the superblock and hash tree for some data, in bytes.
 
     Args:
-        data_size: in bytes, whole blocks of 4096.
+        data_size: size of the data in bytes, a multiple of 4096.
     """
     blocks, total = data_size // _BLOCK, 1
     for _ in range(_MOST_LEVELS):
@@ -63,13 +63,13 @@ def _verity_image_impl(ctx):
 
 verity_image = rule(
     implementation = _verity_image_impl,
-    doc = """The image of a partition that dm-verity protects: a file system, and its hash tree after it.
+    doc = """The image of a partition that dm-verity protects: a file system, followed by its hash tree.
 
-The outputs are the hash tree and the root hash; the file system's data is not copied.""",
+The outputs are the hash tree and the root hash; the file system is not copied.""",
     attrs = COMPRESS_ATTRS | {
         "salt": attr.string(
-            doc = "Hexadecimal digits, hashed before every block: at most 256 bytes. Images of different products " +
-                  "should have different ones.",
+            doc = "Up to 256 bytes, as hexadecimal digits, that are hashed before every block. Images of different " +
+                  "products should have different salts.",
             mandatory = True,
         ),
         "src": attr.label(doc = "The file system, such as an ext4_image.", mandatory = True, providers = [PartitionInfo]),
