@@ -17,8 +17,11 @@ from typing import Literal
 
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
+from tools.guestos.bootstrap_media import medium
+from tools.guestos.launch_local_vm import configuration
 from tools.image.rawfile import write_raw
 from tools.tar.image_file import open_image
+from tools.testing import ssh
 from tools.vm.checks import Checks, check_root, default_log
 from tools.vm.firmware import find_firmware
 from tools.vm.machine import Drive, Machine, Settings
@@ -31,6 +34,8 @@ _REPLICA_PORT = 8080
 _PORT_SECONDS = 20
 _END_SECONDS = 300
 _PAUSE_SECONDS = 0.5
+_HOST = "10.0.2.2"
+"""The address at which a machine reaches 127.0.0.1 of the host, behind QEMU's own network."""
 _WATCHDOG = "/dev/watchdog0"
 
 _PROMPTS = {
@@ -71,11 +76,14 @@ def main(arguments: Arguments) -> None:
     with tempfile.TemporaryDirectory(prefix="boot-test-") as folder:
         disk = str(Path(folder, "disk.img"))
         write_raw(open_image(arguments.disk), disk)
+        drives = [Drive(path=disk)]
+        if arguments.variant == "dev":
+            drives.append(bootstrap_medium(Path(folder)))
         settings = Settings(
             qemu=qemu,
             firmware=firmware,
             accel=accel,
-            drives=[Drive(path=disk)],
+            drives=drives,
             memory_mib=arguments.memory_mib,
             forwards=[(0, _SSH_PORT), (0, _REPLICA_PORT)],
             watchdog=True,
@@ -87,6 +95,15 @@ def main(arguments: Arguments) -> None:
                 check_from_outside(machine, arguments, checks)
     print(f"{time.monotonic() - started:.0f} s with {accel}")
     checks.raise_failed(arguments.disk)
+
+
+def bootstrap_medium(folder: Path) -> Drive:
+    """Returns a bootstrap medium with a key for logins, as `launch-local-vm --ssh_key` builds it."""
+    key = folder / "test-key.pub"
+    key.write_bytes(ssh.key_pair()[1])
+    path = folder / "medium.img"
+    write_raw(medium(configuration(None, str(key))), path)
+    return Drive(path=str(path), read_only=True, removable=True)
 
 
 def check_from_inside(machine: Machine, arguments: Arguments, checks: Checks) -> None:
@@ -108,6 +125,10 @@ def check_from_inside(machine: Machine, arguments: Arguments, checks: Checks) ->
     checks.equal("version", shell.check("cat /opt/ic/share/version.txt"), version)
     checks.equal("version in the boot partition", shell.check("cat /boot/version.txt"), version)
     check_payload(shell, version, arguments.timeout, checks)
+    port, (private_key, _) = forwarded_port(machine, _SSH_PORT), ssh.key_pair()
+    for account in ("root", "admin"):
+        name = ssh.log_in(shell, private_key, f"{account}@{_HOST}", arguments.timeout, port)
+        checks.equal(f"a login by SSH from the host as {account} leads to", name, account)
     status = json.loads(shell.check("/opt/ic/bin/manageboot.sh status --json"))
     checks.equal("the boot is confirmed", (status["stable"], status["confirmed"]), (True, arguments.slot))
     if arguments.secure_boot:
