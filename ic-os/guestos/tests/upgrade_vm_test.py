@@ -124,7 +124,7 @@ def test_upgrades(guest):
     guest.install(update)
     assert guest.status()["slots"]["B"] == {"state": "ready", "version": test_version, "problem": None}
 
-    # Fault 36: it hangs before anybody confirmed, the watchdog ends that, and the old system boots and says why.
+    # Fault 36: the new system hangs before it is confirmed, the watchdog resets it, and the old one boots.
     guest.commit()
     status = guest.boot("B", "first_boot", test_version)
     assert (status["stable"], status["slots"]["B"]["state"]) == (False, "on trial")
