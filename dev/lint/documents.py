@@ -20,7 +20,7 @@ _CODE = re.compile(r"`+([^`]+)`+")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:")
 _PATH = re.compile(r"(?:\./)?(?:[\w.@+-]+/)+[\w.@+-]*")
 _LABEL = re.compile(r"(?<![\w:/@])(?:@rules_icos)?//([\w.-]+(?:/[\w.-]+)*)")
-_PLACEHOLDER = re.compile(r"\.\.\.|NAME|TARGET|PACKAGE|FOLDER|FILE|VERSION")
+_PLACEHOLDER = re.compile(r"\.\.\.|NAME|TARGET|PACKAGE|FOLDER|FILE|RULE|VERSION")
 _SOURCE = re.compile(r"From (?:\[|`)*([\w.@+/-]+)[^:]*:$")
 _FENCE = "```"
 _INDENTED = "    "
@@ -67,7 +67,7 @@ def _blocks(lines: Sequence[str]) -> Iterator[tuple[int, int]]:
 
 
 def _broken_links(line: str, document: PurePosixPath, checkout: Checkout) -> Iterator[str]:
-    for found in _LINK.finditer(line):
+    for found in _LINK.finditer(_CODE.sub("", line)):
         target = found[1] or found[2]
         path = target.partition("#")[0]
         if path and not _SCHEME.match(target) and not (checkout.root / document.parent / path).exists():

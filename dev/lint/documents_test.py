@@ -28,6 +28,7 @@ def found(checkout: Checkout, text: str, document: str = "README.md") -> list[st
         ("[a](tools/gtp)", "README.md:1: the link to tools/gtp leads nowhere"),
         ("\n![a](doc/a.png)", "README.md:2: the link to doc/a.png leads nowhere"),
         ("[a](doc/gide.md#part)", "README.md:1: the link to doc/gide.md#part leads nowhere"),
+        ("[`a`](tools/gtp)", "README.md:1: the link to tools/gtp leads nowhere"),
         ("link:doc/a.adoc[a]", "README.md:1: the link to doc/a.adoc leads nowhere"),
         ("image::doc/a.png[a]", "README.md:1: the link to doc/a.png leads nowhere"),
         ("in `tools/gpt/lay.py`", "README.md:1: there is no tools/gpt/lay.py"),
@@ -51,6 +52,7 @@ def test_what_is_not_there(checkout: Checkout, text: str, fault: str) -> None:
         "`defs/private/NAME.bzl` `tools/NAME.py` `and/or` `/tools/x` `2/3` `$HOME/tools`",
         "`bazel test //...` `//tools/...` `//tools/gpt:layout` `@rules_pkg//tools/x` https://tools/x",
         "    tar -xf bazel-bin/tools/x.tar artifacts/release/x",
+        "a link is `[text](path)`; [`code`](tools/gpt)",
         "tools/no/code and tools/x in plain text",
     ],
 )

@@ -186,12 +186,13 @@ def guestos_image(
         deps = ["//tools/guestos:launch_local_vm"],
     )
 
-def guestos_tests(name, variant, present = {}, absent = [], contains = {}, lacks = {}):
+def guestos_tests(name, variant, secure_boot = False, present = {}, absent = [], contains = {}, lacks = {}):
     """Declares the tests of a variant: of the content of its images, and of the booted system.
 
     Args:
         name: required by convention and unused; the tests have names of their own.
         variant: `dev` or `prod`.
+        secure_boot: whether the system is booted with UEFI Secure Boot.
         present: dict of paths that the root file system must have to keywords of mtree, besides those of all variants.
         absent: patterns of paths that the root file system must not have, besides those of all variants.
         contains: dict of files of the root file system to regular expressions that must match.
@@ -234,6 +235,7 @@ def guestos_tests(name, variant, present = {}, absent = [], contains = {}, lacks
     )
     guestos_boot_test(
         name = "boot_test",
+        args = ["--secure_boot"] if secure_boot else [],
         disk = ":disk-img.tar",
         root = ":root",
         variant = variant,
