@@ -45,7 +45,7 @@ def list_checkout(mctx):
         the paths of the files by kind, and of all files as `paths`, for the attribute of the repository.
     """
     root = mctx.path(Label("//:MODULE.bazel")).realpath.dirname
-    ignored = _read_ignored(mctx.read(root.get_child(".gitignore")))
+    ignored = _ignored(mctx, root)
     index = {kind: [] for kind in _ALL_KINDS + [_PATHS]}
     folders = [(root, "")]
     for _ in range(_MAX_DEPTH):
@@ -55,8 +55,10 @@ def list_checkout(mctx):
                 path = prefix + entry.basename
 
                 # What a symbolic link points to is listed where it is, or lies outside of the checkout.
-                if not entry.exists or entry.realpath != entry or _is_ignored(ignored, path, entry.basename):
+                if not entry.exists or entry.realpath != entry or path in ignored:
                     continue
+                if entry.basename == ".gitignore":
+                    mctx.watch(entry)
                 if entry.is_dir:
                     if not entry.basename.startswith(".") or path in _HIDDEN_FOLDERS:
                         further.append((entry, path + "/"))
@@ -69,6 +71,19 @@ def list_checkout(mctx):
     if folders:
         fail("%s: folders are nested more than %d deep" % (folders[0][1], _MAX_DEPTH))
     return {kind: sorted(paths) for kind, paths in index.items()}
+
+def _ignored(mctx, root):
+    """Returns the paths of files and folders that git ignores; of none where there is no repository, as in a release."""
+    if not root.get_child(".git").exists:
+        return {}
+    git = mctx.which("git")
+    if not git:
+        fail("git is missing, by which lint knows the files that are ignored: install it")
+    command = [git, "ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory"]
+    done = mctx.execute(command, working_directory = str(root))
+    if done.return_code:
+        fail("%s: git can't say which files are ignored: %s" % (root, done.stderr.strip()))
+    return {path.removesuffix("/"): None for path in done.stdout.split("\0") if path}
 
 def _checkout_repository_impl(rctx):
     root = rctx.path(Label("//:MODULE.bazel")).realpath.dirname
@@ -104,35 +119,6 @@ def _kind_of_program(text):
     if words and words[0] in ("bash", "dash", "sh"):
         return "shell"
     return "python" if words and words[0].startswith("python") else None
-
-def _read_ignored(gitignore):
-    """Returns the patterns of .gitignore: names and paths, with at most a `!` before and a `*` at the end."""
-    patterns = []
-    for line in gitignore.splitlines():
-        line = line.strip()
-        if not line or line.startswith("#"):
-            continue
-        negated = line.startswith("!")
-        line = line.removeprefix("!")
-        pattern = line.strip("/")
-        name = pattern.removesuffix("*")
-        if [c for c in "*?[!\\".elems() if c in name]:
-            fail(".gitignore: %s: only a ! before and a * at the end are understood by dev/lint/checkout.bzl; extend it" % line)
-        patterns.append(struct(
-            anchored = "/" in line.removesuffix("/"),
-            name = name,
-            negated = negated,
-            prefix = pattern.endswith("*"),
-        ))
-    return patterns
-
-def _is_ignored(patterns, path, name):
-    ignored = False
-    for pattern in patterns:  # the last one that matches decides
-        subject = path if pattern.anchored else name
-        if subject == pattern.name or (pattern.prefix and subject.startswith(pattern.name)):
-            ignored = not pattern.negated
-    return ignored
 
 checkout_repository = repository_rule(
     implementation = _checkout_repository_impl,

@@ -8,8 +8,8 @@ load("//defs:partitions.bzl", "ext4_image", "verity_image")
 load("//defs:rootfs.bzl", "rootfs_tree")
 load("//defs:testing.bzl", "filesystem_check_test", "image_structure_test")
 load("//defs:vm.bzl", "raw_disk", "vm_launcher")
-load("//ic-os/guestos:release_binaries.bzl", "REQUIRED_BINARIES")
 load("//ic-os/guestos:payload.bzl", "payload")
+load("//ic-os/guestos:release_binaries.bzl", "REQUIRED_BINARIES")
 load("//ic-os/guestos:testing.bzl", "guestos_boot_test")
 load("//ic-os/guestos:version.bzl", "version_file")
 
@@ -181,12 +181,13 @@ def guestos_image(
         disk = ":disk-img.tar",
     )
 
-def guestos_tests(name, variant, present = {}, absent = [], contains = {}, lacks = {}):
+def guestos_tests(name, variant, secure_boot = False, present = {}, absent = [], contains = {}, lacks = {}):
     """Declares the tests of a variant: of the content of its images, and of the booted system.
 
     Args:
         name: required by convention and unused; the tests have names of their own.
         variant: `dev` or `prod`.
+        secure_boot: whether the system is booted with UEFI Secure Boot.
         present: dict of paths that the root file system must have to keywords of mtree, besides those of all variants.
         absent: patterns of paths that the root file system must not have, besides those of all variants.
         contains: dict of files of the root file system to regular expressions that must match.
@@ -229,6 +230,7 @@ def guestos_tests(name, variant, present = {}, absent = [], contains = {}, lacks
     )
     guestos_boot_test(
         name = "boot_test",
+        args = ["--secure_boot"] if secure_boot else [],
         disk = ":disk-img.tar",
         root = ":root",
         variant = variant,

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.repro.actions import faults, needed, read_actions
-from tests.repro.surroundings import DAYS, FOLDER, HOST, USER, USER_NAME, other_surroundings
+from tests.repro.surroundings import DAYS, FOLDER, HOST, STARTERS, USER, USER_NAME, other_surroundings
 from tools.inspect.file_differences import file_differences
 
 if "OUTPUTS" not in os.environ:
@@ -72,7 +72,7 @@ def test_the_surroundings_are_others(built, second):
         "cpus": "1",
         "encoding": "ascii",
         "host": HOST,
-        "programs": f"bash env python3 python{python}",
+        "programs": " ".join(sorted([*STARTERS, "python3", f"python{python}"])),
         "seed": "4711",
         "source_mode": "600",
         "umask": "0o77",

@@ -65,6 +65,9 @@ genrule(
 
 _PROGRAM_FOLDERS = ("/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin")
 
+STARTERS = ("bash", "env", "grep", "sh", "which")
+"""What Bazel runs to start a Python program: first lines of scripts, and py3wrapper.sh of its toolchain."""
+
 
 @dataclass(frozen=True)
 class Surroundings:
@@ -179,6 +182,17 @@ def _copy_programs(folder: Path, python: str) -> None:
     folder.mkdir()
     shutil.copy(folder.parent / "python", folder / "python3")
     for program in (python, oracle("bash"), oracle("env")):
+        shutil.copy(program, folder)
+
+
+def _copy_programs(folder: Path, python: str) -> None:
+    """Makes the folder of all programs that actions find: Python, and STARTERS.
+
+    An action that starts any other program of the machine fails.
+    """
+    folder.mkdir()
+    shutil.copy(folder.parent / "python", folder / "python3")
+    for program in (python, *map(oracle, STARTERS)):
         shutil.copy(program, folder)
 
 

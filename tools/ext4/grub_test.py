@@ -1,4 +1,4 @@
-"""GRUB's own reader, as boot partitions need it: directories with an index, fragmented files, links, checksums."""
+"""Reads images with GRUB's ext2 driver: indexed directories, fragmented files, symlinks, checksums."""
 
 import random
 

@@ -175,7 +175,6 @@ class LoaderMachine:
             accel=self.accel,
             drives=[drive],
             memory_mib=1024,
-            cpus=1,
             network=False,
         )
         machine = Machine(settings, self.folder, self.folder / "console.log")

@@ -1,4 +1,4 @@
-"""Extent trees, from the shortest to the most fragmented file."""
+"""Tests extent trees of files without blocks up to very fragmented ones."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Directories, with and without an index."""
+"""Tests directories with and without an index."""
 
 import re
 
