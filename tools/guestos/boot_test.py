@@ -8,9 +8,11 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from tools.core.cli import argument, run
