@@ -75,7 +75,7 @@ def test_tools_decompress_it(file, tmp_path_factory, data, codec):
 @PROPERTY
 @given(data=st.data(), codec=st.sampled_from(CODECS[1:5:3]))
 def test_payloads_are_reused(file, tmp_path_factory, data, codec):
-    """A file with ranges that were compressed before decompresses to the same bytes as one without."""
+    """A file with reused compressed ranges decompresses to the same bytes as one without."""
     image = data.draw(images(file))
     bounds = sorted(data.draw(st.lists(st.integers(0, image.size), max_size=6)))
     folder = tmp_path_factory.mktemp("payloads")
@@ -145,7 +145,7 @@ def test_damaged_payload_is_refused(file, tmp_path, codec):
     for length in {*range(0, len(whole), 40_009), 1, 5, 20, len(whole) - 1, len(whole) - 5}:
         path.write_bytes(whole[:length])
         size = 0
-        with contextlib.suppress(UserError):  # where a piece happens to end, the file is whole, but too short
+        with contextlib.suppress(UserError):  # at the end of a piece the file is valid, but too short
             size = codec.content_size(InputFile(path))
         assert size < image.size
     for damaged in (whole + b"x", b"x" + whole, whole[:100] + whole, b"x" * 1000, bytes(1000)):
