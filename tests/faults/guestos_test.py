@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.workspace import MODULE, Workspace
+from tests.downstream import MODULE, Workspace
 
 LAYOUT = """\
 name,start,size,type,uuid,comment
