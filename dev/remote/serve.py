@@ -23,6 +23,7 @@ from dev.remote.ports import choose_port
 from dev.remote.postgresql import start_postgresql, temporary_folder, unprivileged_user
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
+from tools.core.json_spec import FileName
 
 _BGD = str(Path(__file__).with_name("bgd"))
 _SAFE = re.compile(r"[\w./+@~-]+", re.ASCII)
@@ -36,7 +37,7 @@ class Arguments:
     server: Literal["http-cache", "grpc-cache", "execution"] = argument(
         "what to start: a cache by nginx, a cache by BuildGrid, or BuildGrid with workers"
     )
-    folder: str = argument("where blobs are stored; it is made, and logs are below it")
+    folder: FileName = argument("folder to store blobs in; it is made, and logs are below it")
     port: int = argument("to listen on; 0 for any free one", default=0)
     workers: int = argument("how many actions run at a time", default=len(os.sched_getaffinity(0)))
 
@@ -67,8 +68,8 @@ def main(arguments: Arguments) -> None:
 
 
 def _folder(path: str) -> Path:
-    """Returns a folder, made where it isn't there; relative to where `bazel run` was called."""
-    folder = Path(os.environ.get("BUILD_WORKING_DIRECTORY", ""), path).resolve()
+    """Returns the absolute path of a folder, which is made if it is missing."""
+    folder = Path(path).resolve()
     if not _SAFE.fullmatch(str(folder)):
         raise UserError(f"--folder={folder}: has characters that the servers' configurations cannot hold")
     folder.mkdir(parents=True, exist_ok=True)
