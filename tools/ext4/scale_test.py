@@ -5,12 +5,11 @@ from pathlib import Path
 import pytest
 
 from tools.core.errors import UserError
-from tools.ext4.fit import minimum_size
 from tools.ext4.reader import read_ext4
 from tools.ext4.writer import write_ext4
 from tools.image.extents import FileRange, Image
 from tools.image.holes import joined
-from tools.testing.ext4_images import MIB, debugfs, file, fsck, options, without_lost_and_found
+from tools.testing.ext4_images import MIB, debugfs, file, fsck, minimum_size, options, without_lost_and_found
 from tools.testing.folders import read_folder
 from tools.testing.oracles import unavailable
 from tools.tree.compare import differences

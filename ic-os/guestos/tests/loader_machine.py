@@ -18,13 +18,13 @@ from update_images import Kernel, boot_image
 from tools.core.errors import UserError
 from tools.fat.reader import read_fat
 from tools.fat.writer import Options, fat_image
-from tools.gpt.disk import disk_image, least_disk_size, place
+from tools.gpt.disk import least_disk_size, place
 from tools.gpt.layout import parse_layout
 from tools.image.extents import Extent, FileRange, Image, InputFile
 from tools.image.rawfile import write_raw
 from tools.tar.image_file import open_image
+from tools.testing.disks import disk_image, ext4
 from tools.testing.oracles import oracle, unavailable
-from tools.testing.sample_disk import ext4
 from tools.tree.node import Directory, File
 from tools.vm.firmware import Firmware, find_firmware
 from tools.vm.machine import Drive, Machine, Settings
