@@ -56,7 +56,7 @@ def debian_lock(name, **kwargs):
     """Targets that make and check the lock of a manifest of this package.
 
     The manifest is `NAME.toml`, the lock `NAME.lock.json`. `bazel run :NAME.lock` writes the lock, with apt and the
-    network. `bazel test :NAME_lock_test` says whether the lock belongs to the manifest as it is; there's none as long
+    network, and prints what was added, removed and upgraded. `bazel test :NAME_lock_test` says whether the lock belongs to the manifest as it is; there's none as long
     as there's no lock.
 
     Args:
@@ -70,11 +70,11 @@ def debian_lock(name, **kwargs):
         name = name + ".lock",
         srcs = [Label("//tools/commands:debian_lock_update.py")],
         args = [
-            "--manifest=%s/%s" % (native.package_name(), manifest),
-            "--lock=%s/%s" % (native.package_name(), lock),
+            "--manifest=workspace:%s/%s" % (native.package_name(), manifest),
+            "--lock=workspace:%s/%s" % (native.package_name(), lock),
         ],
         main = Label("//tools/commands:debian_lock_update.py"),
-        deps = [Label("//tools/debian:locking")],
+        deps = [Label("//tools/commands:debian_lock_update")],
         **kwargs
     )
     if native.glob([lock], allow_empty = True):
@@ -83,12 +83,12 @@ def debian_lock(name, **kwargs):
             size = "small",
             srcs = [Label("//tools/commands:debian_lock_check.py")],
             args = [
-                "--manifest=$(rootpath %s)" % manifest,
-                "--lock=$(rootpath %s)" % lock,
+                "--manifest=runfile:$(rootpath %s)" % manifest,
+                "--lock=runfile:$(rootpath %s)" % lock,
                 "'--command=%s'" % command,
             ],
             data = [manifest, lock],
             main = Label("//tools/commands:debian_lock_check.py"),
-            deps = [Label("//tools/debian:locking")],
+            deps = [Label("//tools/commands:debian_lock_check")],
             **kwargs
         )

@@ -8,7 +8,7 @@ def _debian_base_root_impl(ctx):
     debs = [info.deb for info in packages.packages]
     installer = [info.deb for info in ctx.attr.installer[DebianPackagesInfo].packages]
     args = ctx.actions.args()
-    args.use_param_file("--flagfile=%s", use_always = True)
+    args.use_param_file("@%s", use_always = True)
     args.set_param_file_format("multiline")
     args.add_all(debs, format_each = "--deb=%s")
     args.add_all(installer, format_each = "--installer=%s")

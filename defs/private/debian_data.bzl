@@ -12,7 +12,7 @@ def _extract(ctx, output, selection):
     """
     debs = [info.deb for info in ctx.attr.src[DebianPackagesInfo].packages]
     args = ctx.actions.args()
-    args.use_param_file("--flagfile=%s", use_always = True)
+    args.use_param_file("@%s", use_always = True)
     args.set_param_file_format("multiline")
     args.add_all(debs, format_each = "--deb=%s")
     args.add_all(ctx.attr.packages, format_each = "--package=%s")

@@ -58,7 +58,7 @@ def image_structure_test(
         present = present,
         tags = tags,
     )
-    arguments = ["--spec=$(rootpath :%s.spec)" % name, "--image=$(rootpath %s)" % image]
+    arguments = ["--spec=runfile:$(rootpath :%s.spec)" % name, "--image=runfile:$(rootpath %s)" % image]
     py_test(
         name = name,
         size = size,

@@ -47,4 +47,4 @@ def json_spec(ctx, flag, value):
                 left.append([value[index], "," if index < len(value) - 1 else ""])
         else:
             args.add(json.encode(value) + suffix)
-    fail("%s: the specification has more than %d values" % (ctx.label, _MOST_VALUES))
+    fail("%s: has more than %d values in all its attributes; divide it into several targets" % (ctx.label, _MOST_VALUES))

@@ -45,7 +45,7 @@ def partition_image(ctx, tool, mnemonic, parameters, inputs = []):
     }
     entries = [
         dict(entry, path = ctx.attr.subdir + "/" + entry["path"])
-        for entry in extra_file_entries(ctx.attr.extra_files)
+        for entry in extra_file_entries(ctx.attr.extra_files, ctx.label)
     ]
     tree["layers"] = tree["layers"] + entries_layer(ctx.label, entries)
     spec = tree | parameters | {"member": ctx.label.name + ".img", "output": output, "size": size}

@@ -40,13 +40,13 @@ _second_build = transition(
 def _two_builds_impl(ctx):
     first, second = ctx.files.first, ctx.files.second
     if not first:
-        fail("%s: has no outputs to compare" % ctx.attr.first.label)
+        fail("%s: src: %s has no outputs to compare; give a target that builds files" % (ctx.label, ctx.attr.first.label))
     outputs, links = {}, []
     for one, other in zip(first, second):
         if one.is_source:
-            fail("%s: is a source file; nothing builds it" % one.owner)
+            fail("%s: src: %s is a source file; give a target that builds files" % (ctx.label, one.owner))
         if one.path == other.path:
-            fail("%s: is built only once, since its path is the same in both configurations" % one.path)
+            fail("%s: src: %s has the same path in both configurations, so it is built only once; give a target that depends on the configuration" % (ctx.label, one.path))
 
         # The same path below the runfiles otherwise.
         pair = []
@@ -55,7 +55,7 @@ def _two_builds_impl(ctx):
             link = ctx.actions.declare_directory(name) if file.is_directory else ctx.actions.declare_file(name)
             ctx.actions.symlink(output = link, target_file = file)
             pair.append(link)
-        outputs[one.short_path] = [link.short_path for link in pair]
+        outputs[one.short_path] = ["runfile:" + link.short_path for link in pair]
         links.extend(pair)
     spec = ctx.actions.declare_file(ctx.label.name + ".json")
     ctx.actions.write(spec, json.encode_indent({"outputs": outputs}))
@@ -105,7 +105,7 @@ def reproducible_test(name, src, size = "medium", **kwargs):
         name = name,
         size = size,
         srcs = [str(Label("//tools/commands:compare_builds.py"))],
-        args = ["--spec=$(rootpath :%s)" % builds],
+        args = ["--spec=runfile:$(rootpath :%s)" % builds],
         data = [builds],
         main = Label("//tools/commands:compare_builds.py"),
         deps = [Label("//tools/commands:compare_builds")],

@@ -62,17 +62,18 @@ def _package_entries(target):
         entries += _symlink_entries(target[PackageSymlinkInfo], target.label)
     return entries
 
-def extra_file_entries(extra_files):
+def extra_file_entries(extra_files, label):
     """Returns the entries of an attribute `extra_files`.
 
     Args:
         extra_files: dict of targets with one file each, to `PATH` or `PATH:MODE`.
+        label: of the target that has the attribute, for messages.
     """
     entries = []
     for target, place in extra_files.items():
         files = target[DefaultInfo].files.to_list()
         if len(files) != 1:
-            fail("extra_files: %s has %d files; one is needed for %s" % (target.label, len(files), place))
+            fail("%s: extra_files: %s has %d files; choose one for %s, as by a filegroup" % (label, target.label, len(files), place))
         path, _, mode = place.partition(":")
         entries.append({"mode": mode or None, "path": path, "source": files[0]})
     return entries
@@ -107,13 +108,13 @@ def _rootfs_tree_impl(ctx):
             continue
         archives = target[DefaultInfo].files.to_list()
         if not archives:
-            fail("layers: %s is no rootfs_tree, and has no files" % target.label)
+            fail("%s: layers: %s is no rootfs_tree and has no files; give a rootfs_tree or a .tar" % (ctx.label, target.label))
         for archive in archives:
             if not archive.basename.endswith(".tar"):
-                fail("layers: %s of %s is no .tar" % (archive.basename, target.label))
+                fail("%s: layers: %s of %s is no .tar; give a rootfs_tree or a plain .tar" % (ctx.label, archive.basename, target.label))
             layers.append({"archive": archive, "directories": ctx.attr.directories, "label": str(target.label)})
             inputs.append(depset([archive]))
-    entries = extra_file_entries(ctx.attr.extra_files)
+    entries = extra_file_entries(ctx.attr.extra_files, ctx.label)
     for target in ctx.attr.srcs:
         entries += _package_entries(target)
     entries += [{"path": path, "target": link, "type": "symlink"} for path, link in ctx.attr.symlinks.items()]

@@ -42,7 +42,7 @@ def _signature(ctx, manifest):
     """Declares the action that signs the manifest; returns None where the image goes without a signature."""
     if not ctx.files.signing_key and not ctx.files.signatures:
         if not ctx.attr.unsigned:
-            fail("%s: has no signing_key and no signatures, so no machine would take it; unsigned = True says that this is meant" % ctx.label)
+            fail("%s: signing_key, signatures: are both missing, so no machine would install this; give one, or unsigned = True" % ctx.label)
         return None
     output = ctx.actions.declare_file(ctx.label.name + ".manifest.json.sig")
     args = ctx.actions.args()

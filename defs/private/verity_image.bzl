@@ -9,9 +9,9 @@ _BLOCK = 4096
 def _verity_image_impl(ctx):
     source = ctx.attr.src[PartitionInfo]
     if len(source.parts) != 1 or source.parts[0].offset != 0:
-        fail("%s: src: %s is made of %d parts, not of one file system" % (ctx.label, ctx.attr.src.label, len(source.parts)))
+        fail("%s: src: %s is made of %d parts; give the image of one file system" % (ctx.label, ctx.attr.src.label, len(source.parts)))
     if source.size % _BLOCK:
-        fail("%s: src: %s has %d bytes, not whole blocks of %d" % (ctx.label, ctx.attr.src.label, source.size, _BLOCK))
+        fail("%s: src: %s has %d bytes; choose a size in whole blocks of %d bytes" % (ctx.label, ctx.attr.src.label, source.size, _BLOCK))
     data = source.parts[0].image
     hashes = ctx.actions.declare_file(ctx.label.name + ".hashes.img.tar")
     root_hash = ctx.actions.declare_file(ctx.label.name + ".root_hash")

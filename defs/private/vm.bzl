@@ -11,13 +11,13 @@ def raw_disk(name, disk, output = "disk.img", **kwargs):
     Args:
         name: of the target.
         disk: the image as a tar, such as `:disk-img.tar`.
-        output: the file to write; `-- --output=FILE` says another one.
+        output: the file to write, relative to that folder; `-- --output=FILE` gives another one.
         **kwargs: passed on: tags, visibility and so on.
     """
     py_binary(
         name = name,
         srcs = [str(Label("//tools/commands:raw_disk.py"))],
-        args = ["--disk=$(rootpath %s)" % disk, "--output=" + output],
+        args = ["--disk=runfile:$(rootpath %s)" % disk, "--output=" + output],
         data = [disk],
         main = Label("//tools/commands:raw_disk.py"),
         deps = [Label("//tools/commands:raw_disk")],
@@ -38,7 +38,7 @@ def vm_launcher(name, disk, args = [], **kwargs):
     py_binary(
         name = name,
         srcs = [str(Label("//tools/commands:vm_launcher.py"))],
-        args = ["--disk=$(rootpath %s)" % disk] + args,
+        args = ["--disk=runfile:$(rootpath %s)" % disk] + args,
         data = [disk],
         main = Label("//tools/commands:vm_launcher.py"),
         deps = [Label("//tools/commands:vm_launcher")],
@@ -99,8 +99,8 @@ def vm_boot_test(
         tags = tags,
     )
     arguments = [
-        "--disk=$(rootpath %s)" % disk,
-        "--spec=$(rootpath :%s.spec)" % name,
+        "--disk=runfile:$(rootpath %s)" % disk,
+        "--spec=runfile:$(rootpath :%s.spec)" % name,
         "--user=" + user,
         "--password=" + password,
     ]
@@ -113,7 +113,7 @@ def vm_boot_test(
             output_group = "root_hash",
             tags = tags,
         )
-        arguments.append("--root_hash=$(rootpath :%s.root_hash)" % name)
+        arguments.append("--root_hash=runfile:$(rootpath :%s.root_hash)" % name)
         data.append(name + ".root_hash")
     py_test(
         name = name,

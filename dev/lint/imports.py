@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 FLOORS: Sequence[Sequence[str]] = (
-    ("bench", "dev", "guestos_tools", "third_party", "tools.guestos"),
+    ("bench", "dev", "guestos_tools", "third_party", "tools.completion", "tools.guestos"),
     ("tools.buildfiles", "tools.commands"),
     ("tools.inspect",),
     ("tools.ext4", "tools.fat", "tools.initramfs", "tools.rootfs", "tools.vm"),

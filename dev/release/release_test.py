@@ -200,7 +200,7 @@ def test_versions_before_are_kept(checkout, tmp_path):
 )
 def test_not_all_is_committed(checkout, tmp_path, capsys, change):
     change(checkout)
-    assert call(main, Arguments, "", ["release", f"--checkout={checkout}", f"--output={tmp_path / 'out'}"]) == 1
+    assert call(main, Arguments, "", ["release", f"--checkout={checkout}", f"--output={tmp_path / 'out'}"]) == 2
     said = capsys.readouterr().err
     assert "not all is committed: " in said
     assert said.count("\n") == 1
@@ -209,7 +209,7 @@ def test_not_all_is_committed(checkout, tmp_path, capsys, change):
 
 def test_output_is_there(checkout, tmp_path, capsys):
     (tmp_path / "out").mkdir()
-    assert call(main, Arguments, "", ["release", f"--checkout={checkout}", f"--output={tmp_path / 'out'}"]) == 1
+    assert call(main, Arguments, "", ["release", f"--checkout={checkout}", f"--output={tmp_path / 'out'}"]) == 2
     assert "out: is there already; say another folder" in capsys.readouterr().err
     assert list((tmp_path / "out").iterdir()) == []
 

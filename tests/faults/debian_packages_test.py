@@ -175,7 +175,7 @@ def test_lock_of_another_format(downstream: Downstream) -> None:
 def test_no_such_file_in_the_package(downstream: Downstream) -> None:
     status, said = downstream.build("//:missing")
     assert status != 0
-    assert "debian_data: tool_1.0_all.deb: no path matches 'usr/share/nothing'" in said, said
+    assert "error: tool_1.0_all.deb: no path matches 'usr/share/nothing'" in said, said
     assert "Traceback" not in said, said
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
-from tools.commands.disk_image import TableArguments, table_of
 from tools.core.cli import argument, run
-from tools.core.json_spec import Size
+from tools.core.json_spec import FileName, Size
 from tools.core.outputs import replacing
+from tools.gpt.arguments import TableArguments, table_of
 from tools.gpt.disk import check_contents
 from tools.verity.superblock import Superblock
 from tools.verity.tree import hash_tree_size
@@ -46,7 +46,7 @@ class Arguments(TableArguments):
     partitions: tuple[PartitionSize, ...] = argument(
         'sizes of the images, as [{"name": …, "size": …, "hash_tree": …}]', default=()
     )
-    output: str = argument("the file to write when all is well")
+    output: FileName = argument("the file to write when all is well")
 
 
 def main(arguments: Arguments) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
+from tools.core.json_spec import FileName
 from tools.vm.boot_check import END_SECONDS, BootArguments, booted, read_text
 from tools.vm.checks import Checks, check_root
 from tools.vm.machine import Machine
@@ -18,13 +19,13 @@ from tools.vm.shell import Shell
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments(BootArguments):
-    """What the command line takes."""
+    """Arguments of the command line."""
 
     console: tuple[str, ...] = argument("regular expression that the console has to show, in this order", default=())
     commands: dict[str, str] | None = argument(
         "command of a shell to a regular expression that all of its output has to match", default=None
     )
-    root_hash: str | None = argument(
+    root_hash: FileName | None = argument(
         "file with the root hash that dm-verity must have opened the root with", default=None
     )
 
@@ -37,7 +38,7 @@ class Arguments(BootArguments):
 def main(arguments: Arguments) -> None:
     """Boots the image and checks it."""
     if not arguments.console and not arguments.logs_in:
-        raise UserError("neither --console nor --commands nor --root_hash says what to check")
+        raise UserError("there is nothing to check: give --console, --commands or --root_hash")
     _compile([*arguments.console, *(arguments.commands or {}).values()])
     with booted(arguments) as (machine, checks):
         for pattern in arguments.console:
@@ -73,7 +74,9 @@ def _compile(patterns: list[str]) -> None:
         try:
             re.compile(pattern)
         except re.error as error:
-            raise UserError(f"{pattern!r}: is no regular expression: {error}") from error
+            raise UserError(
+                f"{pattern!r}: is no regular expression: {error}; see the documentation of Python's re"
+            ) from error
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
+from tools.core.json_spec import FileName
 from tools.image.rawfile import write_raw
 from tools.tar.image_file import open_image
 from tools.vm.firmware import find_firmware
@@ -26,10 +27,10 @@ _BACKING = "disk.img"
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """What the command line takes."""
+    """Arguments of the command line."""
 
-    disk: str = argument("the disk image, raw or as the one member of a tar")
-    keep: str | None = argument(
+    disk: FileName = argument("the disk image, raw or as the one member of a tar", positional=True)
+    keep: FileName | None = argument(
         "folder for the image and what the machine writes to it; another start with the same folder goes on from there",
         default=None,
     )

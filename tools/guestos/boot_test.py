@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tools.core.cli import argument, run
+from tools.core.json_spec import FileName
 from tools.vm.boot_check import END_SECONDS, BootArguments, booted, read_text
 from tools.vm.checks import Checks, check_root
 from tools.vm.machine import Machine
@@ -39,8 +40,8 @@ _PROMPTS = {
 class Arguments(BootArguments):
     """What the command line takes."""
 
-    version: str = argument("file with the version that the system must have")
-    root_hash: str = argument("file with the root hash that the root must have, in hex")
+    version: FileName = argument("file with the version that the system must have")
+    root_hash: FileName = argument("file with the root hash that the root must have, in hex")
     variant: Literal["dev", "prod"] = argument("dev: root logs in on the console; prod: there must be no way in")
     slot: Literal["A", "B"] = argument("the slot that must be booted", default="A")
     memory_mib: int = argument("memory of the machine, in MiB", default=2048)

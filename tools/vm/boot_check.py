@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tools.core.cli import argument
 from tools.core.errors import UserError
+from tools.core.json_spec import FileName
 from tools.image.rawfile import write_raw
 from tools.tar.image_file import open_image
 from tools.vm.checks import Checks, default_log
@@ -26,11 +27,13 @@ END_SECONDS = 300
 class BootArguments:
     """Arguments of every command that boots a disk image."""
 
-    disk: str = argument("the disk image, raw or as the one member of a tar")
+    disk: FileName = argument("the disk image, raw or as the one member of a tar", positional=True)
     user: str = argument("account that logs in on the console", default="root")
     password: str = argument("its password", default="root")
     secure_boot: bool = argument("boot with UEFI Secure Boot, with enrolled keys", default=False)
-    log: str | None = argument("file for all the console shows; by default among Bazel's test outputs", default=None)
+    log: FileName | None = argument(
+        "file for all the console shows; by default among Bazel's test outputs", default=None
+    )
     qemu: str | None = argument("QEMU; by default qemu-system-x86_64 on PATH", default=None)
     accel: str | None = argument("accelerator; by default KVM where it works, else emulation", default=None)
     memory_mib: int = argument("memory of the machine, in MiB", default=1024)

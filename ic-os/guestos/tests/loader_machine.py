@@ -21,7 +21,7 @@ from tools.fat.writer import Options, fat_image
 from tools.gpt.disk import least_disk_size, place
 from tools.gpt.layout import parse_layout
 from tools.image.extents import Extent, FileRange, Image, InputFile
-from tools.image.rawfile import write_raw
+from tools.image.rawfile import open_raw, write_raw
 from tools.tar.image_file import open_image
 from tools.testing.disks import disk_image, ext4
 from tools.testing.oracles import oracle, unavailable
@@ -124,7 +124,7 @@ class LoaderMachine:
     _machine: Machine | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        kernel = Kernel(open_image(self.parts.kernel), open_image(self.parts.initramfs))
+        kernel = Kernel(open_raw(self.parts.kernel), open_raw(self.parts.initramfs))
         boot = self.boot_image or boot_image("1.2.3", "00ff", kernel)
         layout = parse_layout(_LAYOUT.format(boot=boot.size // 512), "loader_machine")
         table = place(layout, least_disk_size(layout), uuid.UUID(int=1))

@@ -13,7 +13,7 @@ from power_cut import PHASES, copy_disk, cuts, holds_whole, record_upgrade, repl
 from update_images import Kernel, boot_image
 
 from tools.image.extents import Image
-from tools.tar.image_file import open_image
+from tools.image.rawfile import open_raw
 
 BUILT = Path(os.environ.get("TEST_SRCDIR", Path(__file__).parents[3]), os.environ.get("TEST_WORKSPACE", ""))
 SAMPLE = {"install": 6, "commit": 3, "boot": 3, "confirm": 3}
@@ -24,7 +24,7 @@ CASES = [(phase, number) for phase, count in SAMPLE.items() for number in range(
 @pytest.fixture(scope="module")
 def kernel():
     """The real kernel, which only has to begin."""
-    return Kernel(open_image(BUILT / "ic-os/guestos/dev/initrd.vmlinuz"), Image.from_bytes(b"no archive".ljust(4096)))
+    return Kernel(open_raw(BUILT / "ic-os/guestos/dev/initrd.vmlinuz"), Image.from_bytes(b"no archive".ljust(4096)))
 
 
 @pytest.fixture(scope="module")
