@@ -45,13 +45,13 @@ def _verity_image_impl(ctx):
 
 verity_image = rule(
     implementation = _verity_image_impl,
-    doc = """The image of a partition that dm-verity protects: a file system, and its hash tree after it.
+    doc = """The image of a partition that dm-verity protects: a file system, followed by its hash tree.
 
-The outputs are the hash tree and the root hash; the file system's data is not copied.""",
+The outputs are the hash tree and the root hash; the file system is not copied.""",
     attrs = COMPRESS_ATTRS | {
         "salt": attr.string(
-            doc = "Hexadecimal digits, hashed before every block: at most 256 bytes. Images of different products " +
-                  "should have different ones.",
+            doc = "Up to 256 bytes, as hexadecimal digits, that are hashed before every block. Images of different " +
+                  "products should have different salts.",
             mandatory = True,
         ),
         "src": attr.label(doc = "The file system, such as an ext4_image.", mandatory = True, providers = [PartitionInfo]),

@@ -1,5 +1,6 @@
 """The examples, each a module of its own: built and tested as its README says, without anything of ic-os/."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -34,3 +35,17 @@ def test_the_product_is_out_of_reach(example: Workspace) -> None:
     status, said = example.build("--nobuild", "@rules_icos//ic-os/guestos/payload:reference")
     assert status != 0
     assert "Package is considered deleted due to --deleted_packages" in said, said
+
+
+@pytest.mark.parametrize("example", ["data-disk"], indirect=True)
+def test_readme_shows_what_is_inside(example: Workspace) -> None:
+    """What the README of the repository shows of this example is what its commands print."""
+    readme = (RULES / "README.md").read_text()
+    shown = re.findall(r"^\$ bazel run (\S+) -- bazel-bin/(\S+)(.*)\n((?:[^$`].*\n)+)", readme, re.MULTILINE)
+    assert len(shown) == 2
+    for command, path, options, output in shown:
+        assert example.build(f"//:{path}")[0] == 0
+        image = example.folder_of("bazel-bin") / path
+        status, said = example.run("run", command, "--", str(image), *options.split())
+        assert status == 0, said
+        assert output in said

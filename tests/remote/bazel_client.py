@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import time
@@ -13,8 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from tests.downstream import json_values
-from tools.fetch.download import sha256_of
 from tools.testing.oracles import oracle
+
+
+def sha256_of(path: Path) -> str:
+    """Returns the SHA-256 of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
-"""Names what has its data at a byte of an image: the partition, and the file or structure in it. Nothing is mounted.
+"""Prints what has its data at a byte of an image: the partition, and the file or structure in it. Nothing is mounted.
 
-The image is a raw file, or a member of a plain tar. With --partition the byte is counted from the partition's start.
+The image is a raw file, or a member of a plain tar. With --partition, --byte is an offset in that partition.
 """
 
 from __future__ import annotations

@@ -8,16 +8,22 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from tools.core.cli import argument, run
 from tools.core.json_spec import FileName
+from tools.guestos.bootstrap_media import medium
+from tools.guestos.launch_local_vm import configuration
+from tools.image.rawfile import write_raw
+from tools.vm import ssh
 from tools.vm.boot_check import END_SECONDS, BootArguments, booted, read_text
 from tools.vm.checks import Checks, check_root
-from tools.vm.machine import Machine
+from tools.vm.machine import Drive, Machine
 from tools.vm.network import forwarded_port, greeting
 from tools.vm.shell import Shell
 
@@ -25,6 +31,8 @@ _SSH_PORT = 22
 _REPLICA_PORT = 8080
 _PORT_SECONDS = 20
 _PAUSE_SECONDS = 0.5
+_HOST = "10.0.2.2"
+"""The address at which a machine reaches 127.0.0.1 of the host, behind QEMU's own network."""
 _WATCHDOG = "/dev/watchdog0"
 
 _PROMPTS = {
@@ -50,11 +58,22 @@ class Arguments(BootArguments):
 def main(arguments: Arguments) -> None:
     """Boots the image and checks it."""
     forwards = [(0, _SSH_PORT), (0, _REPLICA_PORT)]
-    with booted(arguments, cpus=2, forwards=forwards, watchdog=True) as (machine, checks):
-        if arguments.variant == "dev":
-            check_from_inside(machine, arguments, checks)
-        else:
-            check_from_outside(machine, arguments, checks)
+    with tempfile.TemporaryDirectory(prefix="boot-check-") as folder:
+        drives = [bootstrap_medium(Path(folder))] if arguments.variant == "dev" else []
+        with booted(arguments, drives=drives, cpus=2, forwards=forwards, watchdog=True) as (machine, checks):
+            if arguments.variant == "dev":
+                check_from_inside(machine, arguments, checks)
+            else:
+                check_from_outside(machine, arguments, checks)
+
+
+def bootstrap_medium(folder: Path) -> Drive:
+    """Returns a bootstrap medium with a key for logins, as `launch-local-vm --ssh_key` builds it."""
+    key = folder / "test-key.pub"
+    key.write_bytes(ssh.key_pair()[1])
+    path = folder / "medium.img"
+    write_raw(medium(configuration(None, str(key))), path)
+    return Drive(path=str(path), read_only=True, removable=True)
 
 
 def check_from_inside(machine: Machine, arguments: Arguments, checks: Checks) -> None:
@@ -76,6 +95,10 @@ def check_from_inside(machine: Machine, arguments: Arguments, checks: Checks) ->
     checks.equal("version", shell.check("cat /opt/ic/share/version.txt"), version)
     checks.equal("version in the boot partition", shell.check("cat /boot/version.txt"), version)
     check_payload(shell, version, arguments.timeout, checks)
+    port, (private_key, _) = forwarded_port(machine, _SSH_PORT), ssh.key_pair()
+    for account in ("root", "admin"):
+        name = ssh.log_in(shell, private_key, f"{account}@{_HOST}", arguments.timeout, port)
+        checks.equal(f"a login by SSH from the host as {account} leads to", name, account)
     status = json.loads(shell.check("/opt/ic/bin/manageboot.sh status --json"))
     checks.equal("the boot is confirmed", (status["stable"], status["confirmed"]), (True, arguments.slot))
     if arguments.secure_boot:

@@ -42,7 +42,12 @@ class BootArguments:
 
 @contextmanager
 def booted(
-    arguments: BootArguments, *, cpus: int = 1, forwards: Sequence[tuple[int, int]] = (), watchdog: bool = False
+    arguments: BootArguments,
+    *,
+    drives: Sequence[Drive] = (),
+    cpus: int = 1,
+    forwards: Sequence[tuple[int, int]] = (),
+    watchdog: bool = False,
 ) -> Iterator[tuple[Machine, Checks]]:
     """Boots a copy of a disk image, for as long as the context lasts; returns the machine and its checks.
 
@@ -50,6 +55,7 @@ def booted(
 
     Args:
         arguments: the disk image, and how to boot it.
+        drives: further drives of the machine, after the disk.
         cpus: as in `Settings`, like the following.
         forwards: ports of the machine that can be reached from here.
         watchdog: whether the machine has a watchdog.
@@ -69,7 +75,7 @@ def booted(
             qemu=qemu,
             firmware=firmware,
             accel=accel,
-            drives=[Drive(path=disk)],
+            drives=[Drive(path=disk), *drives],
             memory_mib=arguments.memory_mib,
             cpus=cpus,
             forwards=forwards,

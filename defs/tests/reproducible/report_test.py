@@ -1,4 +1,4 @@
-"""What is said of images that are not the same in two builds."""
+"""The report about images that differ between two builds."""
 
 import os
 import re
@@ -18,7 +18,7 @@ ROOT = {
 @pytest.fixture(scope="module", params=ROOT)
 def image(request):
     if request.param not in os.environ:
-        pytest.skip("needs what Bazel built: bazel test //defs/tests/reproducible:report_test")
+        pytest.skip("needs outputs of Bazel: bazel test //defs/tests/reproducible:report_test")
     return request.param
 
 
@@ -36,7 +36,7 @@ def report(image, capfd):
     ("cause", "field"),
     [
         ("chance", r"byte \d+: 0x[\da-f]{2} / 0x[\da-f]{2}"),
-        ("environment", r"size: \d+ / \d+"),  # the zone of the second build has a name of its own
+        ("environment", r"size: \d+ / \d+"),  # TZ is set in the second build only
         ("path", r"size: \d+ / \d+"),
     ],
 )
@@ -45,6 +45,6 @@ def test_each_cause_is_named_by_partition_path_and_field(report, image, suffix, 
     assert re.search(f"^{where}{field}$", report, re.MULTILINE), report
 
 
-def test_what_is_the_same_is_not_named(report):
+def test_equal_files_are_not_reported(report):
     assert "boot" not in report
     assert "esp" not in report
