@@ -84,23 +84,6 @@ def _levels(parameters: Superblock) -> list[_Level]:
     return levels
 
 
-def protected(data: Image, tree: HashTree, hash_offset: int | None = None) -> Image:
-    """Returns an image of data followed by its hash tree, as one partition holds them.
-
-    Args:
-        data: what the tree was made of.
-        tree: its hash tree.
-        hash_offset: where the superblock stands, in bytes; directly after the data if it is not given.
-
-    Raises:
-        UserError: the tree cannot stand there.
-    """
-    if hash_offset is None:
-        hash_offset = -(-data.size // tree.superblock.hash_block_size) * tree.superblock.hash_block_size
-    check_hash_offset(hash_offset, tree.superblock)
-    return Image.compose(hash_offset + tree.image.size, [(0, data), (hash_offset, tree.image)])
-
-
 def check_hash_offset(hash_offset: int, parameters: Superblock) -> None:
     """Raises UserError if a hash tree cannot stand at that offset, in bytes, of the device that has the data."""
     if hash_offset % parameters.hash_block_size:
