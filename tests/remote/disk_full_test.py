@@ -5,8 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.remote.bazel_client import Client, client, sha256_of
+from tests.remote.bazel_client import Client, client
 from tests.remote.small_image import DATA_BYTES, write_small_image
+from tools.fetch.download import sha256_of
 from tools.testing.mounts import small_file_system
 
 TARGET = "//:before"

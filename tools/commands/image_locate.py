@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tools.commands.image_ls import PlaceArguments
 from tools.core.cli import argument, run
 from tools.core.outputs import write_to_stdout
 from tools.inspect.locate import locate
+from tools.inspect.place import PlaceArguments
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments(PlaceArguments):
     """Arguments of the command line."""
 
-    byte: int = argument("the byte's offset, from 0 on")
+    byte: int = argument("the byte's offset, from 0 on", positional=True)
 
 
 def main(arguments: Arguments) -> None:
