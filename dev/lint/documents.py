@@ -21,7 +21,7 @@ _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:")
 _PATH = re.compile(r"(?:\./)?(?:[\w.@+-]+/)+[\w.@+-]*")
 _LABEL = re.compile(r"(?<![\w:/@])(?:@rules_icos)?//([\w.-]+(?:/[\w.-]+)*)")
 _PLACEHOLDER = re.compile(r"\.\.\.|NAME|TARGET|PACKAGE|FOLDER|FILE|RULE|VERSION")
-_SOURCE = re.compile(r"From (?:\[|`)*([\w.@+/-]+)[^:]*:$")
+_SOURCE = re.compile(r"From (?:\[|`)*([\w.@+/-]+).*:$")
 _FENCE = "```"
 _INDENTED = "    "
 

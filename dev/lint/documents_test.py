@@ -74,6 +74,10 @@ def test_excerpt(checkout: Checkout) -> None:
     assert found(checkout, excerpt("disk(", '    name = "b",', "    size = 1,", ")")) == []
     assert found(checkout, excerpt(*BUILD.splitlines())) == []
     assert found(checkout, excerpt("anything()", source="A sketch:")) == []
+    labelled = excerpt("disk(x", source="From `examples/a/BUILD.bazel`, where `:tree` is a tree:")
+    assert found(checkout, labelled) == [
+        "README.md:4: differs from examples/a/BUILD.bazel: this paragraph is not in it"
+    ]
 
 
 @pytest.mark.parametrize(
