@@ -54,7 +54,7 @@ def faults(root: Directory, arguments: Arguments) -> Iterator[str]:
 def _metadata_faults(root: Directory, path: str, expected: str) -> Iterator[str]:
     node = lookup(root, components(path))
     if node is None:
-        yield f"{path}: isn't there"
+        yield f"{path}: does not exist"
         return
     actual = keywords(node)
     for word in expected.split():

@@ -31,7 +31,7 @@ def test_what_is_right_passes(check, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"present": {"/none": ""}}, "/none: isn't there"),
+        ({"present": {"/none": ""}}, "/none: does not exist"),
         ({"present": {"/folder": "type=file"}}, "/folder: has type=dir, not file"),
         ({"present": {"/folder": "size=1"}}, "/folder: has size=none, not 1"),
         ({"absent": ("/folder/f*",)}, "/folder/f*: must not be there, but file is"),

@@ -1,8 +1,8 @@
-"""Writes trees as tar archives: described as images whose contents stay ranges of where they are.
+"""Writes trees as tar archives; the archives are images, with contents as ranges of their sources.
 
-The format is POSIX pax with an extended header only where a plain one is too small for what it has to say. Access
-control lists are in the keywords SCHILY.acl.*, other extended attributes in SCHILY.xattr.*, and files with holes in
-GNU tar's sparse format 1.0; GNU tar, libarchive and Python's tarfile read all of them. Sources: as for `tools.tar`.
+The format is POSIX pax, with an extended header only if a value doesn't fit in the ustar header. Access control lists
+are in SCHILY.acl.* records, other extended attributes in SCHILY.xattr.*, and files with holes in GNU tar's sparse
+format 1.0, all of which GNU tar, libarchive and Python's tarfile support. See `tools.tar` for the specifications.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tools.tree.node import Device, Directory, Fifo, File, Node, Symlink, walk
 
 _NAME, _PREFIX = 100, 155
 _RECORD = 20 * header.BLOCK
-"""Archives end at a multiple of this; 20 is the default blocking factor of tar."""
+"""Record size in bytes; archives are padded to a multiple of it. 20 is the default blocking factor of tar."""
 
 _ACLS = {acl.ACCESS: pax.ACL_ACCESS, acl.DEFAULT: pax.ACL_DEFAULT}
 
@@ -26,13 +26,13 @@ Records = list[tuple[bytes, bytes]]
 
 
 def tar_image(root: Directory) -> Image:
-    """Returns the archive of a tree. Its bytes depend on nothing but the tree.
+    """Returns a tree as a tar archive. It depends only on the tree.
 
     Members are in the order of `walk`, so the first is the root, `./`. The first name of a hard link has the content,
-    the others name it. Owners have no names. Files with holes of 4 KiB or more are stored without them.
+    the others are links to it. User and group names are empty. Files with holes of 4 KiB or more are sparse members.
 
     Raises:
-        UserError: the tree has a socket, or an access control list that is none.
+        UserError: the tree has a socket, or an invalid access control list.
     """
     extents: list[Extent] = []
     position = 0
@@ -49,7 +49,7 @@ def tar_image(root: Directory) -> Image:
 
 
 def _member(path: bytes, node: Node) -> tuple[bytes, Image]:
-    """Returns all that stands before a member's data, and its data."""
+    """Returns the headers of a member, and its data."""
     records = _xattr_records(path, node)
     match node:
         case File():
@@ -63,7 +63,7 @@ def _member(path: bytes, node: Node) -> tuple[bytes, Image]:
             return _head(path, kind, node, records, device=(node.major, node.minor)), Image(0)
         case Fifo():
             return _head(path, header.FIFO, node, records), Image(0)
-    raise UserError(f"{printable(path)}: is a socket, which an archive cannot hold; leave it out")
+    raise UserError(f"{printable(path)}: is a socket, which a tar archive cannot store; remove it")
 
 
 def _hard_link(path: bytes, first: bytes, node: Node) -> bytes:
@@ -83,7 +83,7 @@ def _file(path: bytes, node: File, records: Records) -> tuple[bytes, Image]:
         (b"GNU.sparse.name", path),
         (b"GNU.sparse.realsize", b"%d" % content.size),
     ]
-    # Readers that know nothing of it extract the map and the data under a name that tells.
+    # Readers without support for sparse members extract the map and the data under this name.
     stand_in = (b"GNUSparseFile.0/" + path.rpartition(b"/")[2])[:_NAME]
     return _head(stand_in, header.REGULAR, node, records, size=len(table) + data.size) + table, data
 
@@ -111,7 +111,7 @@ def _head(
     link: bytes = b"",
     device: tuple[int, int] | None = None,
 ) -> bytes:
-    """Returns a header, after the extended header that it needs."""
+    """Packs the header of a member, preceded by an extended header if it needs one."""
     prefix, name = _split(path)
     seconds, fraction = divmod(node.mtime_ns, 10**9)
     texts: Records = []
@@ -140,12 +140,12 @@ def _head(
 
 
 def _limited(value: int, width: int) -> int:
-    """Returns the nearest number that a field of the header can hold; the extended header has the right one."""
+    """Returns a value limited to the range of an octal field; the extended header then has the actual one."""
     return min(max(value, 0), (1 << 3 * (width - 1)) - 1)
 
 
 def _split(path: bytes) -> tuple[bytes, bytes]:
-    """Returns a path as the prefix and the name of a header; without a prefix where that doesn't help."""
+    """Splits a path into prefix and name of a ustar header; the prefix is empty if the path can't be split."""
     if len(path) > _NAME:
         slash = path.find(b"/", len(path) - _NAME - 1, len(path) - 1)
         if 0 < slash <= _PREFIX:
@@ -154,7 +154,7 @@ def _split(path: bytes) -> tuple[bytes, bytes]:
 
 
 def _extended(path: bytes, records: Sequence[tuple[bytes, bytes]]) -> bytes:
-    """Returns an extended header, nothing where there are no records."""
+    """Packs an extended header; empty if there are no records."""
     if not records:
         return b""
     if not all(_is_utf8(value) for keyword, value in records if keyword in (b"path", b"linkpath", b"GNU.sparse.name")):
