@@ -1,7 +1,7 @@
-"""Checks the form of the checkout's files: a test for each program, `bazel run //dev/lint:fix` to mend what can be.
+"""Checks the form of the checkout's files: a test for each program, and `bazel run //dev/lint:fix` to fix them.
 
 Under `bazel test` the files come from `@checkout`, and are laid out in a folder as in the checkout, since programs go
-by names and by configuration beside the files. Under `bazel run` the checkout itself is looked at, or changed.
+by names and by configuration beside the files. Under `bazel run` the checkout itself is checked, or fixed.
 """
 
 from __future__ import annotations
@@ -50,14 +50,14 @@ def lay_out(source: Path, paths: Iterable[str], root: Path) -> None:
 
 
 def run_check(check: Check, paths: Sequence[str], root: Path, programs: Mapping[str, str], fix: bool = False) -> bool:
-    """Runs a check's program over files, its output going to this process's; says whether it is content.
+    """Runs a check's program on files; returns whether it found no faults.
 
     Args:
-        check: to run.
-        paths: of the files of its kind, relative to `root`.
-        root: folder of the checkout.
-        programs: paths of the programs, by name.
-        fix: changes the files, if the check can.
+        check: the check to run.
+        paths: paths of the files of its kind, relative to `root`.
+        root: directory of the checkout.
+        programs: paths of programs by name.
+        fix: whether to fix the files, if the program can.
 
     Raises:
         UserError: there is no file to check.
@@ -90,7 +90,7 @@ def _programs(values: Iterable[str]) -> dict[str, str]:
 
 
 def _run_all(root: Path, index: Mapping[str, Sequence[str]], fix: bool) -> list[str]:
-    """Returns the names of the checks that found something."""
+    """Returns the names of the checks that found faults."""
     programs = _programs(_PROGRAM.value)
     names = _CHECK.value or list(CHECKS)
     return [name for name in names if not run_check(CHECKS[name], index[CHECKS[name].kind], root, programs, fix)]
@@ -99,7 +99,7 @@ def _run_all(root: Path, index: Mapping[str, Sequence[str]], fix: bool) -> list[
 def _report(failed: Sequence[str]) -> int:
     for name in failed:
         if CHECKS[name].fix:
-            print(f"{name}: `bazel run //dev/lint:fix` mends what can be mended by itself", file=sys.stderr)
+            print(f"{name}: `bazel run //dev/lint:fix` fixes what can be fixed automatically", file=sys.stderr)
     return 1 if failed else 0
 
 

@@ -1,4 +1,4 @@
-"""Every check finds what it is for, is content with what is right, and mends what it says it can."""
+"""Tests that each check reports a fault, accepts correct files, and fixes what it can fix."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from dev.lint.checks import CHECKS
 from dev.lint.lint import lay_out, read_index, run_check
 from tools.core.errors import UserError
 
-# For each check a file, contents that it must find fault with, and contents that it must accept.
+# For each check a file, a content with a fault, and a correct content.
 SAMPLES = [
     ("buildifier", "BUILD.bazel", 'filegroup(name="a")\n', 'filegroup(name = "a")\n'),
     ("buildifier", "a.bzl", '"""Doc."""\n\nload(":b.bzl", "b")\n', '"""Doc."""\n'),
@@ -28,7 +28,7 @@ SAMPLES = [
 
 
 def programs_for(check: str) -> dict[str, str]:
-    """Returns where the program of a check is, as the target of this test says."""
+    """Returns the path of a check's program, from the environment that the test target sets."""
     name = CHECKS[check].command[0]
     if name == "dev.lint.imports":
         return {}
@@ -37,7 +37,7 @@ def programs_for(check: str) -> dict[str, str]:
         return {}
     path = os.environ.get(f"LINT_{name.upper()}")
     if path is None:
-        pytest.skip(f"{name} is not at hand; run bazel test //dev/lint:lint_test, on x86_64 for shellcheck")
+        pytest.skip(f"{name} is not available; run bazel test //dev/lint:lint_test, on x86_64 for shellcheck")
     return {name: str(Path(path).absolute())}
 
 
