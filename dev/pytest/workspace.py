@@ -1,4 +1,4 @@
-"""A stand-in for Bazel, to test the runner with."""
+"""Simulates Bazel's test environment, for tests of the test runner."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ MAIN = Path(bazel.__file__).with_name("main.py")
 
 
 class Workspace:
-    """A folder of test files, and what Bazel would set for a test in it.
+    """A directory with a sample test, and the environment that Bazel sets for it.
 
     Attributes:
-        runfiles: folder in which the tests run.
-        scratch: folder for their temporary files.
-        xml: where the report goes.
+        runfiles: working directory of the test.
+        scratch: directory for temporary files (TEST_TMPDIR).
+        xml: path of the report (XML_OUTPUT_FILE).
     """
 
     def __init__(self, folder: Path, bytecode: Path) -> None:
-        """Makes the folders.
+        """Creates the directories.
 
         Args:
-            folder: to make them in.
-            bytecode: folder for compiled modules, which all runs share.
+            folder: parent directory.
+            bytecode: directory for compiled modules, shared by all runs.
         """
         self.bytecode = bytecode
         self.runfiles = folder / "runfiles"
@@ -42,10 +42,10 @@ class Workspace:
         return [sys.executable, str(MAIN), "sample_test.py", *arguments]
 
     def environment(self, **extra: object) -> dict[str, str]:
-        """Returns what Bazel sets, with `extra`."""
+        """Returns the environment that Bazel sets, and `extra`."""
         return {
             "PATH": os.defpath,
-            "PYTHONPYCACHEPREFIX": str(self.bytecode),  # each run compiles pytest otherwise
+            "PYTHONPYCACHEPREFIX": str(self.bytecode),  # otherwise each run compiles pytest
             "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
             "TEST_TARGET": "//sample:sample_test",
             "TEST_TMPDIR": str(self.scratch),
@@ -53,7 +53,7 @@ class Workspace:
         } | {name: str(value) for name, value in extra.items()}
 
     def run(self, source: str, *arguments: str, **extra: object) -> subprocess.CompletedProcess[str]:
-        """Runs the tests in `source`, with arguments for pytest and further variables; returns how it went."""
+        """Runs the tests in `source`, with arguments for pytest and further environment variables."""
         return subprocess.run(
             self.command(source, *arguments),
             cwd=self.runfiles,
@@ -64,5 +64,5 @@ class Workspace:
         )
 
     def reported(self) -> list[str]:
-        """Names of the tests in the XML report."""
+        """Returns the names of the tests in the XML report."""
         return [f"{case.get('classname')}.{case.get('name')}" for case in ET.parse(self.xml).iter("testcase")]
