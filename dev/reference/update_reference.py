@@ -1,4 +1,4 @@
-"""Writes the pages of the reference into the checkout, by `bazel run`."""
+"""Updates the checked-in pages of the reference; called by `bazel run`."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from tools.core.outputs import replacing, write_all
 class Arguments:
     """Arguments of the command line."""
 
-    built: str = argument("the folder with the pages as built")
-    folder: str = argument("where pages stand in the checkout")
+    built: str = argument("the directory with the generated pages")
+    folder: str = argument("the directory of the pages in the checkout")
 
 
 def main(arguments: Arguments) -> None:
-    """Writes the pages, and removes those that are no more.
+    """Writes the pages, and removes obsolete ones.
 
     Raises:
-        UserError: there's no checkout to write to.
+        UserError: it wasn't called by `bazel run`.
     """
     checkout = os.environ.get("BUILD_WORKSPACE_DIRECTORY")
     if checkout is None:
