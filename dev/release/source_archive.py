@@ -1,4 +1,4 @@
-"""The archive of the sources: a tar that is the same wherever it is made."""
+"""Creates the source archive: a reproducible .tar.gz."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from tools.core.errors import UserError
 from tools.tar import header
 
 MTIME = 946684800
-"""Time of all files: 2000-01-01, in seconds since the epoch; tools complain of earlier ones, or can't write them."""
+"""Modification time of all files, in seconds since the epoch: 2000-01-01, since some tools reject earlier ones."""
 
 _LEVEL = 12
-_NAME, _PREFIX = 100, 155  # what the fields of a header hold, in bytes
+_NAME, _PREFIX = 100, 155  # sizes of the header's fields in bytes
 
 
 def source_archive(files: Iterable[TrackedFile], folder: str) -> bytes:
-    """Returns a tar, compressed by gzip, that belongs to root.
+    """Returns a tar archive, compressed with gzip; all files are owned by root.
 
     Args:
-        files: in the order in which they are to stand there.
-        folder: that all of them are in.
+        files: files, in the order of the archive.
+        folder: directory in the archive for all files.
 
     Raises:
         UserError: a path is too long.
@@ -41,10 +41,10 @@ def source_archive(files: Iterable[TrackedFile], folder: str) -> bytes:
 
 
 def _split(path: bytes) -> tuple[bytes, bytes]:
-    """Returns prefix and name of a path, as a header holds them.
+    """Splits a path into prefix and name of a ustar header.
 
     Raises:
-        UserError: there's no place to split it.
+        UserError: the path can't be split.
     """
     if len(path) <= _NAME:
         return b"", path
