@@ -1,6 +1,6 @@
-"""Refreshes a lock of Python wheels, or checks it: `bazel run //third_party/python:lock`.
+"""Updates or checks a lock of Python wheels: `bazel run //third_party/python:lock`.
 
-Versions that are locked stay, as far as the manifest allows; --upgrade lets them go.
+Locked versions are kept if the manifest allows them, except for those of --upgrade.
 """
 
 from __future__ import annotations
@@ -27,28 +27,28 @@ _ALL = "all"
 _MANIFEST = flags.DEFINE_string(
     "manifest",
     "third_party/python/requirements.in",
-    "NAME.in, the manifest to read; its lock is NAME.lock.json beside it.",
+    "NAME.in, the manifest; its lock is NAME.lock.json in the same directory.",
 )
-_CHECK = flags.DEFINE_bool("check", False, "Only say whether the lock belongs to the manifest; no network is used.")
+_CHECK = flags.DEFINE_bool("check", False, "Only check that the lock matches the manifest; needs no network.")
 _UPGRADE = flags.DEFINE_list(
-    "upgrade", [], f"Distributions to take in the newest version that the manifest allows; '{_ALL}' for every one."
+    "upgrade", [], f"Distributions to upgrade to the newest version that the manifest allows; '{_ALL}' for all."
 )
 
 
 def check(manifest: Manifest, lock: Lock) -> None:
-    """Compares the manifest's digest with the one that the lock was made from.
+    """Checks that a lock was created from the current content of a manifest.
 
     Raises:
-        UserError: they differ.
+        UserError: the manifest has changed.
     """
     if lock.manifest != manifest.digest():
         raise UserError(
-            f"{manifest.path}: changed since the lock was made; run {_COMMAND} -- --manifest={manifest.path}"
+            f"{manifest.path}: changed since the lock was created; run {_COMMAND} -- --manifest={manifest.path}"
         )
 
 
 def kept_versions(manifest: Manifest, lock: Lock, upgrade: Sequence[str]) -> dict[str, str]:
-    """Returns the locked versions that are to stay.
+    """Returns the locked versions to keep, by distribution.
 
     Raises:
         UserError: a distribution to upgrade isn't in the lock.
@@ -68,14 +68,14 @@ def kept_versions(manifest: Manifest, lock: Lock, upgrade: Sequence[str]) -> dic
 
 
 def make_lock(manifest: Manifest, versions: dict[str, str]) -> Lock:
-    """Returns a lock with one version of each distribution for all targets.
+    """Resolves a manifest; returns a lock with the same version of each distribution for all targets.
 
     Args:
-        manifest: what is wanted.
-        versions: to take where a distribution is needed.
+        manifest: the manifest.
+        versions: versions to use, by distribution.
 
     Raises:
-        UserError: there is no version of some distribution with a wheel for every target.
+        UserError: a distribution has no version with wheels for all targets.
     """
     versions = dict(versions)
     choices: dict[Target, dict[str, Choice]] = {}
@@ -92,7 +92,7 @@ def make_lock(manifest: Manifest, versions: dict[str, str]) -> Lock:
 
 
 def refresh(manifest: Manifest, path: Path, upgrade: Sequence[str]) -> None:
-    """Writes a new lock in place of the one at `path`; all of it or nothing."""
+    """Updates the lock at `path`, atomically."""
     old = read_lock(path) if path.exists() else Lock("", {})
     new = make_lock(manifest, kept_versions(manifest, old, upgrade))
     for name, distribution in new.distributions.items():
@@ -106,7 +106,7 @@ def refresh(manifest: Manifest, path: Path, upgrade: Sequence[str]) -> None:
 
 def run(argv: Sequence[str]) -> int:
     """Runs the command line; returns its exit status."""
-    # `bazel run` starts in the runfiles, `bazel test` has no workspace: there the paths are of the runfiles.
+    # `bazel run` starts in the runfiles. `bazel test` has no workspace, so there paths are relative to the runfiles.
     root = Path(os.environ.get("BUILD_WORKSPACE_DIRECTORY", ""))
     try:
         if len(argv) > 1:
