@@ -1,4 +1,4 @@
-"""Configures a machine by bootstrap media: it ignores a damaged one, takes the next one in, and never another."""
+"""Configures a machine by bootstrap media: it ignores a damaged one, applies the next one, and ignores further ones."""
 
 import base64
 import os
@@ -25,7 +25,7 @@ PLAIN = ("-device", "virtio-blk-pci,drive=medium")
 
 
 class Lab:
-    """A machine whose disk stays from boot to boot."""
+    """A machine whose disk is kept between boots."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -36,7 +36,7 @@ class Lab:
         self.log = Path(os.environ.get("TEST_UNDECLARED_OUTPUTS_DIR", folder), "console.log")
 
     def boot(self, medium, device, examine):
-        """Boots with a medium, logs in, lets the system be examined, and shuts it down."""
+        """Boots with a medium, logs in, calls `examine`, and powers off."""
         settings = Settings(
             qemu=self.qemu,
             firmware=self.firmware,
@@ -47,7 +47,7 @@ class Lab:
         with Machine(settings, self.folder, self.log) as machine:
             shell = Shell(machine.console)
             shell.login("root", "root", BOOT_SECONDS)
-            # Waits for the end of the boot; the state itself is a matter of other tests.
+            # Wait for the end of the boot; other tests check the state.
             shell.run("systemctl is-system-running --wait", BOOT_SECONDS)
             examine(shell)
             shell.start("systemctl poweroff")
@@ -55,14 +55,14 @@ class Lab:
 
 
 def key_pair():
-    """Returns the halves of a key as OpenSSH has them in files."""
+    """Returns the private and the public key in OpenSSH's file formats."""
     private = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
     public = private.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
     return private.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()), public
 
 
 def media(folder, public):
-    """Returns a damaged medium, a good one, and another good one."""
+    """Returns a damaged medium, a valid one, and another valid one."""
     keys = folder / "keys"
     keys.mkdir()
     (keys / "admin").write_bytes(public + b" somebody\n")
@@ -82,7 +82,7 @@ def journal(shell):
 
 
 def log_in(shell, private):
-    """Logs in as admin by SSH, from the machine itself; returns the account that it led to."""
+    """Logs in as admin by SSH, from the machine itself; returns the name of the account."""
     encoded = base64.b64encode(private).decode()
     shell.check(f"umask 077; echo {encoded} | base64 --decode >/run/key")
     options = "-q -i /run/key -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"

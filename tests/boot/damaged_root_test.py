@@ -1,4 +1,4 @@
-"""Changes one byte of a file in the root partition: the running system must not get to see it, and must not hang."""
+"""Changes a byte of a file in the root partition: the running system must not read it, and must not hang."""
 
 import os
 import tempfile
@@ -57,6 +57,6 @@ def test_wrong_byte_is_never_read():
 
 
 def expect_reset(console: Console) -> None:
-    """Waits until the kernel says what is wrong, and the machine starts over with the next boot."""
+    """Waits for the kernel's panic, and for the reboot."""
     console.expect(r"panic.*dm-verity", RESET_SECONDS, "the kernel's panic")
-    console.expect(r"Starting slot A", RESET_SECONDS, "the boot loader's next turn")
+    console.expect(r"Starting slot A", RESET_SECONDS, "the boot loader after the reboot")

@@ -1,4 +1,4 @@
-"""Runs the command of the GuestOS's page that boots its disk image, as it is written there."""
+"""Runs the documented command that boots the GuestOS's disk image."""
 
 import os
 import re
@@ -16,11 +16,11 @@ PAGE = Path("ic-os/guestos/README.adoc")
 DISK = "ic-os/guestos/dev/disk-img.tar"
 BOOT_SECONDS = 600
 END_SECONDS = 60
-QUIT = "\x01x"  # what the page says ends QEMU: Ctrl-A X
+QUIT = "\x01x"  # Ctrl-A X, the documented key sequence to quit QEMU
 
 
 def documented_command() -> list[str]:
-    """Returns the words of the page's one command that starts QEMU."""
+    """Returns the words of the documented command that starts QEMU."""
     found = re.findall(r"^ +(qemu-system-x86_64 (?:.*\\\n)*.*)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     assert len(found) == 1, found
     return shlex.split(found[0].replace("\\\n", " "))

@@ -1,4 +1,4 @@
-"""Repositories that use the rules, and Bazel run in them as their owners would."""
+"""Runs Bazel in repositories that use the rules."""
 
 import os
 import subprocess
@@ -10,18 +10,18 @@ from tests.faults.workspace import RULES
 from tools.testing.oracles import oracle
 
 INSTALLED = Path("/usr/share/bazel")
-"""Where Debian's packages of Bazel's rules are."""
+"""Directory of the rules in Debian's packages."""
 
 _EXECROOT = "execroot"
 _CANONICAL_NAMES = ("rules_icos", "rules_icos~", "rules_icos+")
-"""Of the rules' repository: without modules, as a module of Bazel 7, and of Bazel 8 and later."""
+"""Canonical names of the rules' repository: by WORKSPACE, as a module of Bazel 7, and of Bazel 8 and later."""
 
 
 def output_user_root(fallback: Path) -> Path:
-    """Returns the folder of the Bazel that runs this test: what it has fetched is there, and a server for each folder.
+    """Returns the output user root of the Bazel that runs this test, to share its downloads.
 
     Args:
-        fallback: the folder to use where no Bazel runs this test.
+        fallback: directory to use if Bazel doesn't run this test.
     """
     parts = Path(os.environ.get("TEST_SRCDIR", "")).parts
     if _EXECROOT not in parts:
@@ -35,9 +35,9 @@ class Downstream:
     """A repository that uses the rules.
 
     Attributes:
-        folder: its root.
-        output_root: what its Bazel, and those of others, keep.
-        flags: what every command takes.
+        folder: its root directory.
+        output_root: Bazel's output user root, shared by repositories.
+        flags: flags for all commands.
     """
 
     folder: Path
@@ -45,7 +45,7 @@ class Downstream:
     flags: Sequence[str] = ()
 
     def bazel(self, command: str, *arguments: str) -> tuple[int, str]:
-        """Runs Bazel; returns its exit status and what it said."""
+        """Runs Bazel; returns its exit status and output."""
         done = subprocess.run(
             [oracle("bazel"), f"--output_user_root={self.output_root}", command, *arguments],
             cwd=self.folder,
@@ -58,14 +58,14 @@ class Downstream:
         return done.returncode, done.stdout
 
     def build(self, command: str, *arguments: str) -> tuple[int, str]:
-        """Runs a command that builds, without the product that the rules come with; returns as `bazel` does."""
+        """Runs a build command, with the packages of the product deleted; returns exit status and output."""
         flags = [
             "--color=no",
             "--curses=no",
             "--show_progress_rate_limit=60",
-            # The sandbox has a /tmp of its own, and the rules may stand below the real one.
+            # The sandbox has its own /tmp, and the rules may be in the real one.
             f"--sandbox_add_mount_pair={RULES}",
-            # No links in the checkout.
+            # No symbolic links in the checkout.
             "--symlink_prefix=/",
             "--deleted_packages=" + ",".join(product_packages()),
         ]
@@ -74,13 +74,13 @@ class Downstream:
         return self.bazel(command, *flags, *self.flags, *arguments)
 
     def folder_of(self, key: str) -> Path:
-        """Returns a folder that `bazel info` knows."""
+        """Returns a directory from `bazel info`."""
         status, said = self.build("info", key)
         assert status == 0, said
         return Path(said.splitlines()[-1])
 
 
 def product_packages() -> list[str]:
-    """Returns the packages of the product that is built with the rules, which nobody else may need."""
+    """Returns the packages of the product in the rules' repository, which other repositories must not need."""
     folders = [file.parent.relative_to(RULES) for file in sorted((RULES / "ic-os").rglob("BUILD.bazel"))]
     return [f"@@{name}//{folder}" for name in _CANONICAL_NAMES for folder in folders]

@@ -1,4 +1,4 @@
-"""The examples, each a module of its own: built and tested as its README says, without anything of ic-os/."""
+"""Builds and tests the examples, which are separate modules, without the packages in ic-os/."""
 
 from collections.abc import Iterator
 
@@ -30,7 +30,7 @@ def test_example(example: Downstream) -> None:
 
 @pytest.mark.parametrize("example", ["data-disk"], indirect=True)
 def test_the_product_is_out_of_reach(example: Downstream) -> None:
-    """The examples would not build if they needed it."""
+    """The packages in ic-os/ are deleted, so the examples don't need them."""
     status, said = example.build("build", "--nobuild", "@rules_icos//ic-os/guestos/payload:reference")
     assert status != 0
     assert "Package is considered deleted due to --deleted_packages" in said, said

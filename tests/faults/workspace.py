@@ -1,4 +1,4 @@
-"""A module of its own that uses the rules, with Bazel run in it."""
+"""Runs Bazel in a module that uses the rules."""
 
 import os
 import subprocess
@@ -18,13 +18,13 @@ local_path_override(module_name = "rules_icos", path = "{RULES}")
 
 @dataclass(frozen=True)
 class Workspace:
-    """A folder for a module, and one for what Bazel makes of it."""
+    """The directory of a module, and Bazel's output user root for it."""
 
     folder: Path
     output_root: Path
 
     def bazel(self, *arguments: str) -> tuple[int, str]:
-        """Runs Bazel; returns its exit status and what it said."""
+        """Runs Bazel; returns its exit status and output."""
         done = subprocess.run(
             [oracle("bazel"), f"--output_user_root={self.output_root}", *arguments],
             cwd=self.folder,
@@ -38,7 +38,7 @@ class Workspace:
 
     def build(self, *arguments: str) -> tuple[int, str]:
         """Builds targets."""
-        # The sandbox has a /tmp of its own, and the rules may stand below the real one.
+        # The sandbox has its own /tmp, and the rules may be in the real one.
         flags = [f"--sandbox_add_mount_pair={RULES}"]
         flags += ["--enable_bzlmod", "--noenable_workspace", "--lockfile_mode=off", "--color=no", "--curses=no"]
         return self.bazel("build", *flags, *arguments)

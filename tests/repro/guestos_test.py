@@ -1,7 +1,8 @@
-"""The GuestOS built a second time, in other surroundings: the same bytes, by actions that take nothing of the machine.
+"""Builds the GuestOS a second time, in another environment: the outputs are equal, and actions don't depend on the
+machine.
 
-The first build is the one that this test was given, be it from a cache. The second one is Bazel's own again, with
-nothing of the first but downloads; so it needs root and loop devices, and can't run inside of Bazel's sandbox.
+The first build is that of this test's inputs, perhaps from a cache. The second build shares only downloads with it. It
+needs root and loop devices, so it can't run in Bazel's sandbox.
 """
 
 import itertools
@@ -26,12 +27,12 @@ DAY = 24 * 60 * 60
 
 
 def given():
-    """Returns the outputs of the first build, by their paths in `bazel-bin`."""
+    """Returns the outputs of the first build, by path in `bazel-bin`."""
     return {word.partition("/")[2]: Path.cwd().parent / word for word in os.environ["OUTPUTS"].split()}
 
 
 def repository_cache():
-    """Returns where the Bazel that runs this test keeps its downloads, if that is the usual place."""
+    """Returns the repository cache of the Bazel that runs this test, if it is at the default location."""
     folders = Path(os.environ["TEST_SRCDIR"]).parents
     base = next((folder.parent for folder in folders if folder.name == "execroot"), None)
     cache = base and base.parent / "cache/repos/v1"
@@ -59,7 +60,7 @@ def test_every_action_was_run(built):
 
 
 def test_the_surroundings_are_others(built, second):
-    """What an action of the second build sees."""
+    """The environment of an action of the second build differs."""
     seen = second.probed()
     assert int(seen["time"]) == pytest.approx(time.time() + DAYS * DAY, abs=DAY)
     assert seen["folder"].startswith(f"{FOLDER}/bazel/")
@@ -85,7 +86,7 @@ def test_same_bytes(built, second, path):
 
 
 def test_actions_take_nothing_of_the_machine(second):
-    """What runs tests isn't looked at, nor what `bazel run` starts."""
+    """Checks all actions except for those of tests and of `bazel run`."""
     done = second.aquery(f"deps({' + '.join(f'{package}/...' for package in PACKAGES)})")
     assert done.returncode == 0, done.stderr
 
