@@ -1,6 +1,6 @@
-"""Counts the tests of a run: those of a log that closes with `N passed, N failed`, and those of Bazel's reports.
+"""Counts the tests of a run: those in a log that ends with `N passed, N failed`, and those in Bazel's test.xml files.
 
-Usage: count_tests.py LOG TESTLOGS. The last line printed counts them all; the exit status is 1 if one failed.
+Usage: count_tests.py LOG TESTLOGS. The last line of the output has the totals; the exit status is 1 if a test failed.
 """
 
 import re
@@ -10,17 +10,17 @@ from xml.etree import ElementTree as ET
 
 
 def of_log(log: Path) -> tuple[int, int, int]:
-    """Returns the numbers of passed, failed and skipped tests that a log's last line gives."""
+    """Returns the numbers of passed, failed and skipped tests in the last line of a log."""
     lines = log.read_text().splitlines()
     counts = re.fullmatch(r"(\d+) passed, (\d+) failed(?:, (\d+) skipped)?", lines[-1]) if lines else None
     if not counts:
-        sys.exit(f"{log}: doesn't close with a line that counts the tests: the run was cut short")
+        sys.exit(f"{log}: the last line has no counts of tests: the run was aborted")
     passed, failed, skipped = (int(count or 0) for count in counts.groups())
     return passed, failed, skipped
 
 
 def of_report(report: Path) -> tuple[int, int, int]:
-    """Returns the same of one test.xml of Bazel, which takes a test without a report of its own for one case."""
+    """Returns these numbers for a test.xml; Bazel reports a test without its own report as one case."""
     passed = failed = skipped = 0
     for case in ET.parse(report).getroot().iter("testcase"):
         if case.find("failure") is not None or case.find("error") is not None:
@@ -35,7 +35,7 @@ def of_report(report: Path) -> tuple[int, int, int]:
 
 
 def main(log: str, testlogs: str) -> int:
-    """Prints the counts; returns the exit status."""
+    """Prints the totals; returns the exit status."""
     counts = [of_log(Path(log)), *(of_report(report) for report in sorted(Path(testlogs).rglob("test.xml")))]
     passed, failed, skipped = (sum(column) for column in zip(*counts, strict=True))
     print(f"{passed} passed, {failed} failed, {skipped} skipped")
