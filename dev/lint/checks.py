@@ -42,6 +42,7 @@ class Check:
             of a program.
         fix: command that fixes the files, or empty if the program can't.
         selects: returns whether the check applies to a path.
+        reads: kinds of other files that the program reads; if there are any, it can list the paths of all files, too.
         configure: returns the content of a TOML configuration file, from that of pyproject.toml and the paths.
     """
 
@@ -49,6 +50,7 @@ class Check:
     command: Sequence[str]
     fix: Sequence[str] = ()
     selects: Callable[[str], bool] = _all
+    reads: Sequence[str] = ()
     configure: Callable[[str, Sequence[str]], str] | None = None
 
 
@@ -78,6 +80,7 @@ CHECKS: Mapping[str, Check] = {
         configure=mypy_configuration,
     ),
     "imports": Check("python", command=["dev.lint.imports"]),
+    "documents": Check("document", command=["dev.lint.documents"], reads=["starlark"]),
     "shellcheck": Check(
         "shell",
         command=["shellcheck", "--external-sources", "--source-path=SCRIPTDIR", "--severity=style"],
@@ -90,7 +93,7 @@ CHECKS: Mapping[str, Check] = {
 }
 
 # Programs that are Python modules.
-_MODULES = ("dev.lint.imports", "mypy")
+_MODULES = ("dev.lint.documents", "dev.lint.imports", "mypy")
 
 
 def argv(command: Sequence[str], programs: Mapping[str, str]) -> list[str]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from tools.core.cli import argument, run
-from tools.core.errors import UserError
+from tools.core.json_spec import FileName
 from tools.core.outputs import replacing, write_all
 
 
@@ -15,20 +14,13 @@ from tools.core.outputs import replacing, write_all
 class Arguments:
     """Arguments of the command line."""
 
-    built: str = argument("the directory with the generated pages")
-    folder: str = argument("the directory of the pages in the checkout")
+    built: FileName = argument("the directory with the generated pages")
+    folder: FileName = argument("the directory of the pages in the checkout")
 
 
 def main(arguments: Arguments) -> None:
-    """Writes the pages, and removes obsolete ones.
-
-    Raises:
-        UserError: it wasn't called by `bazel run`.
-    """
-    checkout = os.environ.get("BUILD_WORKSPACE_DIRECTORY")
-    if checkout is None:
-        raise UserError("BUILD_WORKSPACE_DIRECTORY is not set; call it by `bazel run`")
-    folder = Path(checkout) / arguments.folder
+    """Writes the pages, and removes obsolete ones."""
+    folder = Path(arguments.folder)
     pages = {page.name: page for page in Path(arguments.built).iterdir()}
     for name, page in pages.items():
         with replacing(folder / name) as fd:

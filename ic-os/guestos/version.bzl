@@ -1,8 +1,8 @@
-"""The version of the images."""
+"""The rule for files with the version of the images."""
 
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 
-# What can stand in file names, URLs and a line of text.
+# Characters that are safe in file names, URLs and a line of text.
 _ALLOWED = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.+~_-"
 
 def _version_file_impl(ctx):
@@ -15,10 +15,10 @@ def _version_file_impl(ctx):
 
 version_file = rule(
     implementation = _version_file_impl,
-    doc = "A file with the version, and a newline; its name is the target's.",
+    doc = "A file with the version and a newline. It has the name of the target.",
     attrs = {
-        "optional": attr.bool(doc = "Whether there may be none: the file has an empty line then."),
-        "suffix": attr.string(doc = "What is appended to the version."),
-        "version": attr.label(doc = "The build setting that says the version.", mandatory = True, providers = [BuildSettingInfo]),
+        "optional": attr.bool(doc = "Whether the version may be empty; the file then has an empty line."),
+        "suffix": attr.string(doc = "Text that is appended to the version."),
+        "version": attr.label(doc = "The build setting with the version.", mandatory = True, providers = [BuildSettingInfo]),
     },
 )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.faults.workspace import RULES
+from tests.downstream import RULES
 from tests.remote.bazel_client import Build, client, sha256_of
 from tests.remote.figures import write_figures
 from tests.remote.guestos import IMAGES, TARGETS

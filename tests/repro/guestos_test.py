@@ -1,5 +1,8 @@
-"""Builds the GuestOS a second time, in another environment: the outputs are equal, and actions don't depend on the
-machine.
+"""Builds the GuestOS a second time, in another environment: the outputs are equal.
+
+Actions must not depend on the machine. Those of the second build find no programs but Python and those that start it,
+so
+that an action that starts another program fails.
 
 The first build is that of this test's inputs, perhaps from a cache. The second build shares only downloads with it. It
 needs root and loop devices, so it can't run in Bazel's sandbox.
@@ -14,8 +17,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.downstream import repository_cache
 from tests.repro.actions import faults, needed, read_actions
-from tests.repro.surroundings import DAYS, FOLDER, HOST, USER, USER_NAME, other_surroundings
+from tests.repro.surroundings import DAYS, FOLDER, HOST, STARTERS, USER, USER_NAME, other_surroundings
 from tools.inspect.file_differences import file_differences
 
 if "OUTPUTS" not in os.environ:
@@ -29,14 +33,6 @@ DAY = 24 * 60 * 60
 def given():
     """Returns the outputs of the first build, by path in `bazel-bin`."""
     return {word.partition("/")[2]: Path.cwd().parent / word for word in os.environ["OUTPUTS"].split()}
-
-
-def repository_cache():
-    """Returns the repository cache of the Bazel that runs this test, if it is at the default location."""
-    folders = Path(os.environ["TEST_SRCDIR"]).parents
-    base = next((folder.parent for folder in folders if folder.name == "execroot"), None)
-    cache = base and base.parent / "cache/repos/v1"
-    return cache if cache and cache.is_dir() else None
 
 
 @pytest.fixture(scope="module")
@@ -65,12 +61,13 @@ def test_the_surroundings_are_others(built, second):
     assert int(seen["time"]) == pytest.approx(time.time() + DAYS * DAY, abs=DAY)
     assert seen["folder"].startswith(f"{FOLDER}/bazel/")
     del seen["time"], seen["folder"]
-    assert seen.pop("python") != "{}.{}".format(*sys.version_info)
+    assert (python := seen.pop("python")) != "{}.{}".format(*sys.version_info)
     assert seen == {
         "block_size": "1024",
         "cpus": "1",
         "encoding": "ascii",
         "host": HOST,
+        "programs": " ".join(sorted([*STARTERS, "python3", f"python{python}"])),
         "seed": "4711",
         "source_mode": "600",
         "umask": "0o77",
@@ -95,7 +92,8 @@ def test_actions_take_nothing_of_the_machine(second):
 
     actions = needed(read_actions(done.stdout), wanted)
     made = {action.mnemonic for action in actions}
-    assert {"DebianBaseRoot", "DiskImage", "Ext4Image", "Initramfs", "UpgradeImage", "VerityImage", "VfatImage"} <= made
+    assert {"DebianBaseRoot", "DiskImage", "Ext4Image", "Initramfs", "VerityImage", "VfatImage"} <= made
+    assert {"UpgradeImage", "UpgradeManifest", "UpgradeSignature"} <= made
     machine = (str(FOLDER), HOST, USER_NAME, "of-the-client-alone", "Kiritimati", "tr_TR")
     found = [f"{action}: {fault}" for action in actions for fault in faults(action, machine)]
     assert not found, "\n".join(found)

@@ -56,26 +56,17 @@ exec {python} "$@"
 _PROBE = """
 genrule(
     name = "surroundings",
-    outs = ["surroundings.txt"],
-    cmd = " ; ".join([
-        "exec > $@",
-        "echo cpus=$$(nproc)",
-        "echo block_size=$$(stat -f -c %S .)",
-        "echo encoding=$$(python3 -c 'import sys; print(sys.getfilesystemencoding())')",
-        "echo folder=$$PWD",
-        "echo host=$$(uname -n)",
-        "echo python=$$(python3 -c 'import sys; print(*sys.version_info[:2], sep=\\".\\")')",
-        "echo seed=$$(python3 -c 'import os; print(os.environ.get(\\"PYTHONHASHSEED\\"))')",
-        "echo source_mode=$$(stat -L -c %a $(SRCS))",
-        "echo time=$$(date +%s)",
-        "echo umask=$$(python3 -c 'import os; print(oct(os.umask(0)))')",
-        "read _ user _ </proc/self/uid_map",  # id prints the user of the sandbox
-        "echo user=$$user",
-        "echo zone=$$(env -u TZ date +%z)",
-    ]),
     srcs = ["BUILD.bazel"],
+    outs = ["surroundings.txt"],
+    cmd = "python3 $(location //tests/repro:probe.py) $< >$@",
+    tools = ["//tests/repro:probe.py"],
 )
 """
+
+_PROGRAM_FOLDERS = ("/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin")
+
+STARTERS = ("bash", "env", "grep", "sh", "which")
+"""What Bazel runs to start a Python program: first lines of scripts, and py3wrapper.sh of its toolchain."""
 
 
 @dataclass(frozen=True)
@@ -121,8 +112,10 @@ class Surroundings:
         options = ["--color=no", "--curses=no", "--disk_cache=", "--remote_cache=", "--jobs=3", *self.cache]
         # The environment of actions that inherit one.
         options += [f"--action_env={name}={_ENVIRONMENT[name]}" for name in ("LANG", "PYTHONHASHSEED", "TZ")]
-        # Another clock, only for actions.
-        return [*options, f"--sandbox_add_mount_pair={FOLDER}/preload:/etc/ld.so.preload"]
+        # Another clock, and no programs of the machine, only for actions.
+        mounts = [("preload", "/etc/ld.so.preload")]
+        mounts += [("programs", folder) for folder in _PROGRAM_FOLDERS if Path(folder).is_dir()]
+        return [*options, *(f"--sandbox_add_mount_pair={FOLDER}/{name}:{path}" for name, path in mounts)]
 
     def output(self, path: str) -> Path:
         """Returns the location of an output, by its path in `bazel-bin`."""
@@ -153,6 +146,7 @@ def other_surroundings(checkout: Path, repository_cache: Path | None, scratch: P
         _write_etc(folder / "etc")
         (folder / "python").write_text(_PYTHON.format(python=python, zone=_ZONE))
         (folder / "python").chmod(0o755)
+        _copy_programs(folder / "programs", python)
         (folder / "preload").write_text(f"{library}\n")
         (folder / "home").mkdir()
         (folder / "bazel").mkdir()
@@ -178,6 +172,17 @@ def _other_python() -> str:
         if path and minor != sys.version_info.minor:
             return path
     return oracle("python3.13" if sys.version_info.minor != 13 else "python3.14")
+
+
+def _copy_programs(folder: Path, python: str) -> None:
+    """Makes the folder of all programs that actions find: Python, and STARTERS.
+
+    An action that starts any other program of the machine fails.
+    """
+    folder.mkdir()
+    shutil.copy(folder.parent / "python", folder / "python3")
+    for program in (python, *map(oracle, STARTERS)):
+        shutil.copy(program, folder)
 
 
 def _clock_library() -> Path:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tools.core.errors import UserError
+from tools.core.errors import CheckError, UserError
 from tools.debian.manifest import Manifest, PackageSet
 
 FORMAT = 1
@@ -93,6 +93,11 @@ class Lock:
         }
         return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
+    def versions(self) -> dict[str, str]:
+        """Returns the version of each package by its key."""
+        packages = (package for name in self.sets for locked in self.sets[name].values() for package in locked)
+        return {package.key: package.version for package in packages}
+
     @staticmethod
     def _set_to_json(wanted: PackageSet, locked: dict[str, list[LockedPackage]]) -> dict[str, Any]:
         return {
@@ -122,7 +127,8 @@ def check_lock(manifest: Manifest, lock: Path, command: str) -> None:
         command: command that updates the lock, for the message.
 
     Raises:
-        UserError: the manifest has changed, or the file isn't a valid lock.
+        CheckError: the manifest has changed.
+        UserError: the file can't be read, or isn't a lock.
     """
     try:
         content = json.loads(lock.read_text(encoding="utf-8"))
@@ -133,4 +139,13 @@ def check_lock(manifest: Manifest, lock: Path, command: str) -> None:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise UserError(f"{lock}: isn't a lock of format {FORMAT}; update it: {command}")
     if content.get("manifest") != manifest.digest():
-        raise UserError(f"{lock}: is outdated: its manifest has changed; update it: {command}")
+        raise CheckError(f"{lock}: is outdated: its manifest has changed; update it: {command}")
+
+
+def locked_versions(lock: Path) -> dict[str, str]:
+    """Returns the version of each package in a lock file by key; empty if the file is not a lock of this format."""
+    try:
+        content = json.loads(lock.read_text(encoding="utf-8"))
+        return {key: str(package["version"]) for key, package in content["packages"].items()}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return {}

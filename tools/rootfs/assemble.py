@@ -103,17 +103,25 @@ def add_accounts(root: Directory, accounts: AccountsSpec, origin: str) -> None:
     The salt of a password is derived from the account and the password, so that the result is reproducible.
 
     Raises:
-        UserError: an account conflicts with an existing one, or a file is missing or invalid.
+        UserError: an account conflicts with an existing one, a file is missing or invalid, or a password cannot be
+            hashed.
     """
     nodes = [_file(root, f"etc/{name}", origin) for name in _DATABASES]
     before = Databases(*map(_text, nodes))
     for path in accounts.sysusers:
         wanted = parse_sysusers(_text(_file(root, path, origin)), path)
         before = merge_accounts(before, wanted, {}, path)
-    hashes = {name: sha512crypt(clear, derived_salt(name, clear)) for name, clear in accounts.passwords.items()}
+    hashes = {name: _hash(name, clear, origin) for name, clear in accounts.passwords.items()}
     after = merge_accounts(before, parse_sysusers("", origin), hashes, origin)
     for name, node in zip(_DATABASES, nodes, strict=True):
         node.content = Image.from_bytes(getattr(after, name).encode("utf-8", "surrogateescape"))
+
+
+def _hash(account: str, password: str, origin: str) -> str:
+    try:
+        return sha512crypt(password, derived_salt(account, password))
+    except ValueError as error:
+        raise UserError(f"{origin}: the password of {account} cannot be hashed: {error}") from error
 
 
 def _file(root: Directory, path: str, origin: str) -> File:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from tools.core.cli import argument
+from tools.core.json_spec import FileName
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ class RootfsArguments:
     """The arguments of commands that build a root tree."""
 
     layers: tuple[LayerSpec, ...] = argument("layers, the later ones on top; see tools/rootfs/tree_spec.py", default=())
-    layer: tuple[str, ...] = argument("an uncompressed tar to put on top of the layers", default=())
+    layer: tuple[FileName, ...] = argument("an uncompressed tar to put on top of the layers", default=())
     accounts: AccountsSpec | None = argument("accounts to add to those of the layers; see there, too", default=None)
     strip_paths: tuple[str, ...] = argument("pattern of paths to remove", default=())
     subdir: str = argument("directory of the tree that becomes the root", default="")
@@ -83,9 +84,11 @@ class RootfsArguments:
     clamp_mtime: bool = argument(
         "only limit times to mtime, as SOURCE_DATE_EPOCH demands, instead of setting all to it", default=False
     )
-    file_contexts: tuple[str, ...] = argument(
+    file_contexts: tuple[FileName, ...] = argument(
         "file of SELinux labels (file_contexts); paths are looked up from the root of the whole tree, so that subdir "
         "has the label of the mount point. Later files have precedence",
         default=(),
     )
-    file_contexts_subs: str | None = argument("file of path prefixes and their replacements, for labels", default=None)
+    file_contexts_subs: FileName | None = argument(
+        "file of path prefixes and their replacements, for labels", default=None
+    )

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tools.core.errors import UserError
+from tools.core.errors import CheckError, UserError
 from tools.image.compare import first_difference
 from tools.image.extents import Image
 from tools.image.rawfile import Progress, no_progress
@@ -143,8 +143,9 @@ def verify(
         progress: called with the number of bytes of the data read since the last call.
 
     Raises:
-        UserError: a block does not match; the message has the first one. The highest level is verified first, then the
+        CheckError: a block does not match; the message has the first one. The highest level is verified first, then the
             levels below it, then the data.
+        UserError: there is no hash tree, or the data is shorter than the data of the tree.
     """
     found = read_superblock(hashes, hash_offset)
     if data.size < found.data_size:
@@ -159,14 +160,14 @@ def verify(
         bad = _first_bad_block(block_digests(level, found.hash_block_size, found.salt), trusted)
         if bad is not None:
             where = f"hash block {bad} of level {number}, at byte {offset + bad * found.hash_block_size}"
-            raise UserError(
+            raise CheckError(
                 f"{where}, does not match the {'level above' if trusted.size > DIGEST_SIZE else 'root hash'}"
             )
         trusted = level
     digests = block_digests(data.slice(0, found.data_size), found.data_block_size, found.salt, progress)
     bad = _first_bad_block(digests, trusted)
     if bad is not None:
-        raise UserError(f"data block {bad}, at byte {bad * found.data_block_size}, does not match the hash tree")
+        raise CheckError(f"data block {bad}, at byte {bad * found.data_block_size}, does not match the hash tree")
     return found
 
 
@@ -174,9 +175,9 @@ def _first_bad_block(digests: Image, trusted: Image) -> int | None:
     """Returns the number of the first block whose digest differs from that in the level above, or None.
 
     Raises:
-        UserError: the level above has non-zero bytes after the last digest.
+        CheckError: the level above has non-zero bytes after the last digest.
     """
     difference = first_difference(digests.resized(trusted.size), trusted)
     if difference is not None and difference >= digests.size:
-        raise UserError("a level of the hash tree has bytes other than zero after its last digest")
+        raise CheckError("a level of the hash tree has bytes other than zero after its last digest")
     return None if difference is None else difference // DIGEST_SIZE

@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 
-from tools.core.errors import UserError
+from tools.core.errors import CheckError, UserError
 from tools.vm.shell import Shell
 
 
@@ -34,10 +34,10 @@ class Checks:
         """Ends the checks; `subject` is named in the message.
 
         Raises:
-            UserError: a check failed.
+            CheckError: a check failed.
         """
         if self.failed:
-            raise UserError(f"{subject}: {len(self.failed)} checks failed: {'; '.join(self.failed)}")
+            raise CheckError(f"{subject}: {len(self.failed)} checks failed: {'; '.join(self.failed)}")
 
 
 def check_root(shell: Shell, root_hash: str, checks: Checks) -> None:

@@ -33,6 +33,7 @@ class Drive:
         format: `raw` or `qcow2`.
         keep: whether writes go to the file; otherwise they are discarded when the machine ends.
         read_only: whether the disk is read-only for the machine.
+        removable: whether it is a removable disk, such as a USB stick, on virtio-scsi instead of virtio-blk.
         serial: serial number, by which the machine can identify the disk; at most 20 characters.
     """
 
@@ -40,6 +41,7 @@ class Drive:
     format: str = "raw"
     keep: bool = False
     read_only: bool = False
+    removable: bool = False
     serial: str = ""
 
 
@@ -53,7 +55,7 @@ class Settings:
         accel: accelerator, from `tools.vm.qemu.accelerator`.
         drives: disks, in the order of their PCI addresses.
         memory_mib: memory in MiB.
-        cpus: number of processors.
+        cpus: number of processors; with emulation, a second one makes a boot slower.
         forwards: (port of 127.0.0.1, port of the machine) pairs for TCP port forwarding.
         network: whether there is a network card, with QEMU's user-mode network.
         watchdog: whether there is an i6300esb watchdog, which resets the machine.
@@ -65,7 +67,7 @@ class Settings:
     accel: str
     drives: Sequence[Drive]
     memory_mib: int = 2048
-    cpus: int = 2
+    cpus: int = 1
     forwards: Sequence[tuple[int, int]] = ()
     network: bool = True
     watchdog: bool = False
@@ -92,6 +94,8 @@ def command_line(settings: Settings, variables: str | None) -> list[str]:
     command += ["-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={code}"]
     if variables is not None:
         command += ["-drive", f"if=pflash,unit=1,format=raw,file={option_value(variables)}"]
+    if any(drive.removable for drive in settings.drives):
+        command += ["-device", "virtio-scsi-pci"]
     for number, drive in enumerate(settings.drives):
         command += _drive(number, drive)
     if settings.network:
@@ -109,7 +113,7 @@ def _drive(number: int, drive: Drive) -> list[str]:
     )
     options += f",snapshot={'off' if drive.keep or drive.read_only else 'on'}"
     options += ",readonly=on" if drive.read_only else ""
-    device = f"virtio-blk-pci,drive=drive{number}"
+    device = f"scsi-hd,drive=drive{number},removable=on" if drive.removable else f"virtio-blk-pci,drive=drive{number}"
     device += f",serial={option_value(drive.serial)}" if drive.serial else ""
     return ["-drive", options, "-device", device]
 

@@ -1,9 +1,10 @@
-"""The GuestOS in constants: what Bazel's rules and the scripts that do without Bazel both build.
+"""The names of the executables of a release.
 
-This file holds nothing but assignments of literals, so that Python reads it too (tools/guestos/description.py).
+Bazel loads this file, and the scripts that build without Bazel parse it as Python (description.py). So it
+contains only assignments of literals.
 """
 
-# The executables of a release, in the order of their importance, and those without which there is no image.
+# The most important ones first.
 RELEASE_BINARIES = [
     "orchestrator",
     "replica",
@@ -18,4 +19,6 @@ RELEASE_BINARIES = [
     "ic-btc-adapter",
     "ic-canister-http-adapter",
 ]
+
+# An image without one of these is refused.
 REQUIRED_BINARIES = ["orchestrator", "replica"]
