@@ -122,7 +122,7 @@ def test_folder_is_in_use(serve, tmp_path):
 
 def test_folder_that_no_configuration_can_hold(serve, tmp_path):
     said = refused(serve("--server=http-cache", f"--folder={tmp_path}/a b"))
-    assert said.endswith("/a b: has characters that the servers' configurations cannot hold")
+    assert said.endswith("/a b: has characters that are not possible in the servers' configurations")
 
 
 def test_program_ends(serve, tmp_path):

@@ -31,7 +31,7 @@ QUIT = "\x01x"  # Ctrl-A X, the documented key sequence to quit QEMU
 
 QUERY = b"\x1b[6n"
 REPLY = "\x1b[24;80R"
-"""A program asks a terminal for the position of its cursor, and what the terminal sends: ECMA-48, DSR and CPR."""
+"""A program's query for the cursor position, and a terminal's reply (ECMA-48, DSR and CPR)."""
 
 
 def documented_command() -> list[str]:
@@ -71,7 +71,7 @@ def damage(disk: Path) -> None:
 
 
 def expect_reset_at_a_wrong_byte(console: Console, disk: Path) -> None:
-    """Changes a byte of a file, has it read, and waits for the kernel's panic and the boot loader's next turn."""
+    """Changes a byte of a file, reads the file in the machine, and waits for the kernel's panic and the reboot."""
     # Nothing has read this block yet, so no cache of the machine has it.
     damage(disk)
     console.write("head --bytes=1 /usr/bin/python3 >/dev/null && echo read-$((6 * 7))\n")

@@ -19,7 +19,7 @@ from tests.e2e.downstream import checked_in
 from tools.testing.oracles import oracle
 
 INSTALLED = Path("/usr/share/bazel")
-"""Where Debian's packages of Bazel's rules are."""
+"""Directory of the rules in Debian's packages."""
 
 REPOSITORIES = {
     "bazel_features": "tools/features",

@@ -39,7 +39,7 @@ def test_the_product_is_out_of_reach(example: Workspace) -> None:
 
 @pytest.mark.parametrize("example", ["data-disk"], indirect=True)
 def test_readme_shows_what_is_inside(example: Workspace) -> None:
-    """What the README of the repository shows of this example is what its commands print."""
+    """The output of this example's commands is that in the repository's README."""
     readme = (RULES / "README.md").read_text()
     shown = re.findall(r"^\$ bazel run (\S+) -- bazel-bin/(\S+)(.*)\n((?:[^$`].*\n)+)", readme, re.MULTILINE)
     assert len(shown) == 2

@@ -1,8 +1,7 @@
 """Builds the GuestOS a second time, in another environment: the outputs are equal.
 
 Actions must not depend on the machine. Those of the second build find no programs but Python and those that start it,
-so
-that an action that starts another program fails.
+so that an action that starts another program fails.
 
 The first build is that of this test's inputs, perhaps from a cache. The second build shares only downloads with it. It
 needs root and loop devices, so it can't run in Bazel's sandbox.

@@ -66,7 +66,7 @@ genrule(
 _PROGRAM_FOLDERS = ("/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin")
 
 STARTERS = ("bash", "env", "grep", "sh", "which")
-"""What Bazel runs to start a Python program: first lines of scripts, and py3wrapper.sh of its toolchain."""
+"""Programs that start a Python program: those in shebang lines, and in py3wrapper.sh of Bazel's toolchain."""
 
 
 @dataclass(frozen=True)
@@ -175,9 +175,9 @@ def _other_python() -> str:
 
 
 def _copy_programs(folder: Path, python: str) -> None:
-    """Makes the folder of all programs that actions find: Python, and STARTERS.
+    """Creates a directory with Python and STARTERS, the only programs that actions find.
 
-    An action that starts any other program of the machine fails.
+    An action that starts another program of the machine fails.
     """
     folder.mkdir()
     shutil.copy(folder.parent / "python", folder / "python3")

@@ -1,9 +1,8 @@
 """The module extension for locked Debian packages, for this and other modules.
 
 `debian.lock` declares a repository with a target for each set of the manifest, such as `@packages//:system`, and one
-for
-each package, such as `@packages//packages:shim-signed`. Packages are downloaded when a build needs them. `debian_lock`
-of defs/debian.bzl creates the lock.
+for each package, such as `@packages//packages:shim-signed`. Packages are downloaded when a build needs them.
+`debian_lock` of defs/debian.bzl creates the lock.
 
 An example. From [examples/minimal-appliance/MODULE.bazel](../../examples/minimal-appliance/MODULE.bazel):
 

@@ -173,7 +173,7 @@ def test_check_of_a_changed_manifest_fails(tmp_path, capsys) -> None:
     (tmp_path / "requirements.in").write_text("new\n")
     (tmp_path / "requirements.lock.json").write_text(Lock("00", {}).to_text())
     assert call(lock.main, lock.Arguments, "", ["lock", f"--manifest={tmp_path}/requirements.in", "--check"]) == 1
-    assert "changed since the lock was made" in capsys.readouterr().err
+    assert "changed since the lock was created" in capsys.readouterr().err
 
 
 def test_wheel_for_all_machines_is_listed_once() -> None:
