@@ -1,4 +1,4 @@
-"""A stand-in for Bazel, to test the runner with."""
+"""Simulates Bazel's test environment, for tests of the test runner."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ _PROCESSES.set_forkserver_preload(["dev.pytest.bazel", "dev.pytest.plugin", "hyp
 
 
 class Workspace:
-    """A folder of test files, and what Bazel would set for a test in it.
+    """A directory with a sample test, and the environment that Bazel sets for it.
 
     Attributes:
-        runfiles: folder in which the tests run.
-        scratch: folder for their temporary files.
-        xml: where the report goes.
+        runfiles: working directory of the test.
+        scratch: directory for temporary files (TEST_TMPDIR).
+        xml: path of the report (XML_OUTPUT_FILE).
     """
 
     def __init__(self, folder: Path, bytecode: Path) -> None:
-        """Makes the folders.
+        """Creates the directories.
 
         Args:
-            folder: to make them in.
-            bytecode: folder for compiled modules, which all runs share.
+            folder: parent directory.
+            bytecode: directory for compiled modules, shared by all runs.
         """
         self.bytecode = bytecode
         self.runfiles = folder / "runfiles"
@@ -49,10 +49,10 @@ class Workspace:
         return [sys.executable, str(MAIN), "sample_test.py", *arguments]
 
     def environment(self, **extra: object) -> dict[str, str]:
-        """Returns what Bazel sets, with `extra`."""
+        """Returns the environment that Bazel sets, and `extra`."""
         return {
             "PATH": os.defpath,
-            "PYTHONPYCACHEPREFIX": str(self.bytecode),  # each run compiles pytest otherwise
+            "PYTHONPYCACHEPREFIX": str(self.bytecode),  # otherwise each run compiles pytest
             "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
             "TEST_TARGET": "//sample:sample_test",
             "TEST_TMPDIR": str(self.scratch),
@@ -60,7 +60,7 @@ class Workspace:
         } | {name: str(value) for name, value in extra.items()}
 
     def run(self, source: str, *arguments: str, **extra: object) -> subprocess.CompletedProcess[str]:
-        """Runs the tests in `source`, with arguments for pytest and further variables; returns how it went."""
+        """Runs the tests in `source`, with arguments for pytest and further environment variables."""
         _, _, *command = self.command(source, *arguments)
         outputs = [self.scratch / name for name in ("stdout", "stderr")]
         process = _PROCESSES.Process(
@@ -72,7 +72,7 @@ class Workspace:
         return subprocess.CompletedProcess(command, process.exitcode, *(output.read_text() for output in outputs))
 
     def reported(self) -> list[str]:
-        """Names of the tests in the XML report."""
+        """Returns the names of the tests in the XML report."""
         return [f"{case.get('classname')}.{case.get('name')}" for case in ET.parse(self.xml).iter("testcase")]
 
 

@@ -1,4 +1,4 @@
-"""GRUB's own driver as the judge, since GRUB is what reads most of these file systems."""
+"""Reads written images with GRUB's driver, since GRUB reads most of these file systems."""
 
 import re
 import uuid
