@@ -38,14 +38,15 @@ def test_the_product_is_out_of_reach(example: Workspace) -> None:
 
 
 @pytest.mark.parametrize("example", ["data-disk"], indirect=True)
-def test_readme_shows_what_is_inside(example: Downstream) -> None:
+def test_readme_shows_what_is_inside(example: Workspace) -> None:
     """What the README of the repository shows of this example is what its commands print."""
     readme = (RULES / "README.md").read_text()
     shown = re.findall(r"^\$ bazel run (\S+) -- bazel-bin/(\S+)(.*)\n((?:[^$`].*\n)+)", readme, re.MULTILINE)
     assert len(shown) == 2
     for command, path, options, output in shown:
-        assert example.build("build", f"//:{path}")[0] == 0
+        status, said = example.build(f"//:{path}")
+        assert status == 0, said
         image = example.folder_of("bazel-bin") / path
-        status, said = example.build("run", command, "--", str(image), *options.split())
+        status, said = example.run("run", command, "--", str(image), *options.split())
         assert status == 0, said
         assert output in said
