@@ -1,8 +1,8 @@
-"""Counts the tests of a run: those of a log that closes with `N passed, N failed`, and those of Bazel's reports.
+"""Counts the tests of a run: those in a log that ends with `N passed, N failed`, and those in Bazel's test.xml files.
 
-Usage: count_tests.py LOG… EVENTS, where EVENTS is the file that `bazel test --build_event_json_file` wrote. Reports of
-results that were cached count as well, reports that earlier runs left in `bazel-testlogs` do not. The last line printed
-counts all tests; the exit status is 1 if one failed.
+Usage: count_tests.py LOG… EVENTS, where EVENTS is the file from `bazel test --build_event_json_file`. Cached results
+count, too; reports of earlier runs in `bazel-testlogs` do not. The last line of the output has the totals; the exit
+status is 1 if a test failed.
 """
 
 import json
@@ -14,17 +14,17 @@ from xml.etree import ElementTree as ET
 
 
 def of_log(log: Path) -> tuple[int, int, int]:
-    """Returns the numbers of passed, failed and skipped tests that a log's last line gives."""
+    """Returns the numbers of passed, failed and skipped tests in the last line of a log."""
     lines = log.read_text().splitlines()
     counts = re.fullmatch(r"(\d+) passed, (\d+) failed(?:, (\d+) skipped)?", lines[-1]) if lines else None
     if not counts:
-        sys.exit(f"{log}: doesn't close with a line that counts the tests: the run was cut short")
+        sys.exit(f"{log}: the last line has no counts of tests: the run was aborted")
     passed, failed, skipped = (int(count or 0) for count in counts.groups())
     return passed, failed, skipped
 
 
 def of_report(report: Path) -> tuple[int, int, int]:
-    """Returns the same of one test.xml of Bazel, which takes a test without a report of its own for one case."""
+    """Returns these numbers for a test.xml; Bazel reports a test without its own report as one case."""
     passed = failed = skipped = 0
     for case in ET.parse(report).getroot().iter("testcase"):
         if case.find("failure") is not None or case.find("error") is not None:
@@ -39,9 +39,9 @@ def of_report(report: Path) -> tuple[int, int, int]:
 
 
 def reports(events: Path) -> tuple[list[Path], int]:
-    """Returns the reports that a file of build events names, and how many of them are cached ones.
+    """Returns the paths of the test.xml files in a file of build events, and the number of cached results.
 
-    https://bazel.build/remote/bep-glossary#testresult
+    See https://bazel.build/remote/bep-glossary#testresult.
     """
     found, cached = {}, set()
     for line in events.read_text().splitlines():
@@ -49,7 +49,7 @@ def reports(events: Path) -> tuple[list[Path], int]:
         key = event["id"].get("testResult")
         if key is None:
             continue
-        # The last attempt is the one that counts.
+        # Only the last attempt counts.
         part = (key["label"], key.get("run"), key.get("shard"))
         result = event["testResult"]
         found[part] = [
@@ -63,7 +63,7 @@ def reports(events: Path) -> tuple[list[Path], int]:
 
 
 def main(*arguments: str) -> int:
-    """Prints the counts; returns the exit status."""
+    """Prints the totals; returns the exit status."""
     *logs, events = arguments
     paths, cached = reports(Path(events))
     counts = [*(of_log(Path(log)) for log in logs), *(of_report(path) for path in paths)]

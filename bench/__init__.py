@@ -1,1 +1,1 @@
-"""Benchmarks: run by hand, never as tests, since what they say depends on the machine."""
+"""Benchmarks: run manually, never as tests, since the results depend on the machine."""

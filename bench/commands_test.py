@@ -1,4 +1,4 @@
-"""The benchmarks call this project's commands as they are; their figures are for a person to take."""
+"""Tests that the benchmarks' command lines of this project's commands work; doesn't measure anything."""
 
 import tarfile
 

@@ -1,8 +1,8 @@
-"""Compares the way from a root tar to a disk image with that of stock tools.
+"""Compares the creation of a disk image from a root tar with standard tools.
 
-Both make, of the same tar: an ext4 file system, its dm-verity tree, a disk with a partition table, and the disk as
-.tar.zst and .tar.gz. The stock tools are mke2fs -d, veritysetup, sfdisk, dd, tar -S, zstd and pigz. Runs alternate; of
-each step the best counts.
+Both create from the same tar: an ext4 file system, its dm-verity tree, a disk with a partition table, and the disk as
+.tar.zst and .tar.gz. The standard tools are mke2fs -d, veritysetup, sfdisk, dd, tar -S, zstd and pigz. Runs alternate;
+the best run of each step counts.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ class Arguments:
     root_tar: str = argument("the tar with the root tree")
     image_size: Size = argument("size of the file system", default=3 << 30)
     disk_size: Size = argument("size of the disk", default=10 << 30)
-    runs: int = argument("how many times each way is gone", default=3)
+    runs: int = argument("number of runs of each variant", default=3)
     mke2fs: str = argument("the command for mke2fs 1.47.1 or newer, which reads tars", default="mke2fs")
-    work: str | None = argument("folder to work in, with room for the disk's data several times", default=None)
+    work: str | None = argument("working directory, with space for several copies of the disk's data", default=None)
 
 
 def stock_file_system(arguments: Arguments) -> list[Step]:
-    """Returns the steps of the stock tools up to a tar of the file system."""
+    """Returns the steps of the standard tools up to a tar of the file system."""
     extended = f"hash_seed={_UUID},root_owner=0:0"
     options = ["-q", "-F", "-t", "ext4", "-O", "^has_journal", "-U", _UUID, "-E", extended, "-d", arguments.root_tar]
     mke2fs = [*shlex.split(arguments.mke2fs), *options, "root.img", str(arguments.image_size // 1024)]
@@ -49,7 +49,7 @@ def stock_file_system(arguments: Arguments) -> list[Step]:
 
 
 def stock(arguments: Arguments, folder: Path) -> list[Step]:
-    """Returns the steps of the stock tools."""
+    """Returns the steps of the standard tools."""
     size = arguments.image_size
     sectors = (size + (256 * _MIB)) // _SECTOR
     (folder / "table").write_text(f"label: gpt\nstart={_START}, size={sectors}, type=L\n")
@@ -75,7 +75,7 @@ def our_file_system(arguments: Arguments) -> Step:
 
 
 def ours(arguments: Arguments, folder: Path) -> list[Step]:
-    """Returns the steps of this project's tools, which are the actions of a build."""
+    """Returns the steps of this project's tools, the same as the actions of a build."""
     sectors = (arguments.image_size + (256 * _MIB)) // _SECTOR
     (folder / "partitions.csv").write_text(f"name,start,size,type,uuid,comment\nroot,{_START},{sectors},L,,\n")
     parts = ", ".join(

@@ -1,4 +1,4 @@
-"""Compares the way to a file system of many TiB that holds little: ext4_image, and mke2fs -d with tar -S."""
+"""Compares ext4_image with mke2fs -d and tar -S for a file system of many TiB with little data."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class Arguments:
 
     size: Size = argument("size of the file system", default=16 << 40)
     data: Size = argument("size of the one file in it", default=1 << 20)
-    runs: int = argument("how many times each way is gone", default=3)
+    runs: int = argument("number of runs of each variant", default=3)
     mke2fs: str = argument("the command for mke2fs", default="mke2fs")
-    work: str | None = argument("folder to work in, on a file system that takes files of that size", default=None)
+    work: str | None = argument("working directory, on a file system that supports files of that size", default=None)
 
 
 def stock(arguments: Arguments) -> list[Step]:
-    """Returns the steps of the stock tools."""
+    """Returns the steps of the standard tools."""
     options = ["-q", "-F", "-t", "ext4", "-O", "^has_journal,64bit", "-U", _UUID, "-d", "tree"]
     return [
         Step("rm", ["rm", "-f", "large.img"]),

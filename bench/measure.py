@@ -1,4 +1,4 @@
-"""Runs commands and measures them."""
+"""Runs commands, and measures time and memory."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Step:
     """A command of a benchmark.
 
     Attributes:
-        name: in the report.
+        name: name in the report.
         command: program and arguments.
-        stdin: a file to read from, relative to the folder that the command runs in.
+        stdin: file for standard input, relative to the working directory of the command.
     """
 
     name: str
@@ -33,12 +33,12 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """What a command took.
+    """The resources that a command used.
 
     Attributes:
-        wall: seconds.
-        cpu: seconds of processors, in the program and in the kernel for it.
-        memory: the peak of resident memory of its largest process, in bytes.
+        wall: wall time in seconds.
+        cpu: user and system CPU time in seconds.
+        memory: peak resident memory of its largest process, in bytes.
     """
 
     wall: float
@@ -47,7 +47,7 @@ class Measure:
 
 
 def tool_command(name: str, *flags: str) -> list[str]:
-    """Returns the command that runs a command line of tools/ with this interpreter and its libraries."""
+    """Returns the command line for a command of tools/commands, with this interpreter and its libraries."""
     return [
         "env",
         f"PYTHONPATH={os.pathsep.join(map(os.path.abspath, sys.path))}",
@@ -59,10 +59,10 @@ def tool_command(name: str, *flags: str) -> list[str]:
 
 
 def measure(step: Step, folder: Path) -> Measure:
-    """Runs a step in a folder.
+    """Runs a step in a directory.
 
     Raises:
-        UserError: it failed; the message has what it said.
+        UserError: it failed; the message has its output.
     """
     environment = os.environ | {"LC_ALL": "C.UTF-8", "TZ": "UTC"}
     log = folder / "log"
@@ -79,9 +79,9 @@ def measure(step: Step, folder: Path) -> Measure:
 
 
 def compare(stock: Sequence[Step], ours: Sequence[Step], runs: int, folders: tuple[Path, Path]) -> None:
-    """Runs two ways to the same result by turns, each in a folder of its own, and prints what they took.
+    """Runs two variants alternately, each in its own directory, and prints the resources that they used.
 
-    Of each step the best run counts. Files that a way leaves in its folder are there when it runs again.
+    The best run of each step counts. The directories are not cleared between runs.
     """
     ways = (("stock tools", stock, folders[0]), ("this project", ours, folders[1]))
     measures: list[list[list[Measure]]] = [[], []]
@@ -90,11 +90,11 @@ def compare(stock: Sequence[Step], ours: Sequence[Step], runs: int, folders: tup
             done.append([measure(step, folder) for step in steps])
     totals = [_report(name, steps, _best(done)) for (name, steps, _), done in zip(ways, measures, strict=True)]
     wall, cpu = totals[1].wall / totals[0].wall, totals[1].cpu / totals[0].cpu
-    print(f"ours takes {wall:.2f} of the wall time, {cpu:.2f} of the processor time")
+    print(f"ours takes {wall:.2f} of the wall time, {cpu:.2f} of the CPU time")
 
 
 def _best(runs: Sequence[Sequence[Measure]]) -> list[Measure]:
-    """Returns, for each step, the least wall and processor time of all runs, and the most memory."""
+    """Returns, for each step, the minimum wall and CPU time, and the maximum memory of all runs."""
     return [
         Measure(min(m.wall for m in same), min(m.cpu for m in same), max(m.memory for m in same))
         for same in zip(*runs, strict=True)
@@ -102,7 +102,7 @@ def _best(runs: Sequence[Sequence[Measure]]) -> list[Measure]:
 
 
 def _report(title: str, steps: Sequence[Step], measures: Sequence[Measure]) -> Measure:
-    """Prints a table of steps and returns their sum, with the memory of the largest."""
+    """Prints a table of steps; returns the sum of their times, and the maximum of their memory."""
     total = Measure(sum(m.wall for m in measures), sum(m.cpu for m in measures), max(m.memory for m in measures))
     print(f"{title:<32} {'wall s':>8} {'cpu s':>8} {'MiB':>8}")
     rows = [*zip([step.name for step in steps], measures, strict=True), ("all", total)]
@@ -112,7 +112,7 @@ def _report(title: str, steps: Sequence[Step], measures: Sequence[Measure]) -> M
 
 
 def compare_sizes(names: Sequence[str], folders: tuple[Path, Path]) -> None:
-    """Prints how large files are that both ways made."""
+    """Prints and compares the sizes of files that both variants created."""
     for name in names:
         theirs, own = ((folder / name).stat().st_size for folder in folders)
         print(f"{name}: {own / _MIB:.1f} MiB, theirs {theirs / _MIB:.1f} MiB: {own / theirs:.3f}")

@@ -3,7 +3,7 @@
 An example. From [examples/minimal-appliance/BUILD.bazel](../../examples/minimal-appliance/BUILD.bazel):
 
 ```starlark
-# The packages, installed. Slow, and done again only where the lock changes.
+# The installed packages. Slow, but only rebuilt if the lock changes.
 debian_base_root(
     name = "base",
     include = ["usr/share/doc/*/copyright"],

@@ -3,7 +3,7 @@
 An example. From [examples/data-disk/BUILD.bazel](../../examples/data-disk/BUILD.bazel):
 
 ```starlark
-# UUIDs are given, not made up: the same build makes the same bytes.
+# UUIDs are explicit, so that the build is reproducible.
 ext4_image(
     name = "data",
     src = ":tree",

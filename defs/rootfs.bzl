@@ -3,7 +3,7 @@
 An example. From [examples/data-disk/BUILD.bazel](../../examples/data-disk/BUILD.bazel):
 
 ```starlark
-# What goes where, in the words of rules_pkg.
+# The files and their paths, with rules_pkg.
 pkg_files(
     name = "users",
     srcs = ["files/users.json"],

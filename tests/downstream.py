@@ -1,4 +1,4 @@
-"""Repositories that use the rules, and Bazel run in them as their owners would."""
+"""Runs Bazel in repositories that use the rules."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ local_path_override(module_name = "rules_icos", path = "{RULES}")
 """
 
 MODULE_FLAGS = ("--enable_bzlmod", "--noenable_workspace", "--lockfile_mode=off")
-"""For a repository without a .bazelrc of its own."""
+"""Flags for a repository without a .bazelrc."""
 
 PLAIN_OUTPUT = ("--color=no", "--curses=no", "--show_progress_rate_limit=60")
 
@@ -35,9 +35,9 @@ class Workspace:
     """A repository that uses the rules.
 
     Attributes:
-        folder: its root.
-        output_root: what its Bazel keeps: a folder for each repository, and downloads.
-        flags: of each command that takes those of builds.
+        folder: its root directory.
+        output_root: Bazel's output user root.
+        flags: flags for all commands that accept those of `build`.
     """
 
     folder: Path
@@ -45,7 +45,7 @@ class Workspace:
     flags: Sequence[str] = field(default=MODULE_FLAGS, kw_only=True)
 
     def bazel(self, *arguments: str) -> tuple[int, str]:
-        """Runs Bazel; returns its exit status and its output."""
+        """Runs Bazel; returns its exit status and output."""
         done = subprocess.run(
             [oracle("bazel"), f"--output_user_root={self.output_root}", *arguments],
             cwd=self.folder,
@@ -58,26 +58,26 @@ class Workspace:
         return done.returncode, done.stdout
 
     def run(self, command: str, *arguments: str) -> tuple[int, str]:
-        """Runs a command of Bazel that takes the flags of builds; returns as `bazel` does."""
-        # The sandbox has a /tmp of its own, and the rules may stand below the real one.
+        """Runs a command that accepts the flags of `build`; returns exit status and output."""
+        # The sandbox has its own /tmp, and the rules may be in the real one.
         mount = f"--sandbox_add_mount_pair={RULES}"
         return self.bazel(command, *PLAIN_OUTPUT, mount, *self.flags, *arguments)
 
     def build(self, *arguments: str) -> tuple[int, str]:
-        """Builds targets; returns as `bazel` does."""
+        """Builds targets; returns exit status and output."""
         return self.run("build", *arguments)
 
     def folder_of(self, key: str) -> Path:
-        """Returns a folder that `bazel info` knows."""
+        """Returns a directory from `bazel info`."""
         status, said = self.run("info", key)
         assert status == 0, said
         return Path(said.splitlines()[-1])
 
 
 def output_user_root() -> Path | None:
-    """Returns the folder of the Bazel that runs this test: what it has fetched is there, and a server for each folder.
+    """Returns the output user root of the Bazel that runs this test, to share its downloads.
 
-    None where no Bazel runs this test.
+    None if Bazel doesn't run this test.
     """
     parts = Path(os.environ.get("TEST_SRCDIR", "")).parts
     # OUTPUT_USER_ROOT/OUTPUT_BASE/execroot/…: https://bazel.build/remote/output-directories
@@ -85,14 +85,14 @@ def output_user_root() -> Path | None:
 
 
 def repository_cache() -> Path | None:
-    """Returns where the Bazel that runs this test keeps its downloads, if that is the usual place."""
+    """Returns the repository cache of the Bazel that runs this test, if it is at the default location."""
     root = output_user_root()
     cache = root and root / "cache/repos/v1"
     return cache if cache and cache.is_dir() else None
 
 
 def json_values(path: Path) -> Iterator[dict[str, Any]]:
-    """Yields the JSON objects in a file, one after the other, as Bazel writes its logs; nothing if there is no file."""
+    """Yields the concatenated JSON objects in a file, such as a log of Bazel; nothing if the file doesn't exist."""
     text = path.read_text() if path.exists() else ""
     decoder, position = json.JSONDecoder(), 0
     while (position := _SPACE.match(text, position).end()) < len(text):

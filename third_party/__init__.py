@@ -1,1 +1,1 @@
-"""What is fetched from elsewhere, pinned by hash."""
+"""Dependencies that are downloaded, pinned by hash."""

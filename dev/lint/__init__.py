@@ -1,1 +1,1 @@
-"""The checks of form that every file of the checkout passes."""
+"""The lint: formatting, types, imports and shell checks for all files of the checkout."""

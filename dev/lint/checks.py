@@ -1,4 +1,4 @@
-"""The checks: which program looks at which kind of file, and which one mends it."""
+"""The checks: for each one, the program that checks or fixes files of a kind."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def _typed(path: str) -> bool:
 
 
 def mypy_configuration(pyproject: str, paths: Sequence[str]) -> str:
-    """Returns the settings of mypy: a test needs no annotations, and without them is not looked into.
+    """Returns the configuration of mypy: tests need no annotations, and functions without them are not checked.
 
     Args:
-        pyproject: contents of pyproject.toml.
-        paths: of the files; mypy has no pattern for the modules that are tests.
+        pyproject: content of pyproject.toml.
+        paths: paths of the files, to list the test modules, since mypy has no pattern for them.
     """
     tests = [path.removesuffix(".py").replace("/", ".") for path in paths if path.endswith("_test.py")]
     if not tests:
@@ -34,16 +34,16 @@ def mypy_configuration(pyproject: str, paths: Sequence[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One program over the files of one kind.
+    """A program that checks files of a kind.
 
     Attributes:
-        kind: of the files, as the index of the checkout names it.
-        command: arguments that make the program report what is wrong and exit with non-zero if anything is; its first
-            word is the name of a program.
-        fix: arguments that make it change the files instead; empty where it can't.
-        selects: says of a path whether the check is for it.
-        reads: kinds of other files that the program reads; it also asks which files there are, of any kind.
-        configure: returns the program's configuration, from that in pyproject.toml and the paths, as a file of TOML.
+        kind: kind of the files, a key of the checkout's index.
+        command: command that reports faults and exits with non-zero status if there are any; the first word is the name
+            of a program.
+        fix: command that fixes the files, or empty if the program can't.
+        selects: returns whether the check applies to a path.
+        reads: kinds of other files that the program reads; if there are any, it can list the paths of all files, too.
+        configure: returns the content of a TOML configuration file, from that of pyproject.toml and the paths.
     """
 
     kind: str
@@ -54,7 +54,7 @@ class Check:
     configure: Callable[[str, Sequence[str]], str] | None = None
 
 
-# The default ones, but for a section of a docstring on what the first line says: "Returns ...".
+# The default warnings without the one for a missing "Returns:" section, since first lines say "Returns ...".
 _BUILDIFIER_WARNINGS = "-warnings=-function-docstring-return"
 
 CHECKS: Mapping[str, Check] = {
@@ -97,11 +97,11 @@ _MODULES = ("dev.lint.documents", "dev.lint.imports", "mypy")
 
 
 def argv(command: Sequence[str], programs: Mapping[str, str]) -> list[str]:
-    """Returns the command with its program's name replaced by how it is started.
+    """Returns a command with the name of its program replaced by its path, or by Python with the module.
 
     Args:
-        command: of a check.
-        programs: paths of the programs, by name.
+        command: command of a check.
+        programs: paths of programs by name.
     """
     name, *arguments = command
     if name in _MODULES:

@@ -1,12 +1,12 @@
 """Checks references to the repository in documents (Markdown, AsciiDoc): a lint program.
 
 - The target of a relative link exists.
-- A path or label of the repository, in code or as code, exists. Paths may be relative to the document's folder or to
-  any folder above it. What starts with no folder of the checkout, or has a placeholder in capitals such as NAME in it,
-  is not taken for a path.
-- A name that stands for a link to a Python or Starlark file, or "in" such a link, is in that file.
-- A block of code under a line such as "From [examples/a/BUILD.bazel](…):" is an excerpt of that file: each
-  of its paragraphs is in the file as it is.
+- A path or label of the repository in code exists. Paths may be relative to the document's directory or to any one
+  above it. Words that don't start with a directory of the checkout, or that have a placeholder such as NAME, are not
+  paths.
+- A name in code that stands before a link to a Python or Starlark file, or "in" such a link, is in that file.
+- A block of code under a line such as "From [examples/a/BUILD.bazel](…):" is an excerpt of that file: all its
+  paragraphs are in the file unchanged.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ _FENCE = "```"
 _INDENTED = "    "
 
 GENERATED = ("artifacts/",)
-"""Folders whose files no checkout has: they are made by what the documents describe."""
+"""Directories of files that are not checked in, but created by the documented commands."""
 
 
 class Checkout:
-    """The files of the checkout, as far as documents refer to them.
+    """The files of the checkout.
 
     Attributes:
-        root: its folder.
-        top: the names in it, but for the links that Bazel makes.
+        root: its root directory.
+        top: the names in it, without Bazel's symbolic links.
     """
 
     def __init__(self, root: Path) -> None:
@@ -44,11 +44,11 @@ class Checkout:
         self.top = {path.name for path in root.iterdir() if not path.name.startswith("bazel-")}
 
     def has(self, path: str, document: PurePosixPath) -> bool:
-        """Returns whether a path exists, relative to the document's folder or to one above it."""
+        """Returns whether a path exists, relative to the document's directory or to one above it."""
         return any((self.root / folder / path).exists() for folder in document.parents)
 
     def is_path(self, word: str) -> bool:
-        """Returns whether a word is meant as a path of the repository."""
+        """Returns whether a word is a path of the repository."""
         plain = word.removeprefix("./")
         if not _PATH.fullmatch(word) or _PLACEHOLDER.search(word) or plain.startswith(GENERATED):
             return False
@@ -56,7 +56,7 @@ class Checkout:
 
 
 def _blocks(lines: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Yields the first line of each fenced block of code, and the line after its last one."""
+    """Yields (index of the first line, index after the last line) for each fenced block of code."""
     begin = None
     for number, line in enumerate(lines):
         if not line.startswith(_FENCE):
@@ -112,11 +112,11 @@ def _altered_excerpts(lines: Sequence[str], begin: int, end: int, checkout: Chec
 
 
 def faults(document: PurePosixPath, text: str, checkout: Checkout) -> Iterator[str]:
-    """Yields a line for everything that a document says and the checkout does not have.
+    """Yields a message for each reference to something that the checkout does not have.
 
     Args:
-        document: its path, relative to the checkout.
-        text: all of it.
+        document: path of the document, relative to the checkout.
+        text: content of the document.
         checkout: the files.
     """
     lines = text.splitlines()
@@ -134,10 +134,10 @@ def faults(document: PurePosixPath, text: str, checkout: Checkout) -> Iterator[s
 
 
 def main(paths: Sequence[str]) -> int:
-    """Prints what is wrong in documents, whose paths are relative to the checkout, the current folder.
+    """Prints the faults in documents; paths are relative to the checkout, which is the working directory.
 
     Returns:
-        The exit status, 1 if something is wrong.
+        The exit status: 1 if there are any, else 0.
     """
     checkout = Checkout(Path.cwd())
     texts = ((PurePosixPath(path), Path(path).read_text(encoding="utf-8")) for path in paths)

@@ -1,4 +1,4 @@
-"""The module extension with what lint needs: `@checkout` and `@buildifier`."""
+"""The module extension for the repositories that lint needs: `@checkout` and `@buildifier`."""
 
 load("//dev/lint:checkout.bzl", "checkout_repository", "list_checkout")
 load("//third_party/buildifier:repository.bzl", "buildifier_repository")
@@ -10,5 +10,5 @@ def _lint_impl(mctx):
 
 lint = module_extension(
     implementation = _lint_impl,
-    doc = "Declares the repositories that lint reads.",
+    doc = "Declares the repositories that lint needs.",
 )

@@ -1,8 +1,7 @@
-"""Checks that imports between the rooms of the repository run one way: a lint program over Python files.
+"""Checks the layers of Python packages: imports must go from higher layers to lower ones.
 
-A room is a folder of Python files with one subject. A file may import its own room and the rooms on lower floors. Test
-code (files named `*_test.py`, and the folders in TEST_FOLDERS) may import every room; only test code imports
-`tools.testing`.
+A module may import its own package and packages of lower layers. Test code (files named `*_test.py`, and the
+directories in TEST_FOLDERS) may import all packages; only test code may import `tools.testing`.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-FLOORS: Sequence[Sequence[str]] = (
+LAYERS: Sequence[Sequence[str]] = (
     ("bench", "dev", "guestos_tools", "third_party", "tools.completion", "tools.guestos"),
     ("tools.buildfiles", "tools.commands"),
     ("tools.inspect",),
@@ -24,22 +23,22 @@ FLOORS: Sequence[Sequence[str]] = (
     ("tools.debian", "tools.fetch"),
     ("tools.core",),
 )
-"""The rooms, the highest floor first. Rooms on one floor don't import each other."""
+"""The packages of each layer, from the highest layer to the lowest. Packages of one layer don't import each other."""
 
 TEST_FOLDERS = ("ic-os/guestos/tests/", "tests/", "tools/testing/")
-"""Folders that hold test code alone."""
+"""Directories with only test code."""
 
-_TEST_ROOM = "tools.testing"
+_TEST_PACKAGE = "tools.testing"
 
 _PRODUCT = PurePosixPath("ic-os/guestos/tools")
-"""A folder that is an import root: `ic-os/guestos/tools/guestos_tools/a.py` is the module `guestos_tools.a`."""
+"""An import root: `ic-os/guestos/tools/guestos_tools/a.py` is the module `guestos_tools.a`."""
 
 
 def module_of(path: str) -> str:
-    """Returns the name by which a file is imported.
+    """Returns the module name of a file.
 
     Args:
-        path: of the file, relative to the checkout.
+        path: path of the file, relative to the checkout.
     """
     file = PurePosixPath(path)
     if file.is_relative_to(_PRODUCT):
@@ -47,15 +46,15 @@ def module_of(path: str) -> str:
     return ".".join(file.with_suffix("").parts)
 
 
-def floor_of(module: str) -> tuple[str, int] | None:
-    """Returns the room of a module and the index of its floor; None for a module of no room, such as a library's."""
-    rooms = [(room, floor) for floor, names in enumerate(FLOORS) for room in names]
-    found = [(room, floor) for room, floor in rooms if f"{module}.".startswith(f"{room}.")]
+def layer_of(module: str) -> tuple[str, int] | None:
+    """Returns the package of a module and the index of its layer; None for modules of libraries."""
+    packages = [(package, layer) for layer, names in enumerate(LAYERS) for package in names]
+    found = [(package, layer) for package, layer in packages if f"{module}.".startswith(f"{package}.")]
     return max(found, key=lambda pair: len(pair[0]), default=None)
 
 
 def imports(source: str) -> Iterator[tuple[int, str]]:
-    """Yields the line and the module of every import in a file's text, also of those inside functions."""
+    """Yields (line, module) for all imports in source code, including those in functions."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, name.name) for name in node.names)
@@ -64,34 +63,34 @@ def imports(source: str) -> Iterator[tuple[int, str]]:
 
 
 def is_test_code(path: str) -> bool:
-    """Returns whether a file holds test code."""
+    """Returns whether a file is test code."""
     return path.endswith("_test.py") or path.startswith(TEST_FOLDERS)
 
 
 def violations(path: str, source: str) -> Iterator[str]:
-    """Yields a line for every import of a file that the floors forbid.
+    """Yields a message for each import of a file that violates the layers.
 
     Args:
-        path: of the file, relative to the checkout.
-        source: its text.
+        path: path of the file, relative to the checkout.
+        source: content of the file.
     """
     if is_test_code(path):
         return
-    own = floor_of(module_of(path))
+    own = layer_of(module_of(path))
     found = set()
     for line, module in imports(source):
-        other = floor_of(module)
-        if f"{module}.".startswith(f"{_TEST_ROOM}."):
-            found.add((line, f"imports {_TEST_ROOM}, which is for tests alone"))
+        other = layer_of(module)
+        if f"{module}.".startswith(f"{_TEST_PACKAGE}."):
+            found.add((line, f"imports {_TEST_PACKAGE}, which is only for tests"))
         elif module.startswith("tools.") and other is None:
-            found.add((line, f"imports {module}, whose room is on no floor; add the room to dev/lint/imports.py"))
+            found.add((line, f"imports {module}, whose package is in no layer; add it to dev/lint/imports.py"))
         elif own and other and own[0] != other[0] and own[1] >= other[1]:
-            found.add((line, f"{own[0]} imports {other[0]}, which is not on a lower floor; see dev/lint/imports.py"))
+            found.add((line, f"{own[0]} imports {other[0]}, which is not in a lower layer; see dev/lint/imports.py"))
     yield from (f"{path}:{line}: {message}" for line, message in sorted(found))
 
 
 def main(paths: Sequence[str]) -> int:
-    """Prints the violations in files; returns the exit status, 1 if there are any."""
+    """Prints the violations in files; returns the exit status: 1 if there are any, else 0."""
     found = [line for path in paths for line in violations(path, Path(path).read_text(encoding="utf-8"))]
     for line in found:
         print(line, file=sys.stderr)

@@ -1,17 +1,17 @@
-"""Targets of the lint."""
+"""The macro for lint tests."""
 
 load("@rules_python//python:py_test.bzl", "py_test")
 
 def lint_test(name, check, kind, reads = [], programs = {}, deps = [], **kwargs):
-    """A test that one check finds nothing in the checkout.
+    """Declares a test that a check finds no fault in the checkout.
 
     Args:
-        name: of the target.
-        check: its name in checks.py.
-        kind: of the files that it checks.
+        name: name of the target.
+        check: name of the check in checks.py.
+        kind: kind of the files that it checks.
         reads: kinds of other files that it reads.
-        programs: label of each program by its name.
-        deps: Python libraries of programs that are modules.
+        programs: labels of programs by name.
+        deps: Python libraries with programs that are modules.
         **kwargs: passed on to `py_test`.
     """
     py_test(

@@ -1,7 +1,7 @@
-"""Checks the form of the checkout's files: a test for each program, `bazel run //dev/lint:fix` to mend what can be.
+"""Checks the form of the checkout's files: a test for each program, and `bazel run //dev/lint:fix` to fix them.
 
 Under `bazel test` the files come from `@checkout`, and are laid out in a folder as in the checkout, since programs go
-by names and by configuration beside the files. With --checkout the files there are looked at, or changed.
+by names and by configuration beside the files. With --checkout the files there are checked, or fixed.
 """
 
 from __future__ import annotations
@@ -60,13 +60,13 @@ def lay_out(source: Path, paths: Iterable[str], root: Path) -> None:
 
 
 def lay_out_for(check: Check, source: Path, index: Mapping[str, Sequence[str]], root: Path) -> None:
-    """Lays out what a check reads; where it asks which files there are, all others too, without their contents.
+    """Copies the files that a check reads; if it needs the paths of all files, creates empty files for the others.
 
     Args:
-        check: to be run.
-        source: folder of the repository `@checkout`.
-        index: the paths by kind.
-        root: folder to make the files in.
+        check: the check to run.
+        source: directory of the repository `@checkout`.
+        index: paths of the files by kind.
+        root: directory for the copies.
     """
     for kind in (_CONFIGURATION, check.kind, *check.reads):
         lay_out(source, index[kind], root)
@@ -77,14 +77,14 @@ def lay_out_for(check: Check, source: Path, index: Mapping[str, Sequence[str]], 
 
 
 def run_check(check: Check, paths: Sequence[str], root: Path, programs: Mapping[str, str], fix: bool = False) -> bool:
-    """Runs a check's program over files, its output going to this process's; says whether it is content.
+    """Runs a check's program on files; returns whether it found no faults.
 
     Args:
-        check: to run.
-        paths: of the files of its kind, relative to `root`.
-        root: folder of the checkout.
-        programs: paths of the programs, by name.
-        fix: changes the files, if the check can.
+        check: the check to run.
+        paths: paths of the files of its kind, relative to `root`.
+        root: directory of the checkout.
+        programs: paths of programs by name.
+        fix: whether to fix the files, if the program can.
 
     Raises:
         UserError: there is no file to check.
@@ -107,10 +107,10 @@ def run_check(check: Check, paths: Sequence[str], root: Path, programs: Mapping[
 
 
 def run_all(root: Path, index: Mapping[str, Sequence[str]], arguments: Arguments) -> list[str]:
-    """Runs the checks that are asked for over the files in a folder; returns the names of those that found something.
+    """Runs the requested checks on the files in a directory; returns the names of those that found faults.
 
     Raises:
-        UserError: there is no check of a name, or no file to check.
+        UserError: there is no file to check.
     """
     programs = {name: os.path.abspath(path) for name, path in (arguments.program or {}).items()}
     return [
@@ -124,7 +124,7 @@ def main(arguments: Arguments) -> None:
     """Runs the command line.
 
     Raises:
-        CheckError: a check found something.
+        CheckError: a check found faults.
     """
     if unknown := [name for name in arguments.check if name not in CHECKS]:
         raise UserError(f"--check={unknown[0]}: must be one of {', '.join(CHECKS)}")
@@ -141,7 +141,7 @@ def main(arguments: Arguments) -> None:
             failed = run_all(Path(scratch), index, arguments)
     if failed:
         fixable = any(CHECKS[name].fix for name in failed)
-        advice = "; `bazel run //dev/lint:fix` mends what a program can mend" if fixable else ""
+        advice = "; `bazel run //dev/lint:fix` fixes what can be fixed automatically" if fixable else ""
         raise CheckError(f"{', '.join(failed)}: see the lines above{advice}")
 
 

@@ -1,4 +1,4 @@
-"""Every check finds what it is for, is content with what is right, and mends what it says it can."""
+"""Tests that each check reports a fault, accepts correct files, and fixes what it can fix."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from dev.lint.lint import Arguments, lay_out, lay_out_for, main, read_index, run
 from tools.core.cli import call
 from tools.core.errors import UserError
 
-# For each check a file, contents that it must find fault with, and contents that it must accept.
+# For each check a file, a content with a fault, and a correct content.
 SAMPLES = [
     ("buildifier", "BUILD.bazel", 'filegroup(name="a")\n', 'filegroup(name = "a")\n'),
     ("buildifier", "a.bzl", '"""Doc."""\n\nload(":b.bzl", "b")\n', '"""Doc."""\n'),
@@ -31,7 +31,7 @@ SAMPLES = [
 
 
 def programs_for(check: str) -> dict[str, str]:
-    """Returns where the program of a check is, as the target of this test says."""
+    """Returns the path of a check's program, from the environment that the test target sets."""
     name = CHECKS[check].command[0]
     if name in ("dev.lint.documents", "dev.lint.imports"):
         return {}
@@ -40,7 +40,7 @@ def programs_for(check: str) -> dict[str, str]:
         return {}
     path = os.environ.get(f"LINT_{name.upper()}")
     if path is None:
-        pytest.skip(f"{name} is not at hand; run bazel test //dev/lint:lint_test, on x86_64 for shellcheck")
+        pytest.skip(f"{name} is not available; run bazel test //dev/lint:lint_test, on x86_64 for shellcheck")
     return {name: str(Path(path).absolute())}
 
 

@@ -1,1 +1,1 @@
-"""pytest as a test runner of Bazel."""
+"""pytest as the test runner for Bazel."""

@@ -1,7 +1,6 @@
-"""Runs pytest the way that `bazel test` asks a test to behave.
+"""Runs pytest under `bazel test`: implements sharding, filters, test.xml and temporary directories.
 
-What Bazel sets in the environment, and expects in return, is in its test encyclopedia
-(https://bazel.build/reference/test-encyclopedia).
+See the test encyclopedia (https://bazel.build/reference/test-encyclopedia) for the protocol.
 """
 
 from __future__ import annotations
@@ -18,19 +17,19 @@ import pytest
 
 
 class Selection:
-    """A pytest plugin that keeps the tests of one shard, and those that a filter names.
+    """A pytest plugin that selects the tests of one shard and of a filter.
 
-    Shards are dealt over the sorted node ids of all tests of the target, so a filter doesn't move a test to another
-    shard, and each shard gets its share of a parametrized test.
+    Tests are distributed round-robin over the shards, sorted by node ID, before the filter is applied. So a filter
+    doesn't move a test to another shard, and parametrized tests are distributed over the shards.
     """
 
     def __init__(self, shard: int = 0, shards: int = 1, node: str = "") -> None:
-        """Takes the place of this process.
+        """Sets the selection of this process.
 
         Args:
             shard: index of the shard, from 0.
-            shards: how many there are.
-            node: node id of a file, class or test that alone is wanted; "" for all.
+            shards: number of shards.
+            node: node ID of the only file, class or test to run; empty for all.
         """
         self._shard = shard
         self._shards = shards
@@ -40,7 +39,7 @@ class Selection:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> object:
-        """Counts what there is, lets other selections (such as -k) happen, and takes this shard's share of the rest."""
+        """Counts the collected tests, and, after other selections such as -k, keeps only those of this shard."""
         nodes = sorted(item.nodeid for item in items)
         self.collected = len(nodes)
         mine = frozenset(nodes[self._shard :: self._shards])
@@ -58,10 +57,10 @@ class Selection:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs the tests in the files that `arguments` name; returns the exit status."""
+    """Runs pytest with `arguments`, which include the test files; returns the exit status."""
     environment = os.environ
     if sys.pycache_prefix is None:
-        sys.dont_write_bytecode = True  # the files lie in trees that belong to Bazel
+        sys.dont_write_bytecode = True  # the files are in directories that Bazel manages
     _report_timeouts()
     _announce(environment)
     selection, options = _selection(environment)
@@ -70,19 +69,19 @@ def main(arguments: Sequence[str]) -> int:
         plugins=[selection, "dev.pytest.plugin"],
     )
     if status == pytest.ExitCode.NO_TESTS_COLLECTED:
-        status = _judge_no_tests(selection, environment)
+        status = _no_tests_status(selection, environment)
     _retract(environment)
     return int(status)
 
 
 def _report_timeouts() -> None:
-    """Prints where each thread stands when Bazel ends a test that takes too long, which it does by SIGTERM."""
-    stderr = os.fdopen(os.dup(2), "w")  # pytest captures the descriptor itself
+    """Prints the stack of each thread on SIGTERM, which Bazel sends to a test after its timeout."""
+    stderr = os.fdopen(os.dup(2), "w")  # pytest captures descriptor 2
     faulthandler.register(signal.SIGTERM, file=stderr, chain=True)
 
 
 def _announce(environment: Mapping[str, str]) -> None:
-    """Says that sharding is understood, and that exit before the end of main is no success."""
+    """Creates the files that announce support for sharding, and that mark an exit before the end of `main`."""
     for variable in ("TEST_SHARD_STATUS_FILE", "TEST_PREMATURE_EXIT_FILE"):
         if path := environment.get(variable):
             Path(path).touch()
@@ -94,8 +93,8 @@ def _retract(environment: Mapping[str, str]) -> None:
 
 
 def _options(environment: MutableMapping[str, str]) -> list[str]:
-    """Returns pytest's options; points temporary files to where Bazel wants them."""
-    # No configuration but this: what happens to lie above the runfiles must not matter.
+    """Returns pytest's options; sets TMPDIR to Bazel's temporary directory."""
+    # Ignore configuration files in directories above the runfiles.
     options = [f"--rootdir={Path.cwd()}", f"--confcutdir={Path.cwd()}", "-c", os.devnull]
     options += ["--import-mode=importlib", "--strict-markers", "-p", "no:cacheprovider", "-rfEs"]
     if scratch := environment.get("TEST_TMPDIR"):
@@ -110,7 +109,7 @@ def _options(environment: MutableMapping[str, str]) -> list[str]:
 
 
 def _selection(environment: Mapping[str, str]) -> tuple[Selection, list[str]]:
-    """Returns what chooses the tests, and pytest's options for it."""
+    """Returns the selection of tests, and pytest's options for it."""
     shard = int(environment.get("TEST_SHARD_INDEX", "0"))
     shards = int(environment.get("TEST_TOTAL_SHARDS", "1"))
     wanted = environment.get("TESTBRIDGE_TEST_ONLY", "")
@@ -119,14 +118,14 @@ def _selection(environment: Mapping[str, str]) -> tuple[Selection, list[str]]:
     return Selection(shard, shards), ["-k", wanted] if wanted else []
 
 
-def _judge_no_tests(selection: Selection, environment: Mapping[str, str]) -> pytest.ExitCode:
-    """Returns the status of a run without any test: good for a shard that has no share, bad otherwise."""
+def _no_tests_status(selection: Selection, environment: Mapping[str, str]) -> pytest.ExitCode:
+    """Returns the exit status of a run without tests: success for an empty shard, else a failure."""
     if selection.selected:
         return pytest.ExitCode.OK
     if selection.collected:
         wanted = environment.get("TESTBRIDGE_TEST_ONLY") or "the arguments"
         problem = f"none of the {selection.collected} tests is selected by {wanted}"
     else:
-        problem = "the files hold no test"
+        problem = "the files have no tests"
     print(f"{environment.get('TEST_TARGET', 'pytest')}: {problem}", file=sys.stderr)
     return pytest.ExitCode.NO_TESTS_COLLECTED

@@ -1,4 +1,4 @@
-"""Runs the runner as Bazel would, on test files made for it."""
+"""Runs the test runner on sample test files, in the environment that Bazel sets."""
 
 import os
 import re
@@ -59,7 +59,7 @@ def test_error_in_module_fails(workspace: Workspace) -> None:
 def test_file_without_tests_fails(workspace: Workspace, source: str) -> None:
     done = workspace.run(source)
     assert done.returncode == 5
-    assert "//sample:sample_test: the files hold no test" in done.stderr
+    assert "//sample:sample_test: the files have no tests" in done.stderr
 
 
 def test_skip_is_logged_with_its_reason(workspace: Workspace) -> None:
@@ -157,7 +157,7 @@ def test_it(tmp_path):
     pytest_path, tempfile_path = paths.split()
     assert Path(pytest_path).is_relative_to(workspace.scratch)
     assert Path(tempfile_path).is_relative_to(workspace.scratch)
-    assert os.listdir(workspace.runfiles) == ["sample_test.py"]  # no cache, no compiled files, nothing of hypothesis
+    assert os.listdir(workspace.runfiles) == ["sample_test.py"]  # no cache, compiled files or files of hypothesis
 
 
 def test_timeout_shows_where_the_test_hangs(workspace: Workspace) -> None:

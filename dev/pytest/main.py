@@ -1,4 +1,4 @@
-"""The program of every `pytest_test` target."""
+"""The main program of all `pytest_test` targets."""
 
 import sys
 

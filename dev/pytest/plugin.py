@@ -1,4 +1,4 @@
-"""What tests find in place: reproducible property tests, and a folder for files that a reader should see."""
+"""A pytest plugin: reproducible property tests, and the fixture `artifacts`."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import pytest
 
 
 def pytest_configure() -> None:
-    """Makes hypothesis try the same examples every time, on a machine of any speed, and keep nothing between runs.
+    """Configures hypothesis: the same examples in each run, no deadline, no database of examples.
 
-    A profile must be there before test modules are imported: their own @settings start from it.
+    This must be done before test modules are imported, since their @settings are derived from the profile.
     """
     if importlib.util.find_spec("hypothesis") is None:
         return
-    from hypothesis import settings  # noqa: PLC0415 - costs time where it isn't used
+    from hypothesis import settings  # noqa: PLC0415 - slow to import, so only if installed
 
     settings.register_profile("reproducible", derandomize=True, deadline=None, database=None, print_blob=True)
     settings.load_profile("reproducible")
@@ -25,7 +25,7 @@ def pytest_configure() -> None:
 
 @pytest.fixture
 def artifacts(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """A folder of this test whose files `bazel test` keeps (in outputs.zip of the test's logs)."""
+    """A directory for this test, whose files `bazel test` keeps in test.outputs of the test's logs."""
     kept = os.environ.get("TEST_UNDECLARED_OUTPUTS_DIR")
     if kept is None:
         return tmp_path

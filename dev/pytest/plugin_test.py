@@ -1,4 +1,4 @@
-"""What the plugin gives to tests, under the runner."""
+"""Tests the plugin under the test runner."""
 
 import re
 from pathlib import Path

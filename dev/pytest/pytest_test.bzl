@@ -6,19 +6,18 @@ _MAIN = Label("//dev/pytest:main.py")
 _RUNNER = Label("//dev/pytest:runner")
 
 def pytest_test(name, srcs, deps = [], args = [], **kwargs):
-    """A test target that runs the tests in Python files with pytest.
+    """Declares a test target that runs the tests in Python files with pytest.
 
-    `--test_filter` takes what `pytest -k` takes, or node ids (`path/to/foo_test.py::test_bar`), separated by spaces.
-    `shard_count` spreads the tests of all files over shards. `--test_arg` is passed on to pytest. Files for a reader to
-    look at afterwards go where the fixture `artifacts` points to. A target whose files hold no test fails, as does a
-    filter that selects none of a target's tests.
+    `--test_filter` is an expression as for `pytest -k`, or a node ID (`path/to/foo_test.py::test_bar`). `shard_count`
+    distributes the tests of all files over shards. `--test_arg` is passed to pytest. Files in the directory of the
+    fixture `artifacts` are kept. A target without tests fails, and so does a filter that selects no test of a target.
 
     Args:
-        name: of the target.
-        srcs: files with tests, and other files that only they import.
-        deps: libraries that they import; pytest itself is added.
+        name: name of the target.
+        srcs: files with tests (`*_test.py`), and other files that only they import.
+        deps: libraries that they import; pytest is added.
         args: further arguments for pytest.
-        **kwargs: passed on to `py_test`: data, size, tags, shard_count, env and so on.
+        **kwargs: attributes of `py_test`: data, size, tags, shard_count, env and others.
     """
     tests = [src for src in srcs if src.endswith("_test.py")]
     if not tests:

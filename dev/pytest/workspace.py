@@ -1,33 +1,40 @@
-"""A stand-in for Bazel, to test the runner with."""
+"""Simulates Bazel's test environment, for tests of the test runner."""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dev.pytest import bazel
 
 MAIN = Path(bazel.__file__).with_name("main.py")
 
+# A process that has imported pytest is forked for each run: importing it takes longer than most runs. So it does with
+# hypothesis, where that is there.
+_PROCESSES = multiprocessing.get_context("forkserver")
+_PROCESSES.set_forkserver_preload(["dev.pytest.bazel", "dev.pytest.plugin", "hypothesis"])
+
 
 class Workspace:
-    """A folder of test files, and what Bazel would set for a test in it.
+    """A directory with a sample test, and the environment that Bazel sets for it.
 
     Attributes:
-        runfiles: folder in which the tests run.
-        scratch: folder for their temporary files.
-        xml: where the report goes.
+        runfiles: working directory of the test.
+        scratch: directory for temporary files (TEST_TMPDIR).
+        xml: path of the report (XML_OUTPUT_FILE).
     """
 
     def __init__(self, folder: Path, bytecode: Path) -> None:
-        """Makes the folders.
+        """Creates the directories.
 
         Args:
-            folder: to make them in.
-            bytecode: folder for compiled modules, which all runs share.
+            folder: parent directory.
+            bytecode: directory for compiled modules, shared by all runs.
         """
         self.bytecode = bytecode
         self.runfiles = folder / "runfiles"
@@ -42,10 +49,10 @@ class Workspace:
         return [sys.executable, str(MAIN), "sample_test.py", *arguments]
 
     def environment(self, **extra: object) -> dict[str, str]:
-        """Returns what Bazel sets, with `extra`."""
+        """Returns the environment that Bazel sets, and `extra`."""
         return {
             "PATH": os.defpath,
-            "PYTHONPYCACHEPREFIX": str(self.bytecode),  # each run compiles pytest otherwise
+            "PYTHONPYCACHEPREFIX": str(self.bytecode),  # otherwise each run compiles pytest
             "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
             "TEST_TARGET": "//sample:sample_test",
             "TEST_TMPDIR": str(self.scratch),
@@ -53,16 +60,30 @@ class Workspace:
         } | {name: str(value) for name, value in extra.items()}
 
     def run(self, source: str, *arguments: str, **extra: object) -> subprocess.CompletedProcess[str]:
-        """Runs the tests in `source`, with arguments for pytest and further variables; returns how it went."""
-        return subprocess.run(
-            self.command(source, *arguments),
-            cwd=self.runfiles,
-            env=self.environment(**extra),
-            capture_output=True,
-            text=True,
-            check=False,
+        """Runs the tests in `source`, with arguments for pytest and further environment variables."""
+        _, _, *command = self.command(source, *arguments)
+        outputs = [self.scratch / name for name in ("stdout", "stderr")]
+        process = _PROCESSES.Process(
+            target=_run_main, args=(command, self.runfiles, self.environment(**extra), outputs, self.bytecode)
         )
+        process.start()
+        process.join()
+        assert process.exitcode is not None
+        return subprocess.CompletedProcess(command, process.exitcode, *(output.read_text() for output in outputs))
 
     def reported(self) -> list[str]:
-        """Names of the tests in the XML report."""
+        """Returns the names of the tests in the XML report."""
         return [f"{case.get('classname')}.{case.get('name')}" for case in ET.parse(self.xml).iter("testcase")]
+
+
+def _run_main(
+    arguments: Sequence[str], folder: Path, environment: Mapping[str, str], outputs: Sequence[Path], bytecode: Path
+) -> None:
+    """Does in a new process what main.py does in one of its own."""
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.pycache_prefix = str(bytecode)
+    for descriptor, output in zip((1, 2), outputs, strict=True):
+        os.dup2(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
+    sys.exit(bazel.main(arguments))

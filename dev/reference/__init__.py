@@ -1,1 +1,1 @@
-"""The reference of the public rules, made from their docstrings."""
+"""Generates the reference of the public rules from their docstrings."""

@@ -1,4 +1,4 @@
-"""Writes the pages of the reference, from what Bazel reads from .bzl files."""
+"""Generates the pages of the reference from ModuleInfo messages, which Bazel extracts from .bzl files."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class Arguments:
     """Arguments of the command line."""
 
     module: tuple[str, ...] = argument(
-        "NAME=FILE: the name of a page, and the file with the ModuleInfo of the .bzl file that it is about, as text"
+        "NAME=FILE: the name of a page, and the file with the ModuleInfo of its .bzl file, in text format"
     )
     rule: tuple[str, ...] = argument(
-        "NAME=FILE: the name of a macro, and the file with the ModuleInfo, as text, of the rule of the same name that "
-        "it declares; its attributes are described with the macro",
+        "NAME=FILE: the name of a macro, and the file with the ModuleInfo, in text format, of the rule with the same "
+        "name that it calls; its attributes are listed with the macro",
         default=(),
     )
-    output: str = argument("the folder to write the pages to")
-    command: str = argument("what makes the pages anew, for the reader")
+    output: str = argument("the directory for the pages")
+    command: str = argument("the command that updates the pages, for the index page")
 
 
 def _pair(argument: str) -> tuple[str, str]:
@@ -46,14 +46,14 @@ def _rule(name: str, path: str) -> Message:
     for rule in _read(path).messages("rule_info"):
         if symbol_name(rule) == name:
             return rule
-    raise UserError(f"{path}: has no rule {name}, which the macro of this name is said to declare")
+    raise UserError(f"{path}: has no rule {name}, which the macro with this name should call")
 
 
 def main(arguments: Arguments) -> None:
-    """Writes the pages, and one that lists them.
+    """Writes the pages and an index page.
 
     Raises:
-        UserError: a module cannot be read, or has no such rule.
+        UserError: a module cannot be read, or a rule does not exist.
     """
     pages = [Page(name, _read(path)) for name, path in map(_pair, arguments.module)]
     reference = Reference(pages, {name: _rule(name, path) for name, path in map(_pair, arguments.rule)})

@@ -1,4 +1,4 @@
-"""The checked-in pages of a reference are those that the docstrings make, and nothing public is without a docstring."""
+"""Checks that the checked-in pages of a reference are current, and that all public symbols have docstrings."""
 
 import os
 import re
@@ -24,7 +24,7 @@ def page_of(path):
 
 
 def undocumented(info, name):
-    """Returns what has no docstring: the thing itself, its attributes, parameters, fields and tag classes."""
+    """Returns the names without docstring: the symbol, its attributes, parameters, fields and tag classes."""
     found = [] if info.text("doc_string").strip() else [name]
     for part in PARTS:
         for inner in info.messages(part):
@@ -35,14 +35,14 @@ def undocumented(info, name):
 
 
 def test_all_pages_are_there():
-    """A page more or less is as bad as one that says something else."""
+    """Pages are neither missing nor left over."""
     built = sorted(page.name for page in BUILT.iterdir())
-    assert sorted(page.name for page in CHECKED_IN.glob("*.md")) == built, f"make the pages anew: {COMMAND}"
+    assert sorted(page.name for page in CHECKED_IN.glob("*.md")) == built, f"update the pages: {COMMAND}"
 
 
 @pytest.mark.parametrize("name", sorted(page.name for page in BUILT.iterdir()))
 def test_page_is_current(name):
-    assert (CHECKED_IN / name).read_text() == (BUILT / name).read_text(), f"{name}: make the pages anew: {COMMAND}"
+    assert (CHECKED_IN / name).read_text() == (BUILT / name).read_text(), f"{name}: update the pages: {COMMAND}"
 
 
 @pytest.mark.parametrize("name", sorted({page.name for page in BUILT.iterdir()} - {"README.md"}))
@@ -62,7 +62,7 @@ def test_everything_has_a_docstring(path):
 
 
 def test_whole_exports_all():
-    """One file is for those who don't want to know the topics; what it exports is on some page."""
+    """The file that exports all symbols exports those of the pages."""
     whole = {name for name, _, _ in page_of(WHOLE).symbols()}
     assert whole == {name for path in TOPICS for name, _, _ in page_of(path).symbols()}
 

@@ -1,6 +1,6 @@
-"""Pages of the reference, in Markdown, from what Bazel's rule `starlark_doc_extract` reads from .bzl files.
+"""Renders the pages of the reference in Markdown, from the output of Bazel's rule `starlark_doc_extract`.
 
-Source of the messages: src/main/protobuf/stardoc_output.proto of Bazel, message ModuleInfo.
+For the messages see src/main/protobuf/stardoc_output.proto of Bazel, message ModuleInfo.
 """
 
 from __future__ import annotations
@@ -35,33 +35,33 @@ _NAMES = ("rule_name", "function_name", "extension_name", "provider_name")
 
 @dataclass(frozen=True)
 class Page:
-    """A page of the reference, about one .bzl file.
+    """A page of the reference, for one .bzl file.
 
     Attributes:
-        name: of the page, without suffix.
-        module: the ModuleInfo of the file.
+        name: name of the page, without suffix.
+        module: ModuleInfo of the file.
     """
 
     name: str
     module: Message
 
     def __post_init__(self) -> None:
-        """Checks that all that the file defines can be described.
+        """Checks that all definitions of the file are supported.
 
         Raises:
-            UserError: there's something else.
+            UserError: a definition is not.
         """
         for field in self.module.names():
             if field.endswith("_info") and field not in _KINDS:
-                what = f"defines what is no rule, macro, provider or module extension ({field})"
-                raise UserError(f"{self.label()}: {what}; teach dev/reference/markdown.py to describe it")
+                what = f"defines something other than a rule, macro, provider or module extension ({field})"
+                raise UserError(f"{self.label()}: {what}; add it to dev/reference/markdown.py")
 
     def label(self) -> str:
-        """Returns the file's label as it is written in other repositories."""
+        """Returns the label of the file in other repositories."""
         return "@rules_icos" + self.module.text("file")
 
     def symbols(self) -> list[tuple[str, str, Message]]:
-        """Returns name, kind (such as `rule_info`) and message of what the file defines: providers come last."""
+        """Returns (name, kind such as `rule_info`, message) for each definition of the file, providers last."""
         found = [(symbol_name(info), kind, info) for kind in _KINDS for info in self.module.messages(kind)]
         return sorted(found, key=lambda symbol: (symbol[1] == "provider_info", symbol[0]))
 
@@ -72,24 +72,24 @@ def symbol_name(info: Message) -> str:
 
 
 class Reference:
-    """All pages, which refer to each other."""
+    """All pages, with links between them."""
 
     def __init__(self, pages: Sequence[Page], rules: Mapping[str, Message]) -> None:
-        """Takes the pages.
+        """Creates a reference.
 
         Args:
-            pages: in the order in which the index lists them.
-            rules: by the name of a macro, the RuleInfo of the rule whose attributes it takes too.
+            pages: the pages, in the order of the index.
+            rules: by the name of a macro, the RuleInfo of the rule whose attributes it accepts.
         """
         self._pages = pages
         self._rules = rules
         self._places = {name: page.name for page in pages for name, _, _ in page.symbols()}
 
     def index(self, note: str) -> str:
-        """Returns the page that lists all others.
+        """Renders the index page.
 
         Args:
-            note: what to say at its beginning.
+            note: introduction.
         """
         parts = ["# Reference\n", note]
         for page in self._pages:
@@ -102,7 +102,7 @@ class Reference:
         return "\n".join(parts)
 
     def page(self, page: Page) -> str:
-        """Returns a page."""
+        """Renders a page."""
         parts = [f"# {page.label().partition('//')[2].replace(':', '/')}\n"]
         parts.append(_text(page.module.text("module_docstring")) + "\n")
         for name, kind, info in page.symbols():
@@ -149,7 +149,7 @@ class Reference:
         return parts
 
     def _attributes(self, title: str, attributes: Iterable[Message]) -> str:
-        """Returns a list of attributes: the name, then those that are required, then the others."""
+        """Renders a list of attributes: the name, then required ones, then the others."""
 
         def order(attribute: Message) -> tuple[bool, bool, str]:
             name = attribute.text("name")
@@ -188,7 +188,7 @@ def _parameter(parameter: Message) -> str:
 
 
 def _item(head: str, info: Message) -> str:
-    """Returns an item of a list: what is described, and its docstring."""
+    """Renders a list item: a name and its docstring."""
     text = _text(info.text("doc_string"))
     text = text[:1].upper() + text[1:]
     return f"- {head}: " + textwrap.indent(text, "  ").lstrip() + "\n"
@@ -211,6 +211,6 @@ def _paragraphs(text: str) -> list[str]:
 
 
 def _summary(text: str) -> str:
-    """Returns the first sentence, on one line."""
+    """Returns the first sentence, in one line."""
     paragraph = " ".join(_paragraphs(text)[0].split())
     return paragraph.partition(". ")[0].removesuffix(".") + "."

@@ -1,4 +1,4 @@
-"""What the pages of a reference say."""
+"""Tests rendering the pages of a reference."""
 
 import pytest
 
@@ -99,7 +99,7 @@ def test_paragraphs_of_an_item_belong_to_it(reference, pages):
 
 
 def test_macro_with_the_attributes_of_its_rule(reference, pages):
-    """Those that it takes itself, and outputs, which it names, are left out."""
+    """Without the macro's own parameters and without outputs, which the macro names."""
     assert reference.page(pages["disk"]).endswith(
         """\
 **Parameters**
@@ -135,6 +135,6 @@ def test_index(reference):
     assert "More about them" not in index
 
 
-def test_nothing_is_left_out_unsaid():
-    with pytest.raises(UserError, match=r"//defs:x\.bzl: defines what is no rule, .* \(aspect_info\); teach"):
+def test_unsupported_definition_is_an_error():
+    with pytest.raises(UserError, match=r"//defs:x\.bzl: defines something other than a rule, .* \(aspect_info\)"):
         Page("x", parse('file: "//defs:x.bzl" aspect_info { aspect_name: "x" }', "x"))

@@ -1,4 +1,4 @@
-"""Targets of the reference."""
+"""The macro for a generated reference."""
 
 load("@rules_python//python:py_binary.bzl", "py_binary")
 load("//dev/pytest:pytest_test.bzl", "pytest_test")
@@ -24,46 +24,46 @@ def _pages_impl(ctx):
 
 _pages = rule(
     implementation = _pages_impl,
-    doc = "The pages of a reference, in a folder.",
+    doc = "Generates the pages of a reference in a directory.",
     attrs = {
-        "command": attr.string(doc = "What makes the checked-in pages anew.", mandatory = True),
+        "command": attr.string(doc = "Command that updates the checked-in pages.", mandatory = True),
         "modules": attr.label_keyed_string_dict(
             allow_files = True,
-            doc = "What is read from each .bzl file, to the name of its page.",
+            doc = "Extracted ModuleInfo of each .bzl file, to the name of its page.",
             mandatory = True,
         ),
         "rules": attr.label_keyed_string_dict(
             allow_files = True,
-            doc = "What is read from each .bzl file that defines the rule of a macro, to the name of both.",
+            doc = "Extracted ModuleInfo of each .bzl file with the rule of a macro, to the name of both.",
         ),
         "_build_reference": attr.label(default = "//dev/reference:build_reference", executable = True, cfg = "exec"),
     },
 )
 
 def _extracted(file):
-    """Returns the name of the target that reads a .bzl file."""
+    """Returns the name of the target that extracts the ModuleInfo of a .bzl file."""
     return "extracted/" + file.removeprefix("//").replace(":", "/")
 
 def _module(file):
-    """Returns the label of what is read from a .bzl file, as text."""
+    """Returns the label of the extracted ModuleInfo of a .bzl file, in text format."""
     return ":%s.textproto" % _extracted(file)
 
 def _paths(labels):
     return " ".join(["$(rootpath %s)" % label for label in labels])
 
 def reference(name, topics, whole, public, others = {}, rules = {}, deps = []):
-    """Pages about .bzl files, which `bazel run :update` writes into the folder of this package, and a test of them.
+    """Declares targets that generate pages for .bzl files, write them into this package (`update`), and test them.
 
-    https://bazel.build/reference/be/general#starlark_doc_extract says how docstrings are read.
+    See https://bazel.build/reference/be/general#starlark_doc_extract for the docstrings.
 
     Args:
-        name: of the pages as built.
-        topics: by name of the page, without suffix, the .bzl file that it is about.
-        whole: the .bzl file that exports all that those of the topics do.
-        public: the .bzl files that must have a page.
-        others: as `topics`, for files whose symbols `whole` doesn't export.
-        rules: by name of a macro, the .bzl file of the rule of the same name that it declares, and whose attributes it
-            takes too.
+        name: name of the target with the generated pages.
+        topics: by the name of a page, without suffix, its .bzl file.
+        whole: the .bzl file that exports all symbols of the topics.
+        public: label of the .bzl files that must have a page.
+        others: like `topics`, for files whose symbols `whole` doesn't export.
+        rules: by the name of a macro, the .bzl file with the rule of the same name that it calls, and whose attributes
+            it accepts.
         deps: libraries with all files that these load.
     """
     folder = native.package_name()

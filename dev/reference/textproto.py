@@ -1,6 +1,6 @@
-"""Messages in the text format of protocol buffers, as Bazel writes them: no comments, extensions or lists in brackets.
+"""Parses the text format of protocol buffers, as Bazel writes it: without comments, extensions and list literals.
 
-Source: https://protobuf.dev/reference/protobuf/textformat-spec/
+See https://protobuf.dev/reference/protobuf/textformat-spec/.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _ESCAPES = {b"a": b"\a", b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t
 
 
 class Message:
-    """The fields of a message; one that isn't set has no values."""
+    """A message: the values of its fields; a field that isn't set has none."""
 
     def __init__(self) -> None:
         self._fields: dict[str, list[str | Message]] = {}
@@ -28,35 +28,35 @@ class Message:
         self._fields.setdefault(name, []).append(value)
 
     def names(self) -> list[str]:
-        """Returns the names of the fields that have values."""
+        """Returns the names of the fields with values."""
         return list(self._fields)
 
     def texts(self, name: str) -> list[str]:
-        """Returns the values of a field of strings, numbers, booleans or names, as they are written."""
+        """Returns the values of a scalar field, unconverted."""
         return [value for value in self._fields.get(name, []) if isinstance(value, str)]
 
     def text(self, name: str) -> str:
-        """Returns the value of a field, or an empty string."""
+        """Returns the last value of a scalar field, or an empty string."""
         return "".join(self.texts(name)[-1:])
 
     def messages(self, name: str) -> list[Message]:
-        """Returns the values of a field of messages."""
+        """Returns the values of a message field."""
         return [value for value in self._fields.get(name, []) if isinstance(value, Message)]
 
     def message(self, name: str) -> Message:
-        """Returns the value of a field, or an empty message."""
+        """Returns the last value of a message field, or an empty message."""
         return (self.messages(name) or [Message()])[-1]
 
 
 def parse(text: str, origin: str) -> Message:
-    """Returns the message that is written in a text.
+    """Parses a message.
 
     Args:
-        text: all of it.
-        origin: what to call it in messages.
+        text: the message in text format.
+        origin: name of its file in error messages.
 
     Raises:
-        UserError: it is no such text.
+        UserError: the text is invalid.
     """
     tokens = _tokens(text, origin)
     root = Message()
@@ -83,12 +83,12 @@ def parse(text: str, origin: str) -> Message:
 
 
 def _tokens(text: str, origin: str) -> Iterator[tuple[str, str, int]]:
-    """Yields kind, text and line of each token."""
+    """Yields (kind, text, line) for each token."""
     at, line, end = 0, 1, len(text.rstrip())
     while at < end:
         found = _TOKEN.match(text, at)
         if found is None:
-            raise UserError(f"{origin}:{line}: cannot be read as a message: {text[at : at + 40].strip()!r}")
+            raise UserError(f"{origin}:{line}: is not a valid message: {text[at : at + 40].strip()!r}")
         line += text.count("\n", at, found.start(found.lastgroup or 0))
         yield found.lastgroup or "", found[found.lastgroup or 0], line
         at = found.end()

@@ -1,4 +1,4 @@
-"""The text format of protocol buffers is read as it is defined."""
+"""Tests parsing the text format of protocol buffers."""
 
 import pytest
 
@@ -37,7 +37,7 @@ def test_strings(literal, text):
         ("a: 1\n}", "m:2: '}' is not a field"),
         ("a: 1\nb: }", "m:2: b: has no value"),
         ("a: 1\n\nb", "m:3: 'b' is not a field"),
-        ('a: "open\n', "m:1: cannot be read as a message: '\"open'"),
+        ('a: "open\n', "m:1: is not a valid message: '\"open'"),
     ],
 )
 def test_errors(text, message):

@@ -1,4 +1,4 @@
-"""Writes the pages of the reference into the checkout, by `bazel run`."""
+"""Updates the checked-in pages of the reference; called by `bazel run`."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tools.core.outputs import replacing, write_all
 class Arguments:
     """Arguments of the command line."""
 
-    built: FileName = argument("the folder with the pages as built")
-    folder: FileName = argument("the folder of the pages in the checkout")
+    built: FileName = argument("the directory with the generated pages")
+    folder: FileName = argument("the directory of the pages in the checkout")
 
 
 def main(arguments: Arguments) -> None:
-    """Writes the pages, and removes those that are not built any more."""
+    """Writes the pages, and removes obsolete ones."""
     folder = Path(arguments.folder)
     pages = {page.name: page for page in Path(arguments.built).iterdir()}
     for name, page in pages.items():

@@ -1,1 +1,1 @@
-"""What a release consists of."""
+"""Creates the files of a release."""

@@ -1,4 +1,4 @@
-"""What a checkout says of the version to release."""
+"""Reads name, version and changes of the version to release."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class Module:
 
 
 def read_module(path: Path) -> Module:
-    """Returns what the call of `module` in a MODULE.bazel says.
+    """Reads the call of `module` in a MODULE.bazel.
 
-    https://bazel.build/rules/lib/globals/module#module
+    See https://bazel.build/rules/lib/globals/module#module.
 
     Raises:
-        UserError: it has no such call, or no version.
+        UserError: there is no such call, or it has no name or version.
     """
     try:
-        # These files hold calls with constants, which mean the same in Python.
+        # The calls in such a file are also valid Python.
         tree = ast.parse(path.read_text(encoding="utf-8"))
     except (OSError, SyntaxError) as error:
         raise UserError(f"{path}: cannot be read: {error}") from error
@@ -46,12 +46,12 @@ def read_module(path: Path) -> Module:
 
 
 def read_changes(path: Path, version: str) -> str:
-    """Returns what a changelog says of a version: its section, without the heading.
+    """Returns the section of a version in a changelog, without its heading.
 
-    https://keepachangelog.com/en/1.1.0/
+    See https://keepachangelog.com/en/1.1.0/ for the format.
 
     Raises:
-        UserError: it has no such section, or one without a date or text.
+        UserError: there is no such section, or it has no date or text.
     """
     text = path.read_text(encoding="utf-8")
     sections = list(_SECTION.finditer(text))
@@ -63,7 +63,7 @@ def read_changes(path: Path, version: str) -> str:
             raise UserError(f"{path}:{line}: has no date; write: ## [{version}] - YYYY-MM-DD")
         changes = text[section.end() : following and following.start()].strip()
         if not changes:
-            raise UserError(f"{path}:{line}: says nothing of version {version}")
+            raise UserError(f"{path}:{line}: has no text for version {version}")
         return changes
     known = ", ".join(section["version"] for section in sections) or "none"
     raise UserError(

@@ -1,7 +1,7 @@
-"""The entry of a version in a registry of Bazel modules.
+"""Creates the entry of a version in a registry of Bazel modules.
 
-Source: https://bazel.build/external/registry#index_registry, and the documents of the Bazel Central Registry. The
-templates in `.bcr/` are those that https://github.com/bazel-contrib/publish-to-bcr reads.
+See https://bazel.build/external/registry#index_registry, and the documentation of the Bazel Central Registry. The
+templates in `.bcr/` are those of https://github.com/bazel-contrib/publish-to-bcr.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ def integrity(data: bytes) -> str:
 
 
 def published_url(templates: Path, module: Module) -> str:
-    """Returns where the archive of a version will be, by the templates.
+    """Returns the URL of a version's archive, from the templates.
 
     Raises:
-        UserError: the templates don't say it.
+        UserError: the templates don't have it.
     """
     path = templates / METADATA
     repositories = read_object(path).get("repository", [])
     names = [name.removeprefix(_GITHUB) for name in repositories if name.startswith(_GITHUB)]
     if not names:
-        raise UserError(f"{path}: repository: names none that begins with {_GITHUB}; add it, or say --url")
+        raise UserError(f"{path}: repository: no entry starts with {_GITHUB}; add one, or use --url")
     owner, _, repository = names[0].partition("/")
     url = read_object(templates / SOURCE).get("url")
     if not isinstance(url, str):
@@ -47,33 +47,33 @@ def published_url(templates: Path, module: Module) -> str:
 
 
 def source_json(url: str, archive: bytes, folder: str) -> str:
-    """Returns source.json of a version.
+    """Returns the content of source.json of a version.
 
     Args:
-        url: where the archive is published.
-        archive: its content.
-        folder: that all files of the archive are in.
+        url: URL of the archive.
+        archive: content of the archive.
+        folder: directory in the archive that contains all files.
     """
     return _text({"integrity": integrity(archive), "strip_prefix": folder, "url": url})
 
 
 def metadata_json(templates: Path, module: Module, registry: Path | None) -> str:
-    """Returns metadata.json of the module, with one more version.
+    """Returns the content of metadata.json of the module, with the version added.
 
     Args:
-        templates: folder of the templates.
-        module: what is released.
-        registry: a checkout of the registry, whose versions are kept; None if there's none yet.
+        templates: directory of the templates.
+        module: the module and version to release.
+        registry: checkout of the registry, whose list of versions is continued; None without one.
 
     Raises:
-        UserError: the registry has this version.
+        UserError: the registry already has this version.
     """
     metadata = read_object(templates / METADATA)
     known = registry / "modules" / module.name / "metadata.json" if registry else None
     old = read_object(known) if known and known.exists() else {}
     versions = old.get("versions", [])
     if module.version in versions:
-        raise UserError(f"{known}: has version {module.version}; a version is released once, so choose the next one")
+        raise UserError(f"{known}: has version {module.version}; choose the next version")
     metadata["versions"] = [*versions, module.version]
     metadata["yanked_versions"] = old.get("yanked_versions", {})
     return _text(metadata)

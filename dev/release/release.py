@@ -1,7 +1,7 @@
-"""Makes what a release consists of: `bazel run //dev/release -- --output=FOLDER`.
+"""Creates the files of a release: `bazel run //dev/release -- --output=FOLDER`.
 
-Into FOLDER come the archive of the sources, its checksum, notes for the release's page, and below modules/ the entry
-for the Bazel Central Registry. Sources are those of the last commit; the same commit gives the same bytes everywhere.
+They are the source archive, its checksum, release notes, and the entry for the Bazel Central Registry (in modules/).
+The sources are those of the last commit; the files depend only on it.
 """
 
 from __future__ import annotations
@@ -29,26 +29,26 @@ from tools.core.json_spec import FileName, read_object
 class Arguments:
     """Arguments of the command line."""
 
-    output: FileName = argument("the folder to make", positional=True)
+    output: FileName = argument("the directory to create", positional=True)
     checkout: FileName = argument("the checkout to release")
     url: str | None = argument(
-        "where the archive will be published; default: as the templates in .bcr say", default=None
+        "URL at which the archive will be published; by default according to the templates in .bcr", default=None
     )
     registry: FileName | None = argument(
-        "a checkout of the registry that the release is meant for, whose list of versions is continued", default=None
+        "a checkout of the registry for the release, whose list of versions is continued", default=None
     )
 
 
 def release_files(folder: Path, url: str | None = None, registry: Path | None = None) -> Mapping[str, bytes]:
-    """Returns the files of a release by their paths.
+    """Returns the contents of a release's files by path.
 
     Args:
         folder: the checkout.
-        url: where the archive will be published; by default, as the checkout's templates say.
-        registry: a checkout of the registry that the release is meant for.
+        url: URL at which the archive will be published; by default according to the checkout's templates.
+        registry: a checkout of the registry for the release.
 
     Raises:
-        UserError: not all is committed, the version has no section in the changelog, or was released before.
+        UserError: there are uncommitted changes, the changelog lacks the version, or it was already released.
     """
     checkout = Checkout(folder)
     checkout.check_clean()
@@ -88,17 +88,17 @@ def _filled(template: Path, words: Mapping[str, str]) -> str:
 
 @contextlib.contextmanager
 def _new_folder(path: Path) -> Iterator[Path]:
-    """Gives a folder that gets its name when the block ends without an exception; else nothing is left of it.
+    """Creates a directory atomically: it is renamed to `path` if the block raises no exception, else removed.
 
     Raises:
-        UserError: there is something of that name, or there can be no such folder.
+        UserError: the path exists, or the directory can't be created.
     """
     if path.exists() or path.is_symlink():
-        raise UserError(f"{path}: is there already; say another folder, or remove it")
+        raise UserError(f"{path}: exists already; use another directory, or remove it")
     try:
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
     except OSError as error:
-        raise UserError(f"{path}: cannot be made: {error.strerror}") from error
+        raise UserError(f"{path}: cannot be created: {error.strerror}") from error
     try:
         yield temporary
         temporary.chmod(0o755)
@@ -110,10 +110,10 @@ def _new_folder(path: Path) -> Iterator[Path]:
 
 
 def main(arguments: Arguments) -> None:
-    """Makes the release.
+    """Creates the files of the release.
 
     Raises:
-        UserError: it can't be made; nothing is written.
+        UserError: the release is not possible; then nothing is written.
     """
     folder = Path(arguments.checkout)
     output = Path(arguments.output)
@@ -126,7 +126,8 @@ def main(arguments: Arguments) -> None:
             target.chmod(0o644)
     if not read_object(folder / ".bcr" / METADATA).get("maintainers"):
         print(
-            f"release: warning: .bcr/{METADATA}: names no maintainers; the central registry wants one", file=sys.stderr
+            f"release: warning: .bcr/{METADATA}: has no maintainers; the registry requires one",
+            file=sys.stderr,
         )
     for path in files:
         print(output / path)

@@ -1,4 +1,4 @@
-"""Releases of small checkouts: what they hold, that they're the same everywhere, and when there is none."""
+"""Tests releases of small checkouts: their files, reproducibility and errors."""
 
 import base64
 import hashlib
@@ -81,7 +81,7 @@ def commit(folder, path, text):
 
 
 def test_archive(checkout, tmp_path):
-    """GNU tar reads it; nothing of the machine is in it."""
+    """GNU tar lists the expected entries; owners and times don't depend on the machine."""
     (tmp_path / "a.tar.gz").write_bytes(release_files(checkout)["rules-1.2.0.tar.gz"])
     listing = ask(
         "tar",
@@ -115,7 +115,7 @@ def test_archive(checkout, tmp_path):
 
 
 def test_same_bytes_elsewhere(checkout, tmp_path):
-    """Another clone, umask, order of files on disk and settings of git make no difference."""
+    """The archive is independent of clone, umask, order of files on disk and git configuration."""
     umask = os.umask(0o077)
     try:
         git(tmp_path, "clone", "--quiet", checkout, tmp_path / "clone")
@@ -184,7 +184,7 @@ def test_versions_before_are_kept(checkout, tmp_path):
     assert written["versions"] == ["1.1.0", "1.2.0"]
     assert written["yanked_versions"] == {"1.1.0": "broken"}
     metadata.write_text('{"versions": ["1.2.0"]}')
-    with pytest.raises(UserError, match=r"has version 1\.2\.0; a version is released once"):
+    with pytest.raises(UserError, match=r"has version 1\.2\.0; choose the next version"):
         release_files(checkout, registry=tmp_path / "registry")
 
 
@@ -202,7 +202,7 @@ def test_not_all_is_committed(checkout, tmp_path, capsys, change):
     change(checkout)
     assert call(main, Arguments, "", ["release", f"--checkout={checkout}", f"--output={tmp_path / 'out'}"]) == 2
     said = capsys.readouterr().err
-    assert "not all is committed: " in said
+    assert "there are uncommitted changes: " in said
     assert said.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["checkout"]
 
@@ -210,7 +210,7 @@ def test_not_all_is_committed(checkout, tmp_path, capsys, change):
 def test_output_is_there(checkout, tmp_path, capsys):
     (tmp_path / "out").mkdir()
     assert call(main, Arguments, "", ["release", f"--checkout={checkout}", f"--output={tmp_path / 'out'}"]) == 2
-    assert "out: is there already; say another folder" in capsys.readouterr().err
+    assert "out: exists already; use another directory" in capsys.readouterr().err
     assert list((tmp_path / "out").iterdir()) == []
 
 
@@ -226,7 +226,7 @@ def test_submodules_are_no_files(checkout):
     git(checkout, "update-index", "--add", "--cacheinfo", f"160000,{head.stdout.strip()},sub")
     git(checkout, "commit", "--quiet", "--message=sub")
     (checkout / "sub").mkdir()
-    with pytest.raises(UserError, match="sub: is no file; git calls it 160000"):
+    with pytest.raises(UserError, match="sub: is neither a file nor a symbolic link"):
         release_files(checkout)
 
 
@@ -237,7 +237,7 @@ def test_submodules_are_no_files(checkout):
         (CHANGELOG.replace(" - 2024-05-06", ""), "CHANGELOG.md:5: has no date"),
         (
             "## [1.2.0] - 2024-05-06\n\n## [1.1.0] - 2024-01-01\n\n- A\n",
-            "CHANGELOG.md:1: says nothing of version 1.2.0",
+            "CHANGELOG.md:1: has no text for version 1.2.0",
         ),
         ("", "(there are: none)"),
     ],

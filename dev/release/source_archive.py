@@ -1,4 +1,4 @@
-"""The archive of the sources: a tar that is the same wherever it is made."""
+"""Creates the source archive: a reproducible .tar.gz."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from tools.tar import header
 from tools.tar.member_header import member_header
 
 _MTIME_NS = 946684800 * 10**9
-"""Time of all files: 2000-01-01; tools complain of earlier ones, or can't write them."""
+"""Modification time of all files: 2000-01-01, since some tools reject earlier ones."""
 
 _LEVEL = 12
 
 
 def source_archive(files: Iterable[TrackedFile], folder: str) -> bytes:
-    """Returns a tar, compressed by gzip, that belongs to root.
+    """Returns a tar archive, compressed with gzip; all files are owned by root.
 
     Args:
-        files: in the order in which they are to stand there.
-        folder: that all of them are in.
+        files: files, in the order of the archive.
+        folder: directory in the archive for all files.
     """
     parts: list[bytes] = []
     for file in files:

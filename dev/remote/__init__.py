@@ -1,1 +1,1 @@
-"""Servers of a remote cache and of remote execution, for one machine."""
+"""Local servers for a remote cache and for remote execution."""

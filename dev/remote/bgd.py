@@ -1,4 +1,4 @@
-"""BuildGrid's own command line."""
+"""The command line of BuildGrid."""
 
 from buildgrid.server.app import cli  # type: ignore[import-not-found]
 

@@ -1,6 +1,6 @@
-"""BuildGrid: a cache by gRPC, and remote execution by BuildBox's workers.
+"""Starts BuildGrid as a cache (gRPC), or for remote execution with BuildBox workers.
 
-https://buildgrid.build/user/reference_server_config.html
+See https://buildgrid.build/user/reference_server_config.html for the configuration.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ schedulers:
         count: 1
         interval: 0.2
     poll-interval: 0.2
-    # What a worker that died had to do is given to another one soon.
+    # Reassign the actions of a dead worker soon.
     bot-session-keepalive-timeout: {lost_seconds}
     session-expiry-timer-interval: 2
     max-job-attempts: 3
@@ -74,10 +74,10 @@ def start_grpc_cache(children: Children, bgd: str, folder: Path, port: int) -> s
     """Starts BuildGrid as a cache, and returns Bazel's flag for it.
 
     Args:
-        children: it becomes one of them.
+        children: where the process is added.
         bgd: path of BuildGrid's command line.
-        folder: blobs that are stored, and stay; which action made them is kept in memory.
-        port: of the loopback interface.
+        folder: directory for the blobs, which are kept; the action cache is in memory.
+        port: port of the loopback interface.
     """
     _start_server(children, bgd, folder, port, configuration=_CACHE + _SERVICES)
     return f"--remote_cache=grpc://{HOST}:{port}"
@@ -87,15 +87,15 @@ def start_execution(children: Children, bgd: str, folder: Path, port: int, *, da
     """Starts BuildGrid and its workers, and returns Bazel's flags for it.
 
     Args:
-        children: they become some of them.
+        children: where the processes are added.
         bgd: path of BuildGrid's command line.
-        folder: blobs that are stored, and stay; workers have their folders there too.
-        port: of the loopback interface.
-        database: address of a PostgreSQL server, as SQLAlchemy writes it.
-        workers: how many there are; each runs one action at a time.
+        folder: directory for the blobs, which are kept, and for the workers' directories.
+        port: port of the loopback interface.
+        database: URL of a PostgreSQL server, as for SQLAlchemy.
+        workers: number of workers; each one runs one action at a time.
 
     Raises:
-        UserError: the database cannot be set up.
+        UserError: the database cannot be initialized.
     """
     worker = find_program("buildbox-worker", "buildbox")
     runner = find_program("buildbox-run-hosttools", "buildbox")
@@ -129,7 +129,7 @@ def _migrate(children: Children, bgd: str, database: str) -> None:
     with log.open("wb") as output:
         done = subprocess.run([bgd, "migrate", "apply", database], stdout=output, stderr=subprocess.STDOUT, check=False)
     if done.returncode:
-        raise UserError(f"BuildGrid: cannot set up its database; see {log}")
+        raise UserError(f"BuildGrid: cannot initialize its database; see {log}")
 
 
 def _start_server(

@@ -1,4 +1,4 @@
-"""Programs that run as long as this process wants, and no longer."""
+"""Child processes that end with this process."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _LINES = 5
 
 @dataclass(frozen=True)
 class Child:
-    """A program that was started.
+    """A child process.
 
     Attributes:
-        name: what its log is called.
-        log: what it says, on either of its outputs.
-        process: the program's.
-        spare: whether the others can go on without it.
+        name: name of the process and its log.
+        log: file with its standard output and standard error.
+        process: the process.
+        spare: whether the others can continue without it.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Child:
     spare: bool
 
     def check(self) -> None:
-        """Raises a UserError if the program has ended."""
+        """Raises a `UserError` if the process has ended."""
         status = self.process.poll()
         if status is not None:
             how = f"exit status {status}" if status >= 0 else signal.Signals(-status).name
@@ -47,10 +47,13 @@ class Child:
             raise UserError(f"{self.name}: ended by {how}; {self.log} ends with: {' | '.join(lines)}")
 
     def wait_until(self, ready: Callable[[], bool]) -> None:
-        """Waits for a condition that the program brings about.
+        """Waits until the process is ready.
+
+        Args:
+            ready: returns whether it is.
 
         Raises:
-            UserError: it ended instead, or did nothing for a minute.
+            UserError: the process ended, or isn't ready after a minute.
         """
         deadline = time.monotonic() + _START_SECONDS
         while not ready():
@@ -60,7 +63,7 @@ class Child:
             time.sleep(_POLL_SECONDS)
 
     def end(self) -> None:
-        """Ends the program and what it started."""
+        """Ends the process and its process group: SIGTERM, then SIGKILL."""
         deadline = time.monotonic() + _GRACE_SECONDS
         if self.process.poll() is None:
             self.process.terminate()
@@ -72,10 +75,10 @@ class Child:
 
 
 class Children:
-    """The programs; they are ended, the last one first, when the block ends, and also when this process is killed."""
+    """A group of processes; ended in reverse order when the block ends, and also if this process is killed."""
 
     def __init__(self, logs: Path) -> None:
-        """Keeps logs in a folder, which is made."""
+        """Creates a group; `logs` is the directory for its logs, which is created."""
         self.logs = logs
         self.all: list[Child] = []
         logs.mkdir(parents=True, exist_ok=True)
@@ -89,7 +92,7 @@ class Children:
         error: BaseException | None,
         traceback: types.TracebackType | None,
     ) -> None:
-        # Whatever comes while they end, they end.
+        # Ignore further signals while the processes are ended.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
         for child in reversed(self.all):
@@ -104,14 +107,14 @@ class Children:
         env: Mapping[str, str] | None = None,
         spare: bool = False,
     ) -> Child:
-        """Starts a program with a process group of its own, so that keys of a terminal don't reach it.
+        """Starts a process in its own session, so that it doesn't receive signals from the terminal.
 
         Args:
-            name: for its log, and messages.
+            name: name for its log and messages.
             command: program and arguments.
-            user: whom it runs as; None for the user of this process.
-            env: variables besides those of this process.
-            spare: whether the others can go on without it.
+            user: user to run as; None for the user of this process.
+            env: environment variables besides those of this process.
+            spare: whether the others can continue without it.
         """
         # https://man7.org/linux/man-pages/man2/pr_set_pdeathsig.2const.html
         wrapper = [find_program("setpriv", "util-linux"), "--pdeathsig=TERM"]
@@ -133,13 +136,13 @@ class Children:
         return child
 
     def watch(self, say: Callable[[str], None]) -> None:
-        """Returns never.
+        """Blocks until a required process, or the last spare one, has ended.
 
         Args:
-            say: is told once of each spare program that ended.
+            say: called with a message for each spare process that ended.
 
         Raises:
-            UserError: a program that the others need has ended, or the last of the spare ones.
+            UserError: always, when this happens.
         """
         gone: set[str] = set()
         spare = {child.name for child in self.all if child.spare}

@@ -1,6 +1,6 @@
-"""nginx as a cache: files below a folder, by GET and PUT.
+"""Starts nginx as an HTTP cache, which stores blobs as files.
 
-https://bazel.build/remote/caching#nginx; https://nginx.org/en/docs/http/ngx_http_dav_module.html
+See https://bazel.build/remote/caching#nginx and https://nginx.org/en/docs/http/ngx_http_dav_module.html.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dev.remote.ports import HOST, listens
 from dev.remote.programs import find_program
 
 ACCESS_LOG = "access.log"
-"""A line for each request: method, path, status, bytes that came, bytes of the answer's body."""
+"""Name of the access log, with a line for each request: method, path, status, request and response body size."""
 
 _CONFIGURATION = """\
 daemon off;
@@ -27,7 +27,7 @@ http {{
     access_log "{log}" bytes;
     log_not_found off;
     sendfile on;
-    # Beside what is stored, so that the last step is a rename: nothing is ever seen in part.
+    # On the same file system as the stored files, so that these are created by a rename, atomically.
     client_body_temp_path "{folder}/tmp/body";
     proxy_temp_path "{folder}/tmp/proxy";
     fastcgi_temp_path "{folder}/tmp/fastcgi";
@@ -52,9 +52,9 @@ def start_http_cache(children: Children, folder: Path, port: int) -> str:
     """Starts nginx, and returns Bazel's flag for it.
 
     Args:
-        children: it becomes one of them.
-        folder: what is stored, and stays.
-        port: of the loopback interface.
+        children: where the process is added.
+        folder: directory for the blobs, which are kept.
+        port: port of the loopback interface.
     """
     program = find_program("nginx", "nginx")
     (folder / "tmp").mkdir(exist_ok=True)
@@ -66,7 +66,7 @@ def start_http_cache(children: Children, folder: Path, port: int) -> str:
             host=HOST,
             log=children.logs / ACCESS_LOG,
             port=port,
-            # Its workers would be nobody, who cannot write here.
+            # By default its workers run as nobody, who cannot write to the directory.
             user="user root;" if os.geteuid() == 0 else "",
         )
     )

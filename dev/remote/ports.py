@@ -10,16 +10,16 @@ HOST = "127.0.0.1"
 
 
 def choose_port(port: int) -> int:
-    """Returns a port that a server can listen on.
+    """Returns a port on which a server can listen.
 
     Args:
-        port: the one to take; 0 for any.
+        port: the requested port; 0 for any free one.
 
     Raises:
-        UserError: something listens there already.
+        UserError: the port is in use.
     """
     with socket.socket() as probe:
-        # As servers do: connections that were closed a moment ago don't matter.
+        # As servers do, so that recently closed connections don't matter.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
@@ -30,7 +30,7 @@ def choose_port(port: int) -> int:
 
 
 def listens(port: int) -> bool:
-    """Whether something takes connections at a port."""
+    """Returns whether a port accepts connections."""
     try:
         socket.create_connection((HOST, port), timeout=1).close()
     except OSError:

@@ -1,4 +1,4 @@
-"""A PostgreSQL server whose data is of no use afterwards: reached by a socket in its own folder, by no network."""
+"""Starts a temporary PostgreSQL server, accessible only by a Unix domain socket."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _DATABASE = "postgres"
 
 
 def unprivileged_user() -> str | None:
-    """Returns whom PostgreSQL, which refuses to be root, runs as; None for the user of this process.
+    """Returns the user for PostgreSQL, which refuses to run as root; None for the user of this process.
 
     Raises:
-        UserError: this is root, and there is no such user.
+        UserError: this process runs as root, and there is no user postgres.
     """
     if os.geteuid() != 0:
         return None
@@ -36,7 +36,7 @@ def unprivileged_user() -> str | None:
 
 @contextlib.contextmanager
 def temporary_folder(user: str | None) -> Iterator[Path]:
-    """Gives a folder of a user. Its path is short, as those of sockets have to be (unix(7)), and all may pass there."""
+    """Creates a temporary directory, owned by a user. Its path is short, as sockets require (unix(7))."""
     path = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
     try:
         if user is not None:
@@ -47,15 +47,15 @@ def temporary_folder(user: str | None) -> Iterator[Path]:
 
 
 def start_postgresql(children: Children, folder: Path, user: str | None) -> str:
-    """Starts a server without any data, and returns its address as SQLAlchemy writes it.
+    """Starts a server with an empty database, and returns its URL for SQLAlchemy.
 
     Args:
-        children: it becomes one of them.
-        folder: an empty one of the user's.
-        user: whom it runs as.
+        children: where the process is added.
+        folder: empty directory, owned by the user.
+        user: user to run as; None for the user of this process.
 
     Raises:
-        UserError: it cannot be set up.
+        UserError: the database cannot be initialized.
     """
     data = folder / "data"
     initialise = [find_program("initdb", _PACKAGE), f"--pgdata={data}", f"--username={_SUPERUSER}", "--auth=trust"]
@@ -65,10 +65,10 @@ def start_postgresql(children: Children, folder: Path, user: str | None) -> str:
         initdb.check()
     children.all.remove(initdb)
     serve: list[str | Path] = [find_program("postgres", _PACKAGE), "-D", data, "-k", folder, "-c", "listen_addresses="]
-    # Nothing of it outlives this process.
+    # The data is not needed after this process ends.
     serve += ["-c", "fsync=off", "-c", "full_page_writes=off", "-c", "synchronous_commit=off"]
     child = children.start("postgresql", serve, user=user)
     ready = [find_program("pg_isready", _PACKAGE), "--quiet", f"--host={folder}", f"--username={_SUPERUSER}"]
     child.wait_until(lambda: subprocess.run([*ready, f"--dbname={_DATABASE}"], check=False).returncode == 0)
-    # BuildGrid asks for the driver by name.
+    # BuildGrid requires the driver in the URL.
     return f"postgresql+psycopg2:///{_DATABASE}?host={folder}&user={_SUPERUSER}"

@@ -1,4 +1,4 @@
-"""Programs of the machine that servers are made of."""
+"""Finds the programs of servers."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import shutil
 from tools.core.errors import UserError
 
 _FOLDERS = ("/usr/sbin", "/sbin", *sorted(glob.glob("/usr/lib/postgresql/*/bin"), reverse=True))
-"""Where Debian keeps servers, which are not on everyone's PATH."""
+"""Debian's directories for servers, which an unprivileged user's PATH may lack."""
 
 
 def find_program(name: str, package: str) -> str:
     """Returns the path of a program.
 
     Raises:
-        UserError: it is missing; the message says what to install.
+        UserError: it is not installed; the message has its Debian package.
     """
     path = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", os.defpath), *_FOLDERS]))
     if path is None:

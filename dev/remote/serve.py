@@ -1,7 +1,7 @@
 """Starts a server of a remote cache or of remote execution on the loopback interface, and prints Bazel's flags for it.
 
-It runs until it is interrupted, and leaves nothing behind but what it stored and its logs. Anybody on this machine may
-read and write there, so it is for one person's machine, or for trying things out.
+It runs until it is interrupted; the stored blobs and the logs are kept. All users of this machine can read and write
+blobs, so it is only for personal machines and for experiments.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from dev.remote.ports import choose_port
 from dev.remote.postgresql import start_postgresql, temporary_folder, unprivileged_user
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
+from tools.core.json_spec import FileName
 
 _BGD = str(Path(__file__).with_name("bgd"))
 _SAFE = re.compile(r"[\w./+@~-]+", re.ASCII)
@@ -31,25 +32,25 @@ _CONFIGS = {"http-cache": "remote-cache", "grpc-cache": "remote-cache", "executi
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """What the command line takes."""
+    """Arguments of the command line."""
 
     server: Literal["http-cache", "grpc-cache", "execution"] = argument(
-        "what to start: a cache by nginx, a cache by BuildGrid, or BuildGrid with workers"
+        "server to start: nginx as a cache, BuildGrid as a cache, or BuildGrid with workers"
     )
-    folder: str = argument("where blobs are stored; it is made, and logs are below it")
-    port: int = argument("to listen on; 0 for any free one", default=0)
-    workers: int = argument("how many actions run at a time", default=len(os.sched_getaffinity(0)))
+    folder: FileName = argument("directory for blobs and logs; created if necessary")
+    port: int = argument("port to listen on; 0 for any free one", default=0)
+    workers: int = argument("number of actions to run in parallel", default=len(os.sched_getaffinity(0)))
 
 
 def main(arguments: Arguments) -> None:
-    """Serves until it is interrupted."""
+    """Runs the server until it is interrupted."""
     if arguments.workers < 1:
         raise UserError(f"--workers={arguments.workers}: must be 1 or more")
     folder = _folder(arguments.folder)
     port = choose_port(arguments.port)
     with contextlib.ExitStack() as stack:
         stack.enter_context(_alone_in(folder))
-        # What PostgreSQL stores goes when it has ended.
+        # PostgreSQL's data is removed when it has ended.
         user = unprivileged_user() if arguments.server == "execution" else None
         scratch = stack.enter_context(temporary_folder(user)) if arguments.server == "execution" else folder
         children = stack.enter_context(Children(folder / "logs"))
@@ -67,23 +68,23 @@ def main(arguments: Arguments) -> None:
 
 
 def _folder(path: str) -> Path:
-    """Returns a folder, made where it isn't there; relative to where `bazel run` was called."""
-    folder = Path(os.environ.get("BUILD_WORKING_DIRECTORY", ""), path).resolve()
+    """Returns the absolute path of a directory; creates it if necessary."""
+    folder = Path(path).resolve()
     if not _SAFE.fullmatch(str(folder)):
-        raise UserError(f"--folder={folder}: has characters that the servers' configurations cannot hold")
+        raise UserError(f"--folder={folder}: has characters that are not possible in the servers' configurations")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 @contextlib.contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
-    """Keeps other servers out of a folder."""
+    """Locks a directory, so that only one server uses it."""
     with (folder / "lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise UserError(
-                f"--folder={folder}: another server stores there; end it, or give another folder"
+                f"--folder={folder}: another server uses it; stop that one, or use another directory"
             ) from error
         yield
 

@@ -1,4 +1,4 @@
-"""The command as a person calls it: what it says, and what is left of it."""
+"""Tests the command: its output, and that no process or file is left behind."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ PATH = f"cas/{'ab' * 32}"
 
 @pytest.fixture
 def serve(tmp_path):
-    """Starts the command; what still runs at the end is ended."""
+    """Starts the command; ends it after the test if it still runs."""
     started = []
 
     def start(*arguments):
@@ -116,17 +116,17 @@ def test_folder_is_in_use(serve, tmp_path):
     oracle("nginx")
     address(serve("--server=http-cache"))
     assert refused(serve("--server=http-cache")) == (
-        f"error: --folder={tmp_path}/store: another server stores there; end it, or give another folder"
+        f"error: --folder={tmp_path}/store: another server uses it; stop that one, or use another directory"
     )
 
 
 def test_folder_that_no_configuration_can_hold(serve, tmp_path):
     said = refused(serve("--server=http-cache", f"--folder={tmp_path}/a b"))
-    assert said.endswith("/a b: has characters that the servers' configurations cannot hold")
+    assert said.endswith("/a b: has characters that are not possible in the servers' configurations")
 
 
 def test_program_ends(serve, tmp_path):
-    """Of what it says at its end, the last lines are shown."""
+    """The error has the last lines of the log."""
     oracle("nginx")
     folder = tmp_path / "store"
     (folder / "tmp").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""One version of the appliance's system: a root partition that dm-verity protects, and the boot partition for it."""
+"""One version of the appliance's system: a root partition with dm-verity, and its boot partition."""
 
 load(
     "@rules_icos//defs:defs.bzl",
@@ -30,7 +30,7 @@ def system(name, version_file):
             version_file: "usr/lib/appliance/version.txt",
         },
         layers = ["//:packages"],
-        passwords = {"root": "root"},  # for the test; a product has none
+        passwords = {"root": "root"},  # only for the test; a product must have none
         strip_paths = [
             "/boot/*",
             "/vmlinuz*",

@@ -1,4 +1,4 @@
-"""Checks an upgrade image as a machine would, with openssl and GNU tar: its signature, and the hashes of its pieces."""
+"""Verifies the signature and the hashes of pieces of an upgrade image, with openssl and GNU tar."""
 
 import hashlib
 import json

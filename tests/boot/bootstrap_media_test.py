@@ -52,7 +52,7 @@ class Lab:
 
 
 def media(folder, public):
-    """Returns a damaged medium, a good one, and another good one."""
+    """Returns a damaged medium, a valid one, and another valid one."""
     keys = folder / "keys"
     keys.mkdir()
     (keys / "admin").write_bytes(public)

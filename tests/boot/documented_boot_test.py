@@ -1,6 +1,6 @@
-"""Runs the command of the GuestOS's page that boots its disk image, as it is written there, and logs in.
+"""Runs the documented command that boots the GuestOS's disk image, and logs in.
 
-Then one byte of a file in the root partition is changed: the running system must not get to see it, and must not hang.
+Then a byte of a file in the root partition is changed: the running system must not read it, and must not hang.
 """
 
 import os
@@ -27,15 +27,15 @@ BOOT_SECONDS = 600
 LOGIN_SECONDS = 120
 RESET_SECONDS = 120
 END_SECONDS = 60
-QUIT = "\x01x"  # the page: Ctrl-A X ends QEMU
+QUIT = "\x01x"  # Ctrl-A X, the documented key sequence to quit QEMU
 
 QUERY = b"\x1b[6n"
 REPLY = "\x1b[24;80R"
-"""A program asks a terminal for the position of its cursor, and what the terminal sends: ECMA-48, DSR and CPR."""
+"""A program's query for the cursor position, and a terminal's reply (ECMA-48, DSR and CPR)."""
 
 
 def documented_command() -> list[str]:
-    """Returns the words of the page's one command that starts QEMU."""
+    """Returns the words of the documented command that starts QEMU."""
     found = re.findall(r"^ +(qemu-system-x86_64 (?:.*\\\n)*.*)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     assert len(found) == 1, found
     return shlex.split(found[0].replace("\\\n", " "))
@@ -71,7 +71,7 @@ def damage(disk: Path) -> None:
 
 
 def expect_reset_at_a_wrong_byte(console: Console, disk: Path) -> None:
-    """Changes a byte of a file, has it read, and waits for the kernel's panic and the boot loader's next turn."""
+    """Changes a byte of a file, reads the file in the machine, and waits for the kernel's panic and the reboot."""
     # Nothing has read this block yet, so no cache of the machine has it.
     damage(disk)
     console.write("head --bytes=1 /usr/bin/python3 >/dev/null && echo read-$((6 * 7))\n")

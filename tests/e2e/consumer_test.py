@@ -1,7 +1,8 @@
-"""A repository that uses the rules as a module, and by its WORKSPACE, with the oldest and the newest of other rules.
+"""Tests a repository that uses the rules, as a module and by WORKSPACE, with the oldest and newest versions of other
+rules.
 
-Where Debian's Bazel runs, the newest are the ones installed with it, the oldest those of Debian's stable release.
-Elsewhere they are what MODULE.bazel and repositories.bzl name, and nothing older is tried.
+With Debian's Bazel, the newest versions are those installed with it, and the oldest those of Debian's stable release.
+Otherwise only the versions of MODULE.bazel and repositories.bzl are tested.
 """
 
 import hashlib
@@ -18,7 +19,7 @@ from tests.e2e.downstream import checked_in
 from tools.testing.oracles import oracle
 
 INSTALLED = Path("/usr/share/bazel")
-"""Where Debian's packages of Bazel's rules are."""
+"""Directory of the rules in Debian's packages."""
 
 REPOSITORIES = {
     "bazel_features": "tools/features",
@@ -32,7 +33,7 @@ REPOSITORIES = {
 """Rules that Debian has, by name, below the folder of its packages."""
 
 OLD = ("bazel_skylib",)
-"""Those that the stable release has, too, and that Bazel 7 can work with."""
+"""Those whose version in the stable release works with Bazel 7."""
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def consumer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
 
 @pytest.fixture(scope="module")
 def old_rules(consumer: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the oldest rules, which come from a lock of the consumer's own."""
+    """The directory of the oldest rules, from the consumer's own lock."""
     folder = tmp_path_factory.mktemp("old")
     newest = way(consumer, "modules")
     status, said = newest.build("//:old_rules")
@@ -55,7 +56,7 @@ def old_rules(consumer: Workspace, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def way(consumer: Workspace, config: str, old: Path | None = None) -> Workspace:
-    """Returns the consumer with the flags that lead it to rules.
+    """Returns the consumer with the flags that select the rules.
 
     Args:
         consumer: the repository.
@@ -63,7 +64,7 @@ def way(consumer: Workspace, config: str, old: Path | None = None) -> Workspace:
         old: the folder of the oldest rules, for a WORKSPACE; None for the newest.
     """
     flags = [f"--config={config}"]
-    # Modules are led to what is installed by the container's own settings.
+    # For modules the container's bazelrc selects the installed rules.
     if config == "workspace" and INSTALLED.exists():
         for name, folder in REPOSITORIES.items():
             flags.append(f"--override_repository={name}={(old if old and name in OLD else INSTALLED) / folder}")
@@ -81,8 +82,19 @@ def check(consumer: Workspace) -> str:
 
 @pytest.fixture(scope="module")
 def disk(consumer: Workspace) -> str:
-    """Checksum of the disk that the newest rules make of modules."""
+    """Checksum of the disk, built as a module with the newest rules."""
     return check(way(consumer, "modules"))
+
+
+def test_bazel_run_takes_paths_from_the_folder_of_the_caller(consumer: Workspace, tmp_path: Path) -> None:
+    """Commands are started in their runfiles; a target's own paths are there, the caller's are where the caller is."""
+    modules = way(consumer, "modules")
+    status, said = modules.run("run", "@rules_icos//tools/commands:sha256", "--", "motd.txt")
+    assert status == 0, said
+    assert said.endswith(f"\n{hashlib.sha256((consumer.folder / 'motd.txt').read_bytes()).hexdigest()}  motd.txt\n")
+    status, said = modules.run("run", "//:raw_disk", "--", f"--output={tmp_path}/disk.img")
+    assert status == 0, said
+    assert (tmp_path / "disk.img").read_bytes()[512:520] == b"EFI PART"
 
 
 def test_without_modules(consumer: Workspace, disk: str) -> None:
@@ -91,7 +103,7 @@ def test_without_modules(consumer: Workspace, disk: str) -> None:
 
 @pytest.mark.skipif(not INSTALLED.exists(), reason="older rules are had with Debian's Bazel only: container-run.sh")
 def test_oldest_rules(consumer: Workspace, disk: str, old_rules: Path) -> None:
-    """Without modules: these rules are older than modules, and what else makes a graph of modules needs newer ones."""
+    """Only by WORKSPACE, since these rules are older than modules."""
     assert check(way(consumer, "workspace", old_rules)) == disk
 
 

@@ -1,4 +1,4 @@
-"""The examples, each a module of its own: built and tested as its README says, without anything of ic-os/."""
+"""Builds and tests the examples, which are separate modules, without the packages in ic-os/."""
 
 import re
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ def test_example(example: Workspace) -> None:
 
 @pytest.mark.parametrize("example", ["data-disk"], indirect=True)
 def test_the_product_is_out_of_reach(example: Workspace) -> None:
-    """The examples would not build if they needed it."""
+    """The packages in ic-os/ are deleted, so the examples don't need them."""
     status, said = example.build("--nobuild", "@rules_icos//ic-os/guestos/payload:reference")
     assert status != 0
     assert "Package is considered deleted due to --deleted_packages" in said, said
@@ -39,7 +39,7 @@ def test_the_product_is_out_of_reach(example: Workspace) -> None:
 
 @pytest.mark.parametrize("example", ["data-disk"], indirect=True)
 def test_readme_shows_what_is_inside(example: Workspace) -> None:
-    """What the README of the repository shows of this example is what its commands print."""
+    """The output of this example's commands is that in the repository's README."""
     readme = (RULES / "README.md").read_text()
     shown = re.findall(r"^\$ bazel run (\S+) -- bazel-bin/(\S+)(.*)\n((?:[^$`].*\n)+)", readme, re.MULTILINE)
     assert len(shown) == 2

@@ -1,6 +1,6 @@
-"""What Bazel says when locked packages can't be had, in a module that uses the rules.
+"""Tests Bazel's error messages for unavailable locked packages, in a module that uses the rules.
 
-Runs Bazel itself, on PATH, with a small archive in a folder; so it can't run inside of Bazel's sandbox.
+It runs the Bazel in PATH, with a small archive in a directory, so it can't run in Bazel's sandbox.
 """
 
 import dataclasses
@@ -45,16 +45,16 @@ packages = ["tool"]
 
 @dataclasses.dataclass(frozen=True)
 class Downstream(Workspace):
-    """A module with a lock, and the archive that the lock points to."""
+    """A module with a lock, and the archive of the lock."""
 
     archive: Path
 
     def build(self, *arguments: str) -> tuple[int, str]:
-        """Builds targets with nothing kept from downloads before."""
+        """Builds targets without cached downloads."""
         return super().build("--repository_cache=", *arguments)
 
     def write_lock(self, change: Callable[[LockedPackage], LockedPackage] = lambda package: package) -> None:
-        """Locks the package of the mirror, changed."""
+        """Writes a lock for the package of the mirror, modified by `change`."""
         deb = self.archive / "mirror/tool_1.0_all.deb"
         package = LockedPackage(
             name="tool",
@@ -71,7 +71,7 @@ class Downstream(Workspace):
         (self.folder / "packages/example.lock.json").write_text(text)
 
     def reset(self) -> None:
-        """Makes all as it's meant to be. Everything else is left, such as Bazel's server."""
+        """Restores the files of the module and the archive; keeps Bazel's server."""
         (self.folder / "packages").mkdir(parents=True, exist_ok=True)
         (self.folder / "MODULE.bazel").write_text(MODULE)
         (self.folder / "BUILD.bazel").write_text(BUILD)
@@ -89,7 +89,7 @@ class Downstream(Workspace):
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Downstream]:
-    """One workspace for all tests, since another one would take another server."""
+    """One workspace for all tests, since another one would need another Bazel server."""
     folder = tmp_path_factory.mktemp("downstream")
     found = Downstream(folder / "workspace", folder / "bazel", folder)
     yield found
@@ -98,7 +98,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Downstream]:
 
 @pytest.fixture
 def downstream(server: Downstream) -> Downstream:
-    """The workspace with a lock that fits."""
+    """The workspace with a valid lock."""
     server.reset()
     return server
 
@@ -121,19 +121,19 @@ def test_wrong_hash(downstream: Downstream) -> None:
     downstream.write_lock(lambda package: dataclasses.replace(package, sha256="ab" * 32))
     status, said = downstream.build("//:file")
     assert status != 0
-    assert f"package tool 1.0 (all): no URL of the lock gives the file with SHA-256 {'ab' * 32}; tried:" in said, said
+    assert f"package tool 1.0 (all): no URL of the lock has the file with SHA-256 {'ab' * 32}; tried:" in said, said
     assert f"file://{downstream.archive}/second/tool_1.0_all.deb" in said, said
-    assert "make a new lock:\n  bazel run //packages:example.lock" in said, said
+    assert "update the lock:\n  bazel run //packages:example.lock" in said, said
     assert "Checksum was" in said, said
 
 
 def test_withdrawn(downstream: Downstream) -> None:
-    """A newer file beside the locked one isn't taken."""
+    """A newer version in the mirror isn't used."""
     deb = downstream.archive / "mirror/tool_1.0_all.deb"
     deb.rename(deb.with_name("tool_1.1_all.deb"))
     status, said = downstream.build("//:file")
     assert status != 0
-    assert "package tool 1.0 (all): no URL of the lock gives the file" in said, said
+    assert "package tool 1.0 (all): no URL of the lock has the file" in said, said
 
 
 def test_out_of_step(downstream: Downstream) -> None:
@@ -141,8 +141,8 @@ def test_out_of_step(downstream: Downstream) -> None:
     manifest.write_text(manifest.read_text().replace('["tool"]', '["tool", "more"]'))
     status, said = downstream.build("@example//:base")
     assert status != 0
-    assert "packages/example.lock.json: is out of step with its manifest" in said, said
-    assert "make it anew: bazel run //packages:example.lock" in said, said
+    assert "packages/example.lock.json: is outdated: its manifest has changed" in said, said
+    assert "update it: bazel run //packages:example.lock" in said, said
     assert "Traceback" not in said, said
 
 
@@ -157,7 +157,7 @@ def test_no_lock(downstream: Downstream) -> None:
     (downstream.folder / "packages/example.lock.json").unlink()
     status, said = downstream.build("//:file")
     assert status != 0
-    assert "//packages:example.lock.json: isn't there; make it, where the archive can be reached: " in said, said
+    assert "//packages:example.lock.json: does not exist; create it, with access to the archive: " in said, said
     assert "bazel run //packages:example.lock" in said, said
     downstream.write_lock()
     status, said = downstream.build("//:file")
@@ -169,7 +169,7 @@ def test_lock_of_another_format(downstream: Downstream) -> None:
     lock.write_text(json.dumps(json.loads(lock.read_text()) | {"format": 2}))
     status, said = downstream.build("//:file")
     assert status != 0
-    assert "isn't a lock of format 1; make it anew: bazel run //packages:example.lock" in said, said
+    assert "isn't a lock of format 1; update it: bazel run //packages:example.lock" in said, said
 
 
 def test_no_such_file_in_the_package(downstream: Downstream) -> None:

@@ -1,4 +1,4 @@
-"""What Bazel says of a GuestOS, and of images of another module, that can't be built."""
+"""Tests Bazel's error messages for invalid configurations of the GuestOS and of images in another module."""
 
 from collections.abc import Iterator
 
@@ -90,7 +90,7 @@ def downstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
 
 
 def refused(downstream: Workspace, *arguments: str) -> str:
-    """Returns what Bazel says of a build that must fail."""
+    """Returns Bazel's output for a build that must fail."""
     status, said = downstream.build(*arguments)
     assert status != 0, said
     assert 'Traceback (most recent call last):\n  File "/' not in said, said
@@ -123,7 +123,7 @@ def test_files_that_do_not_fit(downstream: Workspace) -> None:
 
 
 def test_image_larger_than_its_partition(downstream: Workspace) -> None:
-    """The check doesn't wait for the disk to be built."""
+    """The check runs without building the disk."""
     said = refused(downstream, "//:small_disk.tar")
     assert "partition root: has 4194304 bytes in layout.csv, and 8388608 are needed" in said, said
 

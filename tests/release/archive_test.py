@@ -62,14 +62,14 @@ def git(folder: Path, *arguments: object) -> bytes:
 
 
 def release(checkout: Path, output: Path, url: str) -> Path:
-    """Makes a release, as the command line does."""
+    """Creates a release with the command's main function."""
     main(Arguments(checkout=str(checkout), output=str(output), url=url))
     return output
 
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The files of this checkout, all committed, with a section of the changelog for their version."""
+    """A git repository with the files of this checkout, and with a changelog section for their version."""
     if not (RULES / ".git").exists():
         unavailable(f"{RULES} is no checkout in git, from which a release could be made")
     folder = tmp_path_factory.mktemp("checkout")
@@ -92,7 +92,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def registry(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A release, whose archive is where it says."""
+    """A release, whose URL is the actual archive."""
     module = read_module(checkout / "MODULE.bazel")
     output = tmp_path_factory.mktemp("release") / "output"
     return release(checkout, output, f"file://{output}/{module.name}-{module.version}.tar.gz")
@@ -103,9 +103,9 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 
 def bazel_flags(registry: Path) -> list[str]:
-    """Returns flags by which a module comes from the release, and all others from where this machine has them."""
+    """Returns Bazel's flags for a registry with the release, and for the usual sources of other modules."""
     flags = [*MODULE_FLAGS, *PLAIN_OUTPUT, f"--registry=file://{registry}", "--registry=https://bcr.bazel.build"]
-    # What the Bazel that runs this test has downloaded need not be downloaded again.
+    # Share the downloads of the Bazel that runs this test.
     downloaded = repository_cache()
     return flags + ([f"--repository_cache={downloaded}"] if downloaded else [])
 
@@ -123,7 +123,7 @@ def test_same_bytes_again_and_elsewhere(checkout: Path, registry: Path, tmp_path
 
 
 def test_nothing_needs_what_is_left_out(checkout: Path, registry: Path) -> None:
-    """No label of a BUILD or .bzl file leads to a folder that the archive doesn't have; those of visibility may."""
+    """All labels in BUILD and .bzl files, except for visibility, refer to directories in the archive."""
     [archive] = registry.glob("*.tar.gz")
     with tarfile.open(archive) as tar:
         texts = {
@@ -139,7 +139,7 @@ def test_nothing_needs_what_is_left_out(checkout: Path, registry: Path) -> None:
 
 
 def test_images_of_a_module_that_depends_on_it(registry: Path, tmp_path: Path) -> None:
-    """The module is declared as the release's notes say."""
+    """The module is declared as in the release notes."""
     snippet = re.search(r"```starlark\n(bazel_dep.*?)```", (registry / "release-notes.md").read_text(), re.DOTALL)
     assert snippet
     downstream = Workspace(tmp_path / "downstream", tmp_path / "bazel")

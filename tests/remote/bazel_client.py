@@ -1,7 +1,8 @@
-"""Bazel on a machine that was just set up, as far as builds can tell: with an output base of its own."""
+"""Runs Bazel with its own output base, like on a new machine."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import time
@@ -13,8 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from tests.downstream import json_values
-from tools.fetch.download import sha256_of
 from tools.testing.oracles import oracle
+
+
+def sha256_of(path: Path) -> str:
+    """Returns the SHA-256 of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclass(frozen=True)
@@ -38,17 +44,17 @@ class Build:
 
     @property
     def executed(self) -> dict[str, int]:
-        """The actions that were done, not taken from a cache."""
+        """The number of executed actions by runner, without cache hits."""
         return {name: count for name, count in self.runners.items() if not name.endswith("cache hit")}
 
     def runner_of(self, mnemonic: str) -> Counter[str]:
-        """Returns by whom actions of a kind were done, and how many."""
+        """Returns the number of actions with a mnemonic by runner."""
         return Counter(spawn["runner"] for spawn in self.spawns if spawn["mnemonic"] == mnemonic)
 
 
 @dataclass(frozen=True)
 class Client:
-    """A workspace, and what Bazel makes of it; downloads are shared with all other clients of this machine.
+    """A workspace and Bazel's output base for it; downloads are shared with other clients.
 
     Attributes:
         workspace: with the module to build.
@@ -62,18 +68,18 @@ class Client:
 
     @property
     def bin(self) -> Path:
-        """The folder of outputs."""
+        """The directory of outputs."""
         (folder,) = self.output_base.glob("execroot/_main/bazel-out/*-fastbuild/bin")
         return folder
 
     def start(self, *arguments: str) -> Running:
-        """Starts to build targets."""
+        """Starts a build of targets."""
         log = self.output_base.with_name(f"{self.output_base.name}.spawns.json")
         events = self.output_base.with_name(f"{self.output_base.name}.events.json")
         log.unlink(missing_ok=True)
         events.unlink(missing_ok=True)
         flags = ["--color=no", "--curses=no", "--disk_cache=", "--experimental_convenience_symlinks=ignore"]
-        # Paths stay paths: else what events name is uploaded to the cache, and it is an error if that is gone.
+        # Keep local paths in events; otherwise Bazel uploads the files to the cache, and fails if they are removed.
         flags += [f"--build_event_json_file={events}", "--nobuild_event_json_file_path_conversion"]
         flags += [f"--execution_log_json_file={log}", *self.flags]
         return Running(self._bazel("build", *flags, *arguments), log, events, time.monotonic())
@@ -83,22 +89,22 @@ class Client:
         return self.start(*arguments).result()
 
     def clean(self) -> None:
-        """Drops all that was built; the workspace's repositories stay."""
+        """Removes all outputs; keeps external repositories."""
         self._bazel("clean").communicate()
 
     def shut_down(self) -> None:
-        """Ends Bazel's server."""
+        """Stops Bazel's server."""
         self._bazel("shutdown").communicate()
 
     def sha256(self, names: list[str]) -> dict[str, str]:
-        """Returns the hashes of outputs, by their paths below `bin`."""
+        """Returns the SHA-256 of outputs, by their paths in `bin`."""
         return {name: sha256_of(self.bin / name) for name in names}
 
     def _bazel(self, command: str, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [oracle("bazel"), f"--output_base={self.output_base}", "--max_idle_secs=300", command, *arguments],
             cwd=self.workspace,
-            # Inside of a test, Bazel would keep even its downloads in the test's folder.
+            # With TEST_TMPDIR, Bazel stores even its downloads there.
             env={name: value for name, value in os.environ.items() if name != "TEST_TMPDIR"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -109,7 +115,7 @@ class Client:
 
 @dataclass(frozen=True)
 class Running:
-    """A build that goes on; see `Build`."""
+    """A running build; see `Build`."""
 
     process: subprocess.Popen[str]
     log: Path
@@ -117,7 +123,7 @@ class Running:
     started: float
 
     def result(self) -> Build:
-        """Waits for the build's end."""
+        """Waits for the end of the build."""
         said, _ = self.process.communicate()
         seconds = time.monotonic() - self.started
         runners = {}
@@ -130,7 +136,7 @@ class Running:
 
 @contextmanager
 def client(workspace: Path, output_base: Path, *flags: str) -> Iterator[Client]:
-    """Gives a client whose server is ended afterwards."""
+    """Creates a client; stops its server at the end of the context."""
     made = Client(workspace, output_base, flags)
     try:
         yield made

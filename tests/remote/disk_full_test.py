@@ -1,13 +1,12 @@
-"""What is said, and what is left, when there is no space for an image."""
+"""Tests errors and outputs if there is no space for an image."""
 
 import os
 from collections.abc import Iterator
 
 import pytest
 
-from tests.remote.bazel_client import Client, client
+from tests.remote.bazel_client import Client, client, sha256_of
 from tests.remote.small_image import DATA_BYTES, write_small_image
-from tools.fetch.download import sha256_of
 from tools.testing.mounts import small_file_system
 
 TARGET = "//:before"
@@ -16,7 +15,7 @@ IMAGE = "before.img.tar"
 
 @pytest.fixture(scope="module")
 def bazel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    """A client with a disk of its own, and a small one beside it; the tools are built."""
+    """A client with its own file system, and with another small one; the tools are built."""
     folder = tmp_path_factory.mktemp("disk-full")
     image = write_small_image(folder / "module")
     with (
@@ -31,7 +30,7 @@ def bazel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
 
 @pytest.fixture
 def right(bazel: Client) -> str:
-    """The hash of the image; it's no longer built."""
+    """The SHA-256 of the image, which is removed again."""
     build = bazel.build(TARGET)
     assert build.status == 0, build.said
     sha256 = sha256_of(bazel.bin / IMAGE)
@@ -40,7 +39,7 @@ def right(bazel: Client) -> str:
 
 
 def test_tool_has_no_space(bazel, right):
-    """The tool says so, in one line, with the file's name."""
+    """The tool prints a one-line error with the name of the file."""
     small = bazel.workspace.with_name("small")
     build = bazel.build(f"--sandbox_base={small}", TARGET)
     assert build.status != 0
@@ -56,7 +55,7 @@ def test_tool_has_no_space(bazel, right):
 
 
 def test_disk_is_full(bazel, right):
-    """Whoever notices it, nothing is taken for an image; with space again, the image is right."""
+    """Whether the tool or Bazel detects it, there is no image; with enough space again, the image is correct."""
     disk = bazel.output_base.parent
     ballast = disk / "ballast"
     state = os.statvfs(disk)

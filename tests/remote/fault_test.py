@@ -1,4 +1,4 @@
-"""What becomes of a build when a server of the cache or of remote execution fails: the right image, or an error."""
+"""Tests that a build with a failing cache or remote execution gives the correct image, or an error."""
 
 import contextlib
 import re
@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.remote.bazel_client import Client, client
+from tests.remote.bazel_client import Client, client, sha256_of
 from tests.remote.figures import write_figures
 from tests.remote.server import Server, server, sha256_in_name
 from tests.remote.small_image import DATA_BYTES, DISK, SmallImage, write_small_image
-from tools.fetch.download import sha256_of
 
 CACHES = ["http-cache", "grpc-cache"]
 LOCAL_GATE = "--strategy=Genrule=local"
@@ -26,14 +25,14 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> SmallImage:
 
 @pytest.fixture(scope="module")
 def bazel(image: SmallImage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    """One client for all tests, since another one would take another server of Bazel."""
+    """One client for all tests, since another one would need another Bazel server."""
     with client(image.folder, tmp_path_factory.mktemp("bazel") / "base") as made:
         yield made
 
 
 @pytest.fixture(scope="module")
 def right(image: SmallImage, bazel: Client) -> str:
-    """The hash of the disk, built without any server."""
+    """The SHA-256 of the disk, built locally."""
     build = bazel.build(LOCAL_GATE, TARGET)
     assert build.status == 0, build.said
     return sha256_of(bazel.bin / DISK)
@@ -41,7 +40,7 @@ def right(image: SmallImage, bazel: Client) -> str:
 
 @pytest.fixture
 def wiped(bazel: Client, image: SmallImage, right: str) -> Client:
-    """The client with nothing built."""
+    """The client without outputs."""
     image.open_gate()
     bazel.clean()
     return bazel
@@ -49,7 +48,7 @@ def wiped(bazel: Client, image: SmallImage, right: str) -> Client:
 
 @contextlib.contextmanager
 def at_the_gate(image: SmallImage, wiped: Client, *arguments: str) -> Iterator[Callable[[], object]]:
-    """Starts a build and waits until it is at the gate; gives what opens it and returns the ended build."""
+    """Starts a build and waits until it is at the gate; yields a function that opens it and returns the ended build."""
     image.close_gate()
     running = wiped.start(*arguments, TARGET)
     deadline = time.monotonic() + 120
@@ -102,7 +101,7 @@ def test_cache_is_not_there(scheme, wiped, right, artifacts):
 
 
 def damage(cache: Server) -> list[Path]:
-    """Flips a bit in every blob that is an image, or holds one, and returns these."""
+    """Flips a bit in every blob that is or contains an image, and returns these blobs."""
     large = [path for path in cache.stored() if path.stat().st_size >= DATA_BYTES // 2]
     assert large
     for path in large:
@@ -117,7 +116,7 @@ def damage(cache: Server) -> list[Path]:
 
 @pytest.mark.parametrize("kind", CACHES)
 def test_damaged_blob(kind, wiped, right, tmp_path):
-    """It's noticed by its hash, which the error names; once it's gone, it's built again."""
+    """The error has the expected hash; after the blob is removed, it is built again."""
     with server(kind, tmp_path / "store") as cache:
         assert wiped.build(*cache.flags, LOCAL_GATE, TARGET).status == 0
         damaged = damage(cache)
@@ -135,7 +134,7 @@ def test_damaged_blob(kind, wiped, right, tmp_path):
 
 
 def test_second_build_fetches_no_blob_again(wiped, tmp_path):
-    """It asks whether results are there still, and no more."""
+    """It only checks whether results still exist."""
     with server("http-cache", tmp_path / "store") as cache:
         flags = (*cache.flags, LOCAL_GATE, TARGET)
         assert wiped.build(*flags).status == 0
@@ -159,7 +158,7 @@ def test_changes_to_review_write_nothing(wiped, right, tmp_path):
         assert before
         wiped.clean()
         build = wiped.build("--config=remote-cache-readonly", *address, LOCAL_GATE, TARGET)
-        assert build.executed == {"local": 1}  # the gate, which no cache holds
+        assert build.executed == {"local": 1}  # the gate, which is never cached
         assert sha256_of(wiped.bin / DISK) == right
         assert cache.stored_bytes() == before
 
@@ -171,7 +170,7 @@ def executor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def test_worker_dies_in_mid_action(executor, image, wiped, right, artifacts):
-    """Another one does what it had to do."""
+    """Another worker runs its action."""
     with at_the_gate(image, wiped, *executor.flags, "--strategy=Genrule=remote") as go_on:
         (folder,) = [part for part in image.reached.read_text().split("/") if part.startswith("worker-")]
         executor.kill_child(folder)
@@ -183,7 +182,7 @@ def test_worker_dies_in_mid_action(executor, image, wiped, right, artifacts):
 
 
 def test_execution_dies_in_mid_action(executor, image, wiped, right, artifacts):
-    """The action, and all that come after it, are done here."""
+    """The action and all later ones run locally."""
     with at_the_gate(image, wiped, *executor.flags, "--strategy=Genrule=remote") as go_on:
         executor.kill()
         build = go_on()

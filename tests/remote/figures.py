@@ -1,4 +1,4 @@
-"""What was measured, for a reader: it depends on the machine, so no test goes by it."""
+"""Records measurements, for information; no test depends on them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def write_figures(artifacts: Path, **values: object) -> None:
-    """Writes figures to `figures.json` among a test's artifacts, and to what the test says."""
+    """Writes figures to `figures.json` in a test's artifacts, and to its standard error."""
     text = json.dumps(values, indent=2)
     (artifacts / "figures.json").write_text(text + "\n")
     print(text, file=sys.stderr)

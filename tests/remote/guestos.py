@@ -9,6 +9,6 @@ IMAGES = [
     for suffix in ("", ".gz", ".zst")
     for digest in ("", ".sha256")
 ]
-"""Paths of all that a release has, below the folder of outputs."""
+"""Paths of all files of a release, in the directory of outputs."""
 
 TARGETS = [f"//{_PACKAGE}:{path.rpartition('/')[2]}" for path in IMAGES]

@@ -1,4 +1,4 @@
-"""The GuestOS by way of a cache, and on other machines: the same bytes, and nothing done twice."""
+"""Builds the GuestOS with a remote cache and with remote execution: the same bytes, and no action run twice."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -7,16 +7,15 @@ from dataclasses import dataclass
 import pytest
 
 from tests.downstream import RULES
-from tests.remote.bazel_client import Build, client
+from tests.remote.bazel_client import Build, client, sha256_of
 from tests.remote.figures import write_figures
 from tests.remote.guestos import IMAGES, TARGETS
 from tests.remote.server import Server, server, sha256_in_name
-from tools.fetch.download import sha256_of
 from tools.tar.image_file import open_image
 
 SIGNING_KEY = RULES / "ic-os/guestos/update-keys/test-only.key.pem"
 STAYS_HERE = {"UpgradeSignature"}
-"""Mnemonics of the actions that no other machine may run."""
+"""Mnemonics of the actions that must run locally."""
 
 
 @pytest.fixture(scope="module")
@@ -33,13 +32,13 @@ def executor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @dataclass(frozen=True)
 class Made:
-    """What a machine that had nothing made.
+    """The result of a machine without outputs and local cache.
 
     Attributes:
-        build: how it went.
+        build: the build.
         hashes: of the outputs, by their paths.
         disk: the size of the disk's archive, in bytes.
-        data: of these, what the disk holds beside zeros.
+        data: size of the non-zero blocks of the disk in bytes.
     """
 
     build: Build
@@ -58,13 +57,13 @@ def make(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 @pytest.fixture(scope="module")
 def local(cache: Server, tmp_path_factory: pytest.TempPathFactory) -> Made:
-    """The first build of all, which fills the cache."""
+    """The first build, which fills the cache."""
     return make(cache, tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
 def remote(executor: Server, tmp_path_factory: pytest.TempPathFactory) -> Made:
-    """The first build of all by workers."""
+    """The first build on workers."""
     return make(executor, tmp_path_factory)
 
 
@@ -87,7 +86,7 @@ def test_wiped_machine_takes_all_from_the_cache(cache, local, tmp_path_factory, 
 
 
 def test_no_hole_is_stored(cache, local):
-    """The largest of all blobs is the archive of the disk, which has little but data; all formats together too."""
+    """Blobs have hardly more than the data of the disk: the largest is its archive; the sum of all is limited, too."""
     assert local.disk <= 1.02 * local.data
     assert max(path.stat().st_size for path in cache.stored()) == local.disk
     assert cache.stored_bytes() <= 8 * local.data

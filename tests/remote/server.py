@@ -1,4 +1,4 @@
-"""The servers of `//dev/remote:serve`, as a person starts them."""
+"""Runs the servers of `//dev/remote:serve`."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ SERVE = Path(dev.remote.__file__).with_name("serve")
 
 @dataclass(frozen=True)
 class Server:
-    """A server that listens.
+    """A running server.
 
     Attributes:
-        folder: where it stores.
+        folder: directory for its blobs.
         flags: for Bazel.
         process: the command's.
     """
@@ -34,24 +34,24 @@ class Server:
     process: subprocess.Popen[str]
 
     def kill_child(self, name: str) -> None:
-        """Ends one of its programs, and what that runs."""
+        """Kills one of its processes and the process group."""
         os.killpg(self.children()[name], signal.SIGKILL)
 
     def kill(self) -> None:
-        """Ends its programs as the loss of their machine would; the command sees that, and clears up what they left."""
+        """Kills all its processes, as a crash of their machine does; the command detects that, and cleans up."""
         for pid in self.children().values():
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGKILL)
         self.process.wait(timeout=60)
 
     def end(self) -> int:
-        """Ends it as a person does, and returns its exit status."""
+        """Stops the command by SIGTERM, and returns its exit status."""
         if self.process.poll() is None:
             self.process.terminate()
         return self.process.wait(timeout=60)
 
     def children(self) -> dict[str, int]:
-        """Returns the process ids of its programs, by the last of their arguments."""
+        """Returns the IDs of its processes, by their last argument."""
         found = {}
         for task in Path(f"/proc/{self.process.pid}/task").iterdir():
             for pid in (task / "children").read_text().split():
@@ -60,15 +60,15 @@ class Server:
         return found
 
     def stored(self) -> list[Path]:
-        """Returns the files that it stores, those of results of actions not among them."""
+        """Returns the stored blobs, without action results."""
         return [path for path in (self.folder / "stored/cas").rglob("*") if path.is_file()]
 
     def stored_bytes(self) -> int:
-        """Returns the size of all that it stores."""
+        """Returns the size of all stored files in bytes."""
         return sum(path.stat().st_size for path in (self.folder / "stored").rglob("*") if path.is_file())
 
     def traffic(self) -> Counter[str]:
-        """Returns the bytes that have passed, by direction; known of an `http-cache` only."""
+        """Returns the number of transferred bytes by direction; only for `http-cache`."""
         result = Counter[str]()
         for line in (self.folder / "logs" / ACCESS_LOG).read_text().splitlines():
             method, _, _, received, sent = line.split()
@@ -78,7 +78,7 @@ class Server:
 
 @contextlib.contextmanager
 def server(kind: str, folder: Path, *arguments: str) -> Iterator[Server]:
-    """Gives a server, which is ended afterwards."""
+    """Starts a server; stops it at the end of the context."""
     process = subprocess.Popen(
         [SERVE, f"--server={kind}", f"--folder={folder}", *arguments],
         stdin=subprocess.DEVNULL,
@@ -87,7 +87,7 @@ def server(kind: str, folder: Path, *arguments: str) -> Iterator[Server]:
     )
     assert process.stdout is not None
     with process.stdout:
-        line = process.stdout.readline()  # nothing where the command ends instead
+        line = process.stdout.readline()  # empty if the command ended
         if not line:
             pytest.fail(f"the server ended with exit status {process.wait()}")
         made = Server(folder, tuple(line.split()), process)
@@ -98,5 +98,5 @@ def server(kind: str, folder: Path, *arguments: str) -> Iterator[Server]:
 
 
 def sha256_in_name(path: Path) -> str:
-    """Returns the hash that a stored blob's path says: the last 64 characters, a slash among them not counted."""
+    """Returns the hash in a blob's path: the last 64 characters without slashes."""
     return "".join(path.parts[-2:])[-64:]

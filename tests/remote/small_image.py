@@ -1,4 +1,4 @@
-"""A module that uses the rules for a small disk, whose build waits at a gate for the test."""
+"""A module with a small disk, whose build waits for the test at a gate, an action that polls a file."""
 
 from __future__ import annotations
 
@@ -46,42 +46,42 @@ name,start,size,type,uuid,comment
 before,2048,32768,L,c8b0a1f2-0000-4000-8000-000000000004,built before the gate
 after,34816,32768,L,c8b0a1f2-0000-4000-8000-000000000005,built behind it
 """
-# What this repository's own settings are, as far as they suit a module elsewhere.
+# This repository's options that are suitable for another module.
 _BAZELRC = f"""
 import {RULES}/.bazelrc
-# The sandbox has a /tmp of its own, and the rules may stand below the real one.
+# The sandbox has its own /tmp, and the rules may be in the real one.
 build --sandbox_add_mount_pair={RULES}
 """
 
 DATA_BYTES = 6 << 20
-"""Size of the one large file, which no compression makes smaller."""
+"""Size of the large file in bytes; its content is incompressible."""
 
 DISK = "disk.tar.zst"
 
 
 @dataclass(frozen=True)
 class SmallImage:
-    """The module's folder."""
+    """A module in a directory."""
 
     folder: Path
 
     @property
     def reached(self) -> Path:
-        """A file that is there when the build waits at the gate; it has the folder that the action runs in."""
+        """A file that exists when the build waits at the gate; it contains the working directory of the action."""
         return self.folder / "reached"
 
     def open_gate(self) -> None:
-        """Lets builds through."""
+        """Opens the gate for builds."""
         (self.folder / "open").touch()
 
     def close_gate(self) -> None:
-        """Has the next build wait."""
+        """Closes the gate for the next build."""
         (self.folder / "open").unlink(missing_ok=True)
         self.reached.unlink(missing_ok=True)
 
 
 def write_small_image(folder: Path) -> SmallImage:
-    """Writes the module; its gate is open."""
+    """Writes the module, with an open gate."""
     folder.mkdir(parents=True)
     (folder / "MODULE.bazel").write_text(MODULE)
     (folder / "BUILD.bazel").write_text(_BUILD.format(folder=folder))

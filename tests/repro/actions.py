@@ -1,7 +1,7 @@
-"""What the actions of a build take of the machine, by what `bazel aquery` says of them.
+"""Finds dependencies of a build's actions on the machine, in the output of `bazel aquery`.
 
-Takes the output of `bazel aquery --output=jsonproto --include_param_files --include_file_write_contents`, which is an
-ActionGraphContainer of Bazel's analysis_v2.proto, and no more of it than is needed for some targets' outputs.
+The options of aquery are `--output=jsonproto --include_param_files --include_file_write_contents`. The output is an
+ActionGraphContainer of Bazel's analysis_v2.proto.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 IN_AN_IMAGE = frozenset({"link", "overrides", "path", "strip_paths", "target"})
-"""Keys of tools' specifications whose values are paths in the image that is made, and so may be absolute."""
+"""Keys of tools' specifications whose values are paths in the image, and so may be absolute."""
 
 REQUIREMENTS = frozenset({"block-network", "no-remote-exec", "supports-path-mapping"})
-"""What an action may ask of whoever runs it: nothing that opens the sandbox, and nothing that keeps it from caches."""
+"""Permitted execution requirements of actions: none that weaken the sandbox or disable caching."""
 
 _ABSOLUTE = re.compile(r"""(?:^|[=:,@\s"'<>|;(])/(?!/)""")
 
@@ -30,7 +30,7 @@ class Action:
         rule: the class of the target's rule.
         mnemonic: its kind.
         key: Bazel's hash of all but its inputs' contents.
-        arguments: its command line, with what stands in files of arguments; empty if it runs no program.
+        arguments: its command line, with the contents of parameter files; empty if it runs no program.
         environment: variables that it is given.
         requirements: its execution info.
         inputs: paths.
@@ -54,7 +54,7 @@ class Action:
 
 
 def read_actions(text: str) -> list[Action]:
-    """Returns the actions in the output of aquery."""
+    """Parses the output of aquery."""
     graph = json.loads(text)
     paths = _paths(graph)
     members = _members(graph)
@@ -74,7 +74,7 @@ def read_actions(text: str) -> list[Action]:
             requirements=_pairs(action.get("executionInfo", ())),
             inputs=frozenset(paths[one] for each in action.get("inputDepSetIds", ()) for one in members(each)),
             outputs=frozenset(paths[one] for one in action["outputIds"]),
-            # A manifest of runfiles is for Bazel itself, on this machine; actions are given the files.
+            # A runfiles manifest is only for Bazel itself, and has absolute paths; actions get the files.
             content="" if action["mnemonic"] == "SourceSymlinkManifest" else action.get("fileContents", ""),
         )
         for action in graph["actions"]
@@ -86,7 +86,7 @@ def _pairs(entries: Collection[Mapping[str, str]]) -> dict[str, str]:
 
 
 def _paths(graph: Mapping[str, Any]) -> dict[int, str]:
-    """Returns the paths of artifacts by their numbers; a path is given as a chain of names."""
+    """Returns the paths of artifacts by ID, from their chains of path fragments."""
     fragments = {fragment["id"]: fragment for fragment in graph["pathFragments"]}
 
     def path(number: int) -> str:
@@ -100,7 +100,7 @@ def _paths(graph: Mapping[str, Any]) -> dict[int, str]:
 
 
 def _members(graph: Mapping[str, Any]) -> Callable[[int], frozenset[int]]:
-    """Returns a function that gives the artifacts of a set, which may consist of other sets."""
+    """Returns a function that returns the artifacts of a depset, including those of its nested sets."""
     sets = {each["id"]: each for each in graph["depSetOfFiles"]}
     known: dict[int, frozenset[int]] = {}
 
@@ -120,9 +120,9 @@ def _members(graph: Mapping[str, Any]) -> Callable[[int], frozenset[int]]:
 
 
 def needed(actions: Collection[Action], wanted: Callable[[Action], bool]) -> list[Action]:
-    """Returns the actions that are wanted, and those that make what they need.
+    """Returns the wanted actions and those that create their inputs, directly and indirectly.
 
-    What a target depends on may have other actions too, which a build of it doesn't run.
+    Dependencies of a target may have further actions that a build of the target doesn't run.
     """
     makers = {output: action for action in actions for output in action.outputs}
     found: dict[int, Action] = {}
@@ -136,7 +136,7 @@ def needed(actions: Collection[Action], wanted: Callable[[Action], bool]) -> lis
 
 
 def faults(action: Action, machine: Collection[str]) -> Iterator[str]:
-    """Yields what an action takes of the machine that builds, in words.
+    """Yields descriptions of an action's dependencies on the build machine.
 
     Args:
         action: the action.
@@ -163,17 +163,17 @@ def _permitted(requirement: str) -> bool:
 
 
 def _of_the_machine(path: str) -> bool:
-    """Tells whether a path is absolute, or in a repository of programs that were found on the machine."""
+    """Returns whether a path is absolute, or in a repository with programs of the machine."""
     return path.startswith("/") or re.match("external/[^/]*local_config_(?!platform)", path) is not None
 
 
 def _unmapped(path: str) -> str:
-    """Returns a path without the name of its configuration, which path mapping takes out of command lines."""
+    """Returns a path without the name of its configuration, as path mapping does in command lines."""
     return re.sub("^bazel-out/[^/]+/", "bazel-out/cfg/", path)
 
 
 def _absolute(arguments: Collection[str]) -> Iterator[str]:
-    """Yields the absolute paths among arguments: in words, and in the values of a JSON object that words make up."""
+    """Yields the absolute paths in arguments, also in the values of a JSON object."""
     text = " ".join(arguments)
     if text.startswith("{"):
         yield from _absolute_values(json.loads(text), "")

@@ -1,4 +1,4 @@
-"""What is said of the actions of a bad rule, as aquery described them."""
+"""Tests finding dependencies on the machine, in the recorded actions of a bad rule."""
 
 import dataclasses
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from tests.repro.actions import Action, faults, needed, read_actions
 
 RECORDED = Path(__file__).with_name("bad_actions.json")
-"""An ext4_image with a file that a rule made by `cp /usr/share/zoneinfo/UTC $1`, from /srv/checkout, with TZ set."""
+"""The actions of an ext4_image in /srv/checkout, with TZ, and a file from `cp /usr/share/zoneinfo/UTC $1`."""
 
 GOOD = Action(
     label="//a:b",

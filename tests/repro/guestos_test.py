@@ -1,9 +1,10 @@
-"""The GuestOS built a second time, in other surroundings: the same bytes, by actions that take nothing of the machine.
+"""Builds the GuestOS a second time, in another environment: the outputs are equal.
 
-The second build's actions find no programs but those that start Python: one that starts any other program fails.
+Actions must not depend on the machine. Those of the second build find no programs but Python and those that start it,
+so that an action that starts another program fails.
 
-The first build is the one that this test was given, be it from a cache. The second one is Bazel's own again, with
-nothing of the first but downloads; so it needs root and loop devices, and can't run inside of Bazel's sandbox.
+The first build is that of this test's inputs, perhaps from a cache. The second build shares only downloads with it. It
+needs root and loop devices, so it can't run in Bazel's sandbox.
 """
 
 import itertools
@@ -29,7 +30,7 @@ DAY = 24 * 60 * 60
 
 
 def given():
-    """Returns the outputs of the first build, by their paths in `bazel-bin`."""
+    """Returns the outputs of the first build, by path in `bazel-bin`."""
     return {word.partition("/")[2]: Path.cwd().parent / word for word in os.environ["OUTPUTS"].split()}
 
 
@@ -54,7 +55,7 @@ def test_every_action_was_run(built):
 
 
 def test_the_surroundings_are_others(built, second):
-    """What an action of the second build sees."""
+    """The environment of an action of the second build differs."""
     seen = second.probed()
     assert int(seen["time"]) == pytest.approx(time.time() + DAYS * DAY, abs=DAY)
     assert seen["folder"].startswith(f"{FOLDER}/bazel/")
@@ -81,7 +82,7 @@ def test_same_bytes(built, second, path):
 
 
 def test_actions_take_nothing_of_the_machine(second):
-    """What runs tests isn't looked at, nor what `bazel run` starts."""
+    """Checks all actions except for those of tests and of `bazel run`."""
     done = second.aquery(f"deps({' + '.join(f'{package}/...' for package in PACKAGES)})")
     assert done.returncode == 0, done.stderr
 

@@ -1,4 +1,4 @@
-"""Prints what an action sees of its surroundings, as lines NAME=VALUE; its argument is a source file."""
+"""Prints properties of an action's environment, as lines NAME=VALUE; its argument is a source file."""
 
 import os
 import stat
@@ -9,14 +9,14 @@ _PROGRAM_FOLDERS = ("/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"
 
 
 def _time_zone() -> str:
-    """Returns the offset of the machine's time zone, whatever the environment says."""
+    """Returns the offset of the machine's time zone, independently of TZ."""
     os.environ.pop("TZ", None)
     time.tzset()
     return time.strftime("%z")
 
 
 def _user() -> str:
-    """Returns the user outside of the sandbox, whose user namespace maps one user."""
+    """Returns the user ID outside of the sandbox, whose user namespace maps one user."""
     with open("/proc/self/uid_map", encoding="ascii") as file:
         return file.read().split()[1]
 
@@ -28,7 +28,7 @@ def _umask() -> int:
 
 
 def main() -> None:
-    """Prints the lines."""
+    """Prints the properties."""
     programs = {name for folder in _PROGRAM_FOLDERS if os.path.isdir(folder) for name in os.listdir(folder)}
     seen = {
         "block_size": os.statvfs(".").f_bsize,

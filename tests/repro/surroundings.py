@@ -1,6 +1,6 @@
-"""Other surroundings for a build on the same machine: another Bazel, and another of all that can be had twice.
+"""Runs a build in another environment on the same machine: another Bazel, Python, user, time, time zone and others.
 
-What follows needs root, for mounts of its own; the build itself runs as another user.
+This needs root, for a mount namespace; the build itself runs as another user.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ USER = 1500
 HOST = "another-host"
 USER_NAME = "another-user"
 FOLDER = Path("/srv")
-"""Where the build sees its folder; a name that every Debian has."""
+"""Directory of the environment in the build's mount namespace; one that exists in every Debian."""
 
 _ZONE = "Pacific/Kiritimati"
 _ENVIRONMENT = {
@@ -45,7 +45,7 @@ shift 6
 exec setpriv --reuid="$user" --regid="$user" --clear-groups taskset --cpu-list "$cpu" "$@"
 """
 
-# Bazel gives actions a umask and an environment of its own, so they are changed where Python starts.
+# Bazel sets umask and environment of actions, so a wrapper of Python changes them.
 _PYTHON = """\
 #!/bin/sh
 umask 0077
@@ -66,7 +66,7 @@ genrule(
 _PROGRAM_FOLDERS = ("/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin")
 
 STARTERS = ("bash", "env", "grep", "sh", "which")
-"""What Bazel runs to start a Python program: first lines of scripts, and py3wrapper.sh of its toolchain."""
+"""Programs that start a Python program: those in shebang lines, and in py3wrapper.sh of Bazel's toolchain."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Surroundings:
     """A copy of the checkout, and a Bazel for it.
 
     Attributes:
-        folder: what the build sees as FOLDER, as this process sees it.
+        folder: path of FOLDER outside of the build's mount namespace.
         cpu: the number of the one processor that the build may use.
         cache: options of Bazel that spare it downloads.
     """
@@ -84,7 +84,7 @@ class Surroundings:
     cache: tuple[str, ...]
 
     def bazel(self, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Runs a command of Bazel in these surroundings."""
+        """Runs a command of Bazel in this environment."""
         unshare = [oracle("unshare"), "--mount", "--uts", "--propagation=private"]
         python = os.path.realpath(oracle("python3"))
         enter = [str(self.folder), str(FOLDER), python, HOST, str(self.cpu), str(USER)]
@@ -99,40 +99,40 @@ class Surroundings:
         )
 
     def build(self, *targets: str) -> subprocess.CompletedProcess[str]:
-        """Builds targets, without a cache of actions."""
+        """Builds targets, without an action cache."""
         return self.bazel("build", *self._options, *targets)
 
     def aquery(self, query: str) -> subprocess.CompletedProcess[str]:
-        """Returns what the actions of targets are; see `actions`."""
+        """Returns the output of aquery; see `actions`."""
         contents = ["--include_param_files", "--include_file_write_contents"]
         return self.bazel("aquery", *self._options, "--output=jsonproto", *contents, query)
 
     @property
     def _options(self) -> list[str]:
         options = ["--color=no", "--curses=no", "--disk_cache=", "--remote_cache=", "--jobs=3", *self.cache]
-        # Where an action takes an environment at all, it is this one.
+        # The environment of actions that inherit one.
         options += [f"--action_env={name}={_ENVIRONMENT[name]}" for name in ("LANG", "PYTHONHASHSEED", "TZ")]
-        # Another clock, and no programs of the machine, for actions alone.
+        # Another clock, and no programs of the machine, only for actions.
         mounts = [("preload", "/etc/ld.so.preload")]
         mounts += [("programs", folder) for folder in _PROGRAM_FOLDERS if Path(folder).is_dir()]
         return [*options, *(f"--sandbox_add_mount_pair={FOLDER}/{name}:{path}" for name, path in mounts)]
 
     def output(self, path: str) -> Path:
-        """Returns where an output is, by its path in `bazel-bin`."""
+        """Returns the location of an output, by its path in `bazel-bin`."""
         target = (self.folder / "checkout/bazel-bin").readlink()
         return self.folder / target.relative_to(FOLDER) / path
 
     def probed(self) -> dict[str, str]:
-        """Returns what an action sees of its surroundings."""
+        """Returns properties of an action's environment, from the output of an action."""
         lines = self.output("surroundings/surroundings.txt").read_text().splitlines()
         return dict(line.split("=", 1) for line in lines)
 
 
 @contextmanager
 def other_surroundings(checkout: Path, repository_cache: Path | None, scratch: Path) -> Iterator[Surroundings]:
-    """Makes other surroundings; ends their Bazel at the end.
+    """Creates the environment; stops its Bazel at the end of the context.
 
-    Skips the calling test, or fails it, where something that this needs is missing.
+    Skips or fails the calling test if a requirement is missing.
 
     Args:
         checkout: what to copy, a work tree of git.
@@ -166,8 +166,8 @@ def other_surroundings(checkout: Path, repository_cache: Path | None, scratch: P
 
 
 def _other_python() -> str:
-    """Returns the path of another version of CPython than this one."""
-    for minor in range(11, 15):  # those that wheels are locked for
+    """Returns the path of another minor version of CPython."""
+    for minor in range(11, 15):  # the versions with locked wheels
         path = shutil.which(f"python3.{minor}")
         if path and minor != sys.version_info.minor:
             return path
@@ -175,20 +175,9 @@ def _other_python() -> str:
 
 
 def _copy_programs(folder: Path, python: str) -> None:
-    """Makes the folder of all programs that actions find: those that start a Python program.
+    """Creates a directory with Python and STARTERS, the only programs that actions find.
 
-    An action that starts any other program of the machine fails.
-    """
-    folder.mkdir()
-    shutil.copy(folder.parent / "python", folder / "python3")
-    for program in (python, oracle("bash"), oracle("env")):
-        shutil.copy(program, folder)
-
-
-def _copy_programs(folder: Path, python: str) -> None:
-    """Makes the folder of all programs that actions find: Python, and STARTERS.
-
-    An action that starts any other program of the machine fails.
+    An action that starts another program of the machine fails.
     """
     folder.mkdir()
     shutil.copy(folder.parent / "python", folder / "python3")
@@ -197,7 +186,7 @@ def _copy_programs(folder: Path, python: str) -> None:
 
 
 def _clock_library() -> Path:
-    """Returns the library that shifts the clock of programs that load it."""
+    """Returns the path of libfaketime, which changes the clock of programs that preload it."""
     found = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
     if not found:
         unavailable("libfaketime.so.1 is missing: install the Debian package libfaketime")
@@ -205,7 +194,7 @@ def _clock_library() -> Path:
 
 
 def _file_system(path: Path) -> Path:
-    """Makes an ext4 file system of small blocks, whose folders list their entries in the order they were made in."""
+    """Creates an ext4 file system with small blocks, whose directories list entries in the order of creation."""
     with path.open("wb") as file:
         file.truncate(16 << 30)
     features = "^dir_index,^has_journal"
@@ -214,7 +203,7 @@ def _file_system(path: Path) -> Path:
 
 
 def _copy_checkout(checkout: Path, copy: Path) -> None:
-    """Copies what belongs to a checkout, last things first, with other modes."""
+    """Copies the files of a checkout, in reverse order, with other modes."""
     command = [oracle("git"), "-C", str(checkout), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, capture_output=True, check=True).stdout.decode().split("\0")
     for name in sorted(filter(None, listed), reverse=True):
@@ -232,7 +221,7 @@ def _copy_checkout(checkout: Path, copy: Path) -> None:
 
 
 def _write_etc(etc: Path) -> None:
-    """Copies the machine's settings, changed."""
+    """Copies /etc, with modifications."""
     ask("cp", "--archive", "/etc/.", etc)
     (etc / "localtime").unlink(missing_ok=True)
     (etc / "localtime").symlink_to(f"/usr/share/zoneinfo/{_ZONE}")

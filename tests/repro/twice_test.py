@@ -1,4 +1,4 @@
-"""What reproducible_test builds twice is really run twice, and no cache answers for the second build."""
+"""Tests that reproducible_test really runs all actions twice, without cache hits in the second build."""
 
 from collections import defaultdict
 
@@ -39,7 +39,7 @@ LAYOUT = """\
 name,start,size,type,uuid,comment
 root,2048,10240,L,c8b0a1f2-0000-4000-8000-000000000003,system
 """
-# As much as there is to make each other's results usable.
+# Flags that maximize sharing of cached results between configurations.
 SHARING = ["--experimental_output_paths=strip", "--incompatible_strict_action_env"]
 
 
@@ -56,7 +56,7 @@ def module(tmp_path_factory):
 
 
 def run(module, target):
-    """Builds a target with a cache that is filled meanwhile; returns the actions that were run, by what they are."""
+    """Builds a target with a disk cache; returns the executed actions by mnemonic."""
     log = module.folder / "log.json"
     cache = module.folder.parent / "cache"
     status, said = module.build(*SHARING, f"--disk_cache={cache}", f"--execution_log_json_file={log}", target)

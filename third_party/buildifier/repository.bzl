@@ -1,11 +1,11 @@
-"""buildifier, which formats and lints Starlark, from the npm package that its authors publish."""
+"""The repository of buildifier, the formatter and linter for Starlark, from its npm package."""
 
 # `npm view @bazel/buildifier dist.tarball` and the SHA-256 of that file.
 _VERSION = "8.2.1"
 _SHA256 = "b96ea9b13003036c801f52bee6f9b0314738f8432e5cb9d814c89f59292604ee"
 _URL = "https://registry.npmjs.org/@bazel/buildifier/-/buildifier-{version}.tgz"
 
-# Bazel's names of CPUs, and those of the files.
+# Bazel's names of CPUs to those in the file names.
 _CPUS = {
     "aarch64": "arm64",
     "x86_64": "amd64",
@@ -26,5 +26,5 @@ filegroup(
 
 buildifier_repository = repository_rule(
     implementation = _buildifier_repository_impl,
-    doc = "The pinned buildifier: `:buildifier` is the program for the machine.",
+    doc = "The pinned buildifier: `:buildifier` is the executable for the target platform.",
 )

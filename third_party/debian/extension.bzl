@@ -1,8 +1,8 @@
-"""The module extension that provides Debian packages, as locked, to this and to other modules.
+"""The module extension for locked Debian packages, for this and other modules.
 
-`debian.lock` makes a repository with a target for each set of the manifest, such as `@packages//:system`, and one for
-each package, such as `@packages//packages:shim-signed`. Packages are fetched when something that is built needs them.
-`debian_lock` of defs/debian.bzl makes the lock.
+`debian.lock` declares a repository with a target for each set of the manifest, such as `@packages//:system`, and one
+for each package, such as `@packages//packages:shim-signed`. Packages are downloaded when a build needs them.
+`debian_lock` of defs/debian.bzl creates the lock.
 
 An example. From [examples/minimal-appliance/MODULE.bazel](../../examples/minimal-appliance/MODULE.bazel):
 
@@ -41,18 +41,18 @@ def _debian_impl(mctx):
     return mctx.extension_metadata(reproducible = True)
 
 _lock = tag_class(
-    doc = "Packages from one manifest.",
+    doc = "The packages of a manifest.",
     attrs = {
         "manifest": attr.label(
             mandatory = True,
-            doc = "The manifest, a .toml file. Its lock stands beside it, with .lock.json for .toml.",
+            doc = "The manifest, a .toml file. Its lock is in the same directory, with .lock.json instead of .toml.",
         ),
-        "name": attr.string(mandatory = True, doc = "Name of the repository; one for all modules of a build."),
+        "name": attr.string(mandatory = True, doc = "Name of the repository, unique among all modules of a build."),
     },
 )
 
 debian = module_extension(
     implementation = _debian_impl,
-    doc = "Declares repositories for the Debian packages that lock files list.",
+    doc = "Declares repositories for the Debian packages of lock files.",
     tag_classes = {"lock": _lock},
 )

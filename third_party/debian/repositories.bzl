@@ -1,6 +1,6 @@
-"""Repositories for the packages of a lock file: one for each package, and a hub of the sets and of all packages."""
+"""Repositories for the packages of a lock file: one for each package, and a hub with the sets and all packages."""
 
-# By Debian's name for an architecture.
+# CPU of @platforms by Debian's name of the architecture.
 _CPUS = {
     "amd64": "x86_64",
     "arm64": "aarch64",
@@ -47,13 +47,13 @@ _REPOSITORIES = Label("//third_party/debian:repositories.bzl")
 _FORMAT = 1
 
 def lock_of(manifest):
-    """Returns what there is to know of a manifest's lock before it is read.
+    """Returns properties of a manifest's lock that don't depend on its content.
 
     Args:
         manifest: label of the manifest.
 
     Returns:
-        A struct: label and file name of the lock, and the command that makes it.
+        A struct: label and file name of the lock, and the command that updates it.
     """
     if not manifest.name.endswith(".toml"):
         fail("manifest %s: its name must end in .toml" % manifest)
@@ -65,10 +65,10 @@ def lock_of(manifest):
     )
 
 def read_lock(context, manifest):
-    """Returns the decoded lock of a manifest, or None where there is none.
+    """Returns the decoded lock of a manifest, or None if it doesn't exist.
 
     Args:
-        context: of a module extension or a repository rule.
+        context: context of a module extension or a repository rule.
         manifest: label of the manifest.
     """
     lock = lock_of(manifest)
@@ -78,7 +78,7 @@ def read_lock(context, manifest):
         return None
     content = json.decode(context.read(path))
     if content.get("format") != _FORMAT:
-        fail("%s: isn't a lock of format %d; make it anew: %s" % (lock.label, _FORMAT, lock.command))
+        fail("%s: isn't a lock of format %d; update it: %s" % (lock.label, _FORMAT, lock.command))
     return content
 
 def _package_repository_impl(rctx):
@@ -86,10 +86,10 @@ def _package_repository_impl(rctx):
     result = rctx.download(url = rctx.attr.urls, output = file, sha256 = rctx.attr.sha256, allow_fail = True)
     if not result.success:
         fail("\n  ".join([
-            "package %s %s (%s): no URL of the lock gives the file with SHA-256 %s; tried:" %
+            "package %s %s (%s): no URL of the lock has the file with SHA-256 %s; tried:" %
             (rctx.attr.package, rctx.attr.version, rctx.attr.architecture, rctx.attr.sha256),
         ] + rctx.attr.urls + [
-            "The warnings above say why. No other version is taken. If the file is gone for good, make a new lock:",
+            "See the warnings above for the reasons. If the file was removed from the archive, update the lock:",
             rctx.attr.command,
         ]))
     rctx.file("BUILD.bazel", _PACKAGE_BUILD.format(
@@ -102,14 +102,14 @@ def _package_repository_impl(rctx):
 
 _package_repository = repository_rule(
     implementation = _package_repository_impl,
-    doc = "One package file.",
+    doc = "A package file.",
     attrs = {
-        "architecture": attr.string(mandatory = True, doc = "Its architecture, or all."),
-        "command": attr.string(mandatory = True, doc = "What makes the lock anew, for messages."),
-        "package": attr.string(mandatory = True, doc = "Its name."),
-        "sha256": attr.string(mandatory = True, doc = "Of the file, in hex."),
-        "urls": attr.string_list(mandatory = True, doc = "Where to find the file, in this order."),
-        "version": attr.string(mandatory = True, doc = "Its version."),
+        "architecture": attr.string(mandatory = True, doc = "Architecture of the package; may be `all`."),
+        "command": attr.string(mandatory = True, doc = "Command that updates the lock, for messages."),
+        "package": attr.string(mandatory = True, doc = "Name of the package."),
+        "sha256": attr.string(mandatory = True, doc = "SHA-256 of the file, in hexadecimal."),
+        "urls": attr.string_list(mandatory = True, doc = "URLs of the file, in order of preference."),
+        "version": attr.string(mandatory = True, doc = "Version of the package."),
     },
 )
 
@@ -119,34 +119,34 @@ def _hub_impl(rctx):
 
 _hub = repository_rule(
     implementation = _hub_impl,
-    doc = "The sets of a lock, and aliases to its packages.",
+    doc = "The sets of a lock, and aliases for its packages.",
     attrs = {
-        "packages": attr.string(mandatory = True, doc = "The BUILD file of the packages."),
-        "sets": attr.string(mandatory = True, doc = "The BUILD file of the sets."),
+        "packages": attr.string(mandatory = True, doc = "Content of the BUILD file with the packages."),
+        "sets": attr.string(mandatory = True, doc = "Content of the BUILD file with the sets."),
     },
 )
 
 def _fail_without_lock(lock, command):
-    fail("%s: isn't there; make it, where the archive can be reached: %s" % (lock, command))
+    fail("%s: does not exist; create it, with access to the archive: %s" % (lock, command))
 
 def _missing_lock_impl(rctx):
     _fail_without_lock(rctx.attr.lock, rctx.attr.command)
 
 missing_lock = repository_rule(
     implementation = _missing_lock_impl,
-    doc = "Stands for the hub of a lock that isn't there; whatever depends on it fails with what to do.",
+    doc = "Replaces the hub of a lock that doesn't exist; its targets fail with the command that creates the lock.",
     attrs = {
-        "command": attr.string(mandatory = True, doc = "What makes the lock."),
-        "lock": attr.string(mandatory = True, doc = "The lock."),
+        "command": attr.string(mandatory = True, doc = "Command that creates the lock."),
+        "lock": attr.string(mandatory = True, doc = "Label of the lock."),
     },
 )
 
 def _repository_name(hub, key):
-    """Names the repository of a package; `_` and capitals don't occur in package names, so this stays unique."""
+    """Returns the name of a package's repository; unique, since package names have neither `_` nor capital letters."""
     return "%s_%s" % (hub, key.replace("+", "P"))
 
 def _select(by_architecture, what):
-    """Returns an expression for what depends on the target's CPU; there's nothing to choose from one."""
+    """Returns an expression that selects a value by the target's CPU; without select() if there is only one."""
     if len(by_architecture) == 1:
         return repr(by_architecture.values()[0])
     conditions = {"@platforms//cpu:" + _CPUS[name]: value for name, value in by_architecture.items()}
@@ -188,9 +188,9 @@ def package_repositories(name, content, command):
     """Declares the repositories of a lock's packages.
 
     Args:
-        name: of the hub, and prefix of their names.
+        name: name of the hub, and prefix of their names.
         content: the decoded lock file.
-        command: what makes the lock anew, for messages.
+        command: command that updates the lock, for messages.
     """
     for key, package in content["packages"].items():
         _package_repository(
@@ -207,9 +207,9 @@ def locked_packages(name, content, command, lock, manifest):
     """Declares the repositories of a lock.
 
     Args:
-        name: of the hub, and prefix of the others' names.
+        name: name of the hub, and prefix of the others' names.
         content: the decoded lock file.
-        command: what makes the lock anew, for messages.
+        command: command that updates the lock, for messages.
         lock: label of the lock.
         manifest: label of the manifest.
     """
@@ -245,14 +245,14 @@ def _debian_packages_impl(rctx):
 
 debian_packages = repository_rule(
     implementation = _debian_packages_impl,
-    doc = """The packages of a lock, for a WORKSPACE; modules have the extension beside this file.
+    doc = """The packages of a lock, for a WORKSPACE; modules use extension.bzl.
 
-A WORKSPACE can't read files, so the repositories of the packages take another step: the macro
-`debian_package_repositories` of the repository's own `repositories.bzl`.""",
+    A WORKSPACE can't read files, so the repositories of the packages need another step: the macro
+    `debian_package_repositories` in `repositories.bzl` of this repository.""",
     attrs = {
         "manifest": attr.label(
             mandatory = True,
-            doc = "The manifest, a .toml file. Its lock stands beside it, with .lock.json for .toml.",
+            doc = "The manifest, a .toml file. Its lock is in the same directory, with .lock.json instead of .toml.",
         ),
     },
 )

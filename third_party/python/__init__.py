@@ -1,1 +1,1 @@
-"""The pinned Python wheels, and the tool that refreshes their lock."""
+"""The pinned Python wheels, and the tool that updates their lock."""

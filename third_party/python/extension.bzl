@@ -1,4 +1,4 @@
-"""The module extension that provides Python wheels: `@pypi`, and a hub for each further lock."""
+"""The module extension for Python wheels: `@pypi`, and a hub for each further lock."""
 
 load("//third_party/python:wheels.bzl", "wheel_repositories")
 
@@ -7,7 +7,7 @@ def _pypi_impl(mctx):
     for module in mctx.modules:
         for tag in module.tags.lock:
             if tag.name in locks:
-                fail("%s: there's a hub %s already; choose another name" % (module.name, tag.name))
+                fail("%s: the hub %s exists already; choose another name" % (module.name, tag.name))
             locks[tag.name] = tag.lock
     for hub, lock in locks.items():
         wheel_repositories(lock = json.decode(mctx.read(lock)), hub = hub)
@@ -18,9 +18,9 @@ pypi = module_extension(
     doc = "Declares `@pypi`, the hub of the wheels in requirements.lock.json, and the hubs of other locks.",
     tag_classes = {
         "lock": tag_class(
-            doc = "A lock of its own, for programs whose dependencies nothing else should have to agree with.",
+            doc = "A separate lock, for programs whose dependencies should not constrain others.",
             attrs = {
-                "lock": attr.label(doc = "The lock file, made by `//third_party/python:lock`.", mandatory = True),
+                "lock": attr.label(doc = "The lock file, created by `//third_party/python:lock`.", mandatory = True),
                 "name": attr.string(doc = "Name of the hub.", mandatory = True),
             },
         ),

@@ -1,6 +1,6 @@
-"""Refreshes a lock of Python wheels, or checks it: `bazel run //third_party/python:lock`.
+"""Updates or checks a lock of Python wheels: `bazel run //third_party/python:lock`.
 
-Versions that are locked stay, as far as the manifest allows; --upgrade lets them go.
+Locked versions are kept if the manifest allows them, except for those of --upgrade.
 """
 
 from __future__ import annotations
@@ -32,28 +32,28 @@ _ALL = "all"
 class Arguments:
     """Arguments of the command line."""
 
-    manifest: FileName = argument("NAME.in, the manifest to read; its lock is NAME.lock.json beside it")
-    check: bool = argument("only check that the lock was made from the manifest; no network is used", default=False)
+    manifest: FileName = argument("NAME.in, the manifest; its lock is NAME.lock.json in the same directory")
+    check: bool = argument("only check that the lock matches the manifest; needs no network", default=False)
     upgrade: tuple[str, ...] = argument(
-        f"distributions to take in the newest version that the manifest allows, with commas; {_ALL} for every one",
+        f"distributions to upgrade to the newest version that the manifest allows, with commas; {_ALL} for all",
         default=(),
     )
 
 
 def check(manifest: Manifest, lock: Lock) -> None:
-    """Compares the manifest's digest with the one that the lock was made from.
+    """Checks that a lock was created from the current content of a manifest.
 
     Raises:
-        CheckError: they differ.
+        CheckError: the manifest has changed.
     """
     if lock.manifest != manifest.digest():
         raise CheckError(
-            f"{manifest.path}: changed since the lock was made; run {_COMMAND} -- --manifest={manifest.path}"
+            f"{manifest.path}: changed since the lock was created; run {_COMMAND} -- --manifest={manifest.path}"
         )
 
 
 def kept_versions(manifest: Manifest, lock: Lock, upgrade: Sequence[str]) -> dict[str, str]:
-    """Returns the locked versions that are to stay.
+    """Returns the locked versions to keep, by distribution.
 
     Raises:
         UserError: a distribution to upgrade isn't in the lock.
@@ -73,14 +73,14 @@ def kept_versions(manifest: Manifest, lock: Lock, upgrade: Sequence[str]) -> dic
 
 
 def make_lock(manifest: Manifest, versions: dict[str, str]) -> Lock:
-    """Returns a lock with one version of each distribution for all targets.
+    """Resolves a manifest; returns a lock with the same version of each distribution for all targets.
 
     Args:
-        manifest: what is wanted.
-        versions: to take where a distribution is needed.
+        manifest: the manifest.
+        versions: versions to use, by distribution.
 
     Raises:
-        UserError: there is no version of some distribution with a wheel for every target.
+        UserError: a distribution has no version with wheels for all targets.
     """
     versions = dict(versions)
     choices: dict[Target, dict[str, Choice]] = {}
@@ -97,7 +97,7 @@ def make_lock(manifest: Manifest, versions: dict[str, str]) -> Lock:
 
 
 def refresh(manifest: Manifest, path: Path, upgrade: Sequence[str]) -> None:
-    """Writes a new lock in place of the one at `path`, all of it or nothing, and prints how versions changed."""
+    """Updates the lock at `path`, atomically, and prints the changed versions."""
     old = read_lock(path) if path.exists() else Lock("", {})
     new = make_lock(manifest, kept_versions(manifest, old, upgrade))
     for name, distribution in new.distributions.items():

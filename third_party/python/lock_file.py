@@ -1,4 +1,4 @@
-"""The lock file: what was chosen, in the form that Bazel reads."""
+"""The lock file: the chosen wheels, in JSON, read by wheels.bzl."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _NOTE = "Made by `bazel run //third_party/python:lock` from requirements.in; not
 
 @dataclass(frozen=True, slots=True)
 class Wheel:
-    """One file of a distribution.
+    """A wheel.
 
     Attributes:
-        url: where it is.
-        sha256: of its bytes, in hex.
-        cpus: the machines that it was chosen for, sorted.
+        url: URL of the file.
+        sha256: SHA-256 of the file, in hexadecimal.
+        cpus: CPUs for which it was chosen, sorted.
     """
 
     url: str
@@ -34,19 +34,19 @@ class Wheel:
 
     @property
     def filename(self) -> str:
-        """The last part of the URL."""
+        """The file name in the URL."""
         return self.url.rpartition("/")[2]
 
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """What is locked of one distribution.
+    """A locked distribution.
 
     Attributes:
-        version: the same for all targets.
-        license: as the distribution says it.
-        requires: canonical names of what it needs on any target, sorted.
-        wheels: the files of all targets, by file name.
+        version: version for all targets.
+        license: license as stated by the distribution.
+        requires: canonical names of its dependencies on any target, sorted.
+        wheels: wheels of all targets, sorted by file name.
     """
 
     version: str
@@ -55,7 +55,7 @@ class Distribution:
     wheels: tuple[Wheel, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the form of the lock file; tags are for readers, Bazel goes by the CPU."""
+        """Returns the JSON object of the lock file; `tags` is only informative, wheels.bzl uses `cpus`."""
         return {
             "version": self.version,
             "license": self.license,
@@ -74,11 +74,11 @@ class Distribution:
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """A complete choice.
+    """A lock.
 
     Attributes:
-        manifest: digest of the manifest that it was made from.
-        distributions: by canonical name.
+        manifest: digest of the manifest.
+        distributions: distributions by canonical name.
     """
 
     manifest: str
@@ -89,7 +89,7 @@ class Lock:
         return {name: distribution.version for name, distribution in self.distributions.items()}
 
     def to_text(self) -> str:
-        """Returns the contents of the lock file."""
+        """Returns the content of the lock file."""
         value = {
             "note": _NOTE,
             "manifest_sha256": self.manifest,
@@ -99,7 +99,7 @@ class Lock:
 
 
 def merge(manifest: str, choices: Mapping[Target, Mapping[str, Choice]]) -> Lock:
-    """Returns the lock of what each target chose; they agree on versions."""
+    """Returns the lock with the choices of all targets, which must have the same versions."""
     by_name: dict[str, list[tuple[Target, Choice]]] = {}
     for target, chosen in choices.items():
         for name, choice in chosen.items():
@@ -120,10 +120,10 @@ def _distribution(found: list[tuple[Target, Choice]]) -> Distribution:
 
 
 def read_lock(path: str | os.PathLike[str]) -> Lock:
-    """Returns the lock in a file.
+    """Reads a lock file.
 
     Raises:
-        UserError: the file is not a lock.
+        UserError: the file cannot be read, or is not a lock.
     """
     try:
         value = json.loads(Path(path).read_text(encoding="utf-8"))

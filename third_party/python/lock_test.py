@@ -1,4 +1,4 @@
-"""The lock agrees with the manifest; how one is read, chosen and put together."""
+"""Tests that the locks are current; and reading, resolving and merging locks."""
 
 import hashlib
 import json
@@ -29,7 +29,7 @@ def manifest_of(tmp_path: Path, text: str) -> Manifest:
 
 @pytest.fixture(params=["third_party/python", "dev/drawing", "dev/remote"])
 def folder(request: pytest.FixtureRequest) -> Path:
-    """Each folder that has a lock."""
+    """Each directory with a lock."""
     return FOLDER.parents[1] / str(request.param)
 
 
@@ -78,8 +78,8 @@ def test_digest_ignores_comments_and_order(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("absl-py\n===\n", "requirements.in:2: not a requirement"),
-        ("absl-py\nAbsl.PY\n", "requirements.in:2: absl-py is named twice"),
-        ("absl-py @ https://example.org/absl.whl\n", "requirements.in:1: absl-py is named by URL"),
+        ("absl-py\nAbsl.PY\n", "requirements.in:2: absl-py occurs twice"),
+        ("absl-py @ https://example.org/absl.whl\n", "requirements.in:1: absl-py has a URL"),
     ],
 )
 def test_bad_manifest(tmp_path: Path, text: str, message: str) -> None:
@@ -98,7 +98,7 @@ def test_bad_lock(tmp_path: Path, text: str) -> None:
 
 def test_changed_manifest_is_found(tmp_path: Path) -> None:
     manifest = manifest_of(tmp_path, MANIFEST.read_text() + "\nsix\n")
-    with pytest.raises(UserError, match="changed since the lock was made; run bazel run //third_party/python:lock"):
+    with pytest.raises(UserError, match="changed since the lock was created; run bazel run //third_party/python:lock"):
         lock.check(manifest, read_lock(LOCK))
 
 
@@ -173,7 +173,7 @@ def test_check_of_a_changed_manifest_fails(tmp_path, capsys) -> None:
     (tmp_path / "requirements.in").write_text("new\n")
     (tmp_path / "requirements.lock.json").write_text(Lock("00", {}).to_text())
     assert call(lock.main, lock.Arguments, "", ["lock", f"--manifest={tmp_path}/requirements.in", "--check"]) == 1
-    assert "changed since the lock was made" in capsys.readouterr().err
+    assert "changed since the lock was created" in capsys.readouterr().err
 
 
 def test_wheel_for_all_machines_is_listed_once() -> None:
@@ -211,7 +211,7 @@ def test_entry_points_must_agree() -> None:
 def test_download_is_verified(tmp_path: Path) -> None:
     one = make_wheel(tmp_path / "some-1-cp311-cp311-linux_x86_64.whl", {"a.py": "1"})
     wrong = Wheel(one.url, "00", one.cpus)
-    with pytest.raises(UserError, match=r"SHA-256 is .*, but the index said 00"):
+    with pytest.raises(UserError, match=r"SHA-256 is .*, but that of the index is 00"):
         check_distribution("some", Distribution("1", "", (), (one, wrong)))
     missing = Wheel((tmp_path / "none.whl").as_uri(), "00", one.cpus)
     with pytest.raises(UserError, match=r"none\.whl: cannot be downloaded"):

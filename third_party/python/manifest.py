@@ -1,4 +1,4 @@
-"""The manifest: which distributions are wanted, before versions are chosen."""
+"""The manifest: the requested distributions."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from tools.core.errors import UserError
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What is asked for.
+    """A manifest.
 
     Attributes:
-        path: of the file, for messages.
-        requirements: one for each distribution, in the file's order.
+        path: path of the file, for messages.
+        requirements: one requirement for each distribution, in the order of the file.
     """
 
     path: str
     requirements: tuple[Requirement, ...]
 
     def digest(self) -> str:
-        """Returns a SHA-256 over what a lock depends on: requirements and targets, not comments, not order."""
+        """Returns a SHA-256 of what a lock depends on: requirements and targets, without comments and order."""
         lines = sorted(f"{canonicalize_name(r.name)} {r}" for r in self.requirements)
         lines += [str(target) for target in all_targets()]
         lines.append("glibc {}.{}".format(*GLIBC))
@@ -35,10 +35,10 @@ class Manifest:
 
 
 def read_manifest(path: str | os.PathLike[str]) -> Manifest:
-    """Returns the manifest in a file of requirements, one a line (PEP 508), `#` starting comments.
+    """Reads a manifest: a file with a requirement (PEP 508) per line, and comments with `#`.
 
     Raises:
-        UserError: a line is no requirement, a distribution is named twice, or by URL.
+        UserError: the file cannot be read, a line is not a requirement, or a distribution occurs twice or with a URL.
     """
     path = os.fspath(path)
     requirements: dict[str, Requirement] = {}
@@ -54,11 +54,11 @@ def read_manifest(path: str | os.PathLike[str]) -> Manifest:
             requirement = Requirement(content)
         except InvalidRequirement as error:
             reason = str(error).splitlines()[0]
-            raise UserError(f"{path}:{number}: not a requirement as PEP 508 has it: {reason}") from error
+            raise UserError(f"{path}:{number}: not a requirement (PEP 508): {reason}") from error
         name = canonicalize_name(requirement.name)
         if requirement.url:
-            raise UserError(f"{path}:{number}: {name} is named by URL; name a version of the index instead")
+            raise UserError(f"{path}:{number}: {name} has a URL; use a version of the index instead")
         if name in requirements:
-            raise UserError(f"{path}:{number}: {name} is named twice; merge the two lines")
+            raise UserError(f"{path}:{number}: {name} occurs twice; merge the two lines")
         requirements[name] = requirement
     return Manifest(path, tuple(requirements.values()))

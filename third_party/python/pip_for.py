@@ -1,8 +1,8 @@
-"""Runs pip as if on another interpreter and machine: `pip_for.py MARKERS ARGUMENT...`.
+"""Runs pip for another interpreter and machine: `pip_for.py MARKERS ARGUMENT...`.
 
-pip's options --python-version, --platform and --abi choose among wheels, but dependencies that carry an environment
-marker are still judged by the interpreter that runs pip (https://github.com/pypa/pip/issues/11664). So the markers'
-values are replaced before any of pip's own modules take them in. MARKERS is a JSON object of them.
+pip's options --python-version, --platform and --abi select wheels, but environment markers of dependencies are still
+evaluated for the interpreter that runs pip (https://github.com/pypa/pip/issues/11664). So the values of the markers are
+replaced before pip's modules import them. MARKERS is a JSON object with these values.
 """
 
 import json

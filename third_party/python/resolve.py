@@ -1,4 +1,4 @@
-"""Which version and which wheel of every distribution a target gets; pip decides."""
+"""Resolves a manifest for a target with pip: versions and wheels of all distributions."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from tools.core.errors import UserError
 INDEX = "https://pypi.org/simple"
 _FILES = "https://files.pythonhosted.org/packages/"
 
-# The way to the network is the host's own; it has no say in what is chosen.
+# The host's network settings, which don't affect the result.
 _NETWORK_VARIABLES = ("http_proxy", "https_proxy", "no_proxy", "all_proxy", "ssl_cert_file", "ssl_cert_dir")
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The wheel of one distribution for one target.
+    """The chosen wheel of a distribution for a target.
 
     Attributes:
-        name: of the distribution, canonical (PEP 503).
-        version: the chosen one.
-        url: of the wheel, at the index's file host.
-        sha256: of the wheel, in hex.
-        license: SPDX expression, or as the distribution says it; "" if it doesn't.
-        requires: canonical names of the distributions that it needs on this target.
+        name: canonical name of the distribution (PEP 503).
+        version: chosen version.
+        url: URL of the wheel, on the index's file host.
+        sha256: SHA-256 of the wheel, in hexadecimal.
+        license: SPDX expression, or as stated by the distribution; empty if it isn't.
+        requires: canonical names of its dependencies on this target.
     """
 
     name: str
@@ -50,20 +50,20 @@ class Choice:
 
 
 def resolve(manifest: Manifest, target: Target, pins: Mapping[str, str]) -> dict[str, Choice]:
-    """Returns a choice for each distribution that the manifest leads to on a target.
+    """Returns the chosen wheels of a manifest's distributions and their dependencies on a target, by canonical name.
 
     Args:
-        manifest: what is wanted.
-        target: for which interpreter and machine.
-        pins: versions to take where a distribution is needed, by canonical name.
+        manifest: the manifest.
+        target: interpreter and machine.
+        pins: versions to use, by canonical name.
 
     Raises:
-        UserError: pip finds no solution, or cannot reach the index.
+        UserError: pip finds no solution, or cannot access the index.
     """
     report = _run_pip(manifest, target, pins)
-    # The replacement of pip's markers leans on its internals, so its own account of them is checked.
+    # pip_for.py depends on pip's internals, so check that pip used the markers of the target.
     if report["environment"] != target.environment():
-        raise UserError(f"pip {report['pip_version']} judged markers by the host instead of {target}; see pip_for.py")
+        raise UserError(f"pip {report['pip_version']} used markers of the host instead of {target}; see pip_for.py")
     metadata: dict[str, dict[str, Any]] = {
         canonicalize_name(item["metadata"]["name"]): item for item in report["install"]
     }
@@ -92,7 +92,7 @@ def _run_pip(manifest: Manifest, target: Target, pins: Mapping[str, str]) -> dic
 
 
 def _environment(home: str) -> dict[str, str]:
-    """Returns an environment in which pip finds no configuration of the host."""
+    """Returns an environment without the host's configuration of pip."""
     kept = {name: value for name, value in os.environ.items() if name.lower() in _NETWORK_VARIABLES}
     return kept | {
         "HOME": home,
@@ -105,21 +105,21 @@ def _environment(home: str) -> dict[str, str]:
 
 
 def _reason(output: str) -> str:
-    """Returns what pip says of its failure, in one line."""
+    """Returns the reason of a failure from pip's output, in one line."""
     cause = re.search(r"^The conflict is caused by:\n((?: +.*\n)+)", output, re.MULTILINE)
     if cause:
         return "; ".join(line.strip() for line in cause[1].splitlines())
     errors = [line.removeprefix("ERROR: ") for line in output.splitlines() if line.startswith("ERROR: ")]
-    return " ".join(errors) or "it says nothing of why"
+    return " ".join(errors) or "without an error message"
 
 
 def _edges(
     wanted: Iterable[Requirement], metadata: Mapping[str, dict[str, Any]], target: Target
 ) -> dict[str, frozenset[str]]:
-    """Returns which distributions each one needs on the target, extras included.
+    """Returns the dependencies of each distribution on the target, including those of extras.
 
     Raises:
-        UserError: this differs from what pip installs.
+        UserError: the distributions differ from those that pip installs.
     """
     edges: dict[str, set[str]] = {}
     seen: set[tuple[str, str]] = set()
@@ -152,13 +152,13 @@ def _choice(name: str, item: Mapping[str, Any], requires: frozenset[str]) -> Cho
     metadata = item["metadata"]
     url = item["download_info"]["url"]
     if not url.startswith(_FILES):
-        raise UserError(f"{name}: its wheel comes from {url} instead of {_FILES}; look for what redirects the index")
+        raise UserError(f"{name}: its wheel is at {url} instead of {_FILES}; check whether the index is redirected")
     sha256 = item["download_info"]["archive_info"]["hashes"]["sha256"]
     return Choice(name, metadata["version"], url, sha256, _license(metadata), requires)
 
 
 def _license(metadata: Mapping[str, Any]) -> str:
-    """Returns the license: the expression of PEP 639, else a one-line field, else the classifiers' last words."""
+    """Returns the license: the expression (PEP 639), else the field if it has one line, else the classifiers."""
     stated: str = metadata.get("license_expression") or metadata.get("license", "")
     if stated and "\n" not in stated:
         return stated

@@ -1,7 +1,7 @@
-"""Whether the wheels of several interpreters can be unpacked into one folder.
+"""Checks that the wheels of several interpreters can be extracted into one directory.
 
-A wheel's extension modules carry the ABI in their names, so those of several interpreters lie beside each other. All
-else has the same name in each wheel and must be the same, or the one unpacked last would win for every interpreter.
+Extension modules have the ABI in their names, so those of several interpreters don't conflict. All other files have the
+same name in each wheel, and so must have the same content.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _TIMEOUT_SECONDS = 60
 
 
 def check_distribution(name: str, distribution: Distribution) -> None:
-    """Downloads the wheels that share a folder and compares their members.
+    """Downloads the wheels that share a directory, and compares their members.
 
     Raises:
-        UserError: two wheels hold different files of the same name, or a download isn't what was locked.
+        UserError: two wheels have different files with the same name, or a download has a wrong SHA-256.
     """
     shared = {cpu: wheels for cpu, wheels in _by_cpu(distribution).items() if len(wheels) > 1}
     if not shared:
@@ -35,16 +35,16 @@ def check_distribution(name: str, distribution: Distribution) -> None:
     for wheels in shared.values():
         if clash := find_clash({wheel.filename: members[wheel] for wheel in wheels}):
             raise UserError(
-                f"{name} {distribution.version}: {clash}, so its wheels cannot share a folder; "
+                f"{name} {distribution.version}: {clash}, so its wheels cannot share a directory; "
                 "choose another version in the manifest"
             )
 
 
 def find_clash(members: Mapping[str, Mapping[str, int]]) -> str:
-    """Returns what is wrong, or "".
+    """Describes the first conflict between wheels; returns an empty string if there is none.
 
     Args:
-        members: for each wheel, its members' paths and checksums (CRC-32, of the zip directory).
+        members: for each wheel, the CRC-32 of its members by path, from the zip directory.
     """
     seen: dict[str, tuple[int, str]] = {}
     for wheel, paths in sorted(members.items()):
@@ -58,7 +58,7 @@ def find_clash(members: Mapping[str, Mapping[str, int]]) -> str:
 
 
 def _describes_wheel(path: str) -> bool:
-    """Says whether a member is about its own wheel; entry points are read by other distributions."""
+    """Returns whether a member is metadata of its wheel; not for entry points, which other distributions read."""
     folder, _, rest = path.partition("/")
     return folder.endswith(".dist-info") and rest != "entry_points.txt"
 
@@ -90,7 +90,7 @@ def _download(wheel: Wheel, file: IO[bytes]) -> None:
     except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
         raise UserError(f"{wheel.url}: cannot be downloaded: {error}") from error
     if digest.hexdigest() != wheel.sha256:
-        raise UserError(f"{wheel.url}: SHA-256 is {digest.hexdigest()}, but the index said {wheel.sha256}")
+        raise UserError(f"{wheel.url}: SHA-256 is {digest.hexdigest()}, but that of the index is {wheel.sha256}")
 
 
 def _chunks(response: IO[bytes]) -> Iterable[bytes]:

@@ -1,4 +1,4 @@
-"""The interpreters and machines that the lock has wheels for."""
+"""The interpreters and machines for which a lock has wheels."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from dataclasses import dataclass
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 CPUS = ("x86_64", "aarch64")
 
-# Wheels may ask for at most this glibc: the oldest of the distributions in support (RHEL 8; Debian 11 has 2.31).
+# Newest glibc that wheels may require: the oldest of supported distributions (RHEL 8; Debian 11 has 2.31).
 GLIBC = (2, 28)
 
-# Names that platform tags had before PEP 600, and the glibc each stands for.
+# Platform tags before PEP 600 by their glibc version.
 _LEGACY_TAGS = {(2, 17): "manylinux2014", (2, 12): "manylinux2010", (2, 5): "manylinux1"}
-# The first glibc that ran on the machine.
+# First glibc that supports the machine.
 _OLDEST_GLIBC = {"x86_64": (2, 5), "aarch64": (2, 17)}
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One CPython minor version on one kind of machine under Linux with glibc.
+    """A minor version of CPython on a type of machine, under Linux with glibc.
 
     Attributes:
         python: minor version, such as "3.11".
-        cpu: machine as the platform tags of wheels spell it, such as "x86_64".
+        cpu: machine as in platform tags of wheels, such as "x86_64".
     """
 
     python: str
@@ -32,7 +32,7 @@ class Target:
         return f"CPython {self.python} on {self.cpu}"
 
     def platforms(self) -> list[str]:
-        """Returns the platform tags that the machine takes, best first (PEP 600)."""
+        """Returns the platform tags that the machine supports, in order of preference (PEP 600)."""
         tags = []
         major, newest = GLIBC
         for minor in range(newest, _OLDEST_GLIBC[self.cpu][1] - 1, -1):
@@ -42,7 +42,7 @@ class Target:
         return [*tags, f"linux_{self.cpu}"]
 
     def pip_arguments(self) -> list[str]:
-        """Returns the options that make pip choose wheels for this target."""
+        """Returns pip's options for this target."""
         abi = "cp" + self.python.replace(".", "")
         arguments = ["--implementation=cp", f"--python-version={self.python}", f"--abi={abi}"]
         return arguments + [f"--platform={tag}" for tag in self.platforms()]
@@ -50,7 +50,7 @@ class Target:
     def environment(self) -> dict[str, str]:
         """Returns the values of all environment markers (PEP 508).
 
-        The kernel's release and version are empty: nothing that is locked may depend on them.
+        Release and version of the kernel are empty, since a lock must not depend on them.
         """
         return {
             "implementation_name": "cpython",
@@ -68,5 +68,5 @@ class Target:
 
 
 def all_targets() -> list[Target]:
-    """Returns every target, the oldest Python first: what it accepts, the newer ones mostly do too."""
+    """Returns all targets, with the oldest Python first, since newer ones mostly support the same versions."""
     return [Target(python, cpu) for python in PYTHONS for cpu in CPUS]

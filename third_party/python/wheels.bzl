@@ -1,12 +1,12 @@
 """Repositories for the Python wheels of a lock, such as requirements.lock.json.
 
-Every distribution becomes one repository for each CPU that it has wheels of its own for, or just one, and is fetched
-when something that is built needs it. A repository holds the wheels of all CPython versions in one folder: extension
-modules carry the version in their names, so an interpreter finds its own; the tool that makes the lock has checked
-that all else is the same. abi3 modules don't carry the CPU, which is why CPUs don't share a folder.
+A distribution has a repository for each CPU with different wheels, or a single one; it is downloaded when a build needs
+it. A repository has the wheels of all CPython versions in one directory: extension modules have the version in their
+names, and the tool that creates the lock checks that all other files are equal. abi3 modules don't have the CPU in
+their names, so CPUs don't share a directory.
 
-The hub, such as `@pypi`, has an alias for each distribution, named as the distribution with `_` for `-`:
-`@pypi//:absl_py`. A wheel's programs, which installers put on PATH, are the files of `@pypi//:NAME.scripts`.
+The hub, such as `@pypi`, has an alias for each distribution, with `_` instead of `-` in its name: `@pypi//:absl_py`.
+The scripts of a wheel, which installers copy to PATH, are the files of `@pypi//:NAME.scripts`.
 """
 
 _WHEEL_BUILD = """\
@@ -45,7 +45,7 @@ def _wheel_repository_impl(rctx):
     for entry in rctx.path("site").readdir():
         if entry.basename.endswith(".data"):
             for part in entry.readdir():
-                # Installers merge these into site-packages; no locked wheel has them, so nothing here does.
+                # Installers merge these into site-packages; not implemented, since no locked wheel has them.
                 if part.basename in ("purelib", "platlib"):
                     fail("%s: has files in %s, which must be merged with the rest" % (rctx.attr.distribution, part))
     rctx.file("BUILD.bazel", _WHEEL_BUILD.format(
@@ -57,22 +57,22 @@ def _wheel_repository_impl(rctx):
 
 wheel_repository = repository_rule(
     implementation = _wheel_repository_impl,
-    doc = "The wheels of one distribution, for one CPU or for all, unpacked into one folder.",
+    doc = "The wheels of a distribution, for one CPU or all, extracted into one directory.",
     attrs = {
         "distribution": attr.string(mandatory = True, doc = "Name of the distribution."),
-        "hub": attr.string(mandatory = True, doc = "Name of the hub repository, for the labels of what it requires."),
-        "license": attr.string(doc = "As the distribution states it."),
-        "requires": attr.string_list(doc = "Names of the distributions that it needs."),
+        "hub": attr.string(mandatory = True, doc = "Name of the hub repository, for the labels of dependencies."),
+        "license": attr.string(doc = "License as stated by the distribution."),
+        "requires": attr.string_list(doc = "Names of the distributions that it depends on."),
         "version": attr.string(mandatory = True, doc = "Version of the distribution."),
         "wheels": attr.string_dict(mandatory = True, doc = "SHA-256 of each wheel by its URL."),
     },
 )
 
 def _hub_build(by_distribution):
-    """Returns the BUILD file of a hub.
+    """Returns the content of the BUILD file of a hub.
 
     Args:
-        by_distribution: for each distribution, the name of its repository by CPU, or by `any`.
+        by_distribution: for each distribution, the names of its repositories by CPU, or by `any`.
     """
     lines = ['package(default_visibility = ["//visibility:public"])']
     for name, repositories in by_distribution.items():
@@ -101,7 +101,7 @@ wheel_hub = repository_rule(
     attrs = {
         "repositories": attr.string(
             mandatory = True,
-            doc = "JSON: for each distribution, the name of its repository by CPU, or by `any`.",
+            doc = "JSON: for each distribution, the names of its repositories by CPU, or by `any`.",
         ),
     },
 )
@@ -126,7 +126,7 @@ def distribution_repositories(lock, hub):
             )
 
 def _names(lock, hub):
-    """Returns for each distribution of a lock the name of its repository by CPU, or by `any`."""
+    """Returns for each distribution of a lock the names of its repositories by CPU, or by `any`."""
     return {
         name: {cpu: _repository(hub, name, cpu) for cpu in _by_cpu(distribution["wheels"])}
         for name, distribution in lock["distributions"].items()
@@ -165,15 +165,15 @@ def _locked_wheels_impl(rctx):
 
 locked_wheels = repository_rule(
     implementation = _locked_wheels_impl,
-    doc = """The hub of the wheels, for a WORKSPACE; modules have the extension beside this file.
+    doc = """The hub of the wheels, for a WORKSPACE; modules use extension.bzl.
 
-A WORKSPACE can't read files, so the repositories of the distributions take another step: the macro
-`wheel_repositories` of the repository's own `repositories.bzl`.""",
+    A WORKSPACE can't read files, so the repositories of the distributions need another step: the macro
+    `wheel_repositories` in `repositories.bzl` of this repository.""",
     attrs = {"_lock": attr.label(default = "//third_party/python:requirements.lock.json")},
 )
 
 def _by_cpu(wheels):
-    """Returns the wheels, URL to SHA-256, of each CPU; those of `any` where all CPUs have the same."""
+    """Returns the wheels, URL to SHA-256, of each CPU, or of `any` if all CPUs have the same wheels."""
     result = {}
     for wheel in wheels:
         for cpu in wheel["cpus"]:

@@ -120,8 +120,8 @@ def test_the_same_bytes_whatever_surrounds_it(folder, monkeypatch):
     [
         (["--layer=none.tar"], "none.tar: cannot be read"),
         (["--layer=base.tar", "--size=64K"], "root.img: "),
-        (["--layer=base.tar", "--strip_paths=/none"], "/none: isn't there"),
-        (["--layer=base.tar", "--subdir=none"], "/none: isn't there"),
+        (["--layer=base.tar", "--strip_paths=/none"], "/none: does not exist"),
+        (["--layer=base.tar", "--subdir=none"], "/none: does not exist"),
         (["--layer=base.tar", "--uuid=x"], "uuid: 'x' is not a UUID"),
         (["--layer=base.tar", "--label=12345678901234567"], "label"),
         (["--layer=base.tar", "--file_contexts=base.tar"], "base.tar:1: has"),

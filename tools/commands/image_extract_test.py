@@ -72,7 +72,7 @@ def test_a_whole_partition(image, tmp_path):
     ("path", "message"),
     [
         ("/none", "root.img: has no /none"),
-        ("/etc/hosts/x", "/etc/hosts/x: hosts on the way there is a file"),
+        ("/etc/hosts/x", "/etc/hosts/x: its component hosts is a file"),
         ("/loop", "more than 40 symbolic links"),
         ("/pipe", "root.img: /pipe is a named pipe, which has no content"),
     ],

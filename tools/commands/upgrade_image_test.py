@@ -137,11 +137,11 @@ def test_compressed_data_is_taken_over(folder):
         ({"disk_guid": "x"}, "--layout, --disk_guid: belong together; give both or none"),
         ({"layout": "none.csv", "disk_guid": "x"}, "disk_guid: 'x' is not a GUID"),
         ({"variant": "../x"}, "variant: '../x' must be letters"),
-        ({"images": [{"name": "VERSION.TXT", "parts": []}]}, "image 'VERSION.TXT': is no name of a file, is reserved"),
-        ({"images": [{"name": "a/b", "parts": []}]}, "image 'a/b': is no name of a file"),
+        ({"images": [{"name": "VERSION.TXT", "parts": []}]}, "image 'VERSION.TXT': is not a valid name, is reserved"),
+        ({"images": [{"name": "a/b", "parts": []}]}, "image 'a/b': is not a valid name"),
         (
             {"images": [{"name": "x", "parts": []}] * 2},
-            "image 'x': is no name of a file",
+            "image 'x': is not a valid name",
         ),
         ({"images": [{"name": "x", "parts": [], "root_hash_file": "version"}]}, "'1.2.3' is not a SHA-256"),
         ({"images": [{"name": "x", "parts": [{"image": "none"}]}]}, "none: cannot be read: No such file"),
@@ -181,7 +181,7 @@ def test_manifest_of_another_format_is_refused(folder, capsys):
     assert build_manifest() == 0
     text = (folder / "manifest.json").read_text()
     for change, message in (
-        (('"format": 1', '"format": 2'), "the manifest has format 2; this tool knows 1"),
+        (('"format": 1', '"format": 2'), "the manifest has format 2; only 1 is supported"),
         (('"size": 3145728', '"size": 9'), "3 hashes don't match 9 bytes"),
         (('"piece_size": 1048576', '"piece_size": 0'), "3 hashes don't match 3145728 bytes"),
     ):

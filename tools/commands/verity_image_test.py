@@ -104,7 +104,7 @@ def test_verify_prints_json(folder, capsys):
     [
         ({"salt": ""}, "salt: '' is not pairs of hexadecimal digits; - is no salt"),
         ({"salt": "abc"}, "salt: 'abc' is not pairs of hexadecimal digits"),
-        ({"salt": "00" * 257}, "the salt has 257 bytes; there is room for 256"),
+        ({"salt": "00" * 257}, "the salt has 257 bytes; the maximum is 256"),
         ({"uuid": "x"}, "uuid: 'x' is not a UUID"),
         ({"data_block_size": 512}, "data block size 512 is not one of"),
         ({"hash_offset": "1M"}, "hash offset 1048576 is inside the data, which has 4096000 bytes"),

@@ -1,1 +1,1 @@
-"""Debian packages: the lock file, reading .deb files, and installing a locked set into a root."""
+"""Resolves, locks, reads and installs Debian packages."""

@@ -1,8 +1,8 @@
-"""Resolves the sets of a manifest with apt, which verifies the archives' signatures.
+"""Resolves the package sets of a manifest with apt, which verifies the archives' signatures.
 
-apt works in a directory of its own: its settings, sources, keys, package lists and the (empty) system that it installs
-into come from the manifest. Of the host it uses its programs, and the proxy variables of the environment.
-Manual pages: apt-get(8), apt.conf(5), sources.list(5), apt-patterns(7).
+apt runs with its own configuration, sources, keys, package lists and an empty dpkg status, all according to the
+manifest. It depends only on the host's apt and on the proxy variables of the environment. See apt-get(8), apt.conf(5),
+sources.list(5) and apt-patterns(7).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tools.debian.lock import Lock, LockedArchive, LockedPackage
 from tools.debian.manifest import Archive, Manifest, PackageSet
 
 _SNAPSHOT_MARGIN = dt.timedelta(days=1)
-"""A snapshot is taken some hours after a release, and only then holds its new files; superseded ones stay for days."""
+"""Time from a release to the snapshot to use: a snapshot has new files some hours later, and old ones for days."""
 
 _SETTINGS = """\
 Dir "{root}";
@@ -33,14 +33,14 @@ APT::Architectures {{ "{architecture}"; }};
 APT::Install-Recommends "false";
 APT::Install-Suggests "false";
 APT::Sandbox::User "root";
-// otherwise apt counts itself as essential
+// otherwise apt treats itself as essential
 pkgCacheGen::ForceEssential ",";
-// otherwise some Ubuntu updates come to some machines sooner
+// otherwise phased updates of Ubuntu depend on the machine
 APT::Get::Always-Include-Phased-Updates "true";
 Acquire::Languages "none";
 Acquire::Retries "3";
 Acquire::Check-Valid-Until "{check_valid_until}";
-// the lock has this one; apt would show the strongest that it knows
+// the hash in the lock; by default apt prints the strongest one
 Acquire::ForceHash "SHA256";
 """
 
@@ -49,12 +49,12 @@ _PASSED_ON = ("http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """How to reach the archives; none of it is written to the lock.
+    """How to access the archives; not part of the lock.
 
     Attributes:
-        keyrings: the folder that the manifest's keyrings are relative to.
-        mirrors: by the archive's name, the mirror to ask instead of the archive's first.
-        check_valid_until: whether to refuse package lists whose Release file says that they're outdated.
+        keyrings: directory that the keyrings of the manifest are relative to.
+        mirrors: by the name of an archive, the mirror to use instead of its first one.
+        check_valid_until: whether package lists that are expired by their Release file (Valid-Until) are an error.
     """
 
     keyrings: Path
@@ -66,12 +66,12 @@ def resolve(manifest: Manifest, access: Access, scratch: Path) -> Lock:
     """Resolves all sets for all architectures.
 
     Args:
-        manifest: what to resolve.
-        access: how to reach the archives.
-        scratch: an empty directory; its path holds no space or quote.
+        manifest: the manifest.
+        access: how to access the archives.
+        scratch: empty directory; its path must not have spaces or quotes.
 
     Raises:
-        UserError: apt isn't installed, or refuses: no such package, conflicts, no valid signature, no network.
+        UserError: apt isn't installed or fails: missing package, conflict, invalid signature, no network.
     """
     sets: dict[str, dict[str, list[LockedPackage]]] = {name: {} for name in manifest.sets}
     released: dict[str, dict[str, dt.datetime]] = {}
@@ -95,7 +95,7 @@ def _lock_archive(archive: Archive, released: dict[str, dt.datetime]) -> LockedA
 
 
 class _Apt:
-    """apt for one architecture, in its own directory, with the package lists of the manifest's archives."""
+    """Runs apt for one architecture, in its own directory."""
 
     def __init__(self, manifest: Manifest, access: Access, root: Path, architecture: str) -> None:
         self._mirrors = {name: access.mirrors.get(name, a.mirrors[0]) for name, a in manifest.archives.items()}
@@ -142,7 +142,7 @@ class _Apt:
         """Resolves one set for an empty system.
 
         Raises:
-            UserError: apt refuses.
+            UserError: apt fails.
         """
         provided = f"Provides: {', '.join(wanted.provided)}\n" if wanted.provided else ""
         (self._root / "status").write_text(
@@ -155,7 +155,7 @@ class _Apt:
         return [self._parse(line, what) for line in output.splitlines() if line.startswith("'")]
 
     def _parse(self, line: str, what: str) -> LockedPackage:
-        """Takes one line of --print-uris apart: quoted URL, file name, size, and algorithm:hash."""
+        """Parses a line of --print-uris: quoted URL, file name, size, and algorithm:hash."""
         url, file, size, hashed = shlex.split(line)
         url = _with_authority(url)
         algorithm, _, digest = hashed.partition(":")
@@ -175,7 +175,7 @@ class _Apt:
         )
 
     def released(self) -> dict[str, dict[str, dt.datetime]]:
-        """Returns the dates of the Release files by archive and suite."""
+        """Returns the dates of the Release files, by archive and suite."""
         dates: dict[str, dict[str, dt.datetime]] = {name: {} for name in self._mirrors}
         columns = "$(REPO_URI)|$(RELEASE)|$(METAKEY)|$(FILENAME)"
         listed = self._run("apt-get", "indextargets", "--format", columns, "Created-By: Packages")
@@ -189,7 +189,7 @@ class _Apt:
 
 
 def _with_authority(url: str) -> str:
-    """Returns the usual spelling of a URL where apt says file:/path."""
+    """Returns a URL with file:/path, as apt prints it, replaced by file:///path."""
     return f"file:///{url[6:]}" if url.startswith("file:/") and not url.startswith("file://") else url
 
 

@@ -1,4 +1,4 @@
-"""apt resolves manifests from a small archive, signed with a key that gpg makes for these tests."""
+"""Tests resolving manifests with apt, from a small archive signed with a temporary key."""
 
 import dataclasses
 import hashlib
@@ -31,13 +31,13 @@ PACKAGES = {
 
 
 class TestArchive:
-    """A folder with dists and pool."""
+    """An archive: a directory with dists and pool."""
 
     __test__ = False
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.home = Path(tempfile.mkdtemp(prefix="gpg", dir="/tmp"))  # gpg makes a socket in it: a short path
+        self.home = Path(tempfile.mkdtemp(prefix="gpg", dir="/tmp"))  # a short path, for gpg's socket
         self.pool = folder / "pool"
         self.pool.mkdir(parents=True)
 
@@ -49,7 +49,7 @@ class TestArchive:
         return self.gpg("--armor", "--export", name)
 
     def close(self) -> None:
-        """Ends the agent that gpg has started."""
+        """Stops the agent that gpg started."""
         ask("gpgconf", "--kill", "all", GNUPGHOME=str(self.home))
         shutil.rmtree(self.home)
 
@@ -154,7 +154,7 @@ def test_archives(archive: TestArchive, tmp_path: Path) -> None:
 
 
 def test_another_mirror(archive: TestArchive, tmp_path: Path) -> None:
-    """The lock names the manifest's mirrors, whichever was asked."""
+    """The lock has the mirrors of the manifest, independently of `Access.mirrors`."""
     wanted = manifest(archive, base=PackageSet(packages=["shell"]))
     mirrors = ["https://mirror.invalid/debian"]
     described = dataclasses.replace(wanted.archives["example"], mirrors=mirrors)
@@ -166,7 +166,7 @@ def test_another_mirror(archive: TestArchive, tmp_path: Path) -> None:
 
 
 def test_same_bytes_each_time(archive: TestArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing of the user's environment takes part."""
+    """The result doesn't depend on the user's environment."""
     wanted = manifest(archive, base=PackageSet(packages=["server"], essential=True))
     first = lock(archive, wanted, tmp_path / "1").to_json()
     (tmp_path / "apt.conf").write_text('APT::Install-Recommends "true"; APT::Architecture "s390x";\n')

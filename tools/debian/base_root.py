@@ -1,14 +1,14 @@
-"""Installs a locked set of packages, with their maintainer scripts, and packs the result as a tar.
+"""Installs a locked set of packages, including their maintainer scripts, and packs the root as a tar.
 
-What debootstrap and mmdebstrap do, cut down to packages that are known beforehand: no package is chosen, fetched or
-trusted here. The essential ones are unpacked so that their programs exist, then the set's own dpkg installs them all
-properly, in a root of its own (see namespaces.py). Nothing of the host takes part but the kernel.
+Like debootstrap and mmdebstrap, but for a given list of package files: nothing is resolved, downloaded or verified. The
+essential packages are extracted first; then dpkg, from the set itself, installs all packages in a chroot with its own
+namespaces (see namespaces.py). No program of the host is used.
 
-Owners are kept by fakeroot, since a user namespace has one user; libeatmydata leaves out what dpkg does against power
-cuts. Both come as packages of the same release.
+fakeroot records the owners of files, since an unprivileged user namespace maps only one user; libeatmydata disables
+fsync. Both are from packages of the same release.
 
-The tar depends on the packages alone. Every time stamp is at most that of the newest package; caches, logs and what
-belongs to one machine (its id, its SSH keys) are left out.
+The tar depends only on the packages. Times are at most that of the newest package; caches, logs and machine-specific
+files (machine-id, SSH host keys) are removed.
 """
 
 from __future__ import annotations
@@ -28,20 +28,21 @@ from pathlib import Path
 from tools.core.errors import UserError
 from tools.core.outputs import replacing
 from tools.debian.deb import Deb
+from tools.debian.dpkg_status import dpkg_progress
 from tools.debian.namespaces import Devices, run_in_root
 from tools.debian.order import installation_order, needed_first
 from tools.debian.paths import matcher
 from tools.debian.unpack import OwnedDirectory, link_merged_usr, unpack
 
 _SCRATCH = "/.base-root"
-"""Where the packages and the installer lie inside of the root while it's made."""
+"""Directory in the root for the packages and the installer, during the installation."""
 
 _LOG = f"{_SCRATCH}/log"
 
 _LEFT_OUT = (
     "etc/.pwd.lock",
     "etc/hostname",
-    "etc/*-",  # passwd- and the like: backups
+    "etc/*-",  # backups, such as passwd-
     "etc/ssh/ssh_host_*",
     "run/*",
     "tmp/*",
@@ -56,28 +57,28 @@ _LEFT_OUT = (
     "var/log/apt/*",
     "var/log/*.log",
 )
-"""What maintainer scripts leave that is of one run or one machine: backups, locks, logs, caches, keys."""
+"""Files that depend on the run or the machine: backups, locks, logs, caches, keys."""
 
 _MACHINE_ID = "etc/machine-id"
-"""Left empty, which is what an image has: machine-id(5), section "First Boot Semantics"."""
+"""Emptied, as in any image (machine-id(5), section "First Boot Semantics")."""
 
 _PROVIDED = "image-provided"
-"""The name of the package that stands for what the image provides itself."""
+"""Name of the dummy package that provides the virtual packages of `BaseRoot.provided`."""
 
 _LOG_LINES = 30
-"""How much of dpkg's output an error shows."""
+"""Number of lines of dpkg's output in an error message."""
 
 
 @dataclass(frozen=True, slots=True)
 class BaseRoot:
-    """What to install, and what to leave out of the tar.
+    """What to install, and what to remove from the tar.
 
     Attributes:
-        debs: the packages, a closed set with all essential ones.
-        installer: the packages fakeroot, libfakeroot and libeatmydata1, of the same release as the set.
-        provided: names of virtual packages that the image provides by other means; dpkg takes them for installed.
-        exclude: patterns of paths without a leading slash to leave out, as in fnmatch(3) without flags: `*` also
-            matches a slash. A directory that matches goes with all that's in it.
+        debs: package files: a set closed under dependencies, with all essential packages.
+        installer: package files of fakeroot, libfakeroot and libeatmydata1, of the same release.
+        provided: names of virtual packages that the image provides by other means; dpkg treats them as installed.
+        exclude: patterns of paths, without leading slash, to remove, as in fnmatch(3) without flags: `*` also matches a
+            slash. A matching directory is removed with its content.
         include: patterns of paths to keep in spite of `exclude`.
     """
 
@@ -90,40 +91,40 @@ class BaseRoot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Plan:
-    """The packages put in order, and open where they're read once the root is another."""
+    """The packages in order; those that are read after the chroot are already open."""
 
     spec: BaseRoot
     paths: dict[str, Path]  # by name, in the order of installation
-    first: list[Deb]  # what is unpacked before dpkg runs
+    first: list[Deb]  # extracted before dpkg runs
     installer: list[Deb]
     architecture: str
     epoch: int
 
 
 def build_base_root(spec: BaseRoot, output: Path) -> None:
-    """Installs packages into a new root and writes it as a tar: sorted, in pax format, with numeric owners.
+    """Installs packages into a new root, and writes it as a tar: sorted, in pax format, with numeric owners.
 
-    The work takes place in a temporary directory beside the output, of the size of the packages and their files.
+    Needs a temporary directory next to the output, of the size of the packages and their extracted files.
 
     Raises:
-        UserError: a package can't be read or installed, or this machine doesn't let the user make a root.
+        UserError: a package can't be read or installed, or this machine doesn't permit namespaces or chroot.
     """
     plan = _plan(spec)
     if time.time() < plan.epoch:
-        raise UserError("this machine's clock is before the time when the packages were built; set it right")
+        raise UserError("this machine's clock is before the build time of the packages; correct it")
     try:
         scratch = Path(tempfile.mkdtemp(prefix=output.name + ".", dir=output.parent))
         try:
             root = scratch / "root"
             root.mkdir()
-            root.chmod(0o755)  # explicit: without a set-group-ID bit that the directory above may hand down
+            root.chmod(0o755)  # explicit: without an inherited set-group-ID bit
             _copy_packages(plan, root)
             with replacing(output) as archive:
                 run_in_root(root, lambda devices: _Installation(plan, devices).run(archive))
         finally:
             _remove_tree(scratch)
     except OSError as error:
-        raise UserError(f"{output}: cannot be made: {error}") from error
+        raise UserError(f"{output}: cannot be created: {error}") from error
 
 
 def _plan(spec: BaseRoot) -> _Plan:
@@ -136,10 +137,10 @@ def _plan(spec: BaseRoot) -> _Plan:
             epoch = max(epoch, deb.built)
         name = control["Package"]
         if name in paths:
-            raise UserError(f"{path}: is the package {name}, as {paths[name]} is")
+            raise UserError(f"{path}: is the package {name}, like {paths[name]}")
         paths[name], controls[name] = path, control
     if "dpkg" not in paths:
-        raise UserError("the packages hold no dpkg; set `essential = true` for this set in the manifest and lock again")
+        raise UserError("the set has no dpkg; set `essential = true` for this set in the manifest and lock again")
     order = installation_order(controls.values())
     needed = needed_first(list(controls.values()))
     return _Plan(
@@ -153,7 +154,7 @@ def _plan(spec: BaseRoot) -> _Plan:
 
 
 def _copy_packages(plan: _Plan, root: Path) -> None:
-    """Copies the packages to where dpkg finds them, since links lead nowhere there."""
+    """Copies the packages into the root, since symbolic links would not work after the chroot."""
     folder = root / _SCRATCH[1:] / "debs"
     folder.mkdir(parents=True)
     for name, path in plan.paths.items():
@@ -170,7 +171,7 @@ def _remove_tree(top: Path) -> None:
 
 
 class _Installation:
-    """The steps inside of the root; its only way out is the tar's descriptor and errors."""
+    """The steps of the installation after the chroot."""
 
     def __init__(self, plan: _Plan, devices: Devices) -> None:
         self._plan = plan
@@ -179,7 +180,7 @@ class _Installation:
             "DEBCONF_NONINTERACTIVE_SEEN": "true",
             "DEBIAN_FRONTEND": "noninteractive",
             "HOME": "/root",
-            "INITRD": "No",  # an initramfs made here would differ from machine to machine
+            "INITRD": "No",  # an initramfs would depend on the machine
             "LC_ALL": "C.UTF-8",
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
             "SOURCE_DATE_EPOCH": str(plan.epoch),
@@ -203,7 +204,7 @@ class _Installation:
                 os.kill(daemon, signal.SIGTERM)
 
     def _write_files(self) -> None:
-        """Writes what dpkg needs to start with, and forbids services to start (policy-rc.d)."""
+        """Writes dpkg's initial database, and a policy-rc.d that prevents services from starting."""
         for folder in ("alternatives", "info", "triggers", "updates"):
             os.makedirs(f"/var/lib/dpkg/{folder}", exist_ok=True)
         stanzas = []
@@ -226,7 +227,7 @@ class _Installation:
         policy.chmod(0o755)
 
     def _start_fakeroot(self) -> int:
-        """Starts fakeroot's daemon and has all further programs load its library; returns the daemon's process."""
+        """Starts fakeroot's daemon, and preloads its library in further programs; returns the daemon's process ID."""
         prefix = f"{_SCRATCH}/installer"
         os.mkdir(prefix)
         unpack(self._plan.installer, prefix)
@@ -239,38 +240,43 @@ class _Installation:
         self._environment |= {"FAKEROOTDONTTRYCHOWN": "1", "FAKEROOTKEY": key, "LD_PRELOAD": ":".join(libraries)}
         return int(process)
 
-    def _run(self, command: Sequence[str], what: str, stdout: int | None = None) -> subprocess.CompletedProcess[bytes]:
-        """Runs a program of the packages; its messages go to the log, the end of which an error shows."""
+    def _run(
+        self, command: Sequence[str], what: str, stdout: int | None = None, pass_fds: Sequence[int] = ()
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Runs a program in the root; its output goes to the log, whose last lines are in the error if it fails."""
         with open(_LOG, "a+b") as log:
             begin = log.tell()
-            result = subprocess.run(command, env=self._environment, stdout=stdout or log, stderr=log, check=False)
+            result = subprocess.run(
+                command, env=self._environment, stdout=stdout or log, stderr=log, pass_fds=pass_fds, check=False
+            )
             if result.returncode != 0:
                 log.seek(begin)
                 lines = log.read().decode("utf-8", "replace").splitlines()[-_LOG_LINES:]
-                raise UserError("\n  ".join([f"{what} failed with status {result.returncode}; it said:", *lines]))
+                raise UserError("\n  ".join([f"{what} failed with status {result.returncode}; its output:", *lines]))
         return result
 
     def _own(self, directories: Iterable[OwnedDirectory]) -> None:
-        """Gives directories to their owners, then their modes, which a change of owner may cut."""
+        """Sets the owners of directories, then their modes, since chown may clear mode bits."""
         for directory in directories:
             self._run(["chown", f"{directory.uid}:{directory.gid}", directory.path], "chown")
             self._run(["chmod", f"{directory.mode:o}", directory.path], "chmod")
 
     def _install(self) -> None:
-        """Has dpkg install everything at once; it finds the order in which to configure packages itself.
+        """Installs all packages with one call of dpkg, which determines the order of configuration.
 
-        It doesn't order unpacking by pre-dependencies, hence --force-depends: those are in place already.
+        dpkg doesn't order unpacking by pre-dependencies, hence --force-depends; these are already extracted.
         """
         files = [f"{_SCRATCH}/debs/{name}.deb" for name in self._plan.paths]
         options = ["--abort-after=1", "--force-depends", "--force-unsafe-io", "--install"]
-        self._run(["dpkg", *options, *files], "dpkg")
+        with dpkg_progress(len(files)) as status:
+            self._run(["dpkg", f"--status-fd={status}", *options, *files], "dpkg", pass_fds=[status])
         query = ["dpkg-query", "--show", "--showformat=${db:Status-Abbrev} ${Package}\n"]
         listed = self._run(query, "dpkg-query", stdout=subprocess.PIPE).stdout.decode().split("\n")
         if bad := [line for line in listed if line and not line.startswith("ii ")]:
-            raise UserError(f"packages that dpkg didn't install wholly: {', '.join(bad)}")
+            raise UserError(f"packages that dpkg didn't install completely: {', '.join(bad)}")
 
     def _clean(self) -> None:
-        """Deletes what's left out, files first, then directories that match and are empty."""
+        """Removes excluded files, then matching directories that are empty."""
         exclude = matcher([*_LEFT_OUT, *self._plan.spec.exclude])
         include = matcher(self._plan.spec.include)
         for folder, directories, files in os.walk("/", topdown=False):
@@ -285,7 +291,7 @@ class _Installation:
             machine_id.write_text("")
 
     def _pack(self, archive: int) -> None:
-        """Writes the tar. Of extended attributes it keeps file capabilities: others are the build machine's."""
+        """Writes the tar. Keeps only file capabilities of the extended attributes; others are the build machine's."""
         options = [
             "--create",
             "--format=pax",
@@ -295,7 +301,7 @@ class _Installation:
             "--clamp-mtime",
             "--xattrs",
             "--xattrs-include=security.capability",
-            # tar's own names for extended headers hold its process id, and its times the clock
+            # by default names of extended headers have tar's process ID, and atime and ctime depend on the clock
             "--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime",
             f"--exclude=.{_SCRATCH}",
         ]

@@ -1,4 +1,4 @@
-"""mmdebstrap, given the same packages, makes the same root; it needs a real root user."""
+"""Compares the base root with that of mmdebstrap from the same packages; needs root."""
 
 import hashlib
 import os
@@ -17,7 +17,7 @@ from tools.testing.oracles import oracle, unavailable
 
 _OTHERWISE = (
     "./boot",
-    "./dev/",  # device nodes, which the guest's kernel makes
+    "./dev/",  # device nodes, which the guest's kernel creates
     "./etc/apt",  # of mmdebstrap's own apt
     "./etc/fstab",
     "./etc/hostname",
@@ -28,14 +28,14 @@ _OTHERWISE = (
     "./var/lib/dpkg/status",  # the order of packages
     "./var/log/apt",
 )
-"""What mmdebstrap sets up for itself, or leaves; compared are all other paths."""
+"""Paths that mmdebstrap sets up for itself or leaves behind; all others are compared."""
 
 _LEFT = ("-", "-old", "/lock", "/lock-frontend", "/Lock", ".pwd.lock", "aux-cache")
-"""How backups and locks end, which mmdebstrap leaves."""
+"""Suffixes of backups and locks that mmdebstrap leaves behind."""
 
 
 def make_archive(debs: list[Path], folder: Path) -> list[str]:
-    """Puts packages into a folder with an index; returns their names."""
+    """Copies packages into a directory with an index; returns their names."""
     names, stanzas = [], []
     for path in debs:
         shutil.copyfile(path, folder / path.name)
@@ -50,7 +50,7 @@ def make_archive(debs: list[Path], folder: Path) -> list[str]:
 
 
 def listing(path: Path) -> Mapping[str, tuple[object, ...]]:
-    """All that the two should agree on, by path."""
+    """Returns the compared properties by path."""
     found = {}
     with tarfile.open(path) as archive:
         for entry in archive:

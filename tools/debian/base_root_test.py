@@ -1,4 +1,4 @@
-"""A base root of the smallest locked set: the same bytes in odd surroundings, and what the packages say it is.
+"""Tests the base root of the smallest locked set: it is reproducible, and matches the packages.
 
 `bazel test` gives the packages, and the tar that the build's own action made of them.
 """
@@ -23,13 +23,13 @@ INCLUDE = ["usr/share/doc/*/copyright"]
 
 @pytest.fixture(scope="module")
 def spec() -> BaseRoot:
-    """The packages, and as the BUILD file has it what else the action was given."""
+    """The packages, and the other parameters of the action, from the BUILD file."""
     return BaseRoot(given_packages("PACKAGES"), given_packages("INSTALLER"), ["linux-initramfs-tool"], EXCLUDE, INCLUDE)
 
 
 @dataclass
 class Member:
-    """An entry of the tar and, for a file, its content's MD5, which is what packages have."""
+    """An entry of the tar and, for a file, the MD5 of its content, as in packages."""
 
     info: tarfile.TarInfo
     md5: str = ""
@@ -37,7 +37,7 @@ class Member:
 
 @pytest.fixture(scope="module")
 def members() -> dict[str, Member]:
-    """The tar that the action made, by path."""
+    """The entries of the tar from the action, by path."""
     found = {}
     with tarfile.open(given_packages("BASE_ROOT")[0]) as archive:
         for info in archive:
@@ -49,7 +49,7 @@ def members() -> dict[str, Member]:
 
 @pytest.fixture
 def odd_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder that hands down its group, with a strict umask, another time zone, locale and language."""
+    """A directory with the set-group-ID bit, a strict umask, another time zone, locale and language."""
     folder = tmp_path / "földer"
     folder.mkdir()
     folder.chmod(0o2775)
@@ -72,7 +72,7 @@ def test_same_bytes(spec: BaseRoot, odd_surroundings: Path) -> None:
 
 
 def test_files_are_those_of_the_packages(members: dict[str, Member]) -> None:
-    """By the checksums in dpkg's database."""
+    """Compares files with the checksums in dpkg's database."""
     with tarfile.open(given_packages("BASE_ROOT")[0]) as archive:
         lists = [m for m in archive if m.name.startswith("./var/lib/dpkg/info/") and m.name.endswith(".md5sums")]
         sums = "".join(f.read().decode() for m in lists if (f := archive.extractfile(m)))
@@ -134,7 +134,7 @@ def test_nothing_of_the_build(members: dict[str, Member]) -> None:
 
 
 def test_failing_script(spec: BaseRoot, tmp_path: Path) -> None:
-    """The end of what dpkg said is in the message, and no output is left."""
+    """The end of dpkg's output is in the message, and no output file remains."""
     root = tmp_path / "root"
     (root / "DEBIAN").mkdir(parents=True)
     script = root / "DEBIAN/postinst"

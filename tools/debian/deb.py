@@ -1,8 +1,8 @@
-"""A reader for binary packages (.deb).
+"""Reads binary packages (.deb).
 
-A package is an `ar` archive of three members: `debian-binary` (the format's version), `control.tar` (metadata and
-maintainer scripts) and `data.tar` (the files), the last two plain or compressed. Formats: deb(5), deb-control(5) and
-ar(5) of the Debian manual pages. Members are decompressed while they are read; no package is held in memory.
+A package is an `ar` archive with three members: `debian-binary` (version of the format), `control.tar` (metadata and
+maintainer scripts) and `data.tar` (files); the tar archives may be compressed. See deb(5), deb-control(5) and ar(5).
+Members are decompressed as a stream.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _AR_HEADER_END = b"`\n"
 _CHUNK = 1 << 18
 
 _DAMAGE = (EOFError, gzip.BadGzipFile, lzma.LZMAError, tarfile.TarError, zlib.error, zstandard.ZstdError)
-"""What the decompressors and the tar reader raise for data that isn't theirs, or is cut short."""
+"""Exceptions of decompressors and of tarfile for invalid or truncated data."""
 
 
 class _Section(io.RawIOBase):
-    """A range of an open file as a file of its own, for one reader from its start to its end."""
+    """A range of an open file as a file object, for sequential reading."""
 
     def __init__(self, descriptor: int, offset: int, size: int) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class _Section(io.RawIOBase):
 
 
 class _ZstdFile(io.RawIOBase):
-    """Decompresses zstd frames, and unlike `zstandard`'s own reader takes a missing end for an error."""
+    """Decompresses zstd frames; raises an error for a truncated one, unlike the reader of `zstandard`."""
 
     def __init__(self, source: IO[bytes]) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class _ZstdFile(io.RawIOBase):
                     return 0
                 self._frame = zstandard.ZstdDecompressor().decompressobj()
             elif not chunk:
-                raise EOFError("the last zstd frame is cut short")
+                raise EOFError("the last zstd frame is truncated")
             self._ready = memoryview(self._frame.decompress(chunk))
         view = memoryview(buffer)
         count = min(len(view), len(self._ready))
@@ -92,7 +92,7 @@ _DECOMPRESSORS: dict[str, Callable[[IO[bytes]], Any]] = {
     ".bz2": bz2.BZ2File,
     ".lzma": lzma.LZMAFile,
 }
-"""By the suffix of the member's name; deb(5) lists them."""
+"""Decompressors by the suffix of the member's name (deb(5))."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +107,9 @@ class Deb:
     """An open package.
 
     Attributes:
-        path: the file's name, for messages.
-        built: when the package was built, in seconds since the epoch: what dpkg-deb wrote into the archive's header,
-            which for reproducible packages is the time of their last changelog entry.
+        path: name of the file, for messages.
+        built: build time in seconds since the epoch, from the ar header; for reproducible packages the time of the last
+            changelog entry.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -129,7 +129,7 @@ class Deb:
             raise UserError(f"{self.path}: not a Debian package: its first member isn't debian-binary")
         version = os.pread(self._descriptor, 2, self._members[0].offset)
         if version != b"2.":
-            raise UserError(f"{self.path}: a Debian package of format {version!r}; only format 2 is known")
+            raise UserError(f"{self.path}: a Debian package of format {version!r}; only format 2 is supported")
         self.built = self._members[0].mtime
 
     def __enter__(self) -> Self:
@@ -152,7 +152,7 @@ class Deb:
     def _read_headers(self) -> Iterator[_Member]:
         size = os.fstat(self._descriptor).st_size
         if os.pread(self._descriptor, len(_AR_MAGIC), 0) != _AR_MAGIC:
-            raise UserError(f"{self.path}: not a Debian package: it doesn't start as an ar archive")
+            raise UserError(f"{self.path}: not a Debian package: it isn't an ar archive")
         offset = len(_AR_MAGIC)
         while offset < size:
             header = os.pread(self._descriptor, _AR_HEADER_SIZE, offset)
@@ -170,54 +170,54 @@ class Deb:
 
     @contextmanager
     def _open_tar(self, stem: str) -> Iterator[BinaryIO]:
-        """Yields the decompressed bytes of control.tar or data.tar; damage met in the `with` block is a UserError."""
+        """Opens control.tar or data.tar, decompressed; damage found in the `with` block raises a `UserError`."""
         member = next((m for m in self._members if m.name == stem or m.name.startswith(stem + ".")), None)
         if member is None:
             raise UserError(f"{self.path}: not a Debian package: it has no {stem}")
         decompressor = _DECOMPRESSORS.get(member.name.removeprefix(stem))
         if decompressor is None:
-            raise UserError(f"{self.path}: {member.name} is compressed in a way that isn't known")
+            raise UserError(f"{self.path}: {member.name} has an unsupported compression")
         section = io.BufferedReader(_Section(self._descriptor, member.offset, member.size), _CHUNK)
         try:
             stream = cast(BinaryIO, io.BufferedReader(decompressor(section), _CHUNK))
             yield stream
-            while stream.read(_CHUNK):  # a checksum comes last, after what a reader of tar archives takes
+            while stream.read(_CHUNK):  # read up to the checksum, which is after the end of the tar archive
                 pass
         except _DAMAGE as error:
             raise UserError(f"{self.path}: {member.name} is damaged: {error}") from error
 
     def data_stream(self) -> AbstractContextManager[BinaryIO]:
-        """Returns a context that gives the package's files as the bytes of a plain tar archive.
+        """Returns a context manager for the package's files as a stream of an uncompressed tar archive.
 
         Raises:
-            UserError: from the `with` block, when the data turns out to be damaged or cut short.
+            UserError: in the `with` block, if the data is damaged or truncated.
         """
         return self._open_tar("data.tar")
 
     @contextmanager
     def data(self) -> Iterator[tarfile.TarFile]:
-        """Gives the package's files as an archive that can be read once, from front to back.
+        """Opens the package's files as a tar archive for sequential reading.
 
-        Names are text as the file system's functions take it: UTF-8, with other bytes as surrogates.
+        Names are decoded as UTF-8 with surrogateescape.
 
         Raises:
-            UserError: from the `with` block, when the data turns out to be damaged or cut short.
+            UserError: in the `with` block, if the data is damaged or truncated.
         """
         with self.data_stream() as stream, _open_stream(stream) as archive:
             yield archive
 
     def control(self) -> dict[str, str]:
-        """Returns the fields of the control file, in its order; continuation lines keep their line breaks.
+        """Returns the fields of the control file, in order; continuation lines keep their newlines.
 
         Raises:
-            UserError: the control member is damaged, or holds no control file.
+            UserError: control.tar is damaged, or has no control file.
         """
         with self._open_tar("control.tar") as stream, _open_stream(stream) as archive:
             for entry in archive:
                 content = archive.extractfile(entry)
                 if content is not None and entry.name.removeprefix("./") == "control":
                     return _parse_control(content.read().decode("utf-8", "replace"))
-        raise UserError(f"{self.path}: not a Debian package: control.tar holds no control file")
+        raise UserError(f"{self.path}: not a Debian package: control.tar has no control file")
 
 
 def _open_stream(stream: BinaryIO) -> tarfile.TarFile:

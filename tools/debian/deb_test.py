@@ -1,4 +1,4 @@
-"""Packages that dpkg-deb builds are read as dpkg-deb itself reads them."""
+"""Compares reading packages with dpkg-deb."""
 
 import os
 import subprocess
@@ -32,7 +32,7 @@ def make(folder: Path, compression: str, files: dict[str, bytes]) -> Path:
 
 
 def zstd_deb(folder: Path, frames: bytes) -> Path:
-    """A package whose data is the given zstd frames; dpkg-deb writes one frame only."""
+    """Creates a package with several zstd frames as data; dpkg-deb writes only one."""
     deb = make(folder, "none", {})
     replace_data(deb, "data.tar.zst", frames)
     return deb
@@ -97,15 +97,15 @@ def test_zstd_without_end(tmp_path: Path) -> None:
         folder = tmp_path / str(cut)
         folder.mkdir()
         deb = zstd_deb(folder, frame[:-cut])
-        with pytest.raises(UserError, match="cut short"), Deb(deb) as package, package.data_stream() as stream:
+        with pytest.raises(UserError, match="truncated"), Deb(deb) as package, package.data_stream() as stream:
             stream.read()
 
 
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "doesn't start as an ar archive"),
-        (b"PK\3\4" * 30, "doesn't start as an ar archive"),
+        (b"", "it isn't an ar archive"),
+        (b"PK\3\4" * 30, "it isn't an ar archive"),
         (b"!<arch>\n", "its first member isn't debian-binary"),
         (b"!<arch>\n" + b"x" * 60, "no ar member header at byte 8"),
         (b"!<arch>\n" + b"debian-binary   0           0     0     100644  -4        `\n2.0\n", "no valid size or time"),

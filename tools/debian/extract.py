@@ -1,4 +1,4 @@
-"""Takes files from packages without installing them."""
+"""Extracts files from packages without installing them."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ _CHUNK = 1 << 20
 
 
 def choose(debs: Sequence[Path], patterns: Sequence[str]) -> list[Deb]:
-    """Opens the packages whose names match, ordered by name.
+    """Opens the packages whose names match a pattern, sorted by name.
 
     Args:
         debs: package files.
-        patterns: of package names, as in fnmatch(3); none stands for all.
+        patterns: patterns of package names, as in fnmatch(3); empty for all packages.
 
     Raises:
-        UserError: a package can't be read, or a pattern matches none.
+        UserError: a package can't be read, or a pattern matches no package.
     """
     packages = sorted(((deb.control()["Package"], deb) for deb in map(Deb, debs)), key=lambda pair: pair[0])
     for pattern in patterns:
         if not any(fnmatch.fnmatchcase(name, pattern) for name, _ in packages):
             names = ", ".join(name for name, _ in packages)
-            raise UserError(f"no package is called {pattern!r}; there are {names}")
+            raise UserError(f"no package matches {pattern!r}; there are {names}")
     return [d for name, d in packages if not patterns or any(fnmatch.fnmatchcase(name, p) for p in patterns)]
 
 
@@ -43,16 +43,16 @@ def _require_matches(patterns: Sequence[str], paths: Iterable[str], debs: Sequen
 
 
 def write_data(debs: Sequence[Deb], patterns: Sequence[str], output: Path) -> None:
-    """Writes files of packages as a tar in pax format, each as it's packaged, package after package.
+    """Writes files of packages as a tar in pax format, with their metadata, in the order of the packages.
 
     Args:
         debs: the packages.
-        patterns: of paths without a leading slash; the directories above a match come along. None stands for all.
-        output: the tar.
+        patterns: patterns of paths, without leading slash; parent directories are included. Empty for all files.
+        output: path of the tar.
 
     Raises:
-        UserError: a package is damaged, a pattern matches nothing, two packages have the same file, or a hard link's
-            other name isn't taken.
+        UserError: a package is damaged, a pattern matches nothing, two packages have the same file, or the target of a
+            hard link isn't selected.
     """
     with replacing(output) as descriptor, open(descriptor, "wb", closefd=False) as file:
         with tarfile.open(fileobj=file, mode="w|", format=tarfile.PAX_FORMAT, errors="surrogateescape") as archive:
@@ -70,7 +70,7 @@ class _Merger:
         self._written: dict[str, str] = {}
 
     def add_all(self, debs: Iterable[Deb]) -> Iterable[str]:
-        """Adds what's wanted of the packages; returns the paths."""
+        """Adds the selected files of packages; returns their paths."""
         for deb in debs:
             with deb.data() as data:
                 for entry in data:
@@ -87,15 +87,15 @@ class _Merger:
         if not self._wanted(path):
             return
         if path in self._written:
-            raise UserError(f"{deb.path}: has /{path}, which {self._written[path]} has too")
+            raise UserError(f"{deb.path}: has /{path}, which {self._written[path]} has, too")
         if entry.islnk() and member_path(entry.linkname) not in self._written:
-            raise UserError(f"{deb.path}: /{path} is a hard link to {entry.linkname}, which isn't taken; take it too")
+            raise UserError(f"{deb.path}: /{path} is a hard link to {entry.linkname}, which isn't selected")
         self._add_directories(os.path.dirname(path))
         self._archive.addfile(entry, data.extractfile(entry) if entry.isreg() else None)
         self._written[path] = deb.path
 
     def _add_directories(self, path: str) -> None:
-        """Adds a directory and those above it, as far as they're packaged and not there yet."""
+        """Adds a directory and its parents, if a package has them and they are not added yet."""
         missing = []
         while path not in self._written:
             missing.append(path)
@@ -109,10 +109,10 @@ class _Merger:
 
 
 def write_file(debs: Sequence[Deb], pattern: str, output: Path) -> None:
-    """Writes the content of the one regular file of some packages that matches a pattern.
+    """Writes the content of the only regular file of some packages that matches a pattern.
 
     Raises:
-        UserError: a package is damaged, or it's not one file that matches.
+        UserError: a package is damaged, or no file or more than one matches.
     """
     matches: list[str] = []
     wanted = matcher([pattern])
@@ -128,7 +128,7 @@ def write_file(debs: Sequence[Deb], pattern: str, output: Path) -> None:
                         _copy(content, descriptor)
         _require_matches([pattern], matches, debs)
         if len(matches) > 1:
-            raise UserError(f"{pattern!r} must match one file, and matches {', '.join(matches)}")
+            raise UserError(f"{pattern!r} must match exactly one file, but matches {', '.join(matches)}")
 
 
 def _copy(content: IO[bytes], descriptor: int) -> None:

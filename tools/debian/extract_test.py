@@ -1,4 +1,4 @@
-"""What is taken from packages without installing them; GNU tar and dpkg-deb judge."""
+"""Compares extracted files with those that GNU tar and dpkg-deb extract."""
 
 import os
 import subprocess
@@ -82,7 +82,7 @@ def test_no_match(debs: list[Path], tmp_path: Path) -> None:
 
 
 def test_hard_link_alone(debs: list[Path], tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"is a hard link to \./usr/lib/shim/same\.efi, which isn't taken"):
+    with pytest.raises(UserError, match=r"is a hard link to \./usr/lib/shim/same\.efi, which isn't selected"):
         write_data([Deb(debs[0])], ["*/shimx64.efi"], tmp_path / "out.tar")
 
 
@@ -92,14 +92,14 @@ def test_same_file_twice(tmp_path: Path) -> None:
         (tmp_path / name / "etc").mkdir(parents=True)
         (tmp_path / name / "etc/file").touch()
         packages.append(build_deb(tmp_path, name, tmp_path / name))
-    with pytest.raises(UserError, match=r"two_1\.0_all\.deb: has /etc/file, which .*one_1\.0_all\.deb has too"):
+    with pytest.raises(UserError, match=r"two_1\.0_all\.deb: has /etc/file, which .*one_1\.0_all\.deb has, too"):
         write_data(choose(packages, []), [], tmp_path / "out.tar")
 
 
 def test_choose(debs: list[Path]) -> None:
     assert [deb.path for deb in choose(debs, [])] == [str(debs[1]), str(debs[0])]
     assert [deb.path for deb in choose(debs, ["linux-image-[0-9]*"])] == [str(debs[1])]
-    with pytest.raises(UserError, match=r"no package is called 'grub'; there are linux-image-6\.12, shim-signed"):
+    with pytest.raises(UserError, match=r"no package matches 'grub'; there are linux-image-6\.12, shim-signed"):
         choose(debs, ["shim-*", "grub"])
 
 
@@ -113,7 +113,7 @@ def test_one_file(debs: list[Path], tmp_path: Path) -> None:
     ("pattern", "said"),
     [
         ("boot/vmlinux", "no path matches 'boot/vmlinux'"),
-        ("*[6.]*", "must match one file, and matches boot/vmlinuz-6.12, usr/lib/shim/same.efi"),
+        ("*[6.]*", "must match exactly one file, but matches boot/vmlinuz-6.12, usr/lib/shim/same.efi"),
         ("*/build", "no path matches"),  # a link
     ],
 )

@@ -1,6 +1,7 @@
-"""The lock: what a manifest came to, package by package, as a JSON file that is read in reviews and by Starlark.
+"""The lock file: the packages that a manifest was resolved to, in JSON.
 
-The same state of the archives gives the same bytes. third_party/debian/lock.bzl reads the same fields.
+It is deterministic, for review: the same state of the archives gives the same bytes.
+third_party/debian/repositories.bzl reads it, too.
 """
 
 from __future__ import annotations
@@ -14,21 +15,21 @@ from tools.core.errors import CheckError, UserError
 from tools.debian.manifest import Manifest, PackageSet
 
 FORMAT = 1
-"""The version of the file's layout; another one is refused."""
+"""Version of the file format."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockedPackage:
-    """One package file.
+    """A package file.
 
     Attributes:
-        name: of the package.
+        name: package name.
         version: Debian version, with epoch.
-        architecture: of the package, which may be `all`.
-        archive: the name of the archive that holds it.
-        path: of the file, relative to the archive's URLs.
-        sha256: of the file, in hex.
-        size: of the file, in bytes.
+        architecture: architecture of the package; may be `all`.
+        archive: name of its archive.
+        path: path of the file, relative to the archive's URLs.
+        sha256: SHA-256 of the file, in hexadecimal.
+        size: size of the file in bytes.
     """
 
     name: str
@@ -41,17 +42,17 @@ class LockedPackage:
 
     @property
     def key(self) -> str:
-        """What sets call the package: a lock holds one version of it for an architecture."""
+        """The key of the package in sets: a lock has one version for each name and architecture."""
         return f"{self.name}_{self.architecture}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockedArchive:
-    """An archive at one time.
+    """An archive at the time of the lock.
 
     Attributes:
-        urls: where its files are, best first; the last is a snapshot, if the archive has them.
-        released: when each suite was released, as its Release file says, e.g. 2025-01-31T23:59:59Z.
+        urls: base URLs of its files, in order of preference; the last is a snapshot, if the archive has snapshots.
+        released: by suite, the date of its Release file, e.g. 2025-01-31T23:59:59Z.
     """
 
     urls: list[str]
@@ -60,17 +61,17 @@ class LockedArchive:
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """A whole lock; `sets` gives packages by the set's name and the architecture."""
+    """A lock; `sets` has the packages by name of the set and architecture."""
 
     manifest: Manifest
     archives: dict[str, LockedArchive]
     sets: dict[str, dict[str, list[LockedPackage]]]
 
     def to_json(self) -> str:
-        """Returns the lock file.
+        """Returns the content of the lock file.
 
         Raises:
-            UserError: two sets hold different versions of a package.
+            UserError: two sets have different versions of a package.
         """
         packages: dict[str, LockedPackage] = {}
         for name in sorted(self.sets):
@@ -78,7 +79,7 @@ class Lock:
                 if packages.setdefault(package.key, package) != package:
                     raise UserError(
                         f"sets.{name}: has version {package.version} of {package.key}, another set has "
-                        f"{packages[package.key].version}; a lock holds one, so ask for the same in both"
+                        f"{packages[package.key].version}; a lock has only one, so use the same in both"
                     )
         content = {
             "format": FORMAT,
@@ -118,31 +119,31 @@ def _package_to_json(package: LockedPackage) -> dict[str, Any]:
 
 
 def check_lock(manifest: Manifest, lock: Path, command: str) -> None:
-    """Checks that a lock was made from a manifest as it is now.
+    """Checks that a lock was created from the current content of a manifest.
 
     Args:
         manifest: the manifest.
         lock: the lock file.
-        command: what makes the lock anew, for the message.
+        command: command that updates the lock, for the message.
 
     Raises:
-        CheckError: it wasn't.
+        CheckError: the manifest has changed.
         UserError: the file can't be read, or isn't a lock.
     """
     try:
         content = json.loads(lock.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UserError(f"{lock}: cannot be read: {error.strerror}; make it: {command}") from error
+        raise UserError(f"{lock}: cannot be read: {error.strerror}; create it: {command}") from error
     except ValueError as error:
-        raise UserError(f"{lock}: isn't valid JSON: {error}; make it anew: {command}") from error
+        raise UserError(f"{lock}: isn't valid JSON: {error}; update it: {command}") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise UserError(f"{lock}: isn't a lock of format {FORMAT}; make it anew: {command}")
+        raise UserError(f"{lock}: isn't a lock of format {FORMAT}; update it: {command}")
     if content.get("manifest") != manifest.digest():
-        raise CheckError(f"{lock}: is out of step with its manifest, which has changed since; make it anew: {command}")
+        raise CheckError(f"{lock}: is outdated: its manifest has changed; update it: {command}")
 
 
 def locked_versions(lock: Path) -> dict[str, str]:
-    """Returns the version of each package in a lock file by its key; none where the file is no lock of this format."""
+    """Returns the version of each package in a lock file by key; empty if the file is not a lock of this format."""
     try:
         content = json.loads(lock.read_text(encoding="utf-8"))
         return {key: str(package["version"]) for key, package in content["packages"].items()}

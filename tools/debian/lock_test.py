@@ -1,4 +1,4 @@
-"""Lock files: their bytes, and whether they belong to a manifest."""
+"""Tests the content of lock files, and the check against a manifest."""
 
 import dataclasses
 import json
@@ -76,7 +76,7 @@ def test_in_step(tmp_path: Path) -> None:
 def test_out_of_step(tmp_path: Path) -> None:
     path = write(tmp_path, lock([package("a")], [package("b")]).to_json())
     changed = dataclasses.replace(MANIFEST, architectures=["arm64"])
-    with pytest.raises(UserError, match=f"out of step with its manifest.*: {COMMAND}"):
+    with pytest.raises(UserError, match=f"is outdated: its manifest.*: {COMMAND}"):
         check_lock(changed, path, COMMAND)
 
 
@@ -86,7 +86,7 @@ def test_out_of_step(tmp_path: Path) -> None:
         ("{", "isn't valid JSON"),
         ("[]", "isn't a lock of format 1"),
         ('{"format": 2}', "isn't a lock of format 1"),
-        ('{"format": 1}', "is out of step"),
+        ('{"format": 1}', "is outdated"),
     ],
 )
 def test_not_a_lock(tmp_path: Path, text: str, said: str) -> None:
@@ -95,7 +95,7 @@ def test_not_a_lock(tmp_path: Path, text: str, said: str) -> None:
 
 
 def test_no_lock(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=f"cannot be read: No such file.*; make it: {COMMAND}"):
+    with pytest.raises(UserError, match=f"cannot be read: No such file.*; create it: {COMMAND}"):
         check_lock(MANIFEST, tmp_path / "gone.lock.json", COMMAND)
 
 

@@ -1,6 +1,6 @@
-"""The manifest: which packages of which archives a lock is made of.
+"""The manifest: the packages and archives from which a lock is created.
 
-A TOML file, for people:
+A TOML file, edited by hand:
 
     architectures = ["amd64"]
 
@@ -15,10 +15,10 @@ A TOML file, for people:
     essential = true
     packages = ["systemd", "openssh-server"]
 
-An archive is what one or more mirrors hold; the first is asked when locking, all are tried in order when fetching.
-`snapshots` is where withdrawn files are still found: `{time}` becomes the time of the lock's state of the archive.
-A set is resolved by itself, with all dependencies, so that it can be installed into an empty root. With
-`extends = "OTHER"` a set has all that the other says, and more packages.
+An archive has one or more mirrors; the first one is used for locking, all are tried in order for downloads.
+`snapshots` is the URL of snapshots with files that the mirrors no longer have; `{time}` is replaced by the time of the
+lock. Each set is resolved separately, with all dependencies, so that it can be installed into an empty root. A set with
+`extends = "OTHER"` has the properties of the other set, and additional packages.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ _TIME = "{time}"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Archive:
-    """What a set of mirrors holds.
+    """A package archive.
 
     Attributes:
-        mirrors: URLs of the folder that holds `dists` and `pool`, best first.
-        suites: folders of `dists`; apt takes the highest version of them all.
-        components: of each suite.
-        keyring: the file of public keys, ASCII-armoured, that may sign this archive; relative to the manifest.
-        snapshots: the URL of the archive as it was at a time `{time}` (as 20250131T235959Z), or "".
+        mirrors: URLs of the directory with `dists` and `pool`, in order of preference.
+        suites: directories in `dists`; apt selects the highest version in all of them.
+        components: components of each suite.
+        keyring: file with the ASCII-armoured public keys that may sign the archive, relative to the manifest.
+        snapshots: URL of the archive at the time `{time}` (such as 20250131T235959Z), or an empty string.
     """
 
     mirrors: list[str]
@@ -62,13 +62,13 @@ class Archive:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackageSet:
-    """Packages that are resolved, and used, together.
+    """Packages that are resolved and used together.
 
     Attributes:
-        packages: names, or `name=version`.
-        essential: adds the packages that a distribution takes for present everywhere; a base root needs them.
-        dependencies: adds what the packages depend on; without, the packages themselves only.
-        provided: virtual packages that the image provides by other means, so that no real one is chosen.
+        packages: package names, or `name=version`.
+        essential: whether to add the distribution's essential packages, which a base root needs.
+        dependencies: whether to add the dependencies of the packages.
+        provided: virtual packages that the image provides by other means, so that no package is selected for them.
     """
 
     packages: list[str]
@@ -79,14 +79,14 @@ class PackageSet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """A whole manifest; archives and sets by name."""
+    """A manifest, with archives and sets by name."""
 
     architectures: list[str]
     archives: dict[str, Archive]
     sets: dict[str, PackageSet]
 
     def digest(self) -> str:
-        """Returns the SHA-256 of what the manifest says, in hex; comments and layout don't change it."""
+        """Returns the SHA-256 of the manifest's values, in hexadecimal; independent of comments and formatting."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
 
@@ -94,7 +94,7 @@ def read_manifest(path: Path) -> Manifest:
     """Reads a manifest.
 
     Raises:
-        UserError: the file can't be read, isn't TOML, or says something that a manifest can't.
+        UserError: the file can't be read, isn't TOML, or has an invalid key or value.
     """
     try:
         with path.open("rb") as file:
@@ -107,7 +107,7 @@ def read_manifest(path: Path) -> Manifest:
 
 
 class _Reader:
-    """Takes the parsed TOML apart; every message starts with the file and the key that it's about."""
+    """Converts parsed TOML to a manifest; messages start with the file and the key."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -134,7 +134,7 @@ class _Reader:
                 self._check_keys(where, table, {"extends", "packages"})
                 base = sets.get(table["extends"]) if isinstance(table["extends"], str) else None
                 if base is None or "extends" in content["sets"][table["extends"]]:
-                    raise self._refuse(f"{where}.extends", "must name a set that doesn't extend another one")
+                    raise self._refuse(f"{where}.extends", "must be the name of a set that doesn't extend another one")
                 added = self._texts(f"{where}.packages", table, _PACKAGE)
                 sets[name] = replace(base, packages=base.packages + [p for p in added if p not in base.packages])
         return sets
@@ -143,12 +143,10 @@ class _Reader:
         self._check_keys(where, table, {"mirrors", "suites", "components", "keyring", "snapshots"})
         snapshots = table.get("snapshots", "")
         if not isinstance(snapshots, str) or (snapshots and not self._is_template(snapshots)):
-            raise self._refuse(
-                f"{where}.snapshots", f"must be a URL that holds {_TIME} once, without a slash at its end"
-            )
+            raise self._refuse(f"{where}.snapshots", f"must be a URL that has {_TIME} once, without a trailing slash")
         keyring = table.get("keyring")
         if not isinstance(keyring, str) or not keyring.endswith(".asc"):
-            raise self._refuse(f"{where}.keyring", "must name a file of ASCII-armoured keys (.asc)")
+            raise self._refuse(f"{where}.keyring", "must be the name of a file with ASCII-armoured keys (.asc)")
         return Archive(
             mirrors=self._texts(f"{where}.mirrors", table, _URL),
             suites=self._texts(f"{where}.suites", table, _SUITE),
@@ -176,24 +174,24 @@ class _Reader:
 
     def _check_keys(self, where: str, table: dict[str, Any], known: set[str]) -> None:
         if unknown := sorted(set(table) - known):
-            raise self._refuse(where, f"doesn't know {unknown[0]!r}; known are {', '.join(sorted(known))}")
+            raise self._refuse(where, f"unknown key {unknown[0]!r}; known are {', '.join(sorted(known))}")
 
     def _tables(self, key: str, content: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
         tables = content.get(key)
         if not isinstance(tables, dict) or not tables:
-            raise self._refuse(key, "must be there, with at least one table")
+            raise self._refuse(key, "must have at least one table")
         for name, table in tables.items():
             if not _NAME.fullmatch(name) or not isinstance(table, dict):
-                raise self._refuse(f"{key}.{name}", "must be a table with a name of small letters, digits, - and _")
+                raise self._refuse(f"{key}.{name}", "must be a table; its name has lower-case letters, digits, - and _")
         return [(name, f"{key}.{name}", table) for name, table in sorted(tables.items())]
 
     def _texts(self, where: str, table: dict[str, Any], pattern: re.Pattern[str]) -> list[str]:
         values = table.get(where.rpartition(".")[2])
         if not isinstance(values, list) or not values:
-            raise self._refuse(where, "must be a list with at least one text")
+            raise self._refuse(where, "must be a list with at least one string")
         for value in values:
             if not isinstance(value, str) or not pattern.fullmatch(value):
                 raise self._refuse(where, f"{value!r} isn't valid here")
         if len(set(values)) != len(values):
-            raise self._refuse(where, "names something twice")
+            raise self._refuse(where, "has a repeated value")
         return values

@@ -1,4 +1,4 @@
-"""Manifests: what they say, what they refuse, and what changes their digest."""
+"""Tests parsing manifests, errors in them, and their digest."""
 
 from pathlib import Path
 
@@ -82,21 +82,21 @@ def test_digest(tmp_path: Path, old: str, new: str, same: bool) -> None:
         ('architectures = ["amd64"]', "", "architectures: must be a list"),
         ('["amd64"]', '["AMD 64"]', "architectures: 'AMD 64' isn't valid here"),
         ('["amd64"]', "[]", "architectures: must be a list"),
-        ('["amd64"]', '["amd64", "amd64"]', "architectures: names something twice"),
+        ('["amd64"]', '["amd64", "amd64"]', "architectures: has a repeated value"),
         ('["amd64"]', "[64]", "architectures: 64 isn't valid here"),
-        ("[archives.debian]", "[sources.debian]", "the file: doesn't know 'sources'"),
-        ("[archives.debian]", '[archives."De bian"]', "archives.De bian: must be a table with a name"),
+        ("[archives.debian]", "[sources.debian]", "the file: unknown key 'sources'"),
+        ("[archives.debian]", '[archives."De bian"]', "archives.De bian: must be a table"),
         ("https://mirror.example/debian", "https://mirror.example/debian/", "archives.debian.mirrors"),
         ("https://mirror.example/debian", "ftp://mirror.example/debian", "archives.debian.mirrors"),
-        ("debian/{time}", "debian/", "archives.debian.snapshots: must be a URL that holds {time} once"),
+        ("debian/{time}", "debian/", "archives.debian.snapshots: must be a URL that has {time} once"),
         ("debian/{time}", "{time}/{time}", "archives.debian.snapshots"),
         ("keys.asc", "keys.gpg", "archives.debian.keyring"),
-        ("suites =", "suits =", "archives.debian: doesn't know 'suits'"),
+        ("suites =", "suits =", "archives.debian: unknown key 'suits'"),
         ("essential = true", "essential = 1", "sets.base.essential: must be true or false"),
         ('"systemd", "curl', '"Systemd", "curl', "sets.base.packages: 'Systemd' isn't valid here"),
-        ('extends = "base"', 'extends = "bass"', "sets.more.extends: must name a set"),
-        ('extends = "base"', 'extends = "more"', "sets.more.extends: must name a set that doesn't extend"),
-        ('extends = "base"', 'extends = "base"\nessential = true', "sets.more: doesn't know 'essential'"),
+        ('extends = "base"', 'extends = "bass"', "sets.more.extends: must be the name of a set"),
+        ('extends = "base"', 'extends = "more"', "sets.more.extends: must be the name of a set that doesn't extend"),
+        ('extends = "base"', 'extends = "base"\nessential = true', "sets.more: unknown key 'essential'"),
     ],
 )
 def test_refuses(tmp_path: Path, old: str, new: str, said: str) -> None:

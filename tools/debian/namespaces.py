@@ -1,8 +1,7 @@
-"""A root of its own for a process: namespaces, a few device nodes, and chroot; by system calls, without a host tool.
+"""Runs a function in a chroot with its own namespaces and a minimal /dev; uses system calls, no tools of the host.
 
-In a user namespace an unprivileged user is root over their own files. One user alone can be mapped without help from
-the host, so chown to any other owner fails there; see fakeroot in base_root.py. Facts: user_namespaces(7),
-mount_namespaces(7), pid_namespaces(7).
+An unprivileged user can map only one user ID in a user namespace, so chown to another owner fails; hence fakeroot in
+base_root.py. See user_namespaces(7), mount_namespaces(7) and pid_namespaces(7).
 """
 
 from __future__ import annotations
@@ -55,10 +54,10 @@ def _mount(source: str, target: Path, kind: str | None, flags: int, options: str
 
 
 def _unshare() -> bool:
-    """Enters new namespaces, as far as it's allowed; returns whether mounts can be made that no one else sees.
+    """Enters new namespaces, as far as permitted; returns whether private mounts are possible.
 
     Raises:
-        OSError: an unprivileged user isn't allowed to make a user namespace.
+        OSError: an unprivileged user isn't permitted to create a user namespace.
     """
     uid, gid = os.geteuid(), os.getegid()
     try:
@@ -66,7 +65,7 @@ def _unshare() -> bool:
     except OSError:
         if uid != 0:
             raise
-        # Root in a plain chroot may make all but user namespaces; in a container without CAP_SYS_ADMIN, none.
+        # Root in a chroot can create all namespaces but user namespaces; in a container without CAP_SYS_ADMIN none.
         if _libc.unshare(_CLONE_ALL) != 0:
             return False
     else:
@@ -74,12 +73,12 @@ def _unshare() -> bool:
         Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
         Path("/proc/self/gid_map").write_text(f"0 {gid} 1")
     socket.sethostname("localhost")
-    # This fails in a chroot, whose root isn't a mount.
+    # This fails in a chroot, whose root isn't a mount point.
     return bool(_libc.mount(b"none", b"/", None, _MS_REC | _MS_PRIVATE, None) == 0)
 
 
 class Devices:
-    """What a root needs besides its own files: /proc and a minimal /dev; mounted, or made where nothing mounts."""
+    """/proc and a minimal /dev in a root: mounted, or created in its file system if mounts are not permitted."""
 
     def __init__(self, root: Path, *, mounts: bool) -> None:
         self._mounts = mounts
@@ -103,11 +102,11 @@ class Devices:
             _mount(f"/dev/{name}", node, None, _MS_BIND)
         try:
             _mount("proc", root / "proc", "proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
-        except OSError:  # parts of the outer /proc are hidden, so a fresh one would show more
+        except OSError:  # not permitted if parts of the outer /proc are hidden
             _mount("/proc", root / "proc", None, _MS_BIND | _MS_REC)
 
     def remove(self) -> None:
-        """Takes them away again; called inside of the root, before it is packed."""
+        """Removes them; called after the chroot, before the root is packed."""
         if self._mounts:
             for folder in (b"/dev", b"/proc"):
                 _call("umount", _libc.umount2, folder, _MNT_DETACH)
@@ -117,7 +116,7 @@ class Devices:
 
 
 def _enter(root: Path, *, mounts: bool) -> Devices:
-    """Makes `root` the root directory of this process."""
+    """Creates /proc and /dev, and makes `root` the root directory of this process."""
     os.umask(0o022)
     devices = Devices(root, mounts=mounts)
     os.chroot(root)
@@ -126,7 +125,7 @@ def _enter(root: Path, *, mounts: bool) -> Devices:
 
 
 def _child(root: Path, work: Callable[[Devices], None], report: int) -> None:
-    """The life of the forked process: namespaces first, then a second fork, the first process of its PID namespace."""
+    """Runs in the forked process: enters namespaces, then forks the first process of the PID namespace."""
     _call("prctl", _libc.prctl, _PR_SET_PDEATHSIG, signal.SIGKILL)
     try:
         mounts = _unshare()
@@ -143,26 +142,25 @@ def _child(root: Path, work: Callable[[Devices], None], report: int) -> None:
         work(devices)
     except (OSError, UserError) as error:
         os.write(report, f"u{error}".encode())
-    except BaseException:  # whatever it is, the parent tells it
+    except BaseException:  # reported by the parent
         os.write(report, f"t{traceback.format_exc()}".encode())
     else:
         os.write(report, b"d")
 
 
 def run_in_root(root: Path, work: Callable[[Devices], None]) -> None:
-    """Runs a function in a process of its own whose root directory is `root`, and waits for it.
+    """Runs a function in a child process with the root directory `root`, and waits for it.
 
-    The function runs as root, as far as the kernel lets this user be it: with namespaces for mounts, processes, the
-    network (none at all) and the host's name, or in a plain chroot where root may not make these. It finds /dev and
-    /proc. Modules that it needs must be imported before, and files be open. In namespaces, all its processes end with
-    it.
+    The function runs as root, in new namespaces for users, mounts, processes, host name and network (without
+    interfaces). If root isn't permitted to create namespaces, it is only a chroot. /dev and /proc exist. Python modules
+    must be imported and files of the host opened before. With namespaces, all its processes end with it.
 
     Args:
-        root: an existing directory, on a file system that keeps modes.
-        work: the function; it is given the devices, to remove when they're no longer wanted.
+        root: existing directory, on a file system with permissions.
+        work: the function; its argument are /dev and /proc, to be removed when they are no longer needed.
 
     Raises:
-        UserError: the function raised it, or an OSError, or this machine lets the user make no such process.
+        UserError: the function raised it or an OSError, or this machine permits neither namespaces nor chroot.
     """
     reader, report = os.pipe()
     child = os.fork()
@@ -187,7 +185,7 @@ def run_in_root(root: Path, work: Callable[[Devices], None]) -> None:
         raise UserError(message)
     if kind == b"n":
         raise UserError(
-            f"cannot make a root of its own for the packages ({message}): allow user namespaces (sysctl "
+            f"cannot create namespaces for the packages ({message}): allow user namespaces (sysctl "
             "kernel.unprivileged_userns_clone=1; on Ubuntu kernel.apparmor_restrict_unprivileged_userns=0), or build "
             "as root or in the project's container, or take the result from a remote cache"
         )

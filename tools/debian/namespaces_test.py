@@ -1,4 +1,4 @@
-"""A root of its own for a function; where the machine allows none, that's what the error says."""
+"""Tests running a function in a chroot with namespaces, and the error where they are not permitted."""
 
 import os
 import socket
@@ -14,7 +14,7 @@ from tools.testing.oracles import unavailable
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """An empty root, on a machine that allows such a thing."""
+    """An empty root, on a machine that permits namespaces or chroot."""
     folder = tmp_path / "root"
     folder.mkdir()
     try:
@@ -54,7 +54,7 @@ def test_devices(root: Path) -> None:
 
 
 def test_nothing_of_the_machine(root: Path) -> None:
-    """With namespaces of its own, it has no network, the host's name is hidden, and other processes are too."""
+    """In namespaces, there is no network, and the host's name and processes are hidden."""
 
     def work(_: Devices) -> None:
         if os.getpid() != 1:
@@ -91,13 +91,13 @@ def test_ends_without_a_word(root: Path) -> None:
 
 
 def test_where_it_is_not_allowed(root: Path) -> None:
-    """Inside of such a root the kernel allows neither another user namespace nor device nodes."""
+    """In such a chroot the kernel permits neither another user namespace nor device nodes."""
 
     def work(_: Devices) -> None:
         Path("/inner").mkdir()
         run_in_root(Path("/inner"), lambda _: None)
 
-    with pytest.raises(UserError, match=r"^cannot make a root of its own .*: allow user namespaces .*remote cache$"):
+    with pytest.raises(UserError, match=r"^cannot create namespaces .*: allow user namespaces .*remote cache$"):
         run_in_root(root, work)
 
 

@@ -1,7 +1,6 @@
-"""In which order packages are installed, and which must be unpacked before there is a dpkg.
+"""Determines the order of installation of packages, and which ones to extract before dpkg runs.
 
-Before a package is configured, its maintainer scripts may rely on essential packages and on what it pre-depends on:
-Debian Policy, sections 3.8 and 7.2.
+Maintainer scripts may rely on essential packages and on pre-dependencies (Debian Policy, sections 3.8 and 7.2).
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ Control = Mapping[str, str]
 
 
 def _names(control: Control, *fields: str) -> Iterator[str]:
-    """Yields the names in fields that list relationships, such as `a (>= 1) | b, c:any`; all alternatives alike."""
+    """Yields the package names in relationship fields, such as `a (>= 1) | b, c:any`, including all alternatives."""
     for field in fields:
         for relation in re.split("[,|]", control.get(field, "")):
             if match := _NAME.match(relation.strip()):
@@ -24,19 +23,19 @@ def _names(control: Control, *fields: str) -> Iterator[str]:
 
 
 def installation_order(controls: Iterable[Control]) -> list[str]:
-    """Returns the names of packages in an order that depends on nothing but the packages.
+    """Returns the names of packages in an order that depends only on the packages.
 
-    base-passwd comes first, since scripts of others need its users, then the other essential packages, then the rest.
-    dpkg configures them by their dependencies, whatever this order is.
+    base-passwd is first, since other scripts need its users, then the other essential packages, then the rest. dpkg
+    configures packages in the order of dependencies, independently of this order.
     """
     keys = [(c["Package"] != "base-passwd", c.get("Essential") != "yes", c["Package"]) for c in controls]
     return [name for _, _, name in sorted(keys)]
 
 
 def needed_first(controls: Sequence[Control]) -> set[str]:
-    """Returns the names of the packages that maintainer scripts of any package may rely on before it's configured.
+    """Returns the names of the packages that must be extracted before any maintainer script runs.
 
-    These are the essential packages, those that are pre-depended on, and what these depend on.
+    These are the essential packages, all pre-dependencies, and the dependencies of these.
     """
     by_name: dict[str, list[Control]] = {}
     for control in controls:

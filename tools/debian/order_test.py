@@ -1,4 +1,4 @@
-"""The order of installation, and what must be there before it."""
+"""Tests the order of installation, and which packages are extracted before it."""
 
 from tools.debian.order import installation_order, needed_first
 
@@ -25,11 +25,11 @@ def test_order() -> None:
 def test_needed_first() -> None:
     assert needed_first(ALL) == {
         "base-passwd",
-        "cdebconf",  # provides what base-passwd depends on
+        "cdebconf",  # provides a dependency of base-passwd
         "dash",
         "debianutils",
         "libc6",
         "libexpat1",
         "libgcc-s1",
-        "python3-minimal",  # pre-depended on
+        "python3-minimal",  # a pre-dependency
     }

@@ -1,4 +1,4 @@
-"""Puts the files of packages into the current root directory, before there's a dpkg to do it."""
+"""Extracts the files of packages, before dpkg can run."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tools.debian.deb import Deb
 from tools.debian.paths import member_path
 
 _MERGED_USR = {"bin": "usr/bin", "lib": "usr/lib", "lib64": "usr/lib64", "sbin": "usr/sbin"}
-"""The links of a merged /usr. All supported releases have it, and not all have the links in a package."""
+"""The symbolic links of a merged /usr. All supported releases have it, but not all have the links in a package."""
 
 
 @dataclass(frozen=True, slots=True)
 class OwnedDirectory:
-    """A directory that a package gives to another owner than root; dpkg leaves existing directories as they are."""
+    """A directory with another owner than root in a package; dpkg doesn't change existing directories."""
 
     path: str
     mode: int
@@ -27,27 +27,27 @@ class OwnedDirectory:
 
 
 def link_merged_usr(root: str) -> None:
-    """Makes /bin, /lib, /lib64 and /sbin links into /usr."""
+    """Creates /bin, /lib, /lib64 and /sbin as symbolic links into /usr."""
     for name, target in _MERGED_USR.items():
         os.makedirs(os.path.join(root, target), mode=0o755, exist_ok=True)
         os.symlink(target, os.path.join(root, name))
 
 
 def unpack(debs: Iterable[Deb], prefix: str) -> list[OwnedDirectory]:
-    """Writes the files of packages below a directory, all owned by this process's user.
+    """Extracts the files of packages into a directory, owned by the current user.
 
-    A directory that stands as a link to a directory stays one. Later files replace earlier ones. Links of the packages
-    are followed as the kernel does it, so this belongs in a root of its own.
+    A symbolic link to a directory is kept if a package has a directory at its path. Later files replace earlier ones.
+    The kernel follows symbolic links of packages, so this must only be called after a chroot.
 
     Args:
         debs: open packages.
-        prefix: an absolute path that exists.
+        prefix: absolute path of an existing directory.
 
     Returns:
-        The directories that are to have another owner than root.
+        The directories with another owner than root.
 
     Raises:
-        UserError: a package is damaged, or holds something that isn't a directory, file or link.
+        UserError: a package is damaged, or has a member that isn't a directory, file or link.
     """
     directories: dict[str, OwnedDirectory] = {}
     for deb in debs:
@@ -76,7 +76,7 @@ def _make_directory(path: str, mode: int) -> None:
 def _make_file(deb: Deb, archive: tarfile.TarFile, entry: tarfile.TarInfo, path: str, prefix: str) -> None:
     if os.path.lexists(path):
         if entry.issym() and os.path.isdir(path) and not os.path.islink(path):
-            raise UserError(f"{deb.path}: {entry.name} is a link, where another package has a directory")
+            raise UserError(f"{deb.path}: {entry.name} is a link, but another package has a directory there")
         os.unlink(path)
     if entry.issym():
         os.symlink(entry.linkname, path)
@@ -86,6 +86,6 @@ def _make_file(deb: Deb, archive: tarfile.TarFile, entry: tarfile.TarInfo, path:
         with open(path, "xb") as file:
             shutil.copyfileobj(content, file, 1 << 20)
         os.chmod(path, entry.mode)
-        os.utime(path, (entry.mtime, entry.mtime))  # dpkg leaves a configuration file that's the same as it is
+        os.utime(path, (entry.mtime, entry.mtime))  # dpkg doesn't replace an identical configuration file
     else:
         raise UserError(f"{deb.path}: {entry.name} is neither a directory nor a file nor a link")

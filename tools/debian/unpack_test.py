@@ -1,4 +1,4 @@
-"""Unpacking is what tar and dpkg-deb make of a package's files."""
+"""Compares extracted packages with those that tar and dpkg-deb extract."""
 
 import io
 import os
@@ -17,7 +17,7 @@ from tools.testing.oracles import oracle
 
 
 def listing(folder: Path) -> dict[str, tuple[int, bytes | str | None, float]]:
-    """Paths with modes, contents or targets, and the times of files."""
+    """Returns paths with modes, contents or targets, and the times of files."""
     found = {}
     for path in sorted(folder.rglob("*")):
         status = path.lstat()
@@ -71,7 +71,7 @@ def test_any_umask(tmp_path: Path) -> None:
 
 
 def test_merged_usr(tmp_path: Path) -> None:
-    """A package that still puts files into /lib has them in /usr/lib."""
+    """Files of a package in /lib are extracted to /usr/lib."""
     root = tmp_path / "old"
     (root / "lib").mkdir(parents=True)
     (root / "lib/library").write_text("x")
@@ -97,7 +97,7 @@ def test_later_packages_replace(tmp_path: Path) -> None:
 
 
 def test_owners(tmp_path: Path) -> None:
-    """The owners of directories are told."""
+    """The owners of directories are returned."""
     data = io.BytesIO()
     with tarfile.open(fileobj=data, mode="w", format=tarfile.GNU_FORMAT) as archive:
         for name, mode, gid in (("./", 0o755, 0), ("./var/", 0o755, 0), ("./var/mail/", 0o2775, 8)):
@@ -119,5 +119,5 @@ def test_link_in_place_of_a_directory(tmp_path: Path) -> None:
     debs = [Deb(build_deb(tmp_path, name, tmp_path / name)) for name in ("one", "two")]
     into = tmp_path / "into"
     into.mkdir()
-    with pytest.raises(UserError, match=r"two.*\.deb: \./etc/dir is a link, where another package has a directory"):
+    with pytest.raises(UserError, match=r"two.*\.deb: \./etc/dir is a link, but another package has a directory"):
         unpack(debs, str(into))

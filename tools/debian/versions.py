@@ -1,4 +1,4 @@
-"""The order of Debian versions: deb-version(7), "Sorting algorithm"."""
+"""Compares Debian versions (deb-version(7), "Sorting algorithm")."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from itertools import zip_longest
 
 
 def compare_versions(one: str, other: str) -> int:
-    """Returns a negative number, zero or a positive number if the first version is older, as old or newer."""
+    """Returns a negative number, 0 or a positive number if the first version is older, equal or newer."""
     left, right = _split(one), _split(other)
     if left[0] != right[0]:
         return left[0] - right[0]
@@ -24,10 +24,10 @@ def _split(version: str) -> tuple[int, str, str]:
 
 
 def _compare(one: str, other: str) -> int:
-    """Compares two parts by their alternating runs of other characters and of digits."""
+    """Compares two parts by their alternating runs of non-digits and digits."""
     runs = (re.findall(r"([^0-9]*)([0-9]*)", part) for part in (one, other))
     for left, right in zip_longest(*runs, fillvalue=("", "")):
-        # A tilde sorts before the end of a part, the end before letters, and these before everything else.
+        # A tilde sorts before the end of a part, the end before letters, and these before all other characters.
         for a, b in zip_longest(*([_weight(char) for char in run[0]] for run in (left, right)), fillvalue=0):
             if a != b:
                 return a - b

@@ -1,1 +1,1 @@
-"""FAT file systems (FAT12, FAT16, FAT32, with long names): their writer and their reader."""
+"""Writes and reads FAT file systems: FAT12, FAT16 and FAT32, with long names."""

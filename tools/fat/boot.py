@@ -1,7 +1,6 @@
-"""The boot sector of a FAT file system, and the other sectors before the first FAT.
+"""Packs and parses the boot sector of a FAT file system, and the other reserved sectors before the first FAT.
 
-Source of the format: fatgen103, sections "Boot Sector and BPB" and "FAT32 FSInfo Sector Structure and Backup Boot
-Sector".
+See fatgen103, sections "Boot Sector and BPB" and "FAT32 FSInfo Sector Structure and Backup Boot Sector".
 """
 
 from __future__ import annotations
@@ -14,10 +13,10 @@ from tools.fat.geometry import ENTRY_SIZE, MOST_CLUSTERS, SECTOR_SIZES, Bits, Ge
 from tools.image.extents import Data, Extent, Image
 
 MEDIA = 0xF8
-"""The media byte of a fixed disk; the first entry of a FAT repeats it."""
+"""BPB_Media of a fixed disk; the low byte of FAT entry 0 has the same value."""
 
 UNKNOWN = 0xFFFFFFFF
-"""What FSInfo says of a number that is not known."""
+"""The value of an unknown number in FSInfo."""
 
 NO_LABEL = b"NO NAME    "
 
@@ -26,10 +25,10 @@ _COMMON = struct.Struct("<3s8sHBHBHHBHHHII")
 16-bit FAT sectors, sectors per track, heads, hidden sectors, 32-bit sectors."""
 
 _EXTENDED = struct.Struct("<IHHIHH12x")
-"""Only in FAT32: FAT sectors, flags, version, first cluster of the root, sector of FSInfo, sector of the backup."""
+"""Only in FAT32: FAT sectors, flags, version, first cluster of the root, FSInfo sector, backup boot sector."""
 
 _IDENTITY = struct.Struct("<BBBI11s8s")
-"""Drive number, reserved, signature of what follows, volume ID, label, name of the type."""
+"""Drive number, reserved, extended boot signature, volume ID, volume label, name of the FAT type."""
 
 _IDENTITY_SIGNATURE = 0x29
 _FS_INFO = struct.Struct("<I480xIII12xI")
@@ -38,21 +37,21 @@ _FS_INFO_SECTOR = 1
 _BACKUP_SECTOR = 6
 _SIGNATURE = b"\x55\xaa"
 _SIGNATURE_OFFSET = 510
-_OEM_NAME = b"MSWIN4.1"  # what fatgen103 recommends, as the one that no reader trips over
-_HALT = b"\xf4\xeb\xfd"  # hlt; jmp back: a machine that boots this by its boot sector stops there
+_OEM_NAME = b"MSWIN4.1"  # recommended by fatgen103 for compatibility
+_HALT = b"\xf4\xeb\xfd"  # hlt; jmp to it: halts a machine that boots from this boot sector
 _SECTORS_PER_TRACK = 32
 _HEADS = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BootSector:
-    """What the boot sector says.
+    """The fields of the boot sector.
 
     Attributes:
-        geometry: where the parts stand.
+        geometry: layout of the file system.
         volume_id: 32 bits.
-        label: 11 bytes.
-        root_cluster: where the root directory of FAT32 starts.
+        label: volume label, 11 bytes.
+        root_cluster: first cluster of the root directory in FAT32; 0 in FAT12 and FAT16.
     """
 
     geometry: Geometry
@@ -62,12 +61,12 @@ class BootSector:
 
 
 def encode(boot: BootSector, free_clusters: int, next_free: int) -> Image:
-    """Returns the sectors before the first FAT.
+    """Packs the reserved sectors.
 
     Args:
-        boot: what to say.
-        free_clusters: how many clusters hold nothing.
-        next_free: the first of them, or `UNKNOWN`.
+        boot: the fields of the boot sector.
+        free_clusters: number of free clusters.
+        next_free: number of the first free cluster, or `UNKNOWN`.
     """
     geometry = boot.geometry
     sector = _boot_sector(boot)
@@ -86,7 +85,7 @@ def _boot_sector(boot: BootSector) -> bytes:
     head_size = _COMMON.size + (_EXTENDED.size if is_32 else 0) + _IDENTITY.size
     total = geometry.total_sectors
     small_total = total if total < 1 << 16 and not is_32 else 0
-    # No disk has had tracks for long; whole numbers of them keep readers content that check.
+    # Tracks are obsolete, but some readers check that their number is whole.
     track = next(track for track in (_SECTORS_PER_TRACK, 16, 8, 4, 2, 1) if total % track == 0)
     head = _COMMON.pack(
         bytes((0xEB, head_size - 2, 0x90)),
@@ -112,10 +111,10 @@ def _boot_sector(boot: BootSector) -> bytes:
 
 
 def decode(image: Image) -> BootSector:
-    """Returns what the boot sector of an image says.
+    """Parses the boot sector of an image.
 
     Raises:
-        UserError: there is none, or what it says cannot be or is not inside the image.
+        UserError: there is none, a field is invalid, or the file system exceeds the image.
     """
     if image.size < SECTOR_SIZES[0] or image.read(_SIGNATURE_OFFSET, 2) != _SIGNATURE:
         raise UserError("has no FAT boot sector")
@@ -126,7 +125,7 @@ def decode(image: Image) -> BootSector:
     large_fat, _, version, root_cluster, _, _ = _EXTENDED.unpack_from(sector, _COMMON.size)
     is_32 = small_fat == 0
     if size not in SECTOR_SIZES or per_cluster not in (1 << n for n in range(8)) or not reserved or not fats:
-        raise UserError("the FAT boot sector is damaged: a size in it cannot be")
+        raise UserError("the FAT boot sector is damaged: it has an invalid size")
     geometry = Geometry(
         bits=32,
         sector_size=size,
@@ -150,17 +149,17 @@ def decode(image: Image) -> BootSector:
 
 
 def _checked_type(geometry: Geometry, image_size: int, is_32: bool, version: int) -> Bits:
-    """Returns the type of a file system, after checks that its parts are where they can be."""
+    """Checks the layout of a file system, and returns its FAT type."""
     end = geometry.total_sectors * geometry.sector_size
     if end > image_size:
-        raise UserError(f"the FAT file system has {end} bytes, but the image has {image_size}; it is cut")
+        raise UserError(f"the FAT file system has {end} bytes, but the image has {image_size}; it is truncated")
     if geometry.data_offset > end or geometry.clusters < 1:
         raise UserError("the FAT boot sector is damaged: there is no room for data")
     bits = 32 if is_32 else type_of(geometry.clusters)
     if bits == 32 and (not is_32 or geometry.root_entries or version or geometry.clusters > MOST_CLUSTERS[32]):
         raise UserError("the FAT boot sector is damaged: it is neither that of FAT16 nor that of FAT32")
     if geometry.root_entries * ENTRY_SIZE % geometry.sector_size:
-        raise UserError("the FAT boot sector is damaged: the root directory is not whole sectors")
+        raise UserError("the FAT boot sector is damaged: the root directory has no whole number of sectors")
     if (geometry.clusters + 2) * bits > geometry.fat_size * 8:
         raise UserError("the FAT boot sector is damaged: the FAT is too small for the clusters")
     return bits

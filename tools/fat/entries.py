@@ -1,7 +1,6 @@
-"""Directory entries of FAT as bytes, and the times in them.
+"""Packs directory entries of FAT, and converts their times.
 
-Source of the format: fatgen103, sections "FAT Directory Structure", "Date and Time Formats" and "FAT Long Directory
-Entries".
+See fatgen103, sections "FAT Directory Structure", "Date and Time Formats" and "FAT Long Directory Entries".
 """
 
 from __future__ import annotations
@@ -15,17 +14,17 @@ from tools.fat.names import UNITS_PER_ENTRY, checksum, needs_long_name
 
 READ_ONLY, HIDDEN, SYSTEM, VOLUME_LABEL, DIRECTORY, ARCHIVE = (1 << bit for bit in range(6))
 LONG_NAME = READ_ONLY | HIDDEN | SYSTEM | VOLUME_LABEL
-"""The attributes that mark an entry as a part of a long name."""
+"""The attributes of an entry of a long name (ATTR_LONG_NAME)."""
 
 LAST_LONG_ENTRY = 0x40
-"""Marks the part of a long name with its end, which comes first."""
+"""Flag in the ordinal of the entry with the end of a long name, which is the first one (LAST_LONG_ENTRY)."""
 
 SHORT_ENTRY = struct.Struct("<11s3B7HI")
 """Name, attributes, case flags, hundredths of the creation time, its time and date, date of the last access, high
 half of the first cluster, time and date of the last write, low half of the first cluster, size."""
 
 LONG_ENTRY = struct.Struct("<B10sBBB12sH4s")
-"""Ordinal, units 1 to 5, attributes, type, checksum, units 6 to 11, first cluster (0), units 12 and 13."""
+"""Ordinal, UTF-16 units 1 to 5, attributes, type, checksum, units 6 to 11, first cluster (0), units 12 and 13."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_TIME = datetime(1980, 1, 1, tzinfo=UTC)
@@ -34,12 +33,12 @@ _LAST_TIME = datetime(2107, 12, 31, 23, 59, 59, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """A time in FAT's fields.
+    """A time as in FAT.
 
     Attributes:
-        date: years since 1980, months and days.
-        time: hours, minutes and two seconds.
-        hundredths: what is left, up to 199; only the creation time has a field for it.
+        date: packed year since 1980, month and day.
+        time: packed hour, minute and number of 2-second intervals.
+        hundredths: the remaining hundredths of a second, up to 199; only the creation time has them.
     """
 
     date: int
@@ -49,7 +48,7 @@ class Times:
 
 @lru_cache(maxsize=1 << 10)
 def encode_time(mtime_ns: int) -> Times:
-    """Returns a time as FAT has it, taken as UTC; one before 1980 or after 2107 becomes the nearest that it has."""
+    """Converts nanoseconds since the epoch to a FAT time in UTC; limits it to the range 1980 to 2107."""
     seconds = min(max(mtime_ns // 10**9, _since_epoch(_FIRST_TIME)), _since_epoch(_LAST_TIME))
     moment = _EPOCH + timedelta(seconds=seconds)
     hundredths = mtime_ns // 10**7 % 100 if seconds == mtime_ns // 10**9 else 0
@@ -61,7 +60,7 @@ def encode_time(mtime_ns: int) -> Times:
 
 
 def decode_time(date: int, time: int) -> int:
-    """Returns the nanoseconds since the epoch for FAT's date and time; those that are none give the start of 1980."""
+    """Converts a FAT date and time in UTC to nanoseconds since the epoch; an invalid one to the start of 1980."""
     try:
         year, month, day = 1980 + (date >> 9), date >> 5 & 15, date & 31
         moment = datetime(year, month, day, time >> 11, time >> 5 & 63, (time & 31) * 2, tzinfo=UTC)
@@ -76,14 +75,14 @@ def _since_epoch(moment: datetime) -> int:
 
 @dataclass(frozen=True, slots=True)
 class ShortEntry:
-    """What the entry with the short name says.
+    """A directory entry with a short name.
 
     Attributes:
-        short: 11 bytes.
-        attributes: of those above.
-        times: of creation and last write; the date is that of the last access too.
-        cluster: the first one; 0 for none.
-        size: of a file, in bytes.
+        short: short name, 11 bytes.
+        attributes: attribute flags (DIR_Attr).
+        times: time of creation and last write; its date is that of the last access, too.
+        cluster: first cluster, or 0.
+        size: size of a file in bytes; 0 for a directory.
     """
 
     short: bytes
@@ -93,7 +92,7 @@ class ShortEntry:
     size: int = 0
 
     def encode(self) -> bytes:
-        """Returns the entry's 32 bytes."""
+        """Packs the entry into 32 bytes."""
         times, high, low = self.times, self.cluster >> 16, self.cluster & 0xFFFF
         created = (times.hundredths, times.time, times.date)
         written = (times.time, times.date)
@@ -101,7 +100,7 @@ class ShortEntry:
 
 
 def named_entry(name: str, entry: ShortEntry) -> bytes:
-    """Returns the entries of one file or directory: those of its long name, if it needs one, and the short one."""
+    """Packs the entries of a file or directory: those of the long name, if it needs one, and the short entry."""
     if not needs_long_name(name):
         return entry.encode()
     units = name.encode("utf-16-le")

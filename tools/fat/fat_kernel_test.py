@@ -1,4 +1,4 @@
-"""The Linux kernel as the judge: it mounts what the writer made, which needs root and the vfat driver."""
+"""Mounts written images with the Linux kernel, which needs root and the vfat driver."""
 
 import shutil
 import subprocess
@@ -48,7 +48,7 @@ def needs_vfat():
 
 
 def differences_when_mounted(root, image):
-    # errors=continue: any complaint of the driver would otherwise hide behind a remount.
+    # errors=continue: otherwise the driver remounts read-only after an error, and hides it.
     with mounted(image, "ro,utf8,tz=UTC,check=s,errors=continue") as folder:
         found = read_folder(folder)
         root.mtime_ns = found.mtime_ns  # FAT has no time for its root

@@ -1,7 +1,7 @@
-"""Where the parts of a FAT file system stand, and how they are chosen from its size.
+"""The layout of a FAT file system, and how it is chosen from its size.
 
-Source of the format: Microsoft Extensible Firmware Initiative FAT32 File System Specification 1.03 ("fatgen103"),
-sections "Boot Sector and BPB" and "FAT Type Determination".
+See Microsoft Extensible Firmware Initiative FAT32 File System Specification 1.03 ("fatgen103"), sections "Boot Sector
+and BPB" and "FAT Type Determination".
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ from typing import Literal, get_args
 from tools.core.errors import UserError
 
 Bits = Literal[12, 16, 32]
-"""The FAT's type: bits of an entry."""
+"""The FAT type: the number of bits of a FAT entry."""
 
 TYPES: tuple[Bits, ...] = get_args(Bits)
 SECTOR_SIZES = (512, 1024, 2048, 4096)
 ENTRY_SIZE = 32
-"""Of a directory entry, in bytes."""
+"""Size of a directory entry in bytes."""
 
 FAT_COUNT = 2
 FIRST_CLUSTER = 2
 MOST_CLUSTERS: dict[Bits, int] = {12: 4084, 16: 65524, 32: 0x0FFFFFF4}
-"""The number of clusters decides the type: a file system with more clusters than that is of a larger type."""
+"""Maximum number of clusters of each FAT type; the number of clusters determines the type."""
 
 MOST_SECTORS = (1 << 32) - 1
 
 _MARGIN = 16
-"""Clusters to stay away from the limits between types, since some readers are off by a few: fatgen103 advises so."""
+"""Distance in clusters to keep from the limits between types, since some readers are inexact (fatgen103)."""
 
 _CLUSTER_SIZES = tuple(512 << n for n in range(7))
 _MOST_RESERVED = (1 << 16) - 1
@@ -37,17 +37,17 @@ _KIB, _MIB, _GIB = 1 << 10, 1 << 20, 1 << 30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Geometry:
-    """The parts of a file system, in the order in which they stand.
+    """The layout of a file system.
 
     Attributes:
-        bits: the FAT's type.
+        bits: FAT type.
         sector_size: in bytes.
         cluster_size: in bytes.
-        reserved_sectors: the boot sector and what follows it up to the first FAT.
-        fat_sectors: of one FAT.
-        fat_count: how many FATs there are.
-        root_entries: room in the root directory; 0 in FAT32, where it is a chain of clusters.
-        total_sectors: of the whole.
+        reserved_sectors: number of sectors before the first FAT, including the boot sector.
+        fat_sectors: number of sectors of one FAT.
+        fat_count: number of FATs.
+        root_entries: maximum number of entries of the root directory; 0 in FAT32, where it is a cluster chain.
+        total_sectors: number of sectors of the file system.
     """
 
     bits: Bits
@@ -61,22 +61,22 @@ class Geometry:
 
     @property
     def fat_size(self) -> int:
-        """The size of one FAT, in bytes."""
+        """The size of one FAT in bytes."""
         return self.fat_sectors * self.sector_size
 
     @property
     def fat_offset(self) -> int:
-        """Where the first FAT starts, in bytes; the others follow it."""
+        """The offset of the first FAT in bytes; the others follow it."""
         return self.reserved_sectors * self.sector_size
 
     @property
     def root_offset(self) -> int:
-        """Where the root directory of FAT12 and FAT16 starts, in bytes."""
+        """The offset of the root directory of FAT12 and FAT16 in bytes."""
         return self.fat_offset + self.fat_count * self.fat_size
 
     @property
     def data_offset(self) -> int:
-        """Where the first cluster starts, in bytes."""
+        """The offset of the first cluster in bytes."""
         return self.root_offset + _round_up(self.root_entries * ENTRY_SIZE, self.sector_size)
 
     @property
@@ -85,7 +85,7 @@ class Geometry:
         return (self.total_sectors * self.sector_size - self.data_offset) // self.cluster_size
 
     def cluster_offset(self, cluster: int) -> int:
-        """Returns where a cluster starts, in bytes."""
+        """Returns the offset of a cluster in bytes."""
         return self.data_offset + (cluster - FIRST_CLUSTER) * self.cluster_size
 
 
@@ -97,22 +97,22 @@ def choose(
     sector_size: int = 512,
     root_entries: int = 0,
 ) -> Geometry:
-    """Returns the geometry of a file system.
+    """Chooses the layout of a file system.
 
-    Without `bits`, it is FAT12 below 8 MiB, FAT16 below 512 MiB and FAT32 from there on, or the next type that allows
-    the cluster size. Without `cluster_size`, it is 512 bytes for FAT12, 2 KiB for FAT16, 4 KiB for FAT32 up to 8 GiB
-    and up to 32 KiB above, or the next larger one that gives few enough clusters, or the next smaller one that gives
-    enough. Clusters are aligned to their size from the start of the file system, by more reserved sectors.
+    By default the type is FAT12 below 8 MiB, FAT16 below 512 MiB and FAT32 from there on, or another type that the
+    cluster size allows. The default cluster size is 512 bytes for FAT12, 2 KiB for FAT16, 4 KiB for FAT32 up to 8 GiB
+    and up to 32 KiB above, or the next larger or else smaller one with a valid number of clusters. Additional reserved
+    sectors align clusters to their size.
 
     Args:
-        size: in bytes; a multiple of the sector size.
-        bits: the FAT's type.
-        cluster_size: in bytes: a power of two from one sector to 32 KiB.
+        size: size of the file system in bytes, a multiple of the sector size.
+        bits: FAT type.
+        cluster_size: in bytes: a power of two from the sector size to 32 KiB.
         sector_size: in bytes.
-        root_entries: what the root directory must have room for in FAT12 and FAT16.
+        root_entries: minimum number of entries of the root directory in FAT12 and FAT16.
 
     Raises:
-        UserError: there is no such file system.
+        UserError: no layout is possible with these parameters.
     """
     if sector_size not in SECTOR_SIZES:
         raise UserError(f"sector size {sector_size} is not one of {', '.join(map(str, SECTOR_SIZES))} bytes")
@@ -143,7 +143,7 @@ def _types(size: int) -> list[Bits]:
 
 
 def _cluster_sizes(bits: Bits, size: int, sector_size: int) -> list[int]:
-    """Returns cluster sizes in the order in which they are tried."""
+    """Returns the cluster sizes to try, in order of preference."""
     if bits == 32:
         preferred = 4 * _KIB if size <= 8 * _GIB else 8 * _KIB if size <= 16 * _GIB else 16 * _KIB
         preferred = preferred if size <= 32 * _GIB else 32 * _KIB
@@ -155,13 +155,13 @@ def _cluster_sizes(bits: Bits, size: int, sector_size: int) -> list[int]:
 
 
 def _range(bits: Bits) -> tuple[int, int]:
-    """Returns the fewest and the most clusters that are made for a type."""
+    """Returns the minimum and maximum number of clusters that the writer uses for a type."""
     below = {12: 0, 16: MOST_CLUSTERS[12] + _MARGIN, 32: MOST_CLUSTERS[16] + _MARGIN}[bits]
     return below + 1, MOST_CLUSTERS[bits] - _MARGIN
 
 
 def _geometry(size: int, bits: Bits, cluster_size: int, sector_size: int, root_entries: int) -> Geometry | None:
-    """Returns the geometry for these choices, None if they are not possible."""
+    """Returns the layout for these parameters, or None if it is not possible."""
     total = size // sector_size
     reserved = 32 if bits == 32 else 1
     if bits == 32:
@@ -188,7 +188,7 @@ def _geometry(size: int, bits: Bits, cluster_size: int, sector_size: int, root_e
     def needed(clusters: int) -> int:
         return -(-(clusters + FIRST_CLUSTER) * bits // (8 * sector_size))
 
-    # A FAT for all sectors is more than enough; with the room that a smaller one leaves, it may still be.
+    # Start with a FAT that is too large, and shrink it while it has an entry for each cluster.
     geometry = with_fat(needed(size // cluster_size))
     while (fewer := needed(geometry.clusters)) < geometry.fat_sectors:
         smaller = with_fat(fewer)
@@ -200,7 +200,7 @@ def _geometry(size: int, bits: Bits, cluster_size: int, sector_size: int, root_e
 
 
 def type_of(clusters: int) -> Bits:
-    """Returns the type of a file system with that many clusters."""
+    """Returns the type of a file system with `clusters` clusters."""
     return next((bits for bits in TYPES if clusters <= MOST_CLUSTERS[bits]), 32)
 
 

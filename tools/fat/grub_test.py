@@ -1,4 +1,4 @@
-"""GRUB's own driver as the judge, since GRUB is what reads most of these file systems."""
+"""Reads written images with GRUB's driver, since GRUB reads most of these file systems."""
 
 import re
 import uuid
@@ -7,9 +7,10 @@ import zlib
 import pytest
 
 from tools.fat.writer import Options, fat_image
-from tools.gpt.disk import disk_image, least_disk_size, place
+from tools.gpt.disk import least_disk_size, place
 from tools.gpt.layout import parse_layout
 from tools.image.extents import Image
+from tools.testing.disks import disk_image
 from tools.testing.oracles import ask
 from tools.testing.raw import write_raw
 from tools.tree.node import Directory, File

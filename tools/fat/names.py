@@ -1,7 +1,7 @@
-"""Names in FAT directories: long ones, and the short ones that every entry has as well.
+"""Long names, short names and volume labels in FAT directories.
 
-Source of the rules: fatgen103, sections "FAT Directory Structure" and "FAT Long Directory Entries". Long names are
-UTF-16; short ones have 8 and 3 characters, of which only ASCII is written here, so that no code page matters.
+See fatgen103, sections "FAT Directory Structure" and "FAT Long Directory Entries". Long names are UTF-16. Every entry
+has a short name of 8 and 3 characters, too; the writer uses only ASCII in it, so that it doesn't depend on a code page.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterable
 
 LONG_NAME_UNITS = 255
-"""The longest name in UTF-16 code units."""
+"""Maximum length of a long name in UTF-16 code units."""
 
 UNITS_PER_ENTRY = 13
-"""How many code units of a long name an entry has."""
+"""Number of UTF-16 code units in an entry of a long name."""
 
 SHORT_NAME_SIZE = 11
 
@@ -25,30 +25,30 @@ _LABEL = re.compile(rf"[{_SHORT_CHARACTERS}](?:[{_SHORT_CHARACTERS} ]{{0,9}}[{_S
 
 
 def long_name(name: bytes) -> str:
-    """Returns a name of a tree as text.
+    """Returns a name of a tree as a long name.
 
     Raises:
-        ValueError: FAT cannot have it; the message goes after the name.
+        ValueError: the name is not possible in FAT; the message is a predicate, to follow the name.
     """
     try:
         text = name.decode()
     except UnicodeDecodeError:
-        raise ValueError("is not UTF-8, which FAT's long names are made from") from None
+        raise ValueError("is not UTF-8, from which long names are converted") from None
     illegal = _ILLEGAL.search(text)
     if illegal:
         raise ValueError(f"has the character {illegal[0]!r}, which is illegal in FAT")
     if not text or text[-1] in ". ":
-        raise ValueError("ends with a dot or a space, which readers of FAT cut off")
+        raise ValueError("ends with a dot or a space, which readers of FAT remove")
     units = len(text.encode("utf-16-le")) // 2
     if units > LONG_NAME_UNITS:
-        raise ValueError(f"has {units} UTF-16 units; FAT has room for {LONG_NAME_UNITS}")
+        raise ValueError(f"has {units} UTF-16 units, but FAT allows {LONG_NAME_UNITS}")
     return text
 
 
 def folded(name: str) -> str:
-    """Returns what is the same for names that differ only in case, which FAT takes for one name.
+    """Returns the case-folded name; names with the same one are equal in FAT.
 
-    Characters are folded one by one, as file systems do: "ß" and "SS" are different names.
+    Characters are folded separately, as file systems do: "ß" and "SS" are different names.
     """
     if name.isascii():
         return name.upper()
@@ -57,13 +57,13 @@ def folded(name: str) -> str:
 
 
 def short_names(names: Iterable[str]) -> dict[str, bytes]:
-    """Returns a short name for each long name of a directory: 11 bytes, padded, all different.
+    """Returns a unique short name, 11 bytes, for each long name of a directory.
 
-    A name that has the form of a short one, but for case, keeps it. Others get what is left of them and a number:
-    `LONGNA~1.TXT`. The result depends on the names and their order only.
+    A name in the form of a short name, except for case, keeps it. Others get a number: `LONGNA~1.TXT`. The result
+    depends only on the names and their order.
 
     Args:
-        names: no two the same when folded; in the order in which numbers are given.
+        names: long names, unique when folded; numbers are assigned in their order.
     """
     result = {}
     others = []
@@ -91,17 +91,17 @@ def short_names(names: Iterable[str]) -> dict[str, bytes]:
 
 
 def needs_long_name(name: str) -> bool:
-    """Returns whether the short name is not all there is to say."""
+    """Returns whether a name needs long name entries, because it isn't a short name."""
     return not _SHORT.fullmatch(name)
 
 
 def long_entries(name: str) -> int:
-    """Returns the number of entries that a long name takes besides the one with the short name."""
+    """Returns the number of long name entries that a name needs, besides the short entry."""
     return -(-len(name.encode("utf-16-le")) // (2 * UNITS_PER_ENTRY)) if needs_long_name(name) else 0
 
 
 def checksum(short: bytes) -> int:
-    """Returns the sum that ties the entries of a long name to the short name after them."""
+    """Returns the checksum of a short name, which is in the long name entries before it."""
     total = 0
     for byte in short:
         total = ((total >> 1) + ((total & 1) << 7) + byte) & 0xFF
@@ -109,10 +109,10 @@ def checksum(short: bytes) -> int:
 
 
 def volume_label(label: str) -> bytes:
-    """Returns a volume's label as 11 bytes.
+    """Packs a volume label into 11 bytes.
 
     Raises:
-        ValueError: FAT cannot have it.
+        ValueError: the label is not possible in FAT.
     """
     if len(label) > SHORT_NAME_SIZE or not _LABEL.fullmatch(label):
         raise ValueError(
@@ -123,12 +123,12 @@ def volume_label(label: str) -> bytes:
 
 
 def _ascii_upper(name: str) -> str:
-    """Returns a name with its ASCII letters in upper case; the others' case depends on the version of Unicode."""
+    """Returns a name with its ASCII letters in upper case; that of others depends on the version of Unicode."""
     return name.encode().upper().decode()
 
 
 def _basis(name: str) -> tuple[str, str]:
-    """Returns up to 6 and 3 characters of a name that may stand in a short name."""
+    """Returns the base (up to 6 characters) and the extension (up to 3) for a numbered short name."""
     stem = _ascii_upper(name).replace(" ", "").lstrip(".")
     base, dot, extension = stem.rpartition(".")
     if not dot:

@@ -80,11 +80,11 @@ def test_long_names(name):
         (b"a ", "ends with a dot or a space"),
         (b".", "ends with a dot"),
         (b"", "ends with"),
-        (b"x" * 256, "has 256 UTF-16 units; FAT has room for 255"),
+        (b"x" * 256, "has 256 UTF-16 units, but FAT allows 255"),
         ("\N{PENGUIN}".encode() * 128, "has 256 UTF-16 units"),
     ],
 )
-def test_names_that_fat_cannot_have(name, message):
+def test_names_that_are_not_possible_in_fat(name, message):
     with pytest.raises(ValueError, match=message):
         long_name(name)
 
@@ -98,7 +98,7 @@ def test_entries_of_a_long_name(name, entries):
 
 
 def test_checksum():
-    assert checksum(b"\1" + bytes(10)) == 1 << 6  # turned right by ten bits of eight
+    assert checksum(b"\1" + bytes(10)) == 1 << 6  # rotated right ten times by one bit
     assert checksum(bytes(10) + b"\1") == 1
 
 
@@ -108,6 +108,6 @@ def test_labels(label):
 
 
 @pytest.mark.parametrize("label", ["", "esp", "123456789012", " A", "A ", "A.B", "Ä", "A\n"])
-def test_labels_that_fat_cannot_have(label):
+def test_labels_that_are_not_possible_in_fat(label):
     with pytest.raises(ValueError, match=r"label .* is not one of 1 to 11 characters"):
         volume_label(label)

@@ -1,7 +1,7 @@
-"""Reads FAT file systems, believing nothing: every place is checked, and no cluster is in two chains.
+"""Reads FAT file systems, and checks them: all offsets are validated, and no cluster may be in two chains.
 
-Source of the format: as for the writer's modules. Times are taken as UTC. Attributes (hidden, system, read-only) have
-no place in a tree and are not kept.
+See the other modules for the specification. Times are UTC. The attributes hidden, system and read-only are ignored,
+since a tree doesn't have them.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from tools.tree.node import Directory, File, Node
 _END = 0
 _DELETED = 0xE5
 _DELETED_ESCAPED = 0x05
-"""A first byte that really is 0xE5 is written as this."""
+"""Stands for 0xE5 as the first byte of a short name."""
 
 _LOWER_BASE, _LOWER_EXTENSION = 0x08, 0x10
-"""Case flags of Windows NT: the short name's parts are to be shown in lower case."""
+"""Case flags of Windows NT: base or extension of the short name are in lower case."""
 
 _MOST_DIRECTORY_SIZE = (1 << 16) * ENTRY_SIZE
 _CODE_PAGE = "cp850"
@@ -40,12 +40,12 @@ _TABLE_WINDOW = 1 << 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FatVolume:
-    """A FAT file system that was read.
+    """A FAT file system read from an image.
 
     Attributes:
-        geometry: where its parts stand; the type is `geometry.bits`.
+        geometry: its layout; `geometry.bits` is the FAT type.
         volume_id: 32 bits.
-        label: from the root directory, or else from the boot sector; empty for none.
+        label: volume label from the root directory, else from the boot sector; may be empty.
         root: its tree; file contents are ranges of the image.
     """
 
@@ -56,14 +56,14 @@ class FatVolume:
 
 
 def read_fat(image: Image, origin: str = "FAT image") -> FatVolume:
-    """Returns the file system of an image.
+    """Reads the file system in an image.
 
     Args:
-        image: the file system from its first byte on.
-        origin: what to call the image in messages.
+        image: the image, which starts with the file system.
+        origin: name of the image in messages.
 
     Raises:
-        UserError: it is none, or it is damaged.
+        UserError: the image is not a FAT file system, or it is damaged.
     """
     try:
         return _Reader(image, origin).volume()
@@ -72,7 +72,7 @@ def read_fat(image: Image, origin: str = "FAT image") -> FatVolume:
 
 
 class _Reader:
-    """The state of reading one file system."""
+    """Reads one file system."""
 
     def __init__(self, image: Image, origin: str) -> None:
         self._image = image
@@ -100,14 +100,14 @@ class _Reader:
                     continue
                 name = entry.name.encode("utf-8", "surrogatepass")
                 if name in directory.entries or not name or b"/" in name or name in {b".", b".."}:
-                    raise UserError(f"{child!r} is there twice, or is not a name")
+                    raise UserError(f"{child!r} occurs twice, or is not a valid name")
                 directory.entries[name] = node = self._node(entry, child, pending)
                 node.mtime_ns, node.origin = decode_time(entry.date, entry.time), self._origin
         shown = label.decode(_CODE_PAGE).rstrip(" \0")
         return FatVolume(geometry=self._geometry, volume_id=self._boot.volume_id, label=shown, root=root)
 
     def _node(self, entry: _Entry, path: str, pending: list[tuple[str, Directory, Image]]) -> Node:
-        """Returns the node for an entry; a directory's entries are left for later, in `pending`."""
+        """Returns the node for an entry; appends a directory with its entries to `pending`, to be read later."""
         if not entry.attributes & DIRECTORY:
             return File(content=self._chain(entry.cluster, entry.size, path))
         directory = Directory()
@@ -115,12 +115,12 @@ class _Reader:
         return directory
 
     def _chain(self, cluster: int, size: int | None, path: str) -> Image:
-        """Returns what is in a chain of clusters.
+        """Returns the content of a cluster chain.
 
         Args:
-            cluster: the first one; 0 for none.
-            size: the size in bytes that the chain must be for; None for a directory, which has just its clusters.
-            path: for messages.
+            cluster: first cluster, or 0 for an empty chain.
+            size: size of the file in bytes, which the length of the chain must match; None for a directory.
+            path: path in messages.
         """
         cluster_size = self._geometry.cluster_size
         most = -(-(_MOST_DIRECTORY_SIZE if size is None else size) // cluster_size)
@@ -138,20 +138,20 @@ class _Reader:
         return whole if size is None else whole.slice(0, size)
 
     def _chain_runs(self, cluster: int, most: int, path: str) -> Iterator[tuple[int, int]]:
-        """Yields the runs of consecutive clusters of a chain as (first, number)."""
+        """Yields the runs of consecutive clusters of a chain, as (first cluster, number of clusters)."""
         geometry = self._geometry
         first, length, total = cluster, 0, 0
         while True:
             if not FIRST_CLUSTER <= cluster < geometry.clusters + FIRST_CLUSTER:
-                raise UserError(f"{path!r} goes on at cluster {cluster}, which does not exist")
+                raise UserError(f"{path!r} has cluster {cluster}, which does not exist")
             byte, bit = cluster >> 3, 1 << (cluster & 7)
             if self._taken[byte] & bit:
-                raise UserError(f"{path!r} has cluster {cluster}, which belongs to something else as well")
+                raise UserError(f"{path!r} has cluster {cluster}, which another file has, too")
             self._taken[byte] |= bit
             length += 1
             total += 1
             if total > most:
-                raise UserError(f"{path!r} has more than the {most} clusters that it should have")
+                raise UserError(f"{path!r} has more than {most} clusters, the number for its size")
             following = self._next[cluster]
             if following >= LEAST_END[geometry.bits]:
                 yield first, length
@@ -163,7 +163,7 @@ class _Reader:
 
 
 class _Table:
-    """The first FAT of an image, read in windows."""
+    """The entries of the first FAT of an image, read in windows of 64 KiB."""
 
     def __init__(self, image: Image, geometry: Geometry) -> None:
         self._image = image
@@ -187,7 +187,7 @@ class _Table:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """A directory entry with its long name, if it has one."""
+    """A directory entry; `name` is its long name, or else its short name."""
 
     name: str
     short: bytes
@@ -199,7 +199,7 @@ class _Entry:
 
 
 def _entries(image: Image) -> Iterator[_Entry]:
-    """Yields the entries of a directory, without those that say where it is itself."""
+    """Yields the entries of a directory, without `.` and `..`."""
     long_parts: list[bytes] = []
     for raw in _raw_entries(image):
         short, attributes, flags, _, _, _, _, high, time, date, low, size = SHORT_ENTRY.unpack(raw)
@@ -217,7 +217,7 @@ def _entries(image: Image) -> Iterator[_Entry]:
 
 
 def _raw_entries(image: Image) -> Iterator[bytes]:
-    """Yields entries of 32 bytes up to the one that says that none follow."""
+    """Yields entries of 32 bytes, up to the end mark."""
     for begin in range(0, image.size, _TABLE_WINDOW):
         data = image.read(begin, min(_TABLE_WINDOW, image.size - begin))
         for offset in range(0, len(data), ENTRY_SIZE):
@@ -227,7 +227,7 @@ def _raw_entries(image: Image) -> Iterator[bytes]:
 
 
 def _long_name(parts: list[bytes], short: bytes) -> str | None:
-    """Returns the long name that the entries before a short one give, None if they are not a whole one for it."""
+    """Returns the long name in the entries before a short entry; None if they are incomplete or don't belong to it."""
     total = names.checksum(short)
     units = b""
     for index, raw in enumerate(parts):

@@ -21,7 +21,7 @@ UTF8 = {"LC_ALL": "C.UTF-8", "TZ": "UTC"}
 
 
 def made(path, *options, size=4 * MIB):
-    """Returns the path of an empty file system made by mkfs.fat."""
+    """Creates an empty file system with mkfs.fat, and returns its path."""
     path.write_bytes(b"")
     with path.open("r+b") as file:
         file.truncate(size)
@@ -53,7 +53,7 @@ def contents(root):
 def test_what_mkfs_and_mtools_wrote(size, options, bits, tmp_path):
     path = made(tmp_path / "image", "-n", "SOME NAME", *options, size=size)
     put(path, b"upper", "/UPPER.TXT")
-    put(path, b"lower", "/lower.txt")  # mtools writes this with case flags
+    put(path, b"lower", "/lower.txt")  # with case flags
     put(path, b"x" * 100000, "/Ein längerer Name mit Ümlaut.txt")
     ask("mmd", "-i", path, "::/d")
     put(path, b"", "/d/empty")
@@ -69,7 +69,7 @@ def test_what_mkfs_and_mtools_wrote(size, options, bits, tmp_path):
 
 
 def test_fat32_with_too_few_clusters(tmp_path):
-    # mkfs.fat makes them, and Linux goes by the fields of the boot sector, which are those of FAT32.
+    # mkfs.fat creates such file systems; Linux determines the type by the fields of the boot sector, too.
     path = made(tmp_path / "image", "-F", "32", "-S", "4096", "-s", "1", size=64 * MIB)
     volume = read_fat(Image.from_file(path))
     assert (volume.geometry.bits, volume.label, volume.root.entries) == (32, "", {})
@@ -116,7 +116,7 @@ def changed(bits, offset, data):
 
 
 def entry_offset(bits, name):
-    """Returns where the short entry of a name of 11 bytes stands."""
+    """Returns the offset of the entry with a short name of 11 bytes."""
     return PLAIN[bits].index(name)
 
 
@@ -139,19 +139,19 @@ A, LONG, D, F = b"A          ", b"ALONGN~1   ", b"D          ", b"F          "
 
 
 @pytest.mark.parametrize("bits", [12, 16, 32])
-def test_chains_that_cannot_be(bits):
+def test_chains_that_are_invalid(bits):
     a, directory = first_cluster(bits, A), first_cluster(bits, D)
     end = {12: 0xFFF, 16: 0xFFFF, 32: 0x0FFFFFFF}[bits]
     for image, message in [
-        (with_fat(bits, a, a), "'/a' has cluster \\d+, which belongs to something else"),
-        (with_fat(bits, a + 1, a), "'/a' has cluster \\d+, which belongs to something else"),
-        (with_fat(bits, a, directory), "which belongs to something else"),
-        (with_fat(bits, directory, directory), "'/D' has cluster \\d+, which belongs to something else"),
-        (with_fat(bits, a, 0), "'/a' goes on at cluster 0, which does not exist"),
-        (with_fat(bits, a, 1), "'/a' goes on at cluster 1, which does not exist"),
-        (with_fat(bits, a, end & ~0xFF | 0xF7), "'/a' goes on at cluster \\d+, which does not exist"),
+        (with_fat(bits, a, a), "'/a' has cluster \\d+, which another file has, too"),
+        (with_fat(bits, a + 1, a), "'/a' has cluster \\d+, which another file has, too"),
+        (with_fat(bits, a, directory), "which another file has, too"),
+        (with_fat(bits, directory, directory), "'/D' has cluster \\d+, which another file has, too"),
+        (with_fat(bits, a, 0), "'/a' has cluster 0, which does not exist"),
+        (with_fat(bits, a, 1), "'/a' has cluster 1, which does not exist"),
+        (with_fat(bits, a, end & ~0xFF | 0xF7), "'/a' has cluster \\d+, which does not exist"),
         (with_fat(bits, a, end), "'/a' has 1 clusters, too few for its 2000 bytes"),
-        (with_fat(bits, a + 3, a + 100), "'/a' has more than the 4 clusters"),
+        (with_fat(bits, a + 3, a + 100), "'/a' has more than 4 clusters"),
     ]:
         with pytest.raises(UserError, match=f"^some.img: .*{message}"):
             read_fat(image, "some.img")
@@ -161,16 +161,16 @@ def test_chains_that_cannot_be(bits):
     ("name", "field", "data", "message"),
     [
         (A, 28, b"\xff\xff\xff\xff", "'/a' has 4 clusters, too few for its 4294967295 bytes"),
-        (A, 28, b"\0\0\0\0", "'/a' has more than the 0 clusters"),
+        (A, 28, b"\0\0\0\0", "'/a' has more than 0 clusters"),
         (A, 26, b"\0\0", "'/a' has 0 clusters, too few"),
-        (A, 26, b"\xff\xff", "'/a' goes on at cluster 65535, which does not exist"),
-        (A, 11, b"\x10", "'/a/aaaaaaaa.aaa' goes on at cluster 1633771873"),
+        (A, 26, b"\xff\xff", "'/a' has cluster 65535, which does not exist"),
+        (A, 11, b"\x10", "'/a/aaaaaaaa.aaa' has cluster 1633771873"),
         (D, 26, b"\0\0", "the directory '/D' has no cluster"),
-        (F, 0, D, "'/D' is there twice"),
-        (F, 0, b"/          ", "'//' is there twice, or is not a name"),
+        (F, 0, D, "'/D' occurs twice"),
+        (F, 0, b"/          ", "'//' occurs twice, or is not a valid name"),
     ],
 )
-def test_entries_that_cannot_be(name, field, data, message):
+def test_entries_that_are_invalid(name, field, data, message):
     with pytest.raises(UserError, match=message):
         read_fat(changed(16, entry_offset(16, name) + field, data))
 
@@ -179,14 +179,14 @@ def test_entries_that_cannot_be(name, field, data, message):
     ("offset", "data", "message"),
     [
         (510, b"\0", "has no FAT boot sector"),
-        (11, b"\0\0", "a size in it cannot be"),
-        (11, b"\1\2", "a size in it cannot be"),
-        (13, b"\0", "a size in it cannot be"),
-        (13, b"\3", "a size in it cannot be"),
-        (14, b"\0\0", "a size in it cannot be"),
-        (16, b"\0", "a size in it cannot be"),
-        (17, b"\1\0", "the root directory is not whole sectors"),
-        (19, b"\xff\xff", "has 33553920 bytes, but the image has 3145728; it is cut"),
+        (11, b"\0\0", "it has an invalid size"),
+        (11, b"\1\2", "it has an invalid size"),
+        (13, b"\0", "it has an invalid size"),
+        (13, b"\3", "it has an invalid size"),
+        (14, b"\0\0", "it has an invalid size"),
+        (16, b"\0", "it has an invalid size"),
+        (17, b"\1\0", "the root directory has no whole number of sectors"),
+        (19, b"\xff\xff", "has 33553920 bytes, but the image has 3145728; it is truncated"),
         (19, b"\1\0", "no room for data"),
         (19, b"\0\0", "no room for data"),
         (22, b"\1\0", "the FAT is too small for the clusters"),
@@ -194,13 +194,13 @@ def test_entries_that_cannot_be(name, field, data, message):
         (22, b"\0\0", "no room for data"),
     ],
 )
-def test_boot_sectors_that_cannot_be(offset, data, message):
+def test_boot_sectors_that_are_invalid(offset, data, message):
     with pytest.raises(UserError, match=f"^FAT image: .*{message}"):
         read_fat(changed(16, offset, data))
 
 
 @pytest.mark.parametrize("size", [0, 1, 511, 512, 4096, MIB, 3 * MIB - 1])
-def test_cut_images(size):
+def test_truncated_images(size):
     with pytest.raises(UserError):
         read_fat(Image.from_bytes(PLAIN[16][:size]))
 
@@ -214,7 +214,7 @@ def test_broken_long_name_leaves_the_short_one():
 
 @given(st.data())
 @settings(max_examples=400, deadline=None, derandomize=True)
-def test_reader_survives_anything(data):
+def test_any_data_gives_a_tree_or_a_user_error(data):
     bits = data.draw(st.sampled_from([12, 16, 32]))
     geometry = read_fat(IMAGES[bits]).geometry
     plain = bytearray(PLAIN[bits][: geometry.data_offset + 10000])

@@ -1,6 +1,6 @@
-"""The file allocation table: for each cluster, the next one of the same chain.
+"""The file allocation table (FAT): for each cluster, the next one of its chain.
 
-Source of the format: fatgen103, section "FAT Data Structure".
+See fatgen103, section "FAT Data Structure".
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from tools.image.extents import Buffer, Source
 
 END_OF_CHAIN: dict[Bits, int] = {12: 0xFFF, 16: 0xFFFF, 32: 0x0FFFFFFF}
 LEAST_END: dict[Bits, int] = {12: 0xFF8, 16: 0xFFF8, 32: 0x0FFFFFF8}
-"""Readers take any value from this on for the end of a chain."""
+"""The lowest value that marks the end of a chain."""
 
 _TYPECODE = {16: "H", 32: "I"}
 
 
 @dataclass(frozen=True, slots=True)
 class PackedTable:
-    """A FAT of chains that stand one after the other without gaps, from the first cluster on; a `Source`.
+    """A `Source` with a FAT of contiguous chains without gaps between them, from the first cluster on.
 
-    It is computed where it is read: what it says follows from where the chains end.
+    Entries are computed when they are read, from the ends of the chains.
 
     Attributes:
-        bits: the FAT's type.
-        ends: the last cluster of each chain, ascending; the last one is the last cluster in use.
-        start: the source's own start, in bytes.
+        bits: FAT type.
+        ends: the last cluster of each chain, in ascending order.
+        start: offset of the source in the table, in bytes.
     """
 
     bits: Bits
@@ -40,7 +40,7 @@ class PackedTable:
 
     @property
     def size(self) -> int:
-        """The table's size up to the last cluster in use, in bytes."""
+        """The size of the table in bytes, up to the last cluster in use."""
         entries = self.ends[-1] + 1 if self.ends else FIRST_CLUSTER
         return -(-entries * self.bits // 8)
 
@@ -66,7 +66,7 @@ class PackedTable:
         used = self.ends[-1] + 1 if self.ends else FIRST_CLUSTER
         for cluster in range(max(first, used), end):
             entries[cluster - first] = 0
-        # The first two entries stand for no cluster: the media byte, and that the volume was left clean.
+        # Entries 0 and 1 are reserved: the media byte, and the flags for a clean volume.
         for cluster, value in ((0, last_value & ~0xFF | MEDIA), (1, last_value)):
             if first <= cluster < end:
                 entries[cluster - first] = value
@@ -74,6 +74,6 @@ class PackedTable:
 
 
 def _packed_12(entries: Sequence[int]) -> bytes:
-    """Returns entries of 12 bits as bytes: two of them share three."""
+    """Packs entries of 12 bits, two of them into three bytes."""
     pairs = zip(entries[::2], [*entries[1::2], 0], strict=False)
     return b"".join((even | odd << 12).to_bytes(3, "little") for even, odd in pairs)

@@ -1,7 +1,7 @@
 """Writes FAT file systems.
 
-The root directory comes first, then every directory and file in the order of the tree, each as one contiguous chain:
-directories before what is in them. File contents stay ranges of their sources; what is free is a hole.
+The root directory is placed first, then all directories and files in the order of the tree, each as one contiguous
+chain. File contents are ranges of their sources; free space is a hole.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tools.tree.compare import printable, type_name
 from tools.tree.node import Directory, File, Node
 
 MOST_DIRECTORY_ENTRIES = 1 << 16
-"""fatgen103, "FAT Directory Structure": a directory has at most 2 MiB."""
+"""Maximum number of entries of a directory, which has at most 2 MiB (fatgen103, "FAT Directory Structure")."""
 
 _MOST_FILE_SIZE = (1 << 32) - 1
 _LINKS = (b".".ljust(names.SHORT_NAME_SIZE), b"..".ljust(names.SHORT_NAME_SIZE))
@@ -29,14 +29,14 @@ _KIB, _MIB = 1 << 10, 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What a FAT file system is made with, besides its tree.
+    """The parameters of a FAT file system.
 
     Attributes:
-        size: in bytes; a multiple of the sector size.
+        size: size of the file system in bytes, a multiple of the sector size.
         volume_id: 32 bits.
-        label: up to 11 characters; empty for none.
-        bits: the FAT's type; None to choose it by the size.
-        cluster_size: in bytes; None to choose it.
+        label: volume label, up to 11 characters; may be empty.
+        bits: FAT type; by default chosen by the size.
+        cluster_size: in bytes; by default chosen by the size.
         sector_size: in bytes.
     """
 
@@ -50,14 +50,14 @@ class Options:
 
 @dataclass(slots=True)
 class _Item:
-    """A file or directory that is to be placed.
+    """A file or directory to be placed.
 
     Attributes:
         node: the file or directory.
-        size: of its chain, in bytes.
-        parent: the item of the directory that it is in; None for the root.
-        children: the names, short names and items of what is in it, in order.
-        cluster: the first one; 0 for none.
+        size: size of the file, or of the directory's entries, in bytes.
+        parent: its directory; None for the root.
+        children: (long name, short name, item) for each entry of a directory, in order.
+        cluster: first cluster, or 0 for an empty chain.
     """
 
     node: Directory | File
@@ -68,17 +68,17 @@ class _Item:
 
 
 def fat_image(root: Directory, options: Options) -> Image:
-    """Returns a FAT file system that holds a tree.
+    """Returns the image of a FAT file system that holds a tree.
 
-    FAT has no owners and no modes: those are left to the mount. All else that it cannot keep is refused.
+    Owners and permissions are ignored, since FAT has none. Other metadata that FAT can't store is an error.
 
     Args:
-        root: the tree; its own time is that of the volume label.
-        options: what to make.
+        root: the tree; the time of the root is that of the volume label.
+        options: the file system's parameters.
 
     Raises:
-        UserError: FAT cannot hold something of the tree, the tree does not fit, or there is no file system with these
-            options; the message says what to change.
+        UserError: FAT can't store something in the tree, the tree doesn't fit, or the parameters are not possible; the
+            message has a remedy.
     """
     label = _volume_label(options.label)
     if not 0 <= options.volume_id < 1 << 32:
@@ -108,15 +108,6 @@ def fat_image(root: Directory, options: Options) -> Image:
     return Image(options.size, extents)
 
 
-def least_size(root: Directory, options: Options) -> int:
-    """Returns a size in bytes with which the tree fits, close to the smallest one; `options.size` does not matter.
-
-    Raises:
-        UserError: FAT cannot hold something of the tree, or no size is enough.
-    """
-    return _least_size(options, list(_items(root, 1 if options.label else 0)))
-
-
 def _volume_label(label: str) -> bytes | None:
     try:
         return names.volume_label(label) if label else None
@@ -125,11 +116,11 @@ def _volume_label(label: str) -> bytes | None:
 
 
 def _items(root: Directory, root_extra: int) -> Iterator[_Item]:
-    """Yields what has to be placed, in order: the root, then each directory followed by what is in it.
+    """Yields the items to place: the root, then each directory followed by its content.
 
     Args:
         root: the tree.
-        root_extra: how many entries the root has besides its children's.
+        root_extra: number of entries of the root besides those of its children.
     """
     seen = {id(root): b""}
     stack: list[tuple[bytes, _Item]] = [(b"", _item(b"", root, None))]
@@ -141,9 +132,7 @@ def _items(root: Directory, root_extra: int) -> Iterator[_Item]:
             entries = root_extra if item.parent is None else len(_LINKS)
             entries += sum(1 + names.long_entries(name) for name, _, _ in item.children)
             if entries > MOST_DIRECTORY_ENTRIES:
-                raise _refused(
-                    path, item.node, f"needs {entries} entries, FAT has {MOST_DIRECTORY_ENTRIES} a directory"
-                )
+                raise _refused(path, item.node, f"needs {entries} entries, but FAT allows {MOST_DIRECTORY_ENTRIES}")
             item.size = entries * ENTRY_SIZE
             stack.extend((child_path, child) for _, _, child_path, child in reversed(children))
         yield item
@@ -152,7 +141,10 @@ def _items(root: Directory, root_extra: int) -> Iterator[_Item]:
 def _children(
     path: bytes, directory: Directory, parent: _Item, seen: dict[int, bytes]
 ) -> list[tuple[str, bytes, bytes, _Item]]:
-    """Returns name, short name, path and item of what is in a directory; notes in `seen` what has been placed."""
+    """Returns (long name, short name, path, item) for the entries of a directory.
+
+    `seen` maps the identity of each node so far to its path, to detect hard links.
+    """
     found: list[tuple[str, bytes, _Item]] = []
     by_folded: dict[str, bytes] = {}
     for raw_name, node in directory.sorted_entries():
@@ -164,11 +156,11 @@ def _children(
         other = by_folded.setdefault(names.folded(name), child_path)
         if other is not child_path:
             raise _refused(
-                child_path, node, f"differs only in case from {printable(other)}, which FAT takes for the same"
+                child_path, node, f"differs only in case from {printable(other)}, so it is the same name in FAT"
             )
         other = seen.setdefault(id(node), child_path)
         if other is not child_path:
-            raise _refused(child_path, node, f"is a hard link to {printable(other)}, which FAT does not have")
+            raise _refused(child_path, node, f"is a hard link to {printable(other)}, which FAT does not support")
         found.append((name, child_path, _item(child_path, node, parent)))
     short = names.short_names(name for name, _, _ in found)
     return [(name, short[name], child_path, item) for name, child_path, item in found]
@@ -179,7 +171,7 @@ def _item(path: bytes, node: Node, parent: _Item | None) -> _Item:
         raise _refused(path, node, f"is a {type_name(node)}; FAT has only files and directories")
     if node.xattrs:
         attributes = b", ".join(sorted(node.xattrs)).decode("utf-8", "backslashreplace")
-        raise _refused(path, node, f"has extended attributes ({attributes}), which FAT does not have")
+        raise _refused(path, node, f"has extended attributes ({attributes}), which FAT does not support")
     if node.permissions & 0o7000:
         raise _refused(path, node, f"has mode {node.permissions:o}, but FAT has no setuid, setgid or sticky bit")
     size = node.content.size if isinstance(node, File) else 0
@@ -204,15 +196,15 @@ def _choose(options: Options, items: list[_Item]) -> Geometry:
 
 
 def _clusters(item: _Item, shape: Geometry) -> int:
-    """Returns how many clusters an item takes."""
+    """Returns the number of clusters of an item."""
     if item.parent is None:
-        # The root of FAT32 has a cluster even if it has no entry; that of the others stands before the clusters.
+        # In FAT32 the root has at least one cluster; in FAT12 and FAT16 it is before the clusters.
         return max(1, -(-item.size // shape.cluster_size)) if shape.bits == 32 else 0
     return -(-item.size // shape.cluster_size)
 
 
 def _place(items: list[_Item], shape: Geometry) -> list[int]:
-    """Gives every item its first cluster, and returns the last one of each chain."""
+    """Sets the first cluster of each item, and returns the last cluster of each chain."""
     ends = []
     following = FIRST_CLUSTER
     for item in items:
@@ -235,7 +227,7 @@ def _content(item: _Item, shape: Geometry, label: bytes | None) -> Iterator[Exte
     if item.parent is None:
         parts += [ShortEntry(label, VOLUME_LABEL, times).encode()] if label else []
     else:
-        # The root is cluster 0 to its children, also in FAT32.
+        # `..` has cluster 0 for the root, also in FAT32.
         above = 0 if item.parent.parent is None else item.parent.cluster
         above_times = encode_time(item.parent.node.mtime_ns)
         dot, dot_dot = _LINKS
@@ -250,7 +242,7 @@ def _content(item: _Item, shape: Geometry, label: bytes | None) -> Iterator[Exte
 
 
 def _least_size(options: Options, items: list[_Item]) -> int:
-    """Returns a size that is enough, to a multiple of 4 KiB below 4 MiB and of 1 MiB above."""
+    """Returns a size that is enough, a multiple of 4 KiB below 4 MiB of content and of 1 MiB above."""
 
     def fits(size: int) -> bool:
         try:

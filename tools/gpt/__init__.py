@@ -1,1 +1,1 @@
-"""GUID partition tables: the layout file that describes them, their writer and their reader."""
+"""Parses disk layouts, and writes and reads GUID partition tables (GPT)."""

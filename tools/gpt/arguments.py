@@ -1,4 +1,4 @@
-"""The arguments of command lines that make a partition table."""
+"""The arguments of commands that create a partition table."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from tools.gpt.table import Table
 
 @dataclass(frozen=True, kw_only=True)
 class TableArguments:
-    """The arguments that say what partitions there are."""
+    """The arguments that determine a partition table."""
 
     layout: FileName = argument("the partitions.csv")
-    disk_guid: str = argument("the GUID of the disk")
-    without: tuple[str, ...] = argument("a partition to leave out of the table", default=())
+    disk_guid: str = argument("GUID of the disk")
+    without: tuple[str, ...] = argument("name of a partition to omit from the table", default=())
     expanded_size: Size | None = argument(
-        "size of the disk; the default is the smallest that holds the layout", default=None
+        "size of the disk in bytes; by default the minimum for the layout", default=None
     )
-    sector_size: int = argument("of the disk, 512 or 4096 bytes", default=512)
+    sector_size: int = argument("sector size of the disk, 512 or 4096 bytes", default=512)
 
 
 def table_of(arguments: TableArguments) -> Table:
-    """Returns the partition table that arguments describe.
+    """Returns the partition table for the arguments.
 
     Raises:
-        UserError: the layout is wrong, or doesn't fit the disk.
+        UserError: the layout is invalid, or doesn't fit on the disk.
     """
     try:
         guid = UUID(arguments.disk_guid)

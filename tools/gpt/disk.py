@@ -1,22 +1,21 @@
-"""Puts a layout on a disk, and images into its partitions."""
+"""Creates the partition table of a layout, and disk images with images in the partitions."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from uuid import UUID
 
 from tools.core.errors import UserError
 from tools.gpt.layout import ALIGNMENT, UNIT, Layout, Partition
-from tools.gpt.table import SECTOR_SIZES, Entry, Table, encode
-from tools.image.extents import Image
+from tools.gpt.table import SECTOR_SIZES, Entry, Table
 
 
 def place(layout: Layout, disk_size: int, disk_guid: UUID, sector_size: int = 512) -> Table:
-    """Returns the partition table that a layout gives on a disk.
+    """Returns the partition table for a layout on a disk.
 
-    A partition without a GUID gets one derived from the disk's and its name (version 5, RFC 9562 section 5.5). A
-    partition that takes the rest ends at the last multiple of 1 MiB that is usable.
+    The GUID of a partition without one is derived from the disk's GUID and the partition's name (version 5, RFC 9562
+    section 5.5). A partition with the rest of the disk ends at the last usable multiple of 1 MiB.
 
     Args:
         layout: the partitions.
@@ -25,7 +24,7 @@ def place(layout: Layout, disk_size: int, disk_guid: UUID, sector_size: int = 51
         sector_size: 512 or 4096 bytes.
 
     Raises:
-        UserError: a partition ends past the end of the disk, or a size is not one of whole sectors.
+        UserError: a partition exceeds the disk, or a size is not a multiple of the sector size.
     """
     if sector_size not in SECTOR_SIZES:
         raise UserError(f"sector size {sector_size} is not one of {', '.join(map(str, SECTOR_SIZES))}")
@@ -34,7 +33,7 @@ def place(layout: Layout, disk_size: int, disk_guid: UUID, sector_size: int = 51
     empty = Table(disk_guid=disk_guid, disk_size=disk_size, entries=(), sector_size=sector_size)
     begin, end = empty.usable
     if begin >= end:
-        raise UserError(f"disk size {disk_size} leaves no room for partitions beside the partition table")
+        raise UserError(f"disk size {disk_size} has no room for partitions besides the partition table")
     entries = tuple(_entry(partition, empty, end) for partition in layout.partitions)
     guids: dict[UUID, str] = {}
     for entry, partition in zip(entries, layout.partitions, strict=True):
@@ -45,9 +44,9 @@ def place(layout: Layout, disk_size: int, disk_guid: UUID, sector_size: int = 51
 
 
 def least_disk_size(layout: Layout) -> int:
-    """Returns the size in bytes, a multiple of 1 MiB, of the smallest disk that holds a layout's partitions."""
+    """Returns the minimum disk size for a layout in bytes, a multiple of 1 MiB."""
     end = max(partition.least_end for partition in layout.partitions)
-    # 1 MiB more than what is aligned has room for the backup table in any sector size.
+    # One more MiB has room for the backup table with any sector size.
     return -(-end // ALIGNMENT) * ALIGNMENT + ALIGNMENT
 
 
@@ -77,15 +76,15 @@ def _entry(partition: Partition, table: Table, usable_end: int) -> Entry:
 
 
 def check_contents(table: Table, sizes: Iterable[tuple[str, int]], layout: str = "the layout") -> list[Entry]:
-    """Returns the entries of partitions, after a check that they have room for what they are to hold.
+    """Checks that partitions have room for their contents, and returns their entries.
 
     Args:
-        table: of the disk.
-        sizes: names of partitions, and how many bytes each is to hold.
-        layout: what to call the layout in messages, such as the path of its file.
+        table: the disk's partition table.
+        sizes: (name of a partition, size of its content in bytes) pairs.
+        layout: name of the layout in messages, such as the path of its file.
 
     Raises:
-        UserError: a partition is unknown or given twice, or is too small.
+        UserError: a partition doesn't exist, occurs twice in `sizes`, or is too small.
     """
     entries = {entry.name: entry for entry in table.entries}
     found: dict[str, Entry] = {}
@@ -98,19 +97,3 @@ def check_contents(table: Table, sizes: Iterable[tuple[str, int]], layout: str =
         if size > found[name].size:
             raise UserError(f"partition {name}: has {found[name].size} bytes in {layout}, and {size} are needed")
     return list(found.values())
-
-
-def disk_image(table: Table, contents: Sequence[tuple[str, Image]]) -> Image:
-    """Returns a whole disk: the partition table at both ends, and images in partitions.
-
-    Args:
-        table: as `place` makes it.
-        contents: partitions' names and what they hold; the others are left as holes. An image smaller than its
-            partition stands at the partition's start.
-
-    Raises:
-        UserError: see `check_contents`.
-    """
-    entries = check_contents(table, ((name, image.size) for name, image in contents))
-    images = ((entry.offset, image) for entry, (_, image) in zip(entries, contents, strict=True))
-    return Image.compose(table.disk_size, [(0, encode(table)), *images])

@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tools.core.errors import UserError
-from tools.gpt.disk import disk_image, least_disk_size, place
+from tools.gpt.disk import least_disk_size, place
 from tools.gpt.layout import parse_layout
 from tools.gpt.reader import read_table
 from tools.gpt.table import encode
 from tools.image.extents import Data, Extent, Image
+from tools.testing.disks import disk_image
 from tools.testing.oracles import ask
 from tools.testing.raw import write_raw
 
@@ -52,7 +53,7 @@ def test_least_disk_size_is_enough_and_needed():
         (-512, 512, "is not a multiple"),
         (10 * MIB + 1, 512, "is not a multiple of the sector size, 512"),
         (10 * MIB + 512, 4096, "is not a multiple of the sector size, 4096"),
-        (67 * 512, 512, "leaves no room"),
+        (67 * 512, 512, "has no room"),
         (10 * MIB, 1024, "sector size 1024 is not one of 512, 4096"),
         (2 * MIB, 512, "p.csv:1: esp ends past the end of the disk"),
     ],
@@ -194,12 +195,12 @@ LAST = 10 * MIB - 512
         (458, b"\1\0", "the protective MBR covers 1 "),
         (512, b"F", "the primary GPT header is missing"),
         (520, b"\1", "the primary GPT header is missing or not of revision 1.0"),
-        (568, b"\1", "the primary GPT header does not have its checksum"),
-        (1024, b"\1", "the primary GPT's entries do not have their checksum"),
-        (1024 + 16383, b"\1", "the primary GPT's entries do not have their checksum"),
+        (568, b"\1", "the primary GPT header has a wrong checksum"),
+        (1024, b"\1", "the primary GPT's entries have a wrong checksum"),
+        (1024 + 16383, b"\1", "the primary GPT's entries have a wrong checksum"),
         (LAST, b"F", "the backup GPT header is missing"),
-        (LAST + 56, b"\1", "the backup GPT header does not have its checksum"),
-        (LAST - 16384, b"\1", "the backup GPT's entries do not have their checksum"),
+        (LAST + 56, b"\1", "the backup GPT header has a wrong checksum"),
+        (LAST - 16384, b"\1", "the backup GPT's entries have a wrong checksum"),
     ],
 )
 def test_damage_is_found(disk, offset, data, message):
@@ -208,7 +209,7 @@ def test_damage_is_found(disk, offset, data, message):
 
 
 def forged(disk, sector, field, value):
-    """Returns the disk with a header field of 8 bytes changed and the header's checksum right again."""
+    """Returns the disk with a header field of 8 bytes changed, and a correct checksum."""
     header = bytearray(disk.read(sector * 512, 92))
     struct.pack_into("<Q", header, field, value)
     struct.pack_into("<I", header, 16, 0)
@@ -219,7 +220,7 @@ def forged(disk, sector, field, value):
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        (24, 2, "is for sectors 2 and 20479, not 1 and 20479: is the disk cut"),
+        (24, 2, "is for sectors 2 and 20479, not 1 and 20479: is the disk truncated"),
         (32, 30000, "is for sectors 1 and 30000"),
         (40, 1, "entries and usable sectors overlap"),
         (40, 1 << 63, "entries and usable sectors overlap"),
@@ -245,7 +246,7 @@ def test_cut_or_grown_disk_is_refused(disk, size):
 
 
 def with_entries(change):
-    """Returns a disk both of whose entry arrays are changed, with all checksums right."""
+    """Returns a disk with both entry arrays changed, and correct checksums."""
     table = table_of(TWO, 10 * MIB)
     entries = tuple(replace(entry, **change) if entry.number == 2 else entry for entry in table.entries)
     return encode(replace(table, entries=entries))
@@ -254,9 +255,9 @@ def with_entries(change):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"offset": 1024}, "partition 2 .root. is not inside the usable sectors"),
-        ({"size": 9 * MIB}, "partition 2 .root. is not inside the usable sectors"),
-        ({"size": -MIB}, "partition 2 .root. is not inside the usable sectors"),
+        ({"offset": 1024}, "partition 2 .root. is not within the usable sectors"),
+        ({"size": 9 * MIB}, "partition 2 .root. is not within the usable sectors"),
+        ({"size": -MIB}, "partition 2 .root. is not within the usable sectors"),
         ({"offset": MIB}, "partitions 1 .esp. and 2 .root. overlap"),
         ({"uuid": uuid.UUID("B78084E2-3363-1346-8C25-D426F26B8928")}, "partitions 1 and 2 have the same GUID"),
     ],

@@ -1,20 +1,20 @@
-"""Disk layouts: what partitions a disk has, as described by a partitions.csv.
+"""Parses disk layouts: partitions.csv files, which list the partitions of a disk.
 
-The file has one partition a row, in the order of their numbers:
+The file has one row for each partition, in the order of their numbers:
 
     name,start,size,type,uuid,comment
     esp,2048,204800,U,B78084E2-3363-1346-8C25-D426F26B8928,EFI system partition
     data,,rest,L,,"made on first boot, encrypted"
 
-- `start` and `size` are decimal numbers of 512-byte sectors, whatever the disk's own sector size is. Every partition
-  starts at a multiple of 1 MiB. An empty `start` (or `rest`) is the first such place after the row before; an empty
-  `size` (or `rest`) is all that is left, for the partition that comes last on the disk.
+- `start` and `size` are decimal numbers of 512-byte sectors, independently of the disk's sector size. A partition must
+  start at a multiple of 1 MiB. An empty `start` (or `rest`) is the first such offset after the previous row; an empty
+  `size` (or `rest`) is the rest of the disk, only for the last partition on the disk.
 - `type` is a shortcut or alias of sfdisk (`U`, `L`, `swap`, …) or a GUID.
-- `uuid` is the partition's own GUID. An empty one is derived from the disk's GUID and the name.
-- `comment` is for people; it may be left out.
+- `uuid` is the partition's unique GUID. An empty one is derived from the disk's GUID and the name.
+- `comment` is free text and optional.
 
-Lines that start with `#` and empty lines are skipped. A first row that begins with `name` names the columns; it is
-needed only for a seventh column, `attributes`, which may stand anywhere.
+Lines that start with `#` and empty lines are ignored. A first row that begins with `name` is a header with the names of
+the columns; it is only required for an optional column `attributes`.
 """
 
 from __future__ import annotations
@@ -31,37 +31,37 @@ from tools.core.errors import UserError
 from tools.gpt.types import parse_attributes, parse_guid, parse_type
 
 UNIT = 512
-"""The unit of the file's numbers, in bytes."""
+"""The unit of `start` and `size`, in bytes."""
 
 ALIGNMENT = 1 << 20
-"""Where partitions may start: multiples of 1 MiB, which suit every sector, erase block and RAID stripe in use."""
+"""Alignment of partitions in bytes: 1 MiB, a multiple of all common sectors, erase blocks and RAID stripes."""
 
 NAME_UNITS = 36
-"""The longest partition name in UTF-16 code units: UEFI specification 2.10, section 5.3.3, table 5-6."""
+"""Maximum length of a partition name in UTF-16 code units (UEFI specification 2.10, section 5.3.3, table 5-6)."""
 
 MOST_PARTITIONS = 128
-"""The number of entries in the tables that are written: the least that the specification wants room for."""
+"""Number of entries of the partition table: the minimum that the UEFI specification demands."""
 
 _COLUMNS = ("name", "start", "size", "type", "uuid", "comment")
 _OPTIONAL_COLUMNS = {"comment", "attributes"}
 _MOST_UNITS = (1 << 63) // UNIT
-"""No kernel addresses a byte beyond 2⁶³."""
+"""Maximum number of sectors: offsets in bytes have 63 bits in the kernel."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Partition:
-    """One row of a layout.
+    """A row of a layout.
 
     Attributes:
-        number: its place in the table, from 1.
-        name: unique in its layout.
-        offset: where it starts, in bytes from the start of the disk.
-        size: in bytes; None for all that the disk has left.
-        type: the type GUID.
-        uuid: its own GUID; None to derive one.
-        attributes: the attribute bits.
-        comment: for people.
-        origin: file and line, for messages.
+        number: partition number, from 1.
+        name: partition name, unique in the layout.
+        offset: offset on the disk in bytes.
+        size: in bytes; None for the rest of the disk.
+        type: partition type GUID.
+        uuid: unique partition GUID; None to derive it.
+        attributes: attribute bits.
+        comment: free text.
+        origin: file and line for messages.
     """
 
     number: int
@@ -76,16 +76,16 @@ class Partition:
 
     @property
     def least_end(self) -> int:
-        """The first byte after the partition; for one that takes what is left, after the smallest it can be."""
+        """The end offset in bytes; for a partition with the rest of the disk, the end if it has the minimum size."""
         return self.offset + (ALIGNMENT if self.size is None else self.size)
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The partitions of a disk, in the order of their numbers.
+    """The partitions of a disk.
 
     Attributes:
-        partitions: without overlap, and without equal names or GUIDs.
+        partitions: the partitions, in the order of their numbers; they don't overlap, and names and GUIDs are unique.
         origin: the file, for messages.
     """
 
@@ -93,10 +93,10 @@ class Layout:
     origin: str
 
     def partition(self, name: str) -> Partition:
-        """Returns the partition of that name.
+        """Returns the partition with a name.
 
         Raises:
-            UserError: there is none.
+            UserError: it doesn't exist.
         """
         for partition in self.partitions:
             if partition.name == name:
@@ -105,22 +105,22 @@ class Layout:
         raise UserError(f"{self.origin}: has no partition {name!r}; it has {names}")
 
     def without(self, names: Iterable[str]) -> Layout:
-        """Returns the layout without some partitions, such as those that are made on first boot.
+        """Returns the layout without some partitions, such as those that are created at the first boot.
 
         The others keep their numbers.
 
         Raises:
-            UserError: there is no partition of such a name.
+            UserError: a partition doesn't exist.
         """
         left_out = {self.partition(name).number for name in names}
         return replace(self, partitions=tuple(p for p in self.partitions if p.number not in left_out))
 
 
 def read_layout(path: str | os.PathLike[str]) -> Layout:
-    """Returns the layout that a partitions.csv describes.
+    """Reads a partitions.csv.
 
     Raises:
-        UserError: it cannot be read, or a row is wrong; the message has file and line.
+        UserError: the file cannot be read, or a row is invalid; the message has file and line.
     """
     try:
         text = Path(path).read_bytes().decode("utf-8-sig")
@@ -132,14 +132,14 @@ def read_layout(path: str | os.PathLike[str]) -> Layout:
 
 
 def parse_layout(text: str, origin: str) -> Layout:
-    """Returns the layout that the text of a partitions.csv describes.
+    """Parses a partitions.csv.
 
     Args:
-        text: as described at the top of this module.
-        origin: what to call the file in messages.
+        text: content of the file, in the format of the module's docstring.
+        origin: name of the file in messages.
 
     Raises:
-        UserError: a row is wrong; the message has file and line.
+        UserError: a row is invalid; the message has file and line.
     """
     columns: Sequence[str] = _COLUMNS
     partitions: list[Partition] = []
@@ -158,7 +158,7 @@ def parse_layout(text: str, origin: str) -> Layout:
             raise UserError(f"{place}: {error}") from error
         first = False
     if not partitions:
-        raise UserError(f"{origin}: describes no partition")
+        raise UserError(f"{origin}: has no partitions")
     _check_order(partitions)
     return Layout(tuple(partitions), origin)
 
@@ -184,22 +184,22 @@ def _header(cells: list[str]) -> list[str]:
 def _named(columns: Sequence[str], cells: list[str]) -> Iterable[tuple[str, str]]:
     needed = len(columns) - 1 if columns[-1] in _OPTIONAL_COLUMNS else len(columns)
     if len(cells) < needed:
-        raise ValueError(f"too few columns: {len(cells)} where {','.join(columns)} are wanted")
+        raise ValueError(f"too few columns: {len(cells)}; required are {','.join(columns)}")
     if len(cells) > len(columns):
-        raise ValueError(f"too many columns: {len(cells)} for {','.join(columns)}; quote a cell that holds a comma")
+        raise ValueError(f"too many columns: {len(cells)} for {','.join(columns)}; quote a cell that has a comma")
     return zip(columns, cells, strict=False)
 
 
 def _partition(row: dict[str, str], before: list[Partition], origin: str) -> Partition:
-    """Returns the partition of one row; raises ValueError where something in it is wrong by itself or repeated."""
+    """Returns the partition of a row; raises a `ValueError` if a value is invalid or repeated."""
     if len(before) == MOST_PARTITIONS:
         raise ValueError(f"the table has room for {MOST_PARTITIONS} partitions")
     guid = parse_guid(row["uuid"]) if row["uuid"] else None
     for other in before:
         if other.name == row["name"]:
-            raise ValueError(f"name {other.name!r} is already that of {other.origin}")
+            raise ValueError(f"name {other.name!r} is also that of {other.origin}")
         if guid is not None and other.uuid == guid:
-            raise ValueError(f"GUID {row['uuid']} is already that of {other.name} at {other.origin}")
+            raise ValueError(f"GUID {row['uuid']} is also that of {other.name} at {other.origin}")
     return Partition(
         number=len(before) + 1,
         name=_checked_name(row["name"]),
@@ -215,35 +215,37 @@ def _partition(row: dict[str, str], before: list[Partition], origin: str) -> Par
 
 def _checked_name(name: str) -> str:
     if not name or not name.isprintable():
-        raise ValueError("the name is empty" if not name else f"the name {name!r} has characters that do not print")
+        raise ValueError("the name is empty" if not name else f"the name {name!r} has unprintable characters")
     units = len(name.encode("utf-16-le")) // 2
     if units > NAME_UNITS:
-        raise ValueError(f"the name {name!r} has {units} UTF-16 units; there is room for {NAME_UNITS}")
+        raise ValueError(f"the name {name!r} has {units} UTF-16 units; the maximum is {NAME_UNITS}")
     return name
 
 
 def _units(text: str, what: str) -> int:
-    """Returns a number of sectors as bytes."""
+    """Parses a number of sectors; returns bytes."""
     if not (text.isascii() and text.isdigit()):
         raise ValueError(f"{what} {text!r} is not a decimal number of {UNIT}-byte sectors")
     if len(text) > 19 or int(text) > _MOST_UNITS:
-        raise ValueError(f"{what} {text} is more than any disk has")
+        raise ValueError(f"{what} {text} is too large")
     return int(text) * UNIT
 
 
 def _start(text: str, before: list[Partition]) -> int:
     if text in {"", "rest"}:
         if before and before[-1].size is None:
-            raise ValueError(f"no place is left after {before[-1].name}, which takes the rest of the disk")
+            raise ValueError(f"there is no room after {before[-1].name}, which takes the rest of the disk")
         end = before[-1].least_end if before else 1
         return -(-end // ALIGNMENT) * ALIGNMENT
     start = _units(text, "start")
     if start % ALIGNMENT:
         per = ALIGNMENT // UNIT
         below = start // ALIGNMENT * per
-        raise ValueError(f"start {text} is not a multiple of 1 MiB ({per} sectors); near it are {below}, {below + per}")
+        raise ValueError(
+            f"start {text} is not a multiple of 1 MiB ({per} sectors); the nearest are {below} and {below + per}"
+        )
     if not start:
-        raise ValueError("start 0 is where the partition table stands; the first place for a partition is 2048")
+        raise ValueError("start 0 is that of the partition table; partitions start at 2048 or later")
     return start
 
 
@@ -257,7 +259,7 @@ def _size(text: str) -> int | None:
 
 
 def _check_order(partitions: list[Partition]) -> None:
-    """Raises UserError where partitions overlap, or one that takes the rest is not the last on the disk."""
+    """Raises a `UserError` if partitions overlap, or if a partition with the rest of the disk is not the last one."""
     by_offset = sorted(partitions, key=lambda partition: (partition.offset, partition.number))
     for left, right in itertools.pairwise(by_offset):
         if left.size is None:

@@ -68,32 +68,32 @@ def test_without_keeps_numbers():
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("a,2048,1,L", "too few columns: 4 where"),
-        ("a", "too few columns: 1 where"),
+        ("a,2048,1,L", "too few columns: 4; required are"),
+        ("a", "too few columns: 1; required are"),
         ("a,2048,1,L,,c,d", "too many columns: 7 for .* quote"),
         (',2048,1,L,"', "not a row of comma-separated values"),
         (",2048,1,L,,", "the name is empty"),
-        ("a\tb,2048,1,L,,", "characters that do not print"),
-        ("x" * 37 + ",2048,1,L,,", "has 37 UTF-16 units; there is room for 36"),
+        ("a\tb,2048,1,L,,", "unprintable characters"),
+        ("x" * 37 + ",2048,1,L,,", "has 37 UTF-16 units; the maximum is 36"),
         ("\N{PENGUIN}" * 19 + ",2048,1,L,,", "has 38 UTF-16 units"),
         ("a,0x800,1,L,,", "start '0x800' is not a decimal number"),
         ("a,2048,-1,L,,", "size '-1' is not a decimal number"),
         ("a,2048,1.5,L,,", "size '1.5' is not a decimal number"),
         ("a,\N{SUPERSCRIPT TWO},1,L,,", "is not a decimal number"),
         ("a,2048,10M,L,,", "size '10M' is not a decimal number"),
-        ("a,2048," + "9" * 5000 + ",L,,", "is more than any disk has"),
-        ("a,2048,36028797018963968,L,,", "is more than any disk has"),
+        ("a,2048," + "9" * 5000 + ",L,,", "is too large"),
+        ("a,2048,36028797018963968,L,,", "is too large"),
         ("a,2048,0,L,,", "size 0"),
-        ("a,0,2048,L,,", "start 0 is where the partition table stands"),
-        ("a,2047,1,L,,", r"start 2047 is not a multiple of 1 MiB \(2048 sectors\); near it are 0, 2048"),
+        ("a,0,2048,L,,", "start 0 is that of the partition table"),
+        ("a,2047,1,L,,", r"start 2047 is not a multiple of 1 MiB \(2048 sectors\); the nearest are 0 and 2048"),
         ("a,2048,1,Q,,", "unknown partition type 'Q'"),
         ("a,2048,1,,,", "unknown partition type ''"),
         ("a,2048,1,00000000-0000-0000-0000-000000000000,,", "unknown partition type"),
         ("a,2048,1,L,nonsense,", "'nonsense' is not a GUID"),
         ("a,2048,1,L,{B78084E2-3363-1346-8C25-D426F26B8928},", "is not a GUID"),
-        ("a,2048,1,L,00000000-0000-0000-0000-000000000000,", "a GUID of zeros"),
-        ("esp,,1,L,,", "name 'esp' is already that of p.csv:1"),
-        ("a,,1,L,b78084e2-3363-1346-8c25-d426f26b8928,", "GUID .* is already that of esp at p.csv:1"),
+        ("a,2048,1,L,00000000-0000-0000-0000-000000000000,", "the GUID of zeros"),
+        ("esp,,1,L,,", "name 'esp' is also that of p.csv:1"),
+        ("a,,1,L,b78084e2-3363-1346-8c25-d426f26b8928,", "GUID .* is also that of esp at p.csv:1"),
         ("a,204800,1,L,,", r"a \(sectors 204800 to 204800\) overlaps esp \(sectors 2048 to 206847\) of p.csv:1"),
         ("a,204800,,L,,", r"a \(sectors 204800 to the end\) overlaps esp"),
     ],
@@ -107,15 +107,15 @@ def test_bad_row_names_file_and_line(row, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "p.csv: describes no partition"),
-        ("# nothing\nname,start,size,type,uuid,comment\n", "p.csv: describes no partition"),
+        ("", "p.csv: has no partitions"),
+        ("# nothing\nname,start,size,type,uuid,comment\n", "p.csv: has no partitions"),
         ("name,start,size,type,uuid,colour\n", "p.csv:1: unknown or repeated column 'colour'"),
         ("name,start,size,type,uuid,uuid\n", "p.csv:1: unknown or repeated column 'uuid'"),
         ("name,start,type,uuid,comment\n", "p.csv:1: column 'size' is missing"),
         ("name,start,size,type,uuid,attributes\na,,1,L,,Nice", "p.csv:2: unknown attribute 'Nice'"),
         ("name,start,size,type,uuid,attributes\na,,1,L,,GUID:47", "p.csv:2: attribute bit 47"),
         ("name,start,size,type,uuid,attributes\na,,1,L,,GUID:", "p.csv:2: unknown attribute 'GUID:'"),
-        ("a,,,L,,\nb,,1,L,,", "p.csv:2: no place is left after a"),
+        ("a,,,L,,\nb,,1,L,,", "p.csv:2: there is no room after a"),
         ("a,4096,,L,,\nb,2048,2048,L,,\nc,8192,1,L,,", "p.csv:1: a takes the rest of the disk, but c .p.csv:3. comes"),
         ("b,4096,2048,L,,\na,2048,4096,L,,", "p.csv:2: a .* overlaps b .* of p.csv:1"),
         ("".join(f"p{n},,1,L,,\n" for n in range(129)), "p.csv:129: the table has room for 128"),
@@ -147,6 +147,6 @@ def test_sfdisk_knows_the_types_by_the_same_names(alias, tmp_path):
 
 
 def test_sfdisk_knows_the_extended_boot_loader_partition():
-    # As a shortcut, X is younger than some versions of sfdisk in use.
+    # Older versions of sfdisk don't have the shortcut X.
     assert f"{type_of('X')}  Linux extended boot\n" in ask("sfdisk", "--label", "gpt", "--list-types")
     assert type_of("xbootldr") == type_of("X")

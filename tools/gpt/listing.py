@@ -1,4 +1,4 @@
-"""The partitions of a layout as a list that scripts read: one a line, its number, name and GUID."""
+"""Lists the partitions of a layout for scripts: one line for each, with number, name and GUID."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from tools.gpt.layout import read_layout
 
 
 def listing(path: str, disk_guid: str) -> bytes:
-    """Returns the list for the layout in a partitions.csv.
+    """Returns the list for a partitions.csv.
 
     Args:
-        path: of the layout.
-        disk_guid: GUID of the disk, from which those of partitions without one are derived.
+        path: path of the partitions.csv.
+        disk_guid: GUID of the disk, from which missing partition GUIDs are derived.
 
     Raises:
-        UserError: the layout is wrong, or the GUID is none.
+        UserError: the layout or the GUID is invalid.
     """
     try:
         guid = UUID(disk_guid)

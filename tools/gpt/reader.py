@@ -1,4 +1,4 @@
-"""Reads a GUID partition table back, believing nothing: checksums, places, and that both tables say the same."""
+"""Reads a GUID partition table, and checks it: checksums, offsets, and that primary and backup table are equal."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from tools.gpt.table import (
 from tools.image.extents import Image
 
 _MOST_ENTRY_BYTES = 1 << 20
-"""No table in use comes near; what claims more is damaged."""
+"""Maximum size of the entries in bytes; far more than any real table has."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Half:
-    """What one header and its entries say, without what rightly differs between the two."""
+    """A header and its entries, without the fields that differ between primary and backup table."""
 
     disk_guid: UUID
     first_usable: int
@@ -40,14 +40,14 @@ class _Half:
 
 
 def read_table(image: Image, origin: str = "disk image") -> Table:
-    """Returns the partition table of a disk.
+    """Reads the partition table of a disk.
 
     Args:
         image: the whole disk.
-        origin: what to call it in messages.
+        origin: name of the disk in messages.
 
     Raises:
-        UserError: there is no table, a part of it is damaged or contradicts another, or the disk is not whole.
+        UserError: there is no table, it is damaged, primary and backup table differ, or the disk is truncated.
     """
     try:
         return _read(image)
@@ -59,7 +59,7 @@ def _read(image: Image) -> Table:
     sector = _sector_size(image)
     last_lba = image.size // sector - 1
     if image.size % sector:
-        raise ValueError(f"its size, {image.size} bytes, is no multiple of the sector size, {sector}")
+        raise ValueError(f"its size, {image.size} bytes, is not a multiple of the sector size, {sector}")
     _check_mbr(image, last_lba)
     primary = _half(image, sector, own_lba=1, other_lba=last_lba, name="primary GPT")
     backup = _half(image, sector, own_lba=last_lba, other_lba=1, name="backup GPT")
@@ -97,22 +97,22 @@ def _half(image: Image, sector: int, own_lba: int, other_lba: int, name: str) ->
     if signature != SIGNATURE or revision != REVISION or not HEADER.size <= size <= sector:
         raise ValueError(f"the {name} header is missing or not of revision 1.0")
     if header_crc(raw[:size]) != crc:
-        raise ValueError(f"the {name} header does not have its checksum; it is damaged")
+        raise ValueError(f"the {name} header has a wrong checksum; it is damaged")
     if own != own_lba or other != other_lba:
         raise ValueError(
-            f"the {name} is for sectors {own} and {other}, not {own_lba} and {other_lba}: is the disk cut?"
+            f"the {name} is for sectors {own} and {other}, not {own_lba} and {other_lba}: is the disk truncated?"
         )
     length = count * entry_size
     if entry_size < ENTRY.size or entry_size % ENTRY.size or not 0 < length <= _MOST_ENTRY_BYTES:
-        raise ValueError(f"the {name} has {count} entries of {entry_size} bytes, which is not a size in use")
-    # Entries stand between the headers and the usable sectors, before those at the start and after them at the end.
+        raise ValueError(f"the {name} has {count} entries of {entry_size} bytes, which is invalid")
+    # Entries are between header and usable sectors: after the primary header, before the backup header.
     begin, end = entries_lba, entries_lba - (-length // sector)
     outside = (begin >= 2 and end <= first) if own_lba == 1 else (last < begin and end <= own_lba)
     if not (outside and first <= last < other_lba + own_lba):
         raise ValueError(f"the {name}'s entries and usable sectors overlap, or are not on the disk")
     entries = image.read(begin * sector, length)
     if zlib.crc32(entries) != entries_crc:
-        raise ValueError(f"the {name}'s entries do not have their checksum; they are damaged")
+        raise ValueError(f"the {name}'s entries have a wrong checksum; they are damaged")
     return _Half(UUID(bytes_le=guid), first, last, entry_size, entries)
 
 
@@ -120,7 +120,7 @@ def _check_entries(entries: tuple[Entry, ...], half: _Half, sector: int) -> None
     begin, end = half.first_usable * sector, (half.last_usable + 1) * sector
     for entry in entries:
         if entry.size <= 0 or entry.offset < begin or entry.offset + entry.size > end:
-            raise ValueError(f"partition {entry.number} ({entry.name}) is not inside the usable sectors")
+            raise ValueError(f"partition {entry.number} ({entry.name}) is not within the usable sectors")
     by_offset = sorted(entries, key=lambda entry: entry.offset)
     for left, right in itertools.pairwise(by_offset):
         if left.offset + left.size > right.offset:

@@ -1,7 +1,7 @@
-"""The GUID partition table as it stands on disk: protective MBR, header and entries at both ends.
+"""Packs and parses the GUID partition table: protective MBR, and header and entries at both ends of the disk.
 
-Source of the format: UEFI specification 2.10, chapter 5 ("GUID Partition Table (GPT) Disk Layout"). All fields are
-little-endian; GUIDs have their first three fields swapped (appendix A), as `UUID.bytes_le` gives them.
+See UEFI specification 2.10, chapter 5 ("GUID Partition Table (GPT) Disk Layout"). All fields are little-endian; GUIDs
+are in mixed-endian byte order (appendix A), as in `UUID.bytes_le`.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ SECTOR_SIZES = (512, 4096)
 SIGNATURE = b"EFI PART"
 REVISION = 0x00010000
 ENTRY_COUNT = 128
-"""Entries in each table that is written; 16 KiB of them are the least that the specification asks room for."""
+"""Number of entries of a table; 16 KiB, the minimum that the specification demands."""
 
 HEADER = struct.Struct("<8s4I4Q16sQ3I")
 """Table 5-5: signature, revision, header size, header CRC, reserved, own LBA, other LBA, first and last usable LBA,
-disk GUID, entries' LBA, number of entries, size of an entry, CRC of the entries."""
+disk GUID, LBA of the entries, number of entries, size of an entry, CRC of the entries."""
 
 ENTRY = struct.Struct("<16s16s3Q72s")
-"""Table 5-6: type, own GUID, first and last LBA, attributes, name."""
+"""Table 5-6: type GUID, unique GUID, first and last LBA, attributes, name."""
 
 MBR = struct.Struct("<446sB3sB3sII48x2s")
 """Table 5-1 with one partition record: code, its boot indicator, starting CHS, type, ending CHS, first LBA, number of
@@ -40,16 +40,16 @@ _CRC_OFFSET = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One partition.
+    """A partition entry.
 
     Attributes:
-        number: its place in the table, from 1.
-        name: at most 36 UTF-16 units.
-        offset: in bytes, whole sectors.
-        size: in bytes, whole sectors.
-        type: the type GUID.
-        uuid: its own GUID.
-        attributes: the attribute bits.
+        number: partition number, from 1.
+        name: partition name, at most 36 UTF-16 units.
+        offset: in bytes, a multiple of the sector size.
+        size: in bytes, a multiple of the sector size.
+        type: partition type GUID.
+        uuid: unique partition GUID.
+        attributes: attribute bits.
     """
 
     number: int
@@ -67,8 +67,8 @@ class Table:
 
     Attributes:
         disk_guid: the disk's GUID.
-        disk_size: in bytes, whole sectors.
-        entries: in the order of their numbers.
+        disk_size: in bytes, a multiple of the sector size.
+        entries: the entries in use, in the order of their numbers.
         sector_size: 512 or 4096 bytes.
     """
 
@@ -79,15 +79,15 @@ class Table:
 
     @property
     def usable(self) -> tuple[int, int]:
-        """The bytes [begin, end) that partitions may take: those between the two tables."""
+        """The range [begin, end) in bytes for partitions, between primary and backup table."""
         table = self.sector_size + ENTRY_COUNT * ENTRY.size
         return self.sector_size + table, self.disk_size - table
 
 
 def encode(table: Table) -> Image:
-    """Returns an image of the disk that holds the table, at its start and at its end, and nothing else.
+    """Packs a partition table; returns an image of the whole disk with only the primary and the backup table.
 
-    The table's entries must be inside `table.usable`.
+    The partitions must be within `table.usable`.
     """
     sector = table.sector_size
     last_lba = table.disk_size // sector - 1
@@ -123,25 +123,25 @@ def _pack_entry(entry: Entry, sector: int, entries: bytearray) -> None:
 
 
 def _with_crc(header: bytes) -> bytes:
-    """Returns a header with its checksum, which is taken over the header with the checksum zeroed."""
+    """Returns a header with its checksum set, which is computed with 0 as checksum."""
     return header[:_CRC_OFFSET] + struct.pack("<I", zlib.crc32(header)) + header[_CRC_OFFSET + 4 :]
 
 
 def header_crc(header: bytes) -> int:
-    """Returns the checksum that the header of these bytes should have."""
+    """Returns the correct checksum of a packed header."""
     return zlib.crc32(header[:_CRC_OFFSET] + bytes(4) + header[_CRC_OFFSET + 4 :])
 
 
 def _protective_mbr(last_lba: int) -> bytes:
-    """Returns the MBR that shows the whole disk as taken to what knows no GPT: section 5.2.3, table 5-4."""
-    # The ending CHS address is the value for "cannot be said": a disk image has no geometry.
+    """Packs a protective MBR, with one partition that covers the whole disk (section 5.2.3, table 5-4)."""
+    # The ending CHS address is the value for an address that cannot be represented.
     start, end = bytes((0x00, 0x02, 0x00)), bytes((0xFF, 0xFF, 0xFF))
     sectors = min(last_lba, 0xFFFFFFFF)
     return MBR.pack(bytes(446), 0, start, MBR_PROTECTIVE, end, 1, sectors, MBR_SIGNATURE)
 
 
 def decode_entries(data: bytes, entry_size: int, sector: int) -> Iterator[Entry]:
-    """Yields the used entries of an entry array; nothing in them is checked."""
+    """Parses an array of entries; yields those in use, unchecked."""
     for index in range(len(data) // entry_size):
         type_guid, guid, first, last, attributes, name = ENTRY.unpack_from(data, index * entry_size)
         if any(type_guid):

@@ -1,4 +1,4 @@
-"""Partition types and attributes by the names that people write."""
+"""Parses names of partition types and attributes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from uuid import UUID
 
 EFI_SYSTEM = UUID("C12A7328-F81F-11D2-BA4B-00A0C93EC93B")
-"""EFI system partition: UEFI specification 2.10, section 5.3.3, table 5-7."""
+"""EFI system partition (UEFI specification 2.10, section 5.3.3, table 5-7)."""
 
 LINUX_FILESYSTEM = UUID("0FC63DAF-8483-4772-8E79-3D69D8477DE4")
 
@@ -19,13 +19,13 @@ _SHORTCUTS = {
     "V": ("lvm", UUID("E6D6D379-F507-44C2-A23C-238F2A3DF928")),
     "X": ("xbootldr", UUID("BC13C2FF-59E6-4262-A352-B275FD6F7172")),
 }
-"""sfdisk's shortcut of each type, and its alias: sfdisk(8), "Supported shortcuts and aliases"."""
+"""Maps shortcuts of sfdisk to aliases and type GUIDs (sfdisk(8), "Supported shortcuts and aliases")."""
 
 TYPES = {name: guid for shortcut, (alias, guid) in _SHORTCUTS.items() for name in (shortcut, alias)}
 """Type GUIDs by shortcut (`L`) and by alias (`linux`)."""
 
 _ATTRIBUTES = {"RequiredPartition": 0, "NoBlockIOProtocol": 1, "LegacyBIOSBootable": 2}
-"""Bits that mean the same for every type: UEFI specification 2.10, section 5.3.3, table 5-8; names as in sfdisk."""
+"""Attribute bits of all types, by sfdisk's names (UEFI specification 2.10, section 5.3.3, table 5-8)."""
 
 _TYPE_SPECIFIC_BITS = range(48, 64)
 
@@ -33,24 +33,24 @@ _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 def parse_guid(text: str) -> UUID:
-    """Returns the GUID that `text` spells in the form 8-4-4-4-12.
+    """Parses a GUID in the form 8-4-4-4-12.
 
     Raises:
-        ValueError: it has another form, or is all zeros, which in a table means "none".
+        ValueError: the text has another form, or is all zeros, which marks an unused entry.
     """
     if not _GUID.fullmatch(text):
         raise ValueError(f"{text!r} is not a GUID of the form 01234567-89AB-CDEF-0123-456789ABCDEF")
     guid = UUID(text)
     if not guid.int:
-        raise ValueError("a GUID of zeros means that there is none")
+        raise ValueError("the GUID of zeros marks an unused entry")
     return guid
 
 
 def parse_type(text: str) -> UUID:
-    """Returns the type GUID for a shortcut, an alias or a spelled-out GUID.
+    """Parses a partition type: a shortcut, an alias or a GUID.
 
     Raises:
-        ValueError: it is none of these.
+        ValueError: the text is none of these.
     """
     if text in TYPES:
         return TYPES[text]
@@ -62,10 +62,10 @@ def parse_type(text: str) -> UUID:
 
 
 def parse_attributes(text: str) -> int:
-    """Returns the attribute bits for words as sfdisk writes them: `RequiredPartition GUID:48,60`.
+    """Parses attributes as in sfdisk, such as `RequiredPartition GUID:48,60`; returns the attribute bits.
 
     Raises:
-        ValueError: a word is unknown, or a bit does not belong to the type.
+        ValueError: a word is unknown, or a bit is not type-specific.
     """
     attributes = 0
     for word in text.split():
@@ -77,6 +77,6 @@ def parse_attributes(text: str) -> int:
             raise ValueError(f"unknown attribute {word!r}: use {', '.join(_ATTRIBUTES)} or GUID:<bit>[,<bit>…]")
         for bit in bits:
             if len(bit) > 2 or int(bit) not in _TYPE_SPECIFIC_BITS:
-                raise ValueError(f"attribute bit {bit} is not one of 48 to 63, which belong to the type")
+                raise ValueError(f"attribute bit {bit} is not a type-specific one, 48 to 63")
             attributes |= 1 << int(bit)
     return attributes

@@ -53,8 +53,7 @@ def compressed(image: Image, codec: Codec, threads: int | None = None) -> Iterat
     """Compresses an image; yields for each piece its uncompressed size in bytes and its compressed data.
 
     An empty image has one empty piece, so that the result is a valid file. Whole pieces of zeros in holes are
-    compressed
-    once and reused.
+    compressed once and reused.
 
     Args:
         image: the image; holes are compressed as zeros.

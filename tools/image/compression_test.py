@@ -64,7 +64,7 @@ def test_same_bytes_whatever_the_number_of_threads(file, data, codec):
 @given(data=st.data(), codec=st.sampled_from(CODECS))
 def test_tools_decompress_it(file, tmp_path_factory, data, codec):
     image = data.draw(images(file))
-    path = tmp_path_factory.mktemp("judged") / "data"
+    path = tmp_path_factory.mktemp("compressed") / "data"
     write_compressed(image, path, codec)
     for tool in TOOLS[codec.name]:
         assert decompressed_by(tool, path) == content(image)

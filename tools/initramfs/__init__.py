@@ -1,1 +1,1 @@
-"""The initial RAM file system: assembled from a root tree, without running any of its programs."""
+"""Builds an initramfs from parts of a root tree, without running its programs."""

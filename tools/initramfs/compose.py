@@ -1,8 +1,7 @@
-"""Puts together the tree of an initial RAM file system from parts of a root tree.
+"""Builds the tree of an initramfs from parts of a root tree.
 
-Programs come with the libraries that their dynamic sections name, modules with the modules that they need; nothing of
-the root tree is run. Files that a program opens at run time by itself (plug-ins, data) are not found that way and are
-given by name.
+Shared libraries of programs are found by their dynamic sections, and dependencies of kernel modules by modules.dep; no
+program of the root tree is run. Files that a program opens at run time (plug-ins, data) must be listed explicitly.
 """
 
 from __future__ import annotations
@@ -24,23 +23,23 @@ from tools.tree.node import Device, Directory, File, Node, Symlink
 MODULES_FOLDER = b"usr/lib/modules"
 
 _MOST_SYMLINKS = 40
-"""As many as Linux follows in one path (path_resolution(7))."""
+"""Maximum number of symbolic links in the resolution of a path, as in Linux (path_resolution(7))."""
 
 _MOST_MODULE_BYTES = 1 << 28
-"""No module is larger, unpacked; a damaged one must not fill the memory."""
+"""Maximum size of a decompressed module in bytes, so that a damaged one doesn't exhaust the memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
-    """What goes into an initial RAM file system.
+    """The contents of an initramfs.
 
     Attributes:
-        init: the first process, a file of ours that becomes `/init`.
-        programs: paths in the root tree of programs, which bring their libraries.
-        paths: paths in the root tree of further files, which are taken as they are; libraries bring theirs.
-        modules: names of kernel modules, in the order in which they should load.
-        folders: empty directories to make, such as mount points.
-        files: further files of ours, by path.
+        init: content of `/init`, the first process.
+        programs: paths of programs in the root tree; their shared libraries are added.
+        paths: paths of further files in the root tree; the shared libraries of ELF files are added.
+        modules: names of kernel modules, in the order in which they should be loaded.
+        folders: empty directories to create, such as mount points.
+        files: contents of further files, by path.
     """
 
     init: Image
@@ -52,18 +51,18 @@ class Contents:
 
 
 def compose(root: Directory, contents: Contents, origin: str) -> Directory:
-    """Returns the tree of an initial RAM file system.
+    """Returns the tree of an initramfs.
 
-    `/etc/modules` in it lists the paths of the modules, one a line, in the order in which they load; they are
-    unpacked, so that nothing in the initial RAM file system needs to know how they were compressed.
+    Its `/etc/modules` lists the paths of the modules, one per line, in the order in which to load them. Modules are
+    decompressed, so that `/init` needs no decompressor.
 
     Args:
-        root: the root tree that programs, libraries and modules are taken from.
-        contents: what to take.
-        origin: what to call the root tree in messages.
+        root: the root tree with programs, libraries and modules.
+        contents: what to add.
+        origin: name of the root tree in messages.
 
     Raises:
-        UserError: something is not there, or what it needs is not.
+        UserError: a file, library or module does not exist.
     """
     builder = _Builder(root, origin)
     for program in contents.programs:
@@ -76,16 +75,16 @@ def compose(root: Directory, contents: Contents, origin: str) -> Directory:
     builder.file(b"init", contents.init, 0o755)
     for path, content in sorted(contents.files.items()):
         builder.file(path.encode(), content, 0o644)
-    # The kernel opens it for the first process before that can mount anything.
+    # The kernel opens /dev/console for the first process, before that can mount anything.
     builder.place(b"dev/console", Device(permissions=0o600, block=False, major=5, minor=1))
     return builder.result
 
 
 def kernel_version(root: Directory, origin: str) -> str:
-    """Returns the version of the one kernel that the root tree has modules for.
+    """Returns the version of the kernel whose modules are in the root tree.
 
     Raises:
-        UserError: there is none, or more than one.
+        UserError: there are modules of no kernel, or of more than one.
     """
     folder = _Builder(root, origin).find(MODULES_FOLDER)[1]
     names = sorted(folder.entries) if isinstance(folder, Directory) else []
@@ -96,7 +95,7 @@ def kernel_version(root: Directory, origin: str) -> str:
 
 
 class _Builder:
-    """Copies parts of one tree into another, with what they need."""
+    """Copies files of one tree into another, with their dependencies."""
 
     def __init__(self, root: Directory, origin: str) -> None:
         self.result = Directory()
@@ -105,9 +104,9 @@ class _Builder:
         self._library_folders: list[bytes] = []
 
     def find(self, path: bytes) -> tuple[bytes, Node]:
-        """Returns the place and the node that a path leads to when all symbolic links are followed.
+        """Resolves a path with all symbolic links; returns the resolved path and its node.
 
-        The links on the way are added to the result, so that the path leads to the same place there.
+        The links are added to the result, so that the path can be resolved there, too.
         """
         return self._find(path, path, 0)
 
@@ -144,7 +143,7 @@ class _Builder:
         self.place(path, Symlink(target=link.target, origin=link.origin))
 
     def add(self, path: bytes) -> None:
-        """Adds a file of the root tree, and, where it is an ELF file, all that it needs."""
+        """Adds a file of the root tree and, if it is an ELF file, its interpreter and shared libraries."""
         place, node = self.find(path)
         if not isinstance(node, File):
             raise UserError(f"{self._origin}: /{path.decode(errors='replace')} is not a file")
@@ -159,7 +158,7 @@ class _Builder:
         dynamic = read_dynamic(node.content, name)
         if dynamic.interpreter is not None:
             linker, _ = self.find(dynamic.interpreter)
-            # Debian's dynamic linker looks by itself where it is installed, without a cache (ld.so(8)).
+            # Debian's dynamic linker searches its own directory by default, without a cache (ld.so(8)).
             folder = posixpath.dirname(linker)
             if folder not in self._library_folders:
                 self._library_folders.append(folder)
@@ -175,7 +174,7 @@ class _Builder:
             if self._exists(path):
                 self.add(path)
                 return
-        raise UserError(f"{name} needs {library.decode(errors='replace')}, which is in none of its library folders")
+        raise UserError(f"{name} needs {library.decode(errors='replace')}, which is in none of its library directories")
 
     def _exists(self, path: bytes) -> bool:
         try:
@@ -185,7 +184,7 @@ class _Builder:
         return isinstance(node, File)
 
     def add_modules(self, wanted: tuple[str, ...]) -> None:
-        """Adds modules, unpacked, all that they need, and the list of them in the order in which they load."""
+        """Adds decompressed modules with their dependencies, and /etc/modules."""
         if not wanted:
             return
         version = kernel_version(self._root, self._origin)
@@ -209,31 +208,31 @@ class _Builder:
         return node.content.read(0, node.content.size).decode(errors="replace")
 
     def file(self, path: bytes, content: Image, permissions: int) -> None:
-        """Adds a file of ours."""
+        """Adds a file that is not from the root tree."""
         self.place(path, File(permissions=permissions, content=content))
 
     def folder(self, path: bytes) -> Directory:
-        """Returns a directory of the result, making it and those above it where they are missing."""
+        """Returns a directory of the result; creates it and its parents if necessary."""
         node = self.result
         for part in path.split(b"/"):
             if not part:
                 continue
             child = node.entries.setdefault(part, Directory())
             if isinstance(child, Symlink):
-                raise UserError(f"/{path.decode(errors='replace')} of the initial RAM file system is below a link")
+                raise UserError(f"/{path.decode(errors='replace')} of the initramfs is below a link")
             assert isinstance(child, Directory)
             node = child
         return node
 
     def place(self, path: bytes, node: Node) -> None:
-        """Puts a node at a path; the same link may be put there again."""
+        """Adds a node at a path; an equal symbolic link may already exist."""
         folder, name = posixpath.split(path)
         entries = self.folder(folder).entries
         before = entries.get(name)
         if isinstance(before, Symlink) and isinstance(node, Symlink) and before.target == node.target:
             return
         if before is not None:
-            raise UserError(f"/{path.decode(errors='replace')} of the initial RAM file system is given twice")
+            raise UserError(f"/{path.decode(errors='replace')} of the initramfs is given twice")
         entries[name] = node
 
     def _has(self, path: bytes) -> bool:
@@ -261,7 +260,7 @@ _UNPACKERS: dict[str, Callable[[bytes], bytes]] = {".xz": _unpack_xz, ".gz": _un
 
 
 def _unpacked(path: str, content: Image, origin: str) -> tuple[str, bytes]:
-    """Returns the path and the content of a module without its compression."""
+    """Returns the path and the content of a decompressed module."""
     data = content.read(0, content.size)
     stem, extension = posixpath.splitext(path)
     if extension not in _UNPACKERS:
@@ -269,4 +268,4 @@ def _unpacked(path: str, content: Image, origin: str) -> tuple[str, bytes]:
     try:
         return stem, _UNPACKERS[extension](data)
     except (lzma.LZMAError, zlib.error, zstandard.ZstdError) as error:
-        raise UserError(f"{origin}: /{path} cannot be unpacked: {error}") from error
+        raise UserError(f"{origin}: /{path} cannot be decompressed: {error}") from error

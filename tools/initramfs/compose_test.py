@@ -79,7 +79,7 @@ def test_links_on_the_way_come_along():
         (("bin -> usr/bin",), "bin/sh", "root: has no /bin/sh"),
         (("bin/",), "bin", "root: /bin is not a file"),
         (("a -> b", "b -> a"), "a", "root: too many symbolic links in /a"),
-        (("init = x",), "init", "/init of the initial RAM file system is given twice"),
+        (("init = x",), "init", "/init of the initramfs is given twice"),
     ],
 )
 def test_what_is_not_there_is_an_error(lines, program, message):
@@ -89,7 +89,7 @@ def test_what_is_not_there_is_an_error(lines, program, message):
 
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory):
-    """The host's own tree, as far as its shell and cat need it."""
+    """A tree with the host's shell and cat, and what they need."""
     tree = Directory()
     for program in ("/bin/sh", "/bin/cat", "/usr/bin/env"):
         for path in [program, *libraries(program)]:
@@ -103,7 +103,7 @@ def libraries(program):
 
 
 def copy(tree, path):
-    """Puts a file of the host into a tree, with the links that lead to it."""
+    """Adds a file of the host to a tree, with the symbolic links in its path."""
     folder, done = tree, ""
     parts = [part for part in path.split("/") if part]
     for index, part in enumerate(parts):
@@ -132,7 +132,7 @@ def test_programs_bring_all_that_they_need_to_run(programs, tmp_path):
     )  # fmt: skip
     linker = next(path for path, _ in walk(result) if os.path.basename(path).startswith(b"ld-linux"))
     folder = os.fsdecode(os.path.dirname(linker))
-    # The dynamic linker of the tree, with nothing but the libraries of the tree.
+    # Run the dynamic linker of the tree, with only the libraries of the tree.
     command = [result_folder / os.fsdecode(linker), "--inhibit-cache", "--library-path", result_folder / folder]
     for program in ("sh", "cat"):
         path = result_folder / "bin" / program
@@ -152,7 +152,7 @@ def test_a_missing_library_is_named(programs):
         if isinstance(node, Directory):
             for name in [name for name in node.entries if name.startswith(b"libc.so")]:
                 del node.entries[name]
-    with pytest.raises(UserError, match=r"root: /.*cat needs libc\.so\.6, which is in none of its library folders"):
+    with pytest.raises(UserError, match=r"root: /.*cat needs libc\.so\.6, which is in none of its library directories"):
         composed(tree, programs=("bin/cat",))
 
 
@@ -186,7 +186,7 @@ def test_modules_are_unpacked_and_listed_in_order(extension, compress):
 
 def test_a_damaged_module_is_an_error():
     tree = modules(extension=".xz", compress=lambda data: b"\xfd7zXZ\0" + data)
-    with pytest.raises(UserError, match=rf"root: /usr/lib/modules/{VERSION}/k/mod\.ko\.xz cannot be unpacked"):
+    with pytest.raises(UserError, match=rf"root: /usr/lib/modules/{VERSION}/k/mod\.ko\.xz cannot be decompressed"):
         composed(tree, modules=("verity",))
 
 

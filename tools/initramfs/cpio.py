@@ -1,6 +1,6 @@
-"""Archives in the format that the Linux kernel unpacks into its initial RAM file system.
+"""Writes cpio archives, the format of an initramfs.
 
-Format: Documentation/driver-api/early-userspace/buffer-format.rst of Linux; cpio(5), "New ASCII Format".
+See Linux Documentation/driver-api/early-userspace/buffer-format.rst, and cpio(5), "New ASCII Format".
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ _TRAILER = b"TRAILER!!!"
 _ALIGNMENT = 4
 _LARGEST_FIELD = 0xFFFFFFFF
 _PATH_MAX = 4096
-"""The kernel skips entries with longer names, silently (init/initramfs.c)."""
+"""Maximum size of a path in bytes, with NUL; the kernel ignores entries with longer ones (init/initramfs.c)."""
 
 
 def cpio(root: Directory) -> Image:
-    """Returns the archive of a tree; contents stay ranges of where they are.
+    """Returns a tree as a cpio archive; contents are ranges of their sources.
 
-    Times are zero and hard links become files of their own: an initial RAM file system has use for neither.
+    Times are zero, and each name of a hard link is a separate file, since an initramfs needs neither.
 
     Args:
         root: the tree.
 
     Raises:
-        UserError: something in it has no place in the format, or is too large for it.
+        UserError: the format cannot store something in the tree.
     """
     extents: list[Extent] = []
     position = 0
@@ -47,7 +47,7 @@ def _content(path: bytes, node: Node) -> Image:
     match node:
         case File():
             if node.content.size > _LARGEST_FIELD:
-                raise UserError(f"/{path.decode(errors='replace')}: is too large for an initial RAM file system: 4 GiB")
+                raise UserError(f"/{path.decode(errors='replace')}: is too large for an initramfs: 4 GiB or more")
             return node.content
         case Symlink():
             return Image.from_bytes(node.target)
@@ -56,15 +56,15 @@ def _content(path: bytes, node: Node) -> Image:
 
 
 def _header(path: bytes, size: int, number: int, node: Node | None) -> bytes:
-    """Returns an entry up to its content; `None` stands for the end of the archive."""
+    """Packs the header and path of an entry; `node` is None for the end of the archive."""
     name = path + b"\0"
     if node is not None and path == _TRAILER:
-        raise UserError(f"/{path.decode()}: has the name that ends an archive of the format")
+        raise UserError(f"/{path.decode()}: has the name of the entry that ends the archive")
     if len(name) > _PATH_MAX:
         raise UserError(f"/{path.decode(errors='replace')}: is a path of more than {_PATH_MAX - 1} bytes")
     if node is not None and node.xattrs:
         attribute = min(node.xattrs).decode(errors="replace")
-        raise UserError(f"/{path.decode(errors='replace')}: has {attribute}, which the format cannot hold")
+        raise UserError(f"/{path.decode(errors='replace')}: has {attribute}, which the format cannot store")
     mode, uid, gid = (node.mode, node.uid, node.gid) if node is not None else (0, 0, 0)
     major, minor = (node.major, node.minor) if isinstance(node, Device) else (0, 0)
     links = 2 if isinstance(node, Directory) else 1

@@ -102,8 +102,8 @@ def test_holes_stay_holes():
 @pytest.mark.parametrize(
     ("node", "message"),
     [
-        (File(content=Image(1 << 32)), "/x: is too large for an initial RAM file system: 4 GiB"),
-        (file(xattrs={b"security.capability": b"1"}), "/x: has security.capability, which the format cannot hold"),
+        (File(content=Image(1 << 32)), "/x: is too large for an initramfs: 4 GiB or more"),
+        (file(xattrs={b"security.capability": b"1"}), "/x: has security.capability, which the format cannot store"),
     ],
 )
 def test_what_does_not_fit_is_refused(node, message):
@@ -112,7 +112,7 @@ def test_what_does_not_fit_is_refused(node, message):
 
 
 def test_a_file_that_would_end_the_archive_is_refused():
-    with pytest.raises(UserError, match="/TRAILER!!!: has the name that ends an archive"):
+    with pytest.raises(UserError, match="/TRAILER!!!: has the name of the entry that ends the archive"):
         cpio(Directory(entries={b"TRAILER!!!": file()}))
 
 

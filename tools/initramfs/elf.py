@@ -1,7 +1,7 @@
-"""What the dynamic linker needs to know of an ELF file: its interpreter and the libraries that it asks for.
+"""Reads the dynamic linking information of an ELF file: its interpreter and needed libraries.
 
-Formats: System V ABI, chapters 4 (object files) and 5 (program loading and dynamic linking); elf(5). Only 64-bit
-little-endian files are read, which is what every architecture that the project builds for has.
+See System V ABI, chapters 4 ("Object Files") and 5 ("Program Loading and Dynamic Linking"), and elf(5). Only 64-bit
+little-endian files are supported, as on all architectures of the project.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ _PT_LOAD, _PT_DYNAMIC, _PT_INTERP = 1, 2, 3
 _DT_NULL, _DT_NEEDED, _DT_STRTAB, _DT_STRSZ, _DT_RPATH, _DT_RUNPATH = 0, 1, 5, 10, 15, 29
 
 _MOST_BYTES = 1 << 20
-"""More than any dynamic section or its strings has; a damaged header must not ask for gigabytes."""
+"""Maximum size of a dynamic section or string table in bytes, so that a damaged file doesn't exhaust the memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dynamic:
-    """What an ELF file asks of the dynamic linker.
+    """The dynamic linking information of an ELF file.
 
     Attributes:
-        machine: the architecture, `e_machine`.
-        interpreter: the path of the dynamic linker; None for libraries and static programs.
-        needed: the names of the libraries (DT_NEEDED), in the file's order.
-        search: the directories of DT_RUNPATH, or else of DT_RPATH, as written (`$ORIGIN` is not expanded).
+        machine: architecture (e_machine).
+        interpreter: path of the dynamic linker (PT_INTERP); None for libraries and static programs.
+        needed: names of the needed libraries (DT_NEEDED), in order.
+        search: directories of DT_RUNPATH, or else of DT_RPATH; `$ORIGIN` is not expanded.
     """
 
     machine: int
@@ -54,30 +54,30 @@ class _Segment:
 
 
 def is_elf(content: Image) -> bool:
-    """Whether a file begins as an ELF file does."""
+    """Returns whether a file starts with the magic number of ELF."""
     return content.size >= len(_MAGIC) and content.read(0, len(_MAGIC)) == _MAGIC
 
 
 def read_dynamic(content: Image, origin: str) -> Dynamic:
-    """Returns what an ELF program or library asks of the dynamic linker.
+    """Reads the dynamic linking information of a program or library.
 
     Args:
-        content: the file.
-        origin: what to call it in messages.
+        content: the ELF file.
+        origin: name of the file in messages.
 
     Raises:
-        UserError: it is not a 64-bit little-endian ELF file, or it is damaged.
+        UserError: the file is not a 64-bit little-endian ELF file, or it is damaged.
     """
     try:
         return _read_dynamic(content)
     except (ValueError, struct.error) as error:
-        raise UserError(f"{origin}: not an ELF file that can be read: {error}") from error
+        raise UserError(f"{origin}: not a readable ELF file: {error}") from error
 
 
 def _read_dynamic(content: Image) -> Dynamic:
     ident, _, machine, _, _, offset, _, _, _, entry_size, count, *_ = _HEADER.unpack(content.read(0, _HEADER.size))
     if ident[:4] != _MAGIC:
-        raise ValueError("it does not begin with the ELF magic")
+        raise ValueError("it does not start with the ELF magic number")
     if ident[4] != _CLASS_64 or ident[5] != _DATA_LITTLE:
         raise ValueError("it is not a 64-bit little-endian file")
     if count and entry_size != _SEGMENT.size:
@@ -110,14 +110,14 @@ def _dynamic_entries(section: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _strings(content: Image, segments: list[_Segment], entries: dict[int, int]) -> bytes:
-    """Returns the string table, whose place is given as an address in memory."""
+    """Returns the dynamic string table; DT_STRTAB has its virtual address."""
     if _DT_STRTAB not in entries:
         return b""
     address = entries[_DT_STRTAB]
     for segment in segments:
         if segment.type == _PT_LOAD and segment.address <= address < segment.address + segment.size:
             return _bounded(content, segment.offset + address - segment.address, entries.get(_DT_STRSZ, 0))
-    raise ValueError(f"no segment holds its string table at {address:#x}")
+    raise ValueError(f"its string table at {address:#x} is in no segment")
 
 
 def _string(strings: bytes, offset: int) -> bytes:
@@ -129,5 +129,5 @@ def _string(strings: bytes, offset: int) -> bytes:
 
 def _bounded(content: Image, offset: int, size: int) -> bytes:
     if size > _MOST_BYTES:
-        raise ValueError(f"a table of {size} bytes cannot be right")
+        raise ValueError(f"a table of {size} bytes is too large")
     return content.read(offset, size)

@@ -17,7 +17,7 @@ from tools.testing.oracles import oracle
 
 
 def readelf(path):
-    """Returns what readelf says: interpreter, needed libraries, search path."""
+    """Returns interpreter, needed libraries and search path as readelf prints them."""
     text = subprocess.run(
         [oracle("readelf"), "--wide", "--dynamic", "--program-headers", path],
         capture_output=True,
@@ -66,7 +66,7 @@ def test_a_script_is_no_elf_file():
     script = Image.from_bytes(b"#!/bin/sh\n")
     assert not is_elf(script)
     assert not is_elf(Image.from_bytes(b""))
-    with pytest.raises(UserError, match="init: not an ELF file that can be read"):
+    with pytest.raises(UserError, match="init: not a readable ELF file"):
         read_dynamic(script, "init")
 
 

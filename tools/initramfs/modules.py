@@ -1,8 +1,8 @@
-"""Kernel modules: which files a wish needs, and in what order they load.
+"""Resolves the dependencies of kernel modules, and their load order.
 
-Format: modules.dep(5), as depmod writes it. Each line is `path: dependency …`, paths relative to the modules' folder;
-the dependencies are complete, the last one named loads first. modules.builtin lists, one a line, what is part of the
-kernel itself. modules.softdep holds lines `softdep NAME pre: … post: …` (modprobe.d(5)).
+Files of depmod(8): modules.dep (modules.dep(5)) has lines `path: dependency …`, with paths relative to the directory of
+the modules, and with all direct and indirect dependencies, of which the last one is loaded first. modules.builtin lists
+the modules that are built into the kernel. modules.softdep has lines `softdep NAME pre: … post: …` (modprobe.d(5)).
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ _EXTENSION = re.compile(r"\.ko(\.(xz|zst|gz))?$")
 
 
 def module_name(path: str) -> str:
-    """Returns the name by which the kernel knows a module file: `a/dm-verity.ko.xz` is `dm_verity`."""
+    """Returns the kernel's name of a module file: `dm_verity` for `a/dm-verity.ko.xz`."""
     return _EXTENSION.sub("", posixpath.basename(path)).replace("-", "_")
 
 
 @dataclass(frozen=True, slots=True)
 class ModuleIndex:
-    """What depmod knows of a kernel's modules.
+    """The modules of a kernel and their dependencies.
 
     Attributes:
-        paths: module name to path, relative to the modules' folder.
-        dependencies: module name to the names that it needs first, in the order in which they load.
-        builtin: the names of what is part of the kernel.
-        origin: what to call the folder in messages.
+        paths: paths by module name, relative to the directory of the modules.
+        dependencies: names of the dependencies by module name, in load order.
+        builtin: names of the modules that are built into the kernel.
+        origin: name of the directory in messages.
     """
 
     paths: dict[str, str]
@@ -40,10 +40,10 @@ class ModuleIndex:
 
     @classmethod
     def parse(cls, dep: str, builtin: str, softdep: str, origin: str) -> ModuleIndex:
-        """Returns the index that the texts of modules.dep, modules.builtin and modules.softdep describe.
+        """Parses the contents of modules.dep, modules.builtin and modules.softdep.
 
         Raises:
-            UserError: a line is not of the form that depmod writes.
+            UserError: a line is invalid.
         """
         paths: dict[str, str] = {}
         dependencies: dict[str, tuple[str, ...]] = {}
@@ -60,15 +60,13 @@ class ModuleIndex:
         return cls(paths, dependencies, frozenset(module_name(line) for line in builtin.splitlines()), origin)
 
     def load_order(self, wanted: Iterable[str]) -> list[str]:
-        """Returns the paths of the wanted modules and of all that they need, each after what it needs.
-
-        What is part of the kernel is left out.
+        """Returns the paths of modules and their dependencies in load order, without built-in ones.
 
         Args:
             wanted: module names, with `-` or `_`.
 
         Raises:
-            UserError: a module is neither there nor part of the kernel, or needs itself.
+            UserError: a module does not exist, or depends on itself.
         """
         order: dict[str, str] = {}
         for name in wanted:
@@ -79,17 +77,17 @@ class ModuleIndex:
         if name in order or name in self.builtin:
             return
         if name in chain:
-            raise UserError(f"{self.origin}: modules need each other in a circle: {' -> '.join((*chain, name))}")
+            raise UserError(f"{self.origin}: modules depend on each other: {' -> '.join((*chain, name))}")
         if name not in self.paths:
             needed = f", which {chain[-1]} needs" if chain else ""
-            raise UserError(f"{self.origin}: has no module {name!r}{needed}, and it is not part of the kernel")
+            raise UserError(f"{self.origin}: has no module {name!r}{needed}, and it is not built into the kernel")
         for dependency in self.dependencies[name]:
             self._add(dependency, order, (*chain, name))
         order[name] = self.paths[name]
 
 
 def _soft_dependencies(text: str) -> Iterable[tuple[str, list[str]]]:
-    """Yields (module, modules that should load before it)."""
+    """Yields (module, modules to load before it)."""
     for line in text.splitlines():
         words = line.split()
         if len(words) < 3 or words[0] != "softdep":

@@ -67,8 +67,8 @@ def test_paths_are_those_of_the_index(index):
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [
-        ("nonsense", "modules: has no module 'nonsense', and it is not part of the kernel"),
-        ("one", "modules: modules need each other in a circle: one -> two -> one"),
+        ("nonsense", "modules: has no module 'nonsense', and it is not built into the kernel"),
+        ("one", "modules: modules depend on each other: one -> two -> one"),
     ],
 )
 def test_what_cannot_be_loaded_is_an_error(index, wanted, message):

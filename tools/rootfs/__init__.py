@@ -1,1 +1,1 @@
-"""Root trees put together from what a specification says: layers, accounts, and what is left out."""
+"""Builds root trees from a specification: layers, accounts, and paths to remove."""

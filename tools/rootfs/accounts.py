@@ -1,8 +1,7 @@
-"""Puts accounts into the texts of /etc/passwd, group, shadow and gshadow.
+"""Adds accounts to the contents of /etc/passwd, group, shadow and gshadow.
 
-Formats: passwd(5), group(5), shadow(5), gshadow(5). Lines that nothing is asked of stay as they are, in their order;
-new ones come after them. An account that is there with the same number gets the home, shell and description that are
-asked for, and with another number is an error.
+Formats: passwd(5), group(5), shadow(5), gshadow(5). Existing lines stay in their order; new ones are appended. An
+existing account with the same ID gets the requested home, shell and description; another ID is an error.
 """
 
 from __future__ import annotations
@@ -14,12 +13,12 @@ from tools.core.errors import UserError
 from tools.rootfs.sysusers import Accounts, User
 
 LOCKED = "!*"
-"""A password that nothing matches, and that locks the account (shadow(5)): keys still let in."""
+"""A password field that matches no password (shadow(5)); logins with SSH keys are still possible."""
 
 
 @dataclass(frozen=True, slots=True)
 class Databases:
-    """The texts of the four files."""
+    """The contents of the four files."""
 
     passwd: str
     group: str
@@ -28,7 +27,7 @@ class Databases:
 
 
 class _Table:
-    """One of the files: lines of fields, by their first."""
+    """One of the files: rows of fields, by their first field."""
 
     def __init__(self, text: str, name: str, fields: int) -> None:
         self.name = name
@@ -36,7 +35,7 @@ class _Table:
         for number, line in enumerate(text.splitlines(), 1):
             row = line.split(":")
             if len(row) != fields or row[0] in self._rows:
-                raise UserError(f"/etc/{name}:{number}: has not {fields} fields, or a name for the second time")
+                raise UserError(f"/etc/{name}:{number}: has not {fields} fields, or a repeated name")
             self._rows[row[0]] = row
 
     def __contains__(self, name: str) -> bool:
@@ -46,15 +45,15 @@ class _Table:
         return self._rows[name]
 
     def add(self, *row: str) -> None:
-        """Adds a row, in place of one of the same name."""
+        """Adds a row, or replaces the one with the same name."""
         self._rows[row[0]] = list(row)
 
     def names(self) -> list[str]:
-        """Returns the first fields of all rows."""
+        """Returns the first fields of all rows, in order."""
         return list(self._rows)
 
     def with_number(self, number: int) -> str | None:
-        """Returns the name of the row whose third field is a number."""
+        """Returns the name of the row with the ID `number` in its third field, or None."""
         return next((name for name, row in self._rows.items() if row[2] == str(number)), None)
 
     def text(self) -> str:
@@ -62,18 +61,18 @@ class _Table:
 
 
 def merge(databases: Databases, accounts: Accounts, passwords: Mapping[str, str], origin: str) -> Databases:
-    """Returns the texts with the accounts in them.
+    """Returns the contents with accounts added.
 
-    Every account has a line in shadow afterwards, and every group one in gshadow; the new ones are locked.
+    Each account without a line in shadow, and each group without one in gshadow, gets one with a locked password.
 
     Args:
-        databases: the texts before.
-        accounts: what to add.
-        passwords: hashes, or LOCKED, for accounts of any kind, by name.
-        origin: what to call the accounts' source in messages.
+        databases: the contents before.
+        accounts: the accounts and groups to add.
+        passwords: password hash, or LOCKED, by name of an existing or new account.
+        origin: name of the source of the accounts in messages.
 
     Raises:
-        UserError: a number or name is taken, a group or account that is named is not there, or a text is damaged.
+        UserError: an ID or name is in use, a group or account does not exist, or a content is invalid.
     """
     merger = _Merger(databases, origin)
     for name, gid in accounts.groups.items():
@@ -95,7 +94,7 @@ class _Merger:
         self._origin = origin
 
     def _check_number(self, table: _Table, name: str, number: int) -> bool:
-        """Returns whether a row of that name is there, with that number; anything that is in its way is an error."""
+        """Returns whether a row with this name and ID exists; raises a `UserError` if only one of the two matches."""
         holder = table.with_number(number)
         if name in table and table[name][2] != str(number):
             raise UserError(f"{self._origin}: {name} is {table[name][2]} in /etc/{table.name} and cannot be {number}")
@@ -114,13 +113,13 @@ class _Merger:
 
     def _gid(self, name: str) -> str:
         if name not in self.group:
-            raise UserError(f"{self._origin}: there is no group {name}")
+            raise UserError(f"{self._origin}: group {name} does not exist")
         return self.group[name][2]
 
     def add_member(self, user: str, group: str) -> None:
         self._gid(group)
         if user not in self.passwd:
-            raise UserError(f"{self._origin}: there is no account {user}, which is to be in the group {group}")
+            raise UserError(f"{self._origin}: account {user}, a member of the group {group}, does not exist")
         for table in (self.group, self.gshadow):
             if group in table:
                 members = [name for name in table[group][3].split(",") if name]
@@ -129,7 +128,7 @@ class _Merger:
     def complete_shadow(self, passwords: Mapping[str, str]) -> None:
         for name in passwords:
             if name not in self.passwd:
-                raise UserError(f"{self._origin}: there is no account {name}, which is to have a password")
+                raise UserError(f"{self._origin}: account {name}, for which a password is set, does not exist")
         for name in self.passwd.names():
             if name not in self.shadow:
                 self.shadow.add(name, LOCKED, *[""] * 7)

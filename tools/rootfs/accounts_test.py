@@ -52,10 +52,10 @@ def test_members_are_there_once():
         ("u backup 35", {}, "x.conf: backup is 34 in /etc/group and cannot be 35"),
         ("u admin 34:root", {}, "x.conf: backup is 34 in /etc/passwd; admin needs another number"),
         ("g data 6", {}, "x.conf: disk is 6 in /etc/group; data needs another number"),
-        ("u admin 601:nothing", {}, "x.conf: there is no group nothing"),
-        ("m root nothing", {}, "x.conf: there is no group nothing"),
-        ("m nobody disk", {}, "x.conf: there is no account nobody"),
-        ("", {"nobody": "x"}, "x.conf: there is no account nobody, which is to have a password"),
+        ("u admin 601:nothing", {}, "x.conf: group nothing does not exist"),
+        ("m root nothing", {}, "x.conf: group nothing does not exist"),
+        ("m nobody disk", {}, "x.conf: account nobody, a member of the group disk, does not exist"),
+        ("", {"nobody": "x"}, "x.conf: account nobody, for which a password is set, does not exist"),
     ],
 )
 def test_what_contradicts_is_an_error(text, passwords, message):
@@ -66,7 +66,7 @@ def test_what_contradicts_is_an_error(text, passwords, message):
 @pytest.mark.parametrize("line", ["root:x:0", "root:x:0:0:root:/root:/bin/bash"])
 def test_a_damaged_file_is_an_error(line):
     before = Databases(BEFORE.passwd + line + "\n", "", "", "")
-    with pytest.raises(UserError, match="/etc/passwd:3: has not 7 fields, or a name for the second time"):
+    with pytest.raises(UserError, match="/etc/passwd:3: has not 7 fields, or a repeated name"):
         merge(before, parse_sysusers("", "x"), {}, "x")
 
 

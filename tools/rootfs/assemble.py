@@ -1,4 +1,4 @@
-"""Puts a root tree together."""
+"""Assembles a root tree from a specification."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ _DATABASES = ("passwd", "group", "shadow", "gshadow")
 
 
 def assemble(spec: RootfsArguments, origin: str, own_directories: Iterable[bytes] = ()) -> Directory:
-    """Returns the tree that a specification describes; contents stay ranges of the inputs.
+    """Returns the tree of a specification; file contents are ranges of the inputs.
 
     Args:
         spec: the specification.
-        origin: what to call the specification in messages.
-        own_directories: names of directories that the file system has in its root besides the tree's. Where labels
-            are asked for, they are put into the tree for theirs.
+        origin: name of the specification in messages.
+        own_directories: names of directories that the file system adds to its root, such as lost+found. If there are
+            file contexts, these directories are added to the tree, so that they get a label.
 
     Raises:
-        UserError: an input can't be read, or contradicts another.
+        UserError: an input can't be read, or conflicts with another.
     """
     tree = Layer.empty(origin)
     for layer in (*spec.layers, *(LayerSpec(archive=path) for path in spec.layer)):
@@ -68,7 +68,7 @@ def _layer(spec: LayerSpec) -> Layer:
 def _owner(text: str) -> tuple[int, int]:
     numbers = text.split(":")
     if len(numbers) != 2 or not all(number.isascii() and number.isdigit() for number in numbers):
-        raise UserError(f"owner {text!r} is not UID:GID, in numbers")
+        raise UserError(f"owner {text!r} is not UID:GID with numeric IDs")
     return int(numbers[0]), int(numbers[1])
 
 
@@ -98,11 +98,13 @@ def _permissions(entry: Entry, default: int) -> int:
 
 
 def add_accounts(root: Directory, accounts: AccountsSpec, origin: str) -> None:
-    """Adds accounts to a tree's databases; a password's salt follows from account and password.
+    """Adds accounts to a tree's /etc/passwd, group, shadow and gshadow.
+
+    The salt of a password is derived from the account and the password, so that the result is reproducible.
 
     Raises:
-        UserError: an account contradicts one that is there, a file of accounts is missing or damaged, or a password
-            cannot be hashed.
+        UserError: an account conflicts with an existing one, a file is missing or invalid, or a password cannot be
+            hashed.
     """
     nodes = [_file(root, f"etc/{name}", origin) for name in _DATABASES]
     before = Databases(*map(_text, nodes))
@@ -125,7 +127,7 @@ def _hash(account: str, password: str, origin: str) -> str:
 def _file(root: Directory, path: str, origin: str) -> File:
     node = lookup(root, components(path), follow=True)
     if not isinstance(node, File):
-        raise UserError(f"{origin}: /{path} is no file in the tree, but accounts are to be added to it")
+        raise UserError(f"{origin}: /{path} is not a file in the tree, but the accounts need it")
     return node
 
 

@@ -1,4 +1,4 @@
-"""Tests of root trees put together from specifications."""
+"""Tests assembling root trees from specifications."""
 
 import tarfile
 
@@ -131,9 +131,9 @@ def test_password_that_cannot_be_hashed():
         ([LayerSpec("//a:b", entries=[Entry("../x")])], {}, r"//a:b: .*\.\."),
         ([LayerSpec("x", entries=[Entry("f")])], {"subdir": "g"}, "g"),
         ([LayerSpec("//a:b", entries=[Entry("f")], owner="root")], {}, "//a:b: owner 'root' is not UID:GID"),
-        ([LayerSpec("//a:b", entries=[Entry("f")], strip_paths=["g"])], {}, "//a:b: /g: isn't there"),
+        ([LayerSpec("//a:b", entries=[Entry("f")], strip_paths=["g"])], {}, "//a:b: /g: does not exist"),
         ([LayerSpec("x", entries=[Entry("f")])], {"file_contexts": ("none",)}, "none: cannot be read"),
-        ([LayerSpec("x", entries=[])], {"accounts": AccountsSpec()}, "/etc/passwd is no file in the tree"),
+        ([LayerSpec("x", entries=[])], {"accounts": AccountsSpec()}, "/etc/passwd is not a file in the tree"),
         (
             [LayerSpec("//a:one", entries=[Entry("f")]), LayerSpec("//a:two", entries=[Entry("f", source="content")])],
             {},

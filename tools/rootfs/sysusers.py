@@ -1,12 +1,12 @@
-"""Reads sysusers.d files: the accounts that a system is to have.
+"""Parses sysusers.d files, which list the accounts and groups of a system.
 
-Format: sysusers.d(5), of which the lines `u`, `u!`, `g` and `m` with fixed numbers are taken:
+Format: sysusers.d(5); supported are lines of the types `u`, `u!`, `g` and `m`, with numeric IDs:
 
     u  name  uid[:gid or group]  "description"  home  shell
     g  name  gid
     m  user  group
 
-Numbers must be given: one that systemd would pick on the machine could change from image to image.
+Numeric IDs are required, since one that systemd allocates at boot could change from image to image.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ _Value = TypeVar("_Value")
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """An account, which has a password only where one is set for it.
+    """A user account.
 
     Attributes:
-        name: the name to log in with.
-        uid: its number.
-        group: the name or number of its primary group.
-        description: for people.
-        home: its home directory.
-        shell: what runs after a login.
+        name: login name.
+        uid: user ID.
+        group: name or ID of the primary group.
+        description: free text (the GECOS field).
+        home: home directory.
+        shell: login shell.
     """
 
     name: str
@@ -48,11 +48,11 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Accounts:
-    """What files ask for.
+    """The accounts and groups of a sysusers.d file.
 
     Attributes:
-        users: by name.
-        groups: group names to numbers.
+        users: users by name.
+        groups: group IDs by name.
         members: (user, group) pairs.
     """
 
@@ -62,14 +62,14 @@ class Accounts:
 
 
 def parse_sysusers(text: str, origin: str) -> Accounts:
-    """Returns the accounts that the text of a sysusers.d file asks for.
+    """Parses a sysusers.d file.
 
     Args:
-        text: the content.
-        origin: what to call the file in messages.
+        text: content of the file.
+        origin: name of the file in messages.
 
     Raises:
-        UserError: a line is wrong, or not of the kinds that are taken; the message has file and line.
+        UserError: a line is invalid or of an unsupported type; the message has file and line.
     """
     users: dict[str, User] = {}
     groups: dict[str, int] = {}
@@ -92,27 +92,27 @@ def parse_sysusers(text: str, origin: str) -> Accounts:
                     _check_length(words, 3)
                     members.append((_name(words[1]), _name(words[2])))
                 case other:
-                    raise ValueError(f"lines of type {other!r} are not taken; u, g and m are")
+                    raise ValueError(f"lines of type {other!r} are not supported; only u, g and m are")
         except ValueError as error:
             raise UserError(f"{origin}:{number}: {error}") from error
     return Accounts(users, groups, tuple(members))
 
 
 def _user(words: list[str]) -> tuple[User, int | None]:
-    """Returns the user of a line, and the number of the group of its own name where it is to have one."""
+    """Parses a line of type `u`; returns the user, and the ID of the group with the same name if the line adds one."""
     _check_length(words, 6)
     _, name, numbers, description, home, shell = words + [""] * (6 - len(words))
     uid_text, colon, group = numbers.partition(":")
     uid = _number(uid_text)
     if ":" in description or "\n" in description:
-        raise ValueError("a description cannot hold a colon")
+        raise ValueError("a description cannot have a colon")
     user = User(_name(name), uid, group if colon else name, description or name, home or "/", shell or _DEFAULT_SHELL)
     return user, None if colon else uid
 
 
 def _check_length(words: list[str], most: int) -> None:
     if not 3 <= len(words) <= most:
-        raise ValueError(f"{len(words)} fields, where 3 to {most} are wanted")
+        raise ValueError(f"{len(words)} fields instead of 3 to {most}")
 
 
 def _name(text: str) -> str:
@@ -123,10 +123,10 @@ def _name(text: str) -> str:
 
 def _number(text: str) -> int:
     if not text.isascii() or not text.isdecimal() or int(text) > _LARGEST_ID:
-        raise ValueError(f"{text!r} is not a number of a user or a group; it must be given")
+        raise ValueError(f"{text!r} is not a numeric user or group ID, which is required")
     return int(text)
 
 
 def _add(table: dict[str, _Value], name: str, value: _Value) -> None:
     if table.setdefault(name, value) != value:
-        raise ValueError(f"{name} is given twice, and not alike")
+        raise ValueError(f"{name} occurs twice with different values")

@@ -32,19 +32,19 @@ def test_a_dash_is_nothing():
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("u admin -", "'' is not a number of a user or a group; it must be given"),
-        ("u admin /etc/passwd", "is not a number"),
-        ("u admin 4294967295", "is not a number"),
+        ("u admin -", "'' is not a numeric user or group ID, which is required"),
+        ("u admin /etc/passwd", "is not a numeric user or group ID"),
+        ("u admin 4294967295", "is not a numeric user or group ID"),
         ("u Admin 5", "'Admin' is not a name"),
         ("u a:b 5", "is not a name"),
-        ("u a", "2 fields, where 3 to 6 are wanted"),
+        ("u a", "2 fields instead of 3 to 6"),
         ("u a 5 b c d e", "7 fields"),
-        ("g a", "2 fields, where 3 to 3 are wanted"),
-        ('u a 5 "with: colon"', "cannot hold a colon"),
-        ("r - 500-900", "lines of type 'r' are not taken"),
+        ("g a", "2 fields instead of 3 to 3"),
+        ('u a 5 "with: colon"', "cannot have a colon"),
+        ("r - 500-900", "lines of type 'r' are not supported"),
         ('u a 5 "open', "No closing quotation"),
-        ("g a 5\ng a 6", "a is given twice, and not alike"),
-        ("u a 5\nu a 6", "a is given twice, and not alike"),
+        ("g a 5\ng a 6", "a occurs twice with different values"),
+        ("u a 5\nu a 6", "a occurs twice with different values"),
     ],
 )
 def test_a_wrong_line_is_named(line, message):

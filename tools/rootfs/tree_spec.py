@@ -1,4 +1,4 @@
-"""What specifications and command lines say about a root tree."""
+"""The specification of a root tree, in JSON and in command line arguments."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from tools.core.json_spec import FileName
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One path of a layer that is described rather than taken from an archive.
+    """A path of a layer that is not from an archive.
 
     Attributes:
-        path: in the tree.
-        type: what it is.
-        source: a file's content, as a path of this machine; empty for an empty file.
-        target: of a symbolic link.
-        mode: octal digits; by default 0644 for files, 0755 for directories, 0777 for symbolic links.
-        uid: the owner.
-        gid: the group.
+        path: path in the layer.
+        type: file type.
+        source: path of the file with its content on the build machine; empty for an empty file.
+        target: target of a symbolic link.
+        mode: permissions in octal; by default 0644 for files, 0755 for directories, 0777 for symbolic links.
+        uid: user ID.
+        gid: group ID.
     """
 
     path: str
@@ -37,14 +37,14 @@ class LayerSpec:
     """A layer: an archive, or entries.
 
     Attributes:
-        label: what to call it in messages; by default the archive's path.
-        archive: path of a plain tar.
-        entries: described one by one; directories on the way to them are made as they are needed.
-        prefix: directory of the tree in which it is put.
-        strip_paths: patterns of paths to leave out of it; see `tools.tree.select`.
-        owner: `UID:GID` that all of it belongs to; by default as the archive and the entries say.
-        overrides: patterns of paths that replace what the layers below have.
-        directories: what becomes of directories that differ from those of the layers below; see
+        label: name of the layer in messages; by default the archive's path.
+        archive: path of an uncompressed tar archive.
+        entries: entries to add; missing directories above them are created.
+        prefix: directory of the tree that the layer is placed in.
+        strip_paths: patterns of paths to remove from the layer; see `tools.tree.select`.
+        owner: `UID:GID` of everything in the layer; by default as in the archive and the entries.
+        overrides: patterns of paths that replace those of the layers below.
+        directories: how to handle directories with other metadata than in the layers below; see
             `tools.tree.merge.Directories`.
     """
 
@@ -60,11 +60,11 @@ class LayerSpec:
 
 @dataclass(frozen=True, slots=True)
 class AccountsSpec:
-    """Accounts to put into /etc/passwd and its like.
+    """Accounts to add to /etc/passwd, group, shadow and gshadow.
 
     Attributes:
-        sysusers: paths in the tree of files in the format of sysusers.d(5).
-        passwords: passwords in clear, by account; only for images that everybody may enter.
+        sysusers: paths in the tree of sysusers.d(5) files.
+        passwords: clear-text passwords by account; only for images to which everybody may log in.
     """
 
     sysusers: list[str] = field(default_factory=list)
@@ -73,22 +73,22 @@ class AccountsSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class RootfsArguments:
-    """The arguments of command lines that write a root tree."""
+    """The arguments of commands that build a root tree."""
 
     layers: tuple[LayerSpec, ...] = argument("layers, the later ones on top; see tools/rootfs/tree_spec.py", default=())
-    layer: tuple[FileName, ...] = argument("a plain tar to put on top of the layers", default=())
-    accounts: AccountsSpec | None = argument("accounts to add to those of the layers; see there too", default=None)
-    strip_paths: tuple[str, ...] = argument("pattern of paths to leave out", default=())
-    subdir: str = argument("directory of the tree that becomes the root, with what it holds", default="")
-    mtime: int = argument("time of every file, in seconds since the epoch", default=0)
+    layer: tuple[FileName, ...] = argument("an uncompressed tar to put on top of the layers", default=())
+    accounts: AccountsSpec | None = argument("accounts to add to those of the layers; see there, too", default=None)
+    strip_paths: tuple[str, ...] = argument("pattern of paths to remove", default=())
+    subdir: str = argument("directory of the tree that becomes the root", default="")
+    mtime: int = argument("modification time of all files, in seconds since the epoch", default=0)
     clamp_mtime: bool = argument(
-        "leave earlier times as they are, as SOURCE_DATE_EPOCH is meant, instead of setting all to mtime", default=False
+        "only limit times to mtime, as SOURCE_DATE_EPOCH demands, instead of setting all to it", default=False
     )
     file_contexts: tuple[FileName, ...] = argument(
-        "file of SELinux labels; paths are looked up from the whole tree's root, so that of subdir has the label of "
-        "the mount point. Later files come last",
+        "file of SELinux labels (file_contexts); paths are looked up from the root of the whole tree, so that subdir "
+        "has the label of the mount point. Later files have precedence",
         default=(),
     )
     file_contexts_subs: FileName | None = argument(
-        "file of paths to look up instead of others, for labels", default=None
+        "file of path prefixes and their replacements, for labels", default=None
     )

@@ -22,7 +22,7 @@ PAX, PAX_GLOBAL, PAX_SOLARIS = b"x", b"g", b"X"
 GNU_LONG_NAME, GNU_LONG_LINK, GNU_SPARSE, GNU_DUMP_DIRECTORY, GNU_VOLUME_LABEL = b"L", b"K", b"S", b"D", b"V"
 
 _RECORD = 20 * BLOCK
-"""Archives are padded to a multiple of this; 20 is the default blocking factor of tar."""
+"""Record size in bytes; archives are padded to a multiple of it. 20 is the default blocking factor of tar."""
 
 USTAR_MAGIC = b"ustar\0"
 
@@ -104,7 +104,7 @@ def padded(size: int) -> int:
 
 
 def archive_size(end: int) -> int:
-    """Returns the size of an archive whose members end at `end`."""
+    """Returns the size of an archive in bytes, with end mark and padding, if its members end at offset `end`."""
     return -(-(end + len(END)) // _RECORD) * _RECORD
 
 

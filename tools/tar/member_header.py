@@ -1,7 +1,7 @@
-"""What stands before the data of an archive's member: an extended header where it needs one, a header, a map.
+"""Packs what precedes the data of a member: an optional extended header, the header and a sparse map.
 
-The format is POSIX pax with an extended header only where a plain one is too small for what it has to say. Files with
-holes are stored in GNU tar's sparse format 1.0. Sources: as for the modules beside this one.
+The format is POSIX pax, with an extended header only if a value doesn't fit in the ustar header. Files with holes are
+in GNU tar's sparse format 1.0. See the other modules of this package for the specifications.
 """
 
 from __future__ import annotations
@@ -16,14 +16,19 @@ Records = list[tuple[bytes, bytes]]
 ALIGNMENT = 4096
 
 _NAME, _PREFIX = 100, 155
-"""What the fields of a header hold, in bytes."""
+"""Sizes of the fields name and prefix in bytes."""
 
 _TEXTS = (b"path", b"linkpath", b"GNU.sparse.name")
 _COMMENT = len(b"10 comment=\n")
 
 
 class SparseFile(NamedTuple):
-    """The ranges of a file that have data, as pairs of begin and end in order, and the file's size."""
+    """A sparse file.
+
+    Attributes:
+        ranges: (begin, end) of each range with data, in ascending order.
+        size: size of the file in bytes.
+    """
 
     ranges: Sequence[tuple[int, int]]
     size: int
@@ -44,21 +49,21 @@ def member_header(
     sparse_file: SparseFile | None = None,
     align_from: int | None = None,
 ) -> bytes:
-    """Returns what stands before a member's data. Numbers and texts of any size fit.
+    """Packs what precedes a member's data. Values may exceed the fields of a ustar header.
 
     Args:
-        path: of the member; that of a directory ends with a slash.
-        kind: a type of `header`.
-        mode: its permissions.
-        uid: number of its owner.
-        gid: number of its group.
-        size: of the data that are stored, in bytes.
-        mtime_ns: time of the last modification, in nanoseconds since the epoch.
-        link: target of a link.
+        path: path of the member; that of a directory ends with a slash.
+        kind: type flag, a constant of `header`.
+        mode: permissions.
+        uid: user ID.
+        gid: group ID.
+        size: size of the stored data in bytes.
+        mtime_ns: modification time in nanoseconds since the epoch.
+        link: target of a symbolic or hard link.
         device: major and minor number of a device.
-        records: of the extended header, beside those that the other arguments lead to.
-        sparse_file: a regular file of whose bytes only the data are stored.
-        align_from: where the result will stand, if the data after it are to begin at a multiple of ALIGNMENT.
+        records: further records of the extended header.
+        sparse_file: the map of a regular file that is stored without its holes.
+        align_from: offset of the result in the archive, if the data must start at a multiple of ALIGNMENT.
     """
     needed = list(records or [])
     table = b""
@@ -66,7 +71,7 @@ def member_header(
     if sparse_file is not None:
         table = sparse.build_data([(begin, end - begin) for begin, end in sparse_file.ranges], sparse_file.size)
         needed += _sparse_records(path, sparse_file.size)
-        # Readers that don't know the format extract the map and the data under this name.
+        # Readers without support for sparse members extract the map and the data under this name.
         stored_path = (b"GNUSparseFile.0/" + path.rpartition(b"/")[2])[:_NAME]
     prefix, name = _split(stored_path)
     seconds, fraction = divmod(mtime_ns, 10**9)
@@ -106,12 +111,12 @@ def _sparse_records(path: bytes, size: int) -> Records:
 
 
 def _limited(value: int, width: int) -> int:
-    """Returns the nearest number that a field of the header can hold; the extended header has the right one."""
+    """Returns a value limited to the range of an octal field; the extended header then has the actual one."""
     return min(max(value, 0), (1 << 3 * (width - 1)) - 1)
 
 
 def _split(path: bytes) -> tuple[bytes, bytes]:
-    """Returns a path as the prefix and the name of a header; without a prefix where that doesn't help."""
+    """Splits a path into prefix and name of a ustar header; the prefix is empty if the path can't be split."""
     if len(path) > _NAME:
         slash = path.find(b"/", len(path) - _NAME - 1, len(path) - 1)
         if 0 < slash <= _PREFIX:
@@ -120,13 +125,13 @@ def _split(path: bytes) -> tuple[bytes, bytes]:
 
 
 def _extended_header(path: bytes, records: Records, end: int | None) -> bytes:
-    """Returns an extended header, or nothing where none is needed.
+    """Packs an extended header; returns an empty string if none is necessary.
 
     Args:
-        path: of the member.
-        records: keywords and values.
-        end: where the member's data would begin if the result were empty, if they are to be aligned; a comment fills
-            the header up as needed.
+        path: path of the member.
+        records: (keyword, value) records.
+        end: offset of the member's data if the result is empty, or None if it need not be aligned; a comment in the
+            header fills the gap.
     """
     if not all(_is_utf8(value) for keyword, value in records if keyword in _TEXTS):
         records = [(b"hdrcharset", b"BINARY"), *records]

@@ -34,9 +34,7 @@ def folder(tmp_path):
             file.seek(offset)
             file.write(b"s" * 4096)
         file.truncate(8 << 20)
-    with (folder / "fragments").open(
-        "wb"
-    ) as file:  # more ranges than fit in a header and one extension block of the old GNU format
+    with (folder / "fragments").open("wb") as file:  # needs several extension blocks in the old GNU format
         for index in range(60):
             file.seek(index << 16)
             file.write(b"f" * 4096)

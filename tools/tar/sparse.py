@@ -1,8 +1,7 @@
 """Packs and parses the maps of sparse members, in the old GNU format and the pax formats 0.0, 0.1 and 1.0.
 
 A map is a list of (offset, length) pairs in bytes: the ranges of the file with data, which is contiguous in the
-archive.
-Sources: the GNU tar manual ("Storing Sparse Files"), and src/tar.h of GNU tar for the old format.
+archive. Sources: the GNU tar manual ("Storing Sparse Files"), and src/tar.h of GNU tar for the old format.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Packages for tests: those that dpkg-deb makes, and locked ones."""
+"""Debian packages for tests: built by dpkg-deb, or from a lock."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from tools.testing.oracles import oracle, unavailable
 
 BUILT = 1_600_000_000
-"""When the packages are built, in seconds since the epoch."""
+"""Build time of the packages, in seconds since the epoch."""
 
 
 def build_deb(
@@ -21,17 +21,17 @@ def build_deb(
     compression: str = "xz",
     fields: Mapping[str, str] | None = None,
 ) -> Path:
-    """Has dpkg-deb build a package.
+    """Builds a package with dpkg-deb.
 
     Args:
-        folder: where to put it.
-        name: of the package.
-        root: the files of the package, to which the control file is added; none without.
-        compression: of both members, as dpkg-deb's option -Z takes it.
-        fields: of the control file, in place of or besides those of an example.
+        folder: directory for the package file.
+        name: name of the package.
+        root: directory with the files of the package, to which the control file is added; by default empty.
+        compression: compression of both members, as for dpkg-deb's option -Z.
+        fields: additional or replaced fields of the control file.
 
     Returns:
-        The package file.
+        Path of the package file.
     """
     root = root or folder / f"{name}.root"
     (root / "DEBIAN").mkdir(parents=True, exist_ok=True)
@@ -46,14 +46,14 @@ def build_deb(
 
 
 def replace_data(deb: Path, member: str, data: bytes) -> None:
-    """Gives a package other data than dpkg-deb would write; `member` is its name, such as data.tar.zst."""
+    """Replaces the data member of a package; `member` is its new name, such as data.tar.zst."""
     content = deb.read_bytes()
     header = f"{member:16}{BUILT:<12}{0:<6}{0:<6}{'100644':8}{len(data):<10}`\n".encode()
     deb.write_bytes(content[: content.index(b"data.tar")] + header + data + b"\n" * (len(data) % 2))
 
 
 def given_packages(variable: str) -> list[Path]:
-    """Returns the files that the BUILD file names in a variable, or skips the calling test."""
+    """Returns the package files in an environment variable from the BUILD file; skips the test without it."""
     if variable not in os.environ:
         unavailable("the packages are missing: run this with `bazel test`")
     return [Path(path) for path in os.environ[variable].split()]

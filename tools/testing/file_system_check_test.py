@@ -1,4 +1,4 @@
-"""The check of one file system, by the tool of those who made its format. The image is in the environment."""
+"""Checks a file system with e2fsck or fsck.fat; the environment variables IMAGE and PARTITION name it."""
 
 import os
 import subprocess

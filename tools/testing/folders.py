@@ -1,4 +1,4 @@
-"""Folders of the machine as trees, to compare with what a tool or the kernel made of an image."""
+"""Reads directories of the machine as trees, to compare them with what tools or the kernel read from an image."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from tools.tree.node import Device, Directory, Fifo, File, Node, Socket, Symlink
 
 
 def read_folder(folder: Path) -> Directory:
-    """Returns a folder as a tree, hard links and extended attributes included.
+    """Returns a directory as a tree, including hard links and extended attributes.
 
-    Files are opened when their contents are read, and are taken to have no holes. What cannot be listed fails with an
-    OSError.
+    Files are opened when their contents are read; holes are read as data. Raises an `OSError` for a directory that
+    can't be listed.
     """
     nodes: dict[tuple[int, int], Node] = {}
     root = _node(os.fsencode(folder))

@@ -1,4 +1,4 @@
-"""Random images for property tests."""
+"""Hypothesis strategies for images."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ _INPUT_SIZE = 3 << 20
 
 
 def input_file(folder: Path) -> InputFile:
-    """Returns a file of 3 MiB of the same arbitrary bytes each time, for images to refer to."""
+    """Creates a file of 3 MiB of deterministic random bytes, for images to refer to."""
     path = folder / "input"
     path.write_bytes(random.Random(0).randbytes(_INPUT_SIZE))
     return InputFile(path)
 
 
 def images(file: InputFile, unit: int = 1, largest: int = 1 << 20) -> st.SearchStrategy[Image]:
-    """Returns a strategy for images with extents of every kind of source, with and without gaps between them.
+    """Returns a strategy for images with extents of all kinds of sources, with and without gaps.
 
     Args:
-        file: an `input_file`.
-        unit: offsets and lengths are multiples of this many bytes.
-        largest: about the most bytes of an extent or a gap.
+        file: file from `input_file`.
+        unit: offsets and lengths are multiples of this, in bytes.
+        largest: maximum size of an extent or a gap in bytes.
     """
     near = st.sampled_from([0, 1, 7, 511, 512, 513, 4095, 4096, 4097, 70000, largest])
     lengths = st.one_of(near, st.integers(0, largest)).map(lambda n: min(n, largest) // unit * unit)
@@ -49,7 +49,7 @@ def images(file: InputFile, unit: int = 1, largest: int = 1 << 20) -> st.SearchS
 
 
 def content(image: Image) -> bytes:
-    """Returns all bytes of a small image, put together in the plainest way."""
+    """Returns all bytes of a small image, independently of `Image.read`."""
     result = bytearray(image.size)
     for extent in image.extents:
         result[extent.offset : extent.end] = extent.source.read(0, extent.length)

@@ -1,4 +1,4 @@
-"""Images mounted by the kernel, where that is permitted."""
+"""Mounts images for tests, where that is permitted."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _CLONE_NEWNS = 0x00020000  # unshare(2)
 
 @functools.cache
 def leave_shared_mounts() -> None:
-    """Gives this process, and what it starts, mounts of their own, where that is permitted.
+    """Moves this process to its own mount namespace, where that is permitted.
 
-    Otherwise any process that copies the machine's mounts meanwhile, as a sandbox does, keeps what was mounted here in
-    use: its file system is not written back when it is unmounted, and its loop device stays.
+    Otherwise another process that copies the machine's mounts meanwhile, such as a sandbox, keeps the file systems that
+    are mounted here in use: they are not written back at the unmount, and their loop devices remain.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(_CLONE_NEWNS) == 0:
@@ -31,14 +31,14 @@ def leave_shared_mounts() -> None:
 
 @contextmanager
 def mounted(image: Path, options: str = "ro") -> Iterator[Path]:
-    """Mounts an image, for as long as the context lasts, on a folder beside it, and returns that folder.
+    """Mounts an image on a directory next to it, which it returns; unmounts it at the end of the context.
 
-    It skips the calling test where mounting is not permitted, or fails it with ICOS_REQUIRE_MOUNTS=1 in the
-    environment, so that a continuous build cannot lose the kernel's verdict unnoticed.
+    If mounting is not permitted, the calling test is skipped, or, with ICOS_REQUIRE_MOUNTS=1 in the environment, as in
+    CI, fails, so that no check by the kernel is lost unnoticed.
 
     Args:
-        image: a raw image file.
-        options: mount options (mount(8), -o) beside `loop`.
+        image: raw image file.
+        options: mount options (mount(8), -o) besides `loop`.
     """
     mount = oracle("mount")
     folder = image.with_name(f"{image.name}.mounted")
@@ -56,15 +56,15 @@ def mounted(image: Path, options: str = "ro") -> Iterator[Path]:
     try:
         yield folder
     finally:
-        # Lazily, since a test that failed may still have files open there.
+        # Lazily, since a failed test may still have files open.
         ask("umount", "--lazy", folder)
 
 
 @contextmanager
 def small_file_system(folder: Path, size: str) -> Iterator[Path]:
-    """Mounts a file system of a size, such as `64M`, on a folder, which it returns, for as long as the context lasts.
+    """Mounts a tmpfs of a size, such as `64M`, on a directory, which it returns; unmounts it at the end of the context.
 
-    It skips or fails the calling test as `mounted` does.
+    Skips or fails the calling test like `mounted` if that is not permitted.
     """
     mount = oracle("mount")
     if os.geteuid() != 0:

@@ -1,4 +1,4 @@
-"""Images as plain files, for judges that read nothing else."""
+"""Writes images to files, for tools that read only files."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from tools.image.extents import Image
 
 
 def write_raw(image: Image, path: Path) -> Path:
-    """Writes an image as a file with its holes, and returns the file's path.
+    """Writes an image to a sparse file, and returns its path.
 
-    It is as plain as it can be, on purpose: tests of format writers should not depend on the sinks.
+    Intentionally simple: tests of format writers should not depend on `tools.image.rawfile`.
     """
     with path.open("wb") as file:
         os.truncate(file.fileno(), image.size)

@@ -1,4 +1,4 @@
-"""A small disk with a FAT and an ext4 file system, for tests of what looks into images."""
+"""A small disk with a FAT and an ext4 file system, for tests of commands that inspect images."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ ROOT = ("etc/", "etc/hosts = localhost", "lib -> usr/lib", "tmp/ 1777", "usr/lib
 
 
 def root_tree(*lines: str) -> Directory:
-    """Returns the tree of the root partition; lines as `small_trees.layer` takes them, ROOT without any."""
+    """Returns the tree of the root partition, from lines as in `small_trees.layer`; by default ROOT."""
     return layer("test", *(lines or ROOT)).root
 
 
 def ext4(root: Directory, **changes: object) -> Image:
-    """Returns a file system of 4 MiB with a tree."""
+    """Returns an ext4 file system of 4 MiB with a tree."""
     return write_ext4(root, replace(Ext4Options(size=4 * MIB, uuid=UUID(int=1)), **changes))  # type: ignore[arg-type]
 
 
 def fat(root: Directory, volume_id: int = 1) -> Image:
-    """Returns a file system of 2 MiB with a tree."""
+    """Returns a FAT file system of 2 MiB with a tree."""
     return fat_image(root, Options(size=2 * MIB, volume_id=volume_id))
 
 
 def disk(esp: Image, root: Image, *, name: str = "A_root", data: Image | None = None) -> Image:
-    """Returns a disk with the partitions `esp`, `name` and `empty`, which holds `data`."""
+    """Returns a disk with the partitions `esp`, `name` and `empty`; the last one contains `data`."""
     entries = []
     parts: list[tuple[int, Image]] = []
     offset = MIB

@@ -1,4 +1,4 @@
-"""Small trees in a few words, for tests."""
+"""Creates small trees from text, for tests."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from tools.tree.paths import components
 
 
 def layer(label: str, *lines: str) -> Layer:
-    """Returns a layer.
+    """Creates a layer.
 
     Args:
-        label: its name.
+        label: label of the layer.
         lines: `path/` or `path/ 1777` for a directory, `path -> target` for a symbolic link, `path = content` for a
             file; the root is `/`.
     """
@@ -37,7 +37,7 @@ def _node(path: str, rest: str) -> Node:
 
 
 def listing(root: Directory) -> list[str]:
-    """Returns what `layer` takes for a tree, without the root."""
+    """Returns the lines from which `layer` creates a tree, without the root."""
     return list(_lines(root))
 
 

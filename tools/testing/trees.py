@@ -1,4 +1,4 @@
-"""Random trees, for property tests of everything that writes a tree."""
+"""Hypothesis strategies for trees, for property tests of writers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tools.image.extents import Data, Extent, Image
 from tools.tree.node import NAME_MAX, Device, Directory, Fifo, File, Node, Socket, Symlink
 
 EXT4_TIMES = (-(2**31) * 10**9, (2**34 - 2**31) * 10**9 - 1)
-"""The times that an ext4 inode of 256 bytes keeps: 34 bits of seconds from -2**31 on, and nanoseconds."""
+"""The range of times of an ext4 inode of 256 bytes, in nanoseconds: 34 bits of seconds from -2**31 on."""
 
 _SHORT = [b"a", b"b", b"c", b"lib", b".hidden", b"with space", b"new\nline", b"back\\slash", b"\xff"]
 _LONG = [
@@ -26,7 +26,7 @@ _LABEL = (b"security.selinux", b"system_u:object_r:etc_t:s0\0")
 
 
 def names() -> st.SearchStrategy[bytes]:
-    """Names in a directory: mostly short and few, so that trees share them; also long ones and ones not in UTF-8."""
+    """Returns a strategy for names: mostly from a few short ones, so that trees share them; also long and non-UTF-8."""
     wild = st.binary(min_size=1, max_size=20).map(_as_name)
     return st.one_of(st.sampled_from(_SHORT), st.sampled_from(_LONG), wild)
 
@@ -37,27 +37,27 @@ def _as_name(data: bytes) -> bytes:
 
 
 def sizes(block: int, most: int) -> st.SearchStrategy[int]:
-    """File sizes in bytes, those around block limits above all."""
+    """Returns a strategy for file sizes in bytes, mostly around multiples of the block size."""
     near = sorted({count * block + by for count in range(most // block + 1) for by in (-1, 0, 1)})
     return st.one_of(st.sampled_from([size for size in (0, 1, *near) if 0 <= size <= most]), st.integers(0, most))
 
 
 def contents(block: int = 4096, most: int = 1 << 16) -> st.SearchStrategy[Image]:
-    """Contents of files: empty, dense or with holes; data that differs from byte to byte and from file to file."""
+    """Returns a strategy for file contents: empty, dense or with holes; data differs between bytes and files."""
     bounds = st.one_of(st.none(), st.lists(sizes(block, most), max_size=6, unique=True).map(sorted))
     return st.builds(_content, sizes(block, most), bounds, st.integers(0, 250))
 
 
 def _content(size: int, bounds: list[int] | None, seed: int) -> Image:
-    """Returns data from each bound at an even place to the next bound, holes elsewhere; no holes without bounds."""
-    pattern = bytes((seed + 7 * index) % 251 + 1 for index in range(251))  # no zeros: a shift or a lost block shows
+    """Returns a content with data from each even bound to the next bound, or without holes if `bounds` is None."""
+    pattern = bytes((seed + 7 * index) % 251 + 1 for index in range(251))  # no zeros, to detect lost blocks
     pairs = [(0, size)] if bounds is None else zip(bounds[::2], bounds[1::2], strict=False)
     ranges = ((begin, min(end, size)) for begin, end in pairs if begin < size)
     return Image(size, [Extent(b, e - b, Data((pattern * ((e - b) // 251 + 1))[: e - b])) for b, e in ranges])
 
 
 def xattrs(*, inode_kind: type[Node], space: int = 1000) -> st.SearchStrategy[dict[bytes, bytes]]:
-    """Extended attributes that Linux lets a node of a type have; names and values take `space` bytes at most."""
+    """Returns a strategy for extended attributes that Linux permits for a type of node, of at most `space` bytes."""
     spaces = [b"trusted.", b"security."] + [b"user."] * (inode_kind in (File, Directory))
     name = st.builds(
         lambda start, rest: start + rest.replace(b"\0", b"0"),
@@ -66,7 +66,7 @@ def xattrs(*, inode_kind: type[Node], space: int = 1000) -> st.SearchStrategy[di
     )
     value = st.one_of(st.binary(max_size=40), st.integers(0, 600).map(lambda length: b"v" * length))
     usual = st.sampled_from([(), (), (_LABEL,)])
-    if inode_kind is File:  # linux/capability.h: revision 2, effective, a mask of permitted ones
+    if inode_kind is File:  # linux/capability.h: revision 2, effective flag, permitted mask
         masks = st.integers(0, 2**32 - 1)
         capability = masks.map(lambda mask: ((b"security.capability", struct.pack("<5I", 0x02000001, mask, 0, 0, 0)),))
         usual = st.one_of(usual, usual, capability)
@@ -88,13 +88,13 @@ def leaves(
     sockets: bool = True,
     xattr_space: int = 1000,
 ) -> st.SearchStrategy[Node]:
-    """Nodes that are no directories; see `trees` for the parameters."""
+    """Returns a strategy for nodes except for directories; see `trees` for the parameters."""
 
     def common(kind: type[Node]) -> dict[str, st.SearchStrategy[Any]]:
         return _metadata(kind, times, xattr_space)
 
     starts = st.sampled_from([b"t", b"/usr/lib", b"../a", b"a//b/", b"\xff", b"new\nline"])
-    # 59 and 60 bytes: the last that an ext4 inode holds, and the first that it doesn't.
+    # 59 bytes is the maximum that fits in an ext4 inode.
     targets = st.builds(
         bytes.ljust, starts, st.sampled_from([1, 2, 59, 60, 61, 99, 100, 101, 600, 1023]), st.just(b"t")
     )
@@ -112,7 +112,7 @@ def leaves(
 
 
 def _metadata(kind: type[Node], times: tuple[int, int], xattr_space: int) -> dict[str, st.SearchStrategy[Any]]:
-    """Returns the strategies of the fields that every node has."""
+    """Returns the strategies for the fields of all nodes."""
     return {
         "permissions": _PERMISSIONS,
         "uid": _IDS,
@@ -131,19 +131,19 @@ def trees(
     sockets: bool = True,
     xattr_space: int = 1000,
 ) -> st.SearchStrategy[Directory]:
-    """Whole trees: nested directories with all types of nodes, hard links, owners, times and extended attributes.
+    """Returns a strategy for trees with all types of nodes, hard links, owners, times and extended attributes.
 
     Args:
-        block: file sizes gather around its multiples, in bytes.
-        most: the largest file, in bytes.
-        nodes: the most nodes, besides the root.
-        times: the earliest and latest modification time, in nanoseconds.
-        sockets: whether there are sockets, which a tar can't hold.
-        xattr_space: the most bytes of extended attributes of a node; 0 for none at all.
+        block: block size in bytes; most file sizes are around its multiples.
+        most: maximum file size in bytes.
+        nodes: maximum number of nodes, besides the root.
+        times: earliest and latest modification time, in nanoseconds since the epoch.
+        sockets: whether there are sockets, which a tar can't store.
+        xattr_space: maximum size of the extended attributes of a node in bytes.
     """
     directory = st.builds(Directory, **_metadata(Directory, times, xattr_space))
     leaf = leaves(block, most, times=times, sockets=sockets, xattr_space=xattr_space)
-    index = st.integers(0, 1 << 16)  # of the parent or the linked node, modulo how many there are
+    index = st.integers(0, 1 << 16)  # of the parent or the linked node, modulo their number
     step = st.tuples(index, names(), st.one_of(directory, leaf, leaf, leaf, index))
     return st.builds(_assembled, directory, st.lists(step, max_size=nodes))
 

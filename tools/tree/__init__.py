@@ -1,1 +1,1 @@
-"""Root trees: what a file system holds, before it is in any file system's format."""
+"""Trees of files with their metadata, independent of the format of a file system."""

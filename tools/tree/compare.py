@@ -1,4 +1,4 @@
-"""Comparison of two trees: what differs, path by path and field by field."""
+"""Compares two trees, path by path and field by field."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tools.image.compare import first_difference
 from tools.tree.node import Device, Directory, File, Node, Symlink, walk
 
 FIELDS = ("type", "permissions", "uid", "gid", "mtime", "xattrs", "size", "content", "target", "device", "links")
-"""What is compared; `links` is the set of the other names of a hard link."""
+"""The compared fields; `links` are the names of a hard link."""
 
 _TYPES = {
     stat.S_IFREG: "file",
@@ -26,12 +26,12 @@ _TYPES = {
 
 @dataclass(frozen=True)
 class Difference:
-    """One way in which two trees differ.
+    """A difference between two trees.
 
     Attributes:
-        path: as `walk` gives it, `b""` for the root.
-        field: one of FIELDS, or `path` where only one tree has the path.
-        left: the value in the first tree, in words; empty if it has none.
+        path: path as from `walk`; `b""` for the root.
+        field: one of FIELDS, or `path` if only one tree has the path.
+        left: the value in the first tree, as text; empty if it has none.
         right: the value in the second tree.
     """
 
@@ -45,22 +45,22 @@ class Difference:
 
 
 def printable(path: bytes) -> str:
-    """Returns a path from the root as text: with its leading slash, and escapes for what is not printable UTF-8."""
+    """Formats a path from the root: with a leading slash, and with escapes for bytes that aren't printable UTF-8."""
     return "/" + escaped(path)
 
 
 def seconds(mtime_ns: int) -> str:
-    """Returns a time in nanoseconds as decimal seconds, with all nine digits."""
+    """Formats a time in nanoseconds as decimal seconds with nine decimal places."""
     return f"{'-' if mtime_ns < 0 else ''}{abs(mtime_ns) // 10**9}.{abs(mtime_ns) % 10**9:09}"
 
 
 def type_name(node: Node) -> str:
-    """Returns the type of a node in words, as messages name it."""
+    """Returns the name of a node's type for messages."""
     return _TYPES[node.file_type]
 
 
 def node_differences(one: Node, other: Node, ignore: Collection[str] = ()) -> Iterator[tuple[str, str, str]]:
-    """Yields the fields in which two nodes differ, with both values in words; links and entries are not compared."""
+    """Yields (field, left value, right value) for the differences of two nodes; doesn't compare links and entries."""
     for field in FIELDS:
         if field != "links" and field not in ignore:
             left, right = _values(field, one, other)
@@ -69,15 +69,14 @@ def node_differences(one: Node, other: Node, ignore: Collection[str] = ()) -> It
 
 
 def differences(left: Directory, right: Directory, ignore: Collection[str] = ()) -> Iterator[Difference]:
-    """Yields what differs between two trees, in the order of the paths' bytes.
+    """Yields the differences between two trees, sorted by path (in byte order).
 
-    A path that one tree lacks is named once, without what lies below it. Contents are compared by what they read as:
-    a hole equals zeros.
+    For a directory that one tree lacks there is one difference, without the paths below it. Holes equal zeros.
 
     Args:
-        left: one tree.
-        right: the other tree.
-        ignore: those of FIELDS that may differ.
+        left: first tree.
+        right: second tree.
+        ignore: names of FIELDS that are not compared.
     """
     names = _names(left), _names(right)
     stack: list[tuple[bytes, Node | None, Node | None]] = [(b"", left, right)]
@@ -97,7 +96,7 @@ def differences(left: Directory, right: Directory, ignore: Collection[str] = ())
 
 
 def _names(root: Directory) -> dict[Node, list[bytes]]:
-    """Returns the paths of every node that is no directory."""
+    """Returns the paths of each node except for directories."""
     names: dict[Node, list[bytes]] = {}
     for path, node in walk(root):
         if not isinstance(node, Directory):
@@ -106,7 +105,7 @@ def _names(root: Directory) -> dict[Node, list[bytes]]:
 
 
 def _link_differences(path: bytes, left: list[bytes], right: list[bytes]) -> Iterator[Difference]:
-    """Yields a difference in the names of a node, at the first of them alone: a node may have many."""
+    """Yields a difference in the names of a node, only for its first name."""
     if path in (left[:1] + right[:1]) and left != right:
         yield Difference(path, "links", _linked(left), _linked(right))
 
@@ -116,7 +115,7 @@ def _linked(paths: list[bytes]) -> str:
 
 
 def _values(field: str, one: Node, other: Node) -> tuple[str, str]:
-    """Returns what two nodes have in a field, in words; equal words for what is equal or has no meaning for them."""
+    """Formats a field of two nodes; returns equal texts if the values are equal or the nodes don't have the field."""
     if field == "content":
         return _contents(one, other)
     if field == "xattrs":
@@ -146,7 +145,7 @@ def _value(field: str, node: Node) -> str:
 
 
 def _xattrs(node: Node, other: Node) -> str:
-    """Returns those extended attributes of a node that another one hasn't, or has with other values."""
+    """Formats the extended attributes of a node that another node lacks or has with another value."""
     if node.xattrs == other.xattrs:
         return ""
     own = sorted((name, value) for name, value in node.xattrs.items() if other.xattrs.get(name) != value)
@@ -154,7 +153,7 @@ def _xattrs(node: Node, other: Node) -> str:
 
 
 def _shown(value: bytes) -> str:
-    """Returns a value as text if it is that, maybe with a NUL at the end, else in hexadecimal digits."""
+    """Formats a value as text if it is printable ASCII, perhaps with a NUL at the end, else in hexadecimal."""
     text = value.removesuffix(b"\0")
     if text and all(0x20 <= byte < 0x7F and byte not in b'"\\' for byte in text):
         return f'"{text.decode()}{"" if text == value else chr(92) + "0"}"'
@@ -162,7 +161,7 @@ def _shown(value: bytes) -> str:
 
 
 def _contents(one: Node, other: Node) -> tuple[str, str]:
-    """Returns the first byte in which two files of the same size differ."""
+    """Formats the first byte in which two files of the same size differ."""
     if not isinstance(one, File) or not isinstance(other, File) or one.content.size != other.content.size:
         return "", ""
     offset = first_difference(one.content, other.content)

@@ -1,8 +1,7 @@
-"""The regular expressions of `file_contexts` files, taken over into Python's.
+"""Translates the regular expressions of `file_contexts` files to Python's `re`.
 
-They are Perl-compatible ones that match a whole path, newlines included (file_contexts(5)). What policies use means the
-same in Python's `re`; what doesn't, such as references to groups, is refused. Groups lose their numbers, so that many
-expressions can be put into one.
+They are Perl-compatible and match a whole path, including newlines (file_contexts(5)). Syntax that has another meaning
+in Python, such as references to groups, is an error. Groups become non-capturing, so that expressions can be combined.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 _SPECIAL = b".^$?*+|[({"
-"""Characters that make an expression of a path, as libselinux sees it."""
+"""The special characters of an expression, as in libselinux; a path without them is matched literally."""
 
 _REPEATS = b"?*+{"
 _CLASSES = {
@@ -33,13 +32,13 @@ _LETTER_ESCAPES = b"dDwWsS"
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """An expression.
+    """A translated expression.
 
     Attributes:
-        regex: for Python's `re`, without numbered groups.
-        literal: the one path that it matches, None if it has special characters.
-        folder: the directory in which all matches are, up to where the expression says it in plain characters; without
-            a slash at the end, so the root is empty.
+        regex: the expression for Python's `re`, without capturing groups.
+        literal: the only path that it matches, or None if it has special characters.
+        folder: the directory of its literal prefix, which contains all matches; without a trailing slash, so that it is
+            empty for the root.
     """
 
     regex: bytes
@@ -48,10 +47,10 @@ class Pattern:
 
 
 def parse(text: bytes) -> Pattern:
-    """Returns the expression.
+    """Translates an expression.
 
     Raises:
-        ValueError: it isn't one, or has a meaning that is not supported.
+        ValueError: the expression is invalid or not supported.
     """
     parser = _Parser(text)
     parser.run()
@@ -63,18 +62,18 @@ def parse(text: bytes) -> Pattern:
 
 
 class _Parser:
-    """Goes through an expression once."""
+    """Translates an expression in one pass."""
 
     def __init__(self, text: bytes) -> None:
         self._text = text
         self._at = 0
         self._depth = 0
         self.regex = bytearray()
-        self.plain = bytearray()  # what stands before the first special character, without backslashes
+        self.plain = bytearray()  # the literal prefix, without backslashes
         self.special = b""  # the first special character
 
     def _take(self) -> bytes:
-        """Returns the next character; nothing at the end."""
+        """Returns the next character; empty at the end."""
         self._at += 1
         return self._text[self._at - 1 : self._at]
 
@@ -102,7 +101,7 @@ class _Parser:
             if self._depth < 0:
                 raise ValueError("a ')' has no '('")
         if character == b"|" and not self._depth:
-            raise ValueError("alternatives with '|' must stand in parentheses")
+            raise ValueError("alternatives with '|' must be in parentheses")
         self.regex += character
 
     def _escape(self) -> None:
@@ -126,7 +125,7 @@ class _Parser:
         self._depth += 1
 
     def _set(self) -> None:
-        """Takes over a set of characters, the first of which may be a `]`."""
+        """Translates a bracket expression, whose first character may be a `]`."""
         self.regex += b"["
         if self._text[self._at : self._at + 1] == b"^":
             self.regex += self._take()

@@ -1,4 +1,4 @@
-"""Layers: trees that know where they come from, and which of their directories nobody described."""
+"""Layers: trees with a label for messages, and with a record of the directories that have only default metadata."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from tools.tree.node import Directory, Node, Symlink
 from tools.tree.paths import directory_at, lookup
 
 NOT_COMPARED = ("mtime",)
-"""What may differ where a path is given twice: the later time is taken."""
+"""Fields that may differ between two definitions of a path; the later definition counts."""
 
 
 @dataclass(slots=True)
 class Layer:
-    """A tree on its way into another.
+    """A tree to be merged into another.
 
     Attributes:
-        label: what to call it in messages: a file, a label, a line.
+        label: name of the layer in messages: a file, a Bazel label, or a line.
         root: the tree.
-        implied: those of its directories that only stand in the paths of others. They have the mode 0755 and belong
-            to root, until something describes them.
+        implied: directories that exist only because of paths below them. They have default metadata, mode 0755 and
+            owner root, until they are defined.
     """
 
     label: str
@@ -32,7 +32,7 @@ class Layer:
 
     @classmethod
     def empty(cls, label: str) -> Layer:
-        """Returns a layer of nothing but a root that nobody described."""
+        """Returns a layer with only an implied root directory."""
         layer = cls(label, Directory(origin=label))
         layer.implied.add(layer.root)
         return layer
@@ -43,22 +43,22 @@ class Layer:
         return directory
 
     def directory(self, parts: Sequence[bytes]) -> Directory:
-        """Returns the directory at a path, through symbolic links too; what is missing on the way is made.
+        """Returns the directory at a path; follows symbolic links, and creates missing directories as implied ones.
 
         Raises:
-            UserError: something on the way is no directory.
+            UserError: a component of the path is not a directory.
         """
         return directory_at(self.root, parts, self._imply)
 
     def add(self, parts: Sequence[bytes], node: Node) -> None:
-        """Puts a node at a path.
+        """Adds a node at a path.
 
         Args:
-            parts: as from `paths.components`; none for the root.
-            node: a directory without entries, or anything else.
+            parts: path, from `paths.components`; empty for the root.
+            node: the node; a directory must have no entries.
 
         Raises:
-            UserError: something else stands there, or something on the way is no directory.
+            UserError: the path exists with another definition, or a component of it is not a directory.
         """
         node.origin = self.label
         if isinstance(node, Directory):
@@ -75,7 +75,7 @@ class Layer:
     def _add_directory(self, parts: Sequence[bytes], node: Directory) -> None:
         existing = lookup(self.root, parts)
         if isinstance(existing, Symlink):
-            with contextlib.suppress(UserError):  # what the link is about will be a difference
+            with contextlib.suppress(UserError):  # then the link itself is compared, and differs
                 existing = self.directory(parts)
         if existing is None:
             self.directory(parts[:-1]).entries[parts[-1]] = node
@@ -86,14 +86,14 @@ class Layer:
             self.describe(existing, node)
 
     def describe(self, directory: Directory, other: Directory) -> None:
-        """Gives a directory the metadata of another one."""
+        """Copies the metadata of another directory; the directory is no longer implied."""
         directory.permissions, directory.uid, directory.gid = other.permissions, other.uid, other.gid
         directory.mtime_ns, directory.xattrs, directory.origin = other.mtime_ns, other.xattrs, other.origin
         self.implied.discard(directory)
 
 
 def placed_under(layer: Layer, parts: Sequence[bytes]) -> Layer:
-    """Returns a layer in which the root of another one stands at a path."""
+    """Returns a layer with the root of another layer at a path."""
     if not parts:
         return layer
     result = Layer.empty(layer.label)
@@ -103,10 +103,10 @@ def placed_under(layer: Layer, parts: Sequence[bytes]) -> Layer:
 
 
 def check_same(one: Node, other: Node, path: bytes) -> None:
-    """Checks that two nodes at the same path are the same but for their times.
+    """Checks that two nodes at the same path are equal except for their times.
 
     Raises:
-        UserError: they are not; the message names both origins.
+        UserError: they are not; the message has both origins.
     """
     for field_name, left, right in node_differences(one, other, NOT_COMPARED):
         sources = f"{one.origin} and {other.origin}" if one.origin != other.origin else f"{one.origin}, twice"

@@ -1,14 +1,13 @@
-"""Merging of layers into one tree.
+"""Merges layers into one tree.
 
-A path that two layers give must be the same in both, but for its time: what differs in type, content, mode, owner or
-extended attributes is an error that names both, unless the later layer is said to override it. Two things are not
-differences:
+A path in two layers must be equal in both, except for its time: a difference in type, content, mode, owner or extended
+attributes is an error, unless the later layer overrides the path. There are two exceptions:
 
-- A directory that stands where the tree has a symbolic link to a directory is that directory: what it holds lands
-  there. So packages that ship `/lib` go into a tree in which `/lib` is a link to `/usr/lib`.
-- A directory that a layer holds without describing it, because it only comes with the path of something below, takes
-  any metadata. What to do about directories that both layers describe, and differently, is said for each layer: the
-  archives of packages should agree, an archive of one's own files often has 0755 for what it did not mean to change.
+- A directory of a layer is merged into the directory that a symbolic link of the tree at the same path leads to. So a
+  package that ships `/lib` can be merged into a tree in which `/lib` is a link to `/usr/lib`.
+- An implied directory of a layer, which only exists because of paths below it, has no metadata of its own. How
+  different metadata of other directories is handled is set for each layer (`Directories`): packages should agree, but
+  an archive of one's own files often has mode 0755 for directories that it isn't meant to change.
 """
 
 from __future__ import annotations
@@ -25,39 +24,47 @@ from tools.tree.select import Place, select
 
 
 class Directories(Enum):
-    """What becomes of directories that the tree and a layer describe differently."""
+    """How to handle a directory with different metadata in the tree and in a layer."""
 
     SAME = "same"
-    """It is an error."""
+    """Raise an error."""
 
     KEEP = "keep"
-    """They stay as they are in the tree, as dpkg does it."""
+    """Keep the metadata of the tree, as dpkg does."""
 
     REPLACE = "replace"
-    """They become what the layer says, as tar does it."""
+    """Take the metadata of the layer, as tar does."""
 
 
 def merge(
     tree: Layer, layer: Layer, overrides: Iterable[str | bytes] = (), directories: Directories = Directories.SAME
 ) -> None:
-    """Adds a layer to a tree. The nodes of the layer become the tree's: the layer can't be used again.
+    """Merges a layer into a tree. The nodes of the layer become part of the tree, so the layer can't be used again.
 
     Args:
-        tree: what has been merged so far.
-        layer: what to add.
-        overrides: patterns (see `select`) for those paths of the layer that replace what the tree has there; a
-            directory that replaces another stays what it is, and becomes as the layer describes it.
-        directories: what becomes of directories that both describe.
+        tree: the layers merged so far.
+        layer: the layer to add.
+        overrides: patterns (see `select`) for paths of the layer that replace those of the tree. A directory that
+            overrides another one replaces its metadata and keeps its entries.
+        directories: how to handle directories with different metadata.
 
     Raises:
-        UserError: a path is given by both and differs, or a pattern chooses nothing.
+        UserError: a path is in both and differs, or a path in `overrides` doesn't exist.
     """
     _Merge(tree, layer, overrides, directories).run()
 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """A name in a directory of the layer, the directory of the tree that it goes to, and whether it overrides."""
+    """A directory entry of the layer to be merged.
+
+    Attributes:
+        target: the directory of the tree that it is merged into.
+        source: the directory of the layer that it is in.
+        name: its name.
+        path: its path.
+        override: whether a directory above it overrides the tree.
+    """
 
     target: Directory
     source: Directory
@@ -67,7 +74,7 @@ class _Entry:
 
 
 def _entries(target: Directory, source: Directory, path: bytes, *, override: bool) -> Iterator[_Entry]:
-    """Yields the entries of a directory, the last one first."""
+    """Yields the entries of a directory in reverse order."""
     prefix = path + b"/" if path else b""
     for name in sorted(source.entries, reverse=True):
         yield _Entry(target, source, name, prefix + name, override)
@@ -86,7 +93,7 @@ class _Merge:
                 raise UserError(f"{layer.label}: overrides: {error}") from error
 
     def run(self) -> None:
-        """Merges path by path, in the order of an archive; with a stack, since trees are deeper than that of calls."""
+        """Merges all paths, parents first; without recursion, since trees may be deeper than Python's call stack."""
         self._tree.implied |= self._layer.implied
         self._describe(self._tree.root, self._layer.root, b"", override=False)
         stack = list(_entries(self._tree.root, self._layer.root, b"", override=False))
@@ -102,7 +109,7 @@ class _Merge:
         return entry.override or (entry.source, entry.name) in self._overrides
 
     def _merge(self, entry: _Entry) -> Directory | None:
-        """Merges one name; returns the directory that the name's own entries go to, if they are still to be merged."""
+        """Merges one entry; if its own entries must be merged, too, returns the directory to merge them into."""
         child = entry.source.entries[entry.name]
         existing = entry.target.entries.setdefault(entry.name, child)
         if existing is child:
@@ -118,14 +125,14 @@ class _Merge:
         return None
 
     def _directory(self, node: Node, path: bytes) -> Directory | None:
-        """Returns the directory that a path leads to, through symbolic links too; None if something else is there."""
+        """Returns the directory at a path of the tree; follows symbolic links. None if it is something else."""
         if isinstance(node, Symlink):
-            with contextlib.suppress(UserError):  # what the link is about will be a difference
+            with contextlib.suppress(UserError):  # then the link itself is compared, and differs
                 return self._tree.directory(path.split(b"/"))
         return node if isinstance(node, Directory) else None
 
     def _describe(self, target: Directory, source: Directory, path: bytes, *, override: bool) -> None:
-        """Makes a directory of the tree what the layer says about it."""
+        """Merges the metadata of a directory."""
         if source in self._layer.implied:
             return
         if target not in self._tree.implied and not override and self._directories is not Directories.REPLACE:

@@ -1,4 +1,4 @@
-"""Merging, judged by GNU tar: layers unpacked over each other give the same tree."""
+"""Compares merged layers with the tree that GNU tar extracts from their archives, one over the other."""
 
 import tempfile
 from pathlib import Path
@@ -79,7 +79,7 @@ def test_unpacking_over_each_other_gives_the_same_tree(layers):
 @settings(deadline=None, derandomize=True, max_examples=60)
 @given(trees(sockets=False, most=100), st.data())
 def test_a_tree_in_parts_is_the_tree(tree, data):
-    """Each directory's entries go to one of two layers; hard links stay in one."""
+    """Distributes a tree's entries over two layers; the names of a hard link are in the same layer."""
     parts = [Layer.empty("first"), Layer.empty("second")]
     homes: dict[object, int] = {}
     stack = [((), tree)]

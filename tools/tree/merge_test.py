@@ -87,7 +87,7 @@ def test_overrides_do_not_reach_further():
 
 
 def test_overrides_that_choose_nothing_are_errors():
-    with pytest.raises(UserError, match="overlay: overrides: /etc/host: isn't there"):
+    with pytest.raises(UserError, match="overlay: overrides: /etc/host: does not exist"):
         merged(base(), layer("overlay", "etc/hosts = other"), overrides=["/etc/host"])
 
 

@@ -1,14 +1,13 @@
-"""Listings of trees in the format of mtree(5), which `mtree` checks folders against and libarchive reads as an archive.
+"""Lists trees in the format of mtree(5), which mtree(8) compares with directories, and which libarchive reads.
 
-Each node has a line: its path from `.`, and keywords. What the format has no keyword for stands in comments after it,
-which other readers pass over:
+Each node has a line: its path from `.`, and keywords. Comments after it have what the format has no keyword for:
 
-    #xattr NAME=0xVALUE     an extended attribute, its value in hexadecimal digits
-    #link PATH              the first of the names of a hard link, after the others
+    #xattr NAME=0xVALUE     an extended attribute, with its value in hexadecimal
+    #link PATH              the first name of a hard link, after each further name
 
-Bytes of names and link targets that are not printable ASCII, and those with a meaning in the format, are written as a
-backslash and three octal digits (vis(3)). Times are seconds rounded down and nanoseconds after that, as mtree has it:
-`-1.750000000` is a quarter of a second before 1970. Source: mtree(5) of libarchive and mtree(8) of NetBSD.
+Special characters of the format, and bytes of names and link targets that are not printable ASCII, are a backslash and
+three octal digits (vis(3)). Times are seconds, rounded down, and nanoseconds after them: `-1.750000000` is 0.25 s
+before 1970. Source: mtree(5) of libarchive and mtree(8) of NetBSD.
 """
 
 from __future__ import annotations
@@ -33,11 +32,11 @@ _PLAIN = frozenset(range(0x21, 0x7F)) - frozenset(b"#*?[\\=")
 
 
 def mtree(root: Directory, *, digests: bool = True) -> Iterator[str]:
-    """Yields the lines of a listing, without line feeds; they depend on nothing but the tree.
+    """Yields the lines of a listing, without newlines; they depend only on the tree.
 
     Args:
-        root: of the tree.
-        digests: whether files have their SHA-256, for which all contents are read, holes too.
+        root: root of the tree.
+        digests: whether to add the SHA-256 of files; all contents are read and hashed, including holes.
     """
     names = Counter(node for _, node in walk(root) if not isinstance(node, Directory))
     first: dict[Node, str] = {}
@@ -60,7 +59,7 @@ def mtree(root: Directory, *, digests: bool = True) -> Iterator[str]:
 
 
 def keywords(node: Node) -> dict[str, str]:
-    """Returns the keywords of a node and their values: all but those for which a tree or contents must be read."""
+    """Returns the keywords of a node and their values, without nlink and sha256digest."""
     seconds, nanoseconds = divmod(node.mtime_ns, 10**9)
     words = {
         "type": _TYPES[node.file_type],
@@ -75,10 +74,10 @@ def keywords(node: Node) -> dict[str, str]:
         case Symlink():
             words["link"] = escaped(node.target)
         case Device():
-            words["device"] = f"native,{node.major},{node.minor}"  # readers take "linux" for 8 bits each
+            words["device"] = f"native,{node.major},{node.minor}"  # the format "linux" has only 8 bits for each number
     return words
 
 
 def escaped(name: bytes) -> str:
-    """Returns a name or a path as the format spells it."""
+    """Escapes a name or a path for the format."""
     return "".join(chr(byte) if byte in _PLAIN else f"\\{byte:03o}" for byte in name)

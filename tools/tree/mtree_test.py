@@ -62,7 +62,7 @@ def test_contents_are_read_only_for_digests():
 
 
 def listed(tree):
-    """Yields what `bsdtar -tv` should say of each node: type and mode, owner, size, time; and the name."""
+    """Yields the fields that `bsdtar -tv` prints for each node: type and mode, owner, size, time and name."""
     for path, node in walk(tree):
         when = dt.datetime(1970, 1, 1) + dt.timedelta(seconds=node.mtime_ns // 10**9)
         name = b"./" + path if path else b"."
@@ -77,7 +77,7 @@ def listed(tree):
 
 
 @quickly(60)
-@given(tree=trees(sockets=False, times=(0, 10**18)))  # times far enough back for bsdtar to show the year
+@given(tree=trees(sockets=False, times=(0, 10**18)))  # old times, for which bsdtar prints the year
 def test_libarchive_reads_it(folder, tree):
     (folder / "listing").write_text("\n".join([*mtree(tree, digests=False), ""]))
     lines = ask("bsdtar", "--numeric-owner", "-tvf", folder / "listing").splitlines()
@@ -92,7 +92,7 @@ def test_libarchive_reads_it(folder, tree):
 @quickly(40)
 @given(tree=trees(sockets=False, times=(0, 2 * 10**18), xattr_space=0))
 def test_mtree_finds_no_difference_in_what_tar_extracts(folder, tree):
-    for node in list(all_nodes(tree)):  # without privileges, and such that the test may look into it
+    for node in list(all_nodes(tree)):  # restricted to what can be extracted and read without privileges
         node.permissions |= 0o700
         if isinstance(node, Directory):
             node.entries = {name: child for name, child in node.entries.items() if not isinstance(child, Device)}
@@ -104,7 +104,7 @@ def test_mtree_finds_no_difference_in_what_tar_extracts(folder, tree):
 
 
 def without_owners(tree):
-    """Returns a listing for folders made without privileges; `mtree -R uid,gid` checks owners all the same."""
+    """Returns a listing without owners, since the directories are extracted without privileges."""
     return "".join(re.sub(r" uid=[0-9]+ gid=[0-9]+", "", line) + "\n" for line in mtree(tree))
 
 

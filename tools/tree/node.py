@@ -1,7 +1,6 @@
-"""The nodes of a tree: files, directories and the rest, with the metadata that a file system keeps.
+"""The nodes of a tree: files, directories and other types, with the metadata that a file system stores.
 
-Names and link targets are bytes, as they are to the kernel. A node that stands under several names is a hard link:
-the same object is the value of several directory entries.
+Names and link targets are bytes, as in the kernel. A hard link is one node object in several directory entries.
 """
 
 from __future__ import annotations
@@ -13,20 +12,20 @@ from dataclasses import dataclass, field
 from tools.image.extents import Image
 
 NAME_MAX = 255
-"""The longest name in a directory, in bytes (Linux limits.h)."""
+"""Maximum length of a name in bytes (Linux limits.h)."""
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Node:
-    """What every node has.
+    """The base class of nodes, with the metadata that all types have.
 
     Attributes:
-        permissions: the mode without the file type: 0o7777 at most, setuid, setgid and sticky bits included.
-        uid: the owner.
-        gid: the group.
-        mtime_ns: the time of the last modification, in nanoseconds since the epoch.
-        xattrs: extended attributes by full name (`b"security.capability"`).
-        origin: where the node was taken from (an archive, a label, a line), for error messages.
+        permissions: the mode without the file type, up to 0o7777: includes the setuid, setgid and sticky bits.
+        uid: user ID.
+        gid: group ID.
+        mtime_ns: modification time in nanoseconds since the epoch.
+        xattrs: values of extended attributes by full name (such as `b"security.capability"`).
+        origin: where the node is from (an archive, a Bazel label, a line), for messages.
     """
 
     permissions: int
@@ -43,13 +42,13 @@ class Node:
 
     @property
     def mode(self) -> int:
-        """File type and permissions, as in `st_mode`."""
+        """File type and permissions (`st_mode`)."""
         return self.file_type | self.permissions
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Directory(Node):
-    """A directory; its entries have no order of their own, see `sorted_entries`."""
+    """A directory; `entries` is unordered, see `sorted_entries`."""
 
     permissions: int = 0o755
     entries: dict[bytes, Node] = field(default_factory=dict)
@@ -59,13 +58,13 @@ class Directory(Node):
         return stat.S_IFDIR
 
     def sorted_entries(self) -> list[tuple[bytes, Node]]:
-        """Returns names and nodes in the order in which every writer takes them: by the names' bytes."""
+        """Returns (name, node) pairs sorted by the bytes of the names, the order in which all writers take them."""
         return sorted(self.entries.items())
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class File(Node):
-    """A regular file; its content is an image, so that a sparse file stays sparse and nothing is read early."""
+    """A regular file; its content is an image, so that it keeps its holes and is read only when it is written."""
 
     permissions: int = 0o644
     content: Image
@@ -114,7 +113,7 @@ class Fifo(Node):
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Socket(Node):
-    """A socket's name in the file system."""
+    """A Unix domain socket in the file system."""
 
     permissions: int = 0o600
 
@@ -124,10 +123,10 @@ class Socket(Node):
 
 
 def walk(root: Directory) -> Iterator[tuple[bytes, Node]]:
-    """Yields (path, node) for everything in a tree, parents first, in the order of the names' bytes.
+    """Yields (path, node) for all nodes of a tree, depth first, parents before children, sorted by the bytes of names.
 
-    Paths are relative to the root and without a leading slash; the root itself is `b""`. A hard link is yielded once
-    for each of its names.
+    Paths are relative to the root, without a leading slash; that of the root is `b""`. A hard link is yielded once for
+    each of its names.
     """
     stack: list[tuple[bytes, Node]] = [(b"", root)]
     while stack:

@@ -1,7 +1,7 @@
-"""Paths in a tree, followed through its symbolic links as Linux follows them in a running system.
+"""Resolves paths in a tree, with its symbolic links, as Linux does in a chroot.
 
-A link to an absolute path starts over at the root of the tree, and `..` of the root is the root: nothing leads out of
-a tree. So a package that ships `/lib/x` lands in `/usr/lib/x` where `/lib` is a link to `usr/lib`.
+Absolute link targets start at the root of the tree, and `..` of the root is the root, so no path leads out of the tree.
+If `/lib` is a link to `usr/lib`, the path `/lib/x` is resolved to `/usr/lib/x`.
 """
 
 from __future__ import annotations
@@ -13,42 +13,40 @@ from tools.tree.compare import printable, type_name
 from tools.tree.node import NAME_MAX, Directory, Node, Symlink
 
 PATH_MAX = 4096
-"""The longest path that Linux takes, with the NUL that ends it (limits.h)."""
+"""Maximum length of a path in Linux in bytes, including the terminating NUL (limits.h)."""
 
 _MOST_LINKS = 40
-"""As many symbolic links as Linux follows in one path (path_resolution(7))."""
+"""Maximum number of symbolic links in the resolution of a path, as in Linux (path_resolution(7))."""
 
 
 def components(path: str | bytes) -> tuple[bytes, ...]:
-    """Returns the names in a path from the root, which may start with a slash or `./`.
+    """Splits a path from the root into names; it may start with a slash or `./`.
 
     Raises:
-        UserError: a name is `..`, too long or holds a NUL.
+        UserError: a name is `..`, is too long or has a NUL.
     """
     raw = path.encode("utf-8", "surrogateescape") if isinstance(path, str) else path
     parts = tuple(part for part in raw.split(b"/") if part not in (b"", b"."))
     if b".." in parts:
-        raise UserError(f"{printable(raw.lstrip(b'/'))}: has '..' in it; say the path from the root")
+        raise UserError(f"{printable(raw.lstrip(b'/'))}: has '..' in it; use the path from the root")
     if b"\0" in raw or any(len(part) > NAME_MAX for part in parts):
-        raise UserError(
-            f"{printable(raw.lstrip(b'/'))}: has a name that is longer than {NAME_MAX} bytes or holds a NUL"
-        )
+        raise UserError(f"{printable(raw.lstrip(b'/'))}: has a name that is longer than {NAME_MAX} bytes or has a NUL")
     return parts
 
 
 def directory_at(root: Directory, parts: Sequence[bytes], make: Callable[[], Directory] | None = None) -> Directory:
-    """Returns the directory that a path leads to, all symbolic links followed.
+    """Returns the directory at a path; follows all symbolic links.
 
     Args:
-        root: of the tree.
-        parts: as from `components`.
-        make: gives a directory for a name that isn't there; without it that is an error.
+        root: root of the tree.
+        parts: path, from `components`.
+        make: creates a directory for a missing component; if it is None, a missing component is an error.
 
     Raises:
-        UserError: something on the way is missing or no directory, or links lead in circles.
+        UserError: a component is missing or not a directory, or there are too many symbolic links.
     """
     node = root
-    for part in parts:  # the short way, for paths without links
+    for part in parts:  # fast path, without symbolic links
         child = node.entries.get(part)
         if not isinstance(child, Directory):
             break
@@ -62,15 +60,15 @@ def directory_at(root: Directory, parts: Sequence[bytes], make: Callable[[], Dir
 
 
 def lookup(root: Directory, parts: Sequence[bytes], *, follow: bool = False) -> Node | None:
-    """Returns the node at a path, None if there is none.
+    """Returns the node at a path, or None if the path doesn't exist.
 
     Args:
-        root: of the tree.
-        parts: as from `components`.
-        follow: whether a symbolic link at the end of the path is followed, as those before it always are.
+        root: root of the tree.
+        parts: path, from `components`.
+        follow: whether to follow a symbolic link at the end of the path; all others are always followed.
 
     Raises:
-        UserError: something on the way is no directory, or links lead in circles.
+        UserError: a component is not a directory, or there are too many symbolic links.
     """
     try:
         if follow or not parts:
@@ -81,12 +79,12 @@ def lookup(root: Directory, parts: Sequence[bytes], *, follow: bool = False) -> 
 
 
 class _MissingError(UserError):
-    """A path leads nowhere."""
+    """A path does not exist."""
 
 
 def _walk(root: Directory, parts: Sequence[bytes], make: Callable[[], Directory] | None) -> Node:
-    """Returns the node that a path leads to, all symbolic links followed."""
-    place = [root]  # the directories from the root to here, for `..`
+    """Returns the node at a path; follows all symbolic links."""
+    place = [root]  # the current directory and its ancestors, for `..`
     todo = list(reversed(parts))
     links = 0
     while todo:
@@ -97,7 +95,7 @@ def _walk(root: Directory, parts: Sequence[bytes], make: Callable[[], Directory]
         child = place[-1].entries.get(part)
         if child is None:
             if make is None:
-                raise _MissingError(f"{_show(parts)}: isn't there")
+                raise _MissingError(f"{_show(parts)}: does not exist")
             child = place[-1].entries[part] = make()
         if isinstance(child, Symlink):
             links += 1
@@ -109,7 +107,7 @@ def _walk(root: Directory, parts: Sequence[bytes], make: Callable[[], Directory]
         elif isinstance(child, Directory):
             place.append(child)
         elif todo:
-            raise UserError(f"{_show(parts)}: {printable(part)[1:]} on the way there is a {type_name(child)}")
+            raise UserError(f"{_show(parts)}: its component {printable(part)[1:]} is a {type_name(child)}")
         else:
             return child
     return place[-1]

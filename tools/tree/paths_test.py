@@ -41,7 +41,7 @@ def test_the_last_link_is_followed_on_demand(root):
 def test_missing_is_none(root, path):
     assert find(root, path) is None
     assert find(root, path, follow=True) is None
-    with pytest.raises(UserError, match="isn't there"):
+    with pytest.raises(UserError, match="does not exist"):
         directory_at(root, components(path))
 
 
@@ -55,7 +55,7 @@ def test_directories_are_made_where_links_lead(root):
     ("path", "message"),
     [
         ("loop/x", "/loop/x: leads through more than 40 symbolic links"),
-        ("usr/lib/x/y", "/usr/lib/x/y: x on the way there is a file"),
+        ("usr/lib/x/y", "/usr/lib/x/y: its component x is a file"),
         ("lib/x", "/lib/x: is a file, not a directory"),
     ],
 )

@@ -1,8 +1,9 @@
-"""Patterns that choose paths in a tree.
+"""Selects paths in a tree by patterns.
 
-A pattern is a path from the root. In its names `*`, `?` and `[…]` stand for what they do in a shell, hidden names
-included, and the name `**` for any number of names. So `/usr/share/doc` is a directory with all that it holds, and
-`/run/*` is what the directory holds, but not itself. Symbolic links before the first of these characters are followed.
+A pattern is a path from the root. `*`, `?` and `[…]` have the same meaning as in a shell, but match names with a
+leading dot, too; the component `**` matches any number of components. `/usr/share/doc` selects a directory with all its
+content, `/run/*` the content of a directory without itself. Symbolic links before the first special character are
+followed.
 """
 
 from __future__ import annotations
@@ -17,33 +18,38 @@ from tools.tree.node import Directory
 from tools.tree.paths import components, directory_at
 
 Place = tuple[Directory, bytes]
-"""A directory and a name in it."""
+"""A path, as (directory, name in it)."""
 
 _ANY_DEPTH = b"**"
 _SPECIAL = re.compile(rb"[*?[]")
 
 
 def select(root: Directory, pattern: str | bytes) -> list[Place]:
-    """Returns the places that a pattern chooses, in an order that only the tree decides, parents first.
+    """Returns the paths that a pattern selects, parents first, in a deterministic order.
 
     Raises:
-        UserError: the pattern is no path or the root, or there is no such path. A pattern with special characters may
-            choose nothing, but what stands before them must be there.
+        UserError: the pattern is invalid or the root, or the path does not exist. A pattern with special characters may
+            match nothing, but the directory before the first one must exist.
     """
     parts = components(pattern)
     if not parts:
-        raise UserError("/: can't be chosen as a whole; say /* for all that it holds")
+        raise UserError("/: the root itself can't be selected; use /* for all its content")
     plain = next((index for index, part in enumerate(parts) if _SPECIAL.search(part)), len(parts))
     if plain < len(parts):
         return list(_matches(directory_at(root, parts[:plain]), parts[plain:]))
     parent = directory_at(root, parts[:-1])
     if parts[-1] not in parent.entries:
-        raise UserError(f"{printable(b'/'.join(parts))}: isn't there")
+        raise UserError(f"{printable(b'/'.join(parts))}: does not exist")
     return [(parent, parts[-1])]
 
 
 def _matches(top: Directory, parts: tuple[bytes, ...]) -> Iterator[Place]:
-    """Yields what a pattern from its first special character on chooses below a directory."""
+    """Yields the paths below a directory that match the rest of a pattern.
+
+    Args:
+        top: the directory.
+        parts: components of the pattern, from the first one with special characters on.
+    """
     last = len(parts) - 1
     stack = [(top, _with_skipped({0}, parts))]
     while stack:
@@ -60,7 +66,7 @@ def _matches(top: Directory, parts: tuple[bytes, ...]) -> Iterator[Place]:
 
 
 def _with_skipped(wanted: set[int], parts: tuple[bytes, ...]) -> set[int]:
-    """Adds to the parts of a pattern that may come next those after a `**`, which may stand for no name at all."""
+    """Adds the indices after each `**` in `wanted`, since `**` may match no component; returns `wanted`."""
     for index in range(len(parts) - 1):
         if index in wanted and parts[index] == _ANY_DEPTH:
             wanted.add(index + 1)
@@ -68,10 +74,10 @@ def _with_skipped(wanted: set[int], parts: tuple[bytes, ...]) -> set[int]:
 
 
 def strip(root: Directory, patterns: Iterable[str | bytes]) -> None:
-    """Removes what patterns choose from a tree, directories with all that they hold.
+    """Removes the paths that patterns select from a tree, directories with all their content.
 
     Raises:
-        UserError: as for `select`. All patterns are looked at before anything is removed.
+        UserError: as for `select`; then nothing is removed.
     """
     for directory, name in [place for pattern in patterns for place in select(root, pattern)]:
         directory.entries.pop(name, None)

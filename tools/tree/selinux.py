@@ -1,9 +1,8 @@
-"""SELinux labels from a `file_contexts` file.
+"""Sets SELinux labels according to `file_contexts` files.
 
-A line is a regular expression for whole paths, a file type (`--`, `-d`, `-l`, `-c`, `-b`, `-p`, `-s`; all types without
-one) and a security context, or `<<none>>` for files that get no label. Lines without special characters, which say one
-path, come before all others; among the others the last one that matches decides. The order of a file that a policy's
-tools wrote, from the general to the special, makes that the most special one.
+A line has a regular expression for whole paths, an optional file type (`--`, `-d`, `-l`, `-c`, `-b`, `-p`, `-s`) and a
+security context, or `<<none>>` for files without label. A line without special characters, for a single path, has
+precedence; otherwise the last matching line counts. Policy tools sort the lines from general to specific.
 
 Sources: file_contexts(5), selabel_file(5), and the behaviour of selabel_lookup(3) of libselinux.
 """
@@ -41,7 +40,16 @@ _ORDER = attrgetter("order")
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """A line: where it stands, its expression, the file type it is for, and the context, None for no label."""
+    """A line of a `file_contexts` file.
+
+    Attributes:
+        order: number of the line in all files.
+        place: file and line for messages.
+        text: its regular expression.
+        pattern: the translated expression.
+        file_type: the file type it is for (`stat.S_IFREG`, …), or 0 for all.
+        context: the security context, or None for no label.
+    """
 
     order: int
     place: str
@@ -52,14 +60,19 @@ class _Rule:
 
 
 class FileContexts:
-    """The rules of `file_contexts` files, ready to look up many paths.
+    """The rules of `file_contexts` files, with an index for fast lookup.
 
-    Rules are kept by the directory in which all of their matches are. Those of a directory become one regular
-    expression for each file type, so that a path costs as many matches as it has directories.
+    Rules are grouped by the directory that contains all their matches. The rules of a directory are combined into one
+    regular expression for each file type, so that a lookup needs one match for each directory above the path.
     """
 
     def __init__(self, rules: Iterable[_Rule], substitutions: Iterable[tuple[bytes, bytes]] = ()) -> None:
-        """Takes rules in the order of their lines, and pairs of a start of paths and what to look up instead."""
+        """Creates the index.
+
+        Args:
+            rules: the rules, in the order of their lines.
+            substitutions: (prefix of paths, replacement) pairs.
+        """
         self._exact: dict[tuple[bytes, int], _Rule] = {}
         self._below: dict[bytes, list[_Rule]] = {}
         self._compiled: dict[tuple[bytes, int], tuple[re.Pattern[bytes], list[_Rule]] | None] = {}
@@ -75,13 +88,13 @@ class FileContexts:
         """Reads rules from files.
 
         Args:
-            paths: of the files; lines of later files come later, and may say again what earlier files say. libselinux
-                takes `file_contexts`, `file_contexts.homedirs` and `file_contexts.local` in this order.
-            substitutions: path of a `file_contexts.subs` or `.subs_dist` file, whose lines say which path to look up
-                instead of another one and all below it.
+            paths: paths of the files, in ascending precedence. libselinux reads `file_contexts`,
+                `file_contexts.homedirs` and `file_contexts.local`, in this order.
+            substitutions: path of a `file_contexts.subs` or `.subs_dist` file, whose lines are a prefix of paths and
+                its replacement for the lookup.
 
         Raises:
-            UserError: a file can't be read, or has a bad line; the message names file and line.
+            UserError: a file can't be read, or has an invalid line; the message has file and line.
         """
         rules: list[_Rule] = []
         for path in paths:
@@ -94,14 +107,14 @@ class FileContexts:
         """Returns the security context of a path.
 
         Args:
-            path: absolute, in the running system.
-            file_type: `stat.S_IFREG` and so on.
+            path: absolute path in the running system.
+            file_type: `stat.S_IFREG`, …
 
         Returns:
-            The context without a NUL, None for a file that gets no label.
+            The context without a NUL, or None for a file without label.
 
         Raises:
-            UserError: there is no rule for the path.
+            UserError: no rule matches the path.
         """
         for start, instead in self._substitutions:
             if path.startswith(start) and path[len(start) : len(start) + 1] in (b"", b"/"):
@@ -110,11 +123,11 @@ class FileContexts:
         exact = [rule for each in (file_type, _ALL) if (rule := self._exact.get((path, each)))]
         found = exact or list(self._matches(path, file_type))
         if not found:
-            raise UserError(f"{printable(path[1:])}: no line of the file contexts is for it; add one, or <<none>>")
+            raise UserError(f"{printable(path[1:])}: no line of the file contexts matches it; add one, or <<none>>")
         return max(found, key=_ORDER).context
 
     def _matches(self, path: bytes, file_type: int) -> Iterator[_Rule]:
-        """Yields the last rule that matches of each directory that leads to a path."""
+        """Yields, for each directory above a path, the last of its rules that matches."""
         end = path.find(b"/")
         while end >= 0:
             folder = path[:end]
@@ -126,7 +139,7 @@ class FileContexts:
             end = path.find(b"/", end + 1)
 
     def _compile(self, folder: bytes, file_type: int) -> tuple[re.Pattern[bytes], list[_Rule]] | None:
-        """Returns the rules of a directory for a file type, the last first, and an expression with a group for each."""
+        """Returns the rules of a directory and file type in reverse order, and an expression with a group for each."""
         key = (folder, file_type)
         if key not in self._compiled:
             rules = [rule for rule in reversed(self._below[folder]) if rule.file_type in (_ALL, file_type)]
@@ -141,16 +154,16 @@ class FileContexts:
 
 
 def label_tree(root: Directory, contexts: FileContexts, mount_point: bytes = b"/") -> None:
-    """Gives every node of a tree, the root too, the label of its path; `<<none>>` leaves what it has.
+    """Sets the label of every node of a tree, including the root; with `<<none>>` a node keeps its label.
 
     Args:
-        root: of the tree.
+        root: root of the tree.
         contexts: the rules.
-        mount_point: where the tree stands in the running system: a tree of a boot partition at `/boot` is labelled as
-            `/boot` and what is below.
+        mount_point: mount point of the tree in the running system, such as `/boot` for a boot partition; paths are
+            looked up below it.
 
     Raises:
-        UserError: there is no rule for a path, or the names of a hard link ask for different labels.
+        UserError: no rule matches a path, or the names of a hard link have different labels.
     """
     start = mount_point.rstrip(b"/")
     labelled: dict[Node, tuple[bytes, bytes | None]] = {}
@@ -162,13 +175,13 @@ def label_tree(root: Directory, contexts: FileContexts, mount_point: bytes = b"/
             if other != context:
                 labels = " and ".join((label or _NO_LABEL).decode(errors="replace") for label in (other, context))
                 names = f"{printable(first[1:])} and {printable(full[1:])}"
-                raise UserError(f"{names}: are one file (a hard link), and the file contexts give it {labels}")
+                raise UserError(f"{names}: are hard links to one file, but the file contexts have the labels {labels}")
         if context is not None:
             node.xattrs[XATTR] = context + b"\0"  # with the NUL, as libselinux sets it
 
 
 def _lines(path: str) -> Iterator[tuple[str, list[bytes]]]:
-    """Yields the lines of a file that are no comments, as the place for messages and the fields."""
+    """Yields (file and line for messages, fields) for the lines of a file, without comments and empty lines."""
     try:
         data = Path(path).read_bytes()
     except OSError as error:
@@ -183,15 +196,17 @@ def _rules(path: str, first: int) -> Iterator[_Rule]:
     """Yields the rules of a file, numbered from `first` on."""
     for order, (place, fields) in enumerate(_lines(path), first):
         if len(fields) not in (2, 3):
-            raise UserError(f"{place}: has {len(fields)} fields; it must be a path, maybe a file type, and a context")
+            raise UserError(
+                f"{place}: has {len(fields)} fields; needed are a path, an optional file type, and a context"
+            )
         file_type = _TYPES.get(fields[1]) if len(fields) == 3 else _ALL
         if file_type is None:
             types = ", ".join(name.decode() for name in _TYPES)
-            raise UserError(f"{place}: {fields[1].decode(errors='replace')!r} is no file type; use one of {types}")
+            raise UserError(f"{place}: {fields[1].decode(errors='replace')!r} is not a file type; use one of {types}")
         context = None if fields[-1] == _NO_LABEL else fields[-1]
         if context is not None and not _CONTEXT.fullmatch(context):
             raise UserError(
-                f"{place}: {context.decode(errors='replace')!r} is no security context (user:role:type:range)"
+                f"{place}: {context.decode(errors='replace')!r} is not a security context (user:role:type:range)"
             )
         try:
             pattern = file_pattern.parse(fields[0])
@@ -201,7 +216,7 @@ def _rules(path: str, first: int) -> Iterator[_Rule]:
 
 
 def _bad_regex(place: str, text: bytes, error: Exception) -> UserError:
-    return UserError(f"{place}: {text.decode(errors='backslashreplace')!r} is no usable regular expression: {error}")
+    return UserError(f"{place}: {text.decode(errors='backslashreplace')!r} is not a supported expression: {error}")
 
 
 def _check_regex(rule: _Rule) -> None:
@@ -212,10 +227,10 @@ def _check_regex(rule: _Rule) -> None:
 
 
 def _check_conflicts(rules: Iterable[_Rule]) -> None:
-    """Checks that no two lines of a file with the same expression give a path different contexts.
+    """Checks that lines of a file with the same expression and an overlapping file type have the same context.
 
     Raises:
-        UserError: two lines do; libselinux calls that an error too, when it validates.
+        UserError: two lines differ; libselinux in validation mode treats this as an error, too.
     """
     seen: dict[bytes, list[_Rule]] = {}
     for rule in rules:
@@ -225,12 +240,12 @@ def _check_conflicts(rules: Iterable[_Rule]) -> None:
                 rule.file_type == other.file_type or _ALL in (rule.file_type, other.file_type)
             ):
                 what = rule.text.decode(errors="backslashreplace")
-                raise UserError(f"{rule.place}: gives {what} another context than {other.place} does; remove one")
+                raise UserError(f"{rule.place}: gives {what} another context than {other.place}; remove one")
         same.append(rule)
 
 
 def _substitutions(path: str) -> Iterator[tuple[bytes, bytes]]:
     for place, fields in _lines(path):
         if len(fields) != 2 or not all(field.startswith(b"/") for field in fields):
-            raise UserError(f"{place}: must be two absolute paths: one, and the one to look up instead")
+            raise UserError(f"{place}: must be two absolute paths: a prefix and its replacement")
         yield fields[0].rstrip(b"/"), fields[1].rstrip(b"/")

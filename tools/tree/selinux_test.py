@@ -54,7 +54,7 @@ def test_none_is_no_label(tmp_path):
 
 
 def test_a_path_without_a_rule_is_an_error(tmp_path):
-    with pytest.raises(UserError, match="/x: no line of the file contexts is for it"):
+    with pytest.raises(UserError, match="/x: no line of the file contexts matches it"):
         label(contexts(tmp_path, "/y LABEL_1"), "/x")
 
 
@@ -78,18 +78,18 @@ def test_later_files_say_it_again(tmp_path):
     [
         ("/x", "file_contexts:3: has 1 fields"),
         ("/x -- u:r:t:s0 more", "has 4 fields"),
-        ("/x -x u:r:t", "'-x' is no file type; use one of --, -d"),
-        ("/x u:r", "'u:r' is no security context"),
-        ("/x <none>", "'<none>' is no security context"),
-        ("/(x u:r:t", r"'/\(x' is no usable regular expression: a '\(' is not closed"),
+        ("/x -x u:r:t", "'-x' is not a file type; use one of --, -d"),
+        ("/x u:r", "'u:r' is not a security context"),
+        ("/x <none>", "'<none>' is not a security context"),
+        ("/(x u:r:t", r"'/\(x' is not a supported expression: a '\(' is not closed"),
         ("/x) u:r:t", r"a '\)' has no '\('"),
         ("/[x u:r:t", r"a '\[' is not closed"),
         ("/[[:foo:]] u:r:t", "unknown class"),
         ("/x\\ u:r:t", "ends in a backslash"),
         ("/(a)\\1 u:r:t", r"'\\1' is not supported"),
-        ("/a|/b u:r:t", "must stand in parentheses"),
+        ("/a|/b u:r:t", "must be in parentheses"),
         ("/(?=a) u:r:t", r"supported in '\(\?:' only"),
-        ("/first/.* u:r:other", "file_contexts:3: gives /first/.* another context than .*file_contexts:2 does"),
+        ("/first/.* u:r:other", "file_contexts:3: gives /first/.* another context than .*file_contexts:2"),
         ("/first/.* -d u:r:other", "gives /first/.* another context"),
     ],
 )
@@ -101,7 +101,7 @@ def test_bad_lines_are_errors_with_their_number(tmp_path, line, message):
 @pytest.mark.parametrize("regex", ["/x{2,1}", "/x**", "/[z-a]"])
 def test_bad_expressions_are_found_when_they_are_needed(tmp_path, regex):
     rules = contexts(tmp_path, "/.* u:r:1", f"{regex} u:r:2")
-    with pytest.raises(UserError, match=r"file_contexts:2: .* is no usable regular expression"):
+    with pytest.raises(UserError, match=r"file_contexts:2: .* is not a supported expression"):
         label(rules, "/x")
 
 
@@ -165,12 +165,12 @@ def test_hard_links_must_agree(tmp_path):
     root = layer("test", "a = x", "b = y").root
     root.entries[b"c"] = root.entries[b"a"]
     label_tree(root, contexts(tmp_path, "/.* LABEL_1", "/ LABEL_1", "/b LABEL_2"))
-    with pytest.raises(UserError, match=r"/a and /c: are one file .* give it u:r:1 and u:r:2"):
+    with pytest.raises(UserError, match=r"/a and /c: are hard links to one file, but .* labels u:r:1 and u:r:2"):
         label_tree(root, contexts(tmp_path, "/.* LABEL_1", "/ LABEL_1", "/c LABEL_2"))
 
 
 class LibSelinux:
-    """The library that restorecon and setfiles use."""
+    """The selabel functions of libselinux, by ctypes."""
 
     class Option(ctypes.Structure):
         _fields_ = (("type", ctypes.c_int), ("value", ctypes.c_char_p))
@@ -218,7 +218,7 @@ LINES = st.tuples(
 @given(st.lists(LINES, min_size=1, max_size=8, unique_by=lambda line: line[0]), st.lists(PATHS, max_size=10))
 @example([("/a?", ""), ("/", "-d")], ["/", "/a", "/aa"])
 def test_agrees_with_libselinux(lines, paths):
-    judge = LibSelinux()
+    libselinux = LibSelinux()
     questions = [(path.encode(), file_type) for path in paths for file_type in TYPES.values()]
     labels = ["<<none>>" if number == 5 else f"u:r:t{number}" for number in range(len(lines))]
     with tempfile.TemporaryDirectory() as folder:
@@ -227,7 +227,7 @@ def test_agrees_with_libselinux(lines, paths):
             "".join(f"{regex} {kind} {label}\n" for (regex, kind), label in zip(lines, labels, strict=True))
         )
         rules = FileContexts.read([str(path)])
-        assert [ours(rules, *question) for question in questions] == judge.lookup(path, questions)
+        assert [ours(rules, *question) for question in questions] == libselinux.lookup(path, questions)
 
 
 def ours(rules, path, file_type):

@@ -1,4 +1,4 @@
-"""Root trees from tar archives: names become paths, and contents stay ranges of the archive."""
+"""Reads tar archives as trees; file contents are ranges of the archive."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from tools.tree.paths import PATH_MAX, components, lookup
 
 
 def read_archive(path: str | os.PathLike[str], label: str = "") -> Layer:
-    """Returns the tree of a plain tar archive.
+    """Reads an uncompressed tar archive as a tree.
 
-    What the archive says is kept or refused, never dropped; only times other than that of the last modification and
-    the names of owners are not looked at. Members may come through symbolic links of the archive itself, as
-    `lib/x` where `lib` is a link to `usr/lib`. Hard links may stand before the file that they name.
+    Metadata that a tree can't store is an error, except for access and change times and user and group names, which are
+    ignored. The paths of members may lead through symbolic links in the archive, such as `lib/x` if `lib` is a link to
+    `usr/lib`. A hard link may precede its target.
 
     Args:
-        path: of the archive. It must not change as long as the tree is used.
-        label: what to call it in messages, the path if empty.
+        path: path of the archive. The file must not change while the tree is in use.
+        label: name of the archive in messages; by default the path.
 
     Raises:
-        UserError: the archive can't be read or is damaged, a path leads out of it or is there twice with different
-            metadata or content, or a hard link leads nowhere. The message names the archive and the member.
+        UserError: the archive can't be read or is damaged, a path leads out of it or occurs twice with different
+            metadata or content, or the target of a hard link doesn't exist. The message has the archive and the member.
     """
     layer = Layer.empty(label or os.fspath(path))
     links = _HardLinks(layer)
@@ -48,16 +48,16 @@ def _located(error: UserError, path: str | os.PathLike[str], member: Member) -> 
 
 
 def _path(name: bytes) -> tuple[bytes, ...]:
-    """Returns the names in a path of an archive."""
+    """Splits the path of a member into names."""
     if name.startswith(b"/"):
-        raise UserError(f"{printable(name[1:])}: is an absolute path; make the archive with paths relative to its root")
+        raise UserError(f"{printable(name[1:])}: is an absolute path; use paths relative to the archive's root")
     if not name:
         raise UserError("has an empty path")
     return components(name)
 
 
 def _node(member: Member) -> Node:
-    """Returns the node that a member describes."""
+    """Returns the node for a member."""
     node = _bare_node(member)
     node.permissions = member.permissions
     node.uid, node.gid = member.uid, member.gid
@@ -67,13 +67,13 @@ def _node(member: Member) -> Node:
 
 
 def _bare_node(member: Member) -> Node:
-    """Returns a node of a member's type, with what only that type has."""
+    """Returns a node of a member's type, with the fields of that type only."""
     match member.kind:
         case header.DIRECTORY:
             return Directory()
         case header.SYMLINK:
             if not 0 < len(member.link) < PATH_MAX or b"\0" in member.link:
-                raise UserError("is a symbolic link to a path that is empty, too long or holds a NUL")
+                raise UserError("is a symbolic link to a path that is empty, too long or has a NUL")
             return Symlink(target=member.link)
         case header.FIFO:
             return Fifo()
@@ -85,7 +85,7 @@ def _bare_node(member: Member) -> Node:
 
 
 class _HardLinks:
-    """The hard links of an archive; one that stands before the file that it names waits for the end."""
+    """Resolves the hard links of an archive; those that precede their target are resolved at the end."""
 
     def __init__(self, layer: Layer) -> None:
         self._layer = layer
@@ -95,10 +95,10 @@ class _HardLinks:
         if not self._place(member):
             other = self._waiting.setdefault(_path(member.name), member)
             if _path(other.link) != _path(member.link):
-                raise UserError(f"is a hard link already, at byte {other.offset}, to another file")
+                raise UserError(f"is already a hard link to another file, at byte {other.offset}")
 
     def _place(self, member: Member) -> bool:
-        """Adds the name of a link to the file that it names, if that is there."""
+        """Adds a hard link if its target exists; returns whether it does."""
         target = lookup(self._layer.root, _path(member.link))
         if target is None:
             return False
@@ -108,7 +108,7 @@ class _HardLinks:
         return True
 
     def resolve(self, archive: str | os.PathLike[str]) -> None:
-        """Adds the links that wait, which may name each other."""
+        """Adds the remaining links, which may be links to each other."""
         while self._waiting:
             path, member = self._waiting.popitem()
             chain = [member]
@@ -118,7 +118,7 @@ class _HardLinks:
                 try:
                     if not self._place(link):
                         circle = path in {_path(other.name) for other in chain}
-                        what = "leads back to itself" if circle else "isn't in the archive"
+                        what = "is a link to itself" if circle else "isn't in the archive"
                         raise UserError(f"is a hard link to {printable(link.link)}, which {what}")
                 except UserError as error:
                     raise _located(error, archive, link) from error

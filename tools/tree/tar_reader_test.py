@@ -124,10 +124,10 @@ def test_the_same_member_twice(archive):
             [hard("a", "nothing")],
             r"member 'a' .* is a hard link to /nothing, which isn't in the archive",
         ),
-        ([hard("a", "a")], r"member 'a' .* is a hard link to /a, which leads back to itself"),
+        ([hard("a", "a")], r"member 'a' .* is a hard link to /a, which is a link to itself"),
         (
             [hard("a", "b"), hard("b", "c"), hard("c", "a")],
-            r"is a hard link to /\w, which leads back to itself",
+            r"is a hard link to /\w, which is a link to itself",
         ),
         (
             [hard("a", "b"), hard("b", "c")],
@@ -138,7 +138,7 @@ def test_the_same_member_twice(archive):
         ([info("d", tarfile.DIRTYPE), hard("a", "d")], r"is a hard link to a directory, /d"),
         (
             [hard("a", "x"), hard("a", "y"), info("x")],
-            r"is a hard link already, at byte 0",
+            r"is already a hard link to another file, at byte 0",
         ),
         ([soft("a", "")], r"symbolic link to a path that is empty"),
         ([soft("a", "t" * 4096)], r"symbolic link to a path that is empty, too long"),

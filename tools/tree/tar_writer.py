@@ -1,7 +1,7 @@
-"""Writes trees as tar archives: described as images whose contents stay ranges of where they are.
+"""Writes trees as tar archives; the archives are images, with contents as ranges of their sources.
 
-Headers are those of `tools.tar.member_header`. Access control lists are in the keywords SCHILY.acl.*, other extended
-attributes in SCHILY.xattr.*; GNU tar, libarchive and Python's tarfile read all of it. Sources: as for `tools.tar`.
+Headers are from `tools.tar.member_header`. Access control lists are in SCHILY.acl.* records, other extended attributes
+in SCHILY.xattr.*, which GNU tar, libarchive and Python's tarfile support. See `tools.tar` for the specifications.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ _ACLS = {acl.ACCESS: pax.ACL_ACCESS, acl.DEFAULT: pax.ACL_DEFAULT}
 
 
 def tar_image(root: Directory) -> Image:
-    """Returns the archive of a tree. Its bytes depend on nothing but the tree.
+    """Returns a tree as a tar archive. It depends only on the tree.
 
     Members are in the order of `walk`, so the first is the root, `./`. The first name of a hard link has the content,
-    the others name it. Owners have no names. Files with holes of 4 KiB or more are stored without them.
+    the others are links to it. User and group names are empty. Files with holes of 4 KiB or more are sparse members.
 
     Raises:
-        UserError: the tree has a socket, or an access control list that is none.
+        UserError: the tree has a socket, or an invalid access control list.
     """
     extents: list[Extent] = []
     position = 0
@@ -42,7 +42,7 @@ def tar_image(root: Directory) -> Image:
 
 
 def _member(path: bytes, node: Node) -> tuple[bytes, Image]:
-    """Returns all that stands before a member's data, and its data."""
+    """Returns the headers of a member, and its data."""
     records = _xattr_records(path, node)
     match node:
         case File():
@@ -56,7 +56,7 @@ def _member(path: bytes, node: Node) -> tuple[bytes, Image]:
             return _header(path, kind, node, records=records, device=(node.major, node.minor)), Image(0)
         case Fifo():
             return _header(path, header.FIFO, node, records=records), Image(0)
-    raise UserError(f"{printable(path)}: is a socket, which an archive cannot hold; leave it out")
+    raise UserError(f"{printable(path)}: is a socket, which a tar archive cannot store; remove it")
 
 
 def _hard_link(path: bytes, first: bytes, node: Node) -> bytes:

@@ -25,7 +25,7 @@ from tools.tree.tar_writer import tar_image
 
 TREES = trees(sockets=False)
 SINCE_1970 = trees(sockets=False, times=(0, EXT4_TIMES[1]))
-"""For judges that get fractions of seconds before 1970 wrong: GNU tar when it lists, libarchive when it writes."""
+"""Times since 1970: GNU tar lists earlier fractions of seconds wrongly, and libarchive writes them wrongly."""
 
 LIST = b"user::rwx,user:1000:r-x:1000,group::r--,mask::rwx,other::---"
 
@@ -54,7 +54,7 @@ def test_comes_back(folder, tree):
 @quickly(60)
 @given(tree=SINCE_1970)
 def test_bsdtar_reads_it_and_writes_the_same_tree(folder, tree):
-    for path, node in walk(tree):  # libarchive loses other names, and doesn't undo the escapes that GNU tar has for two
+    for path, node in walk(tree):  # libarchive loses other names, and doesn't decode the two escapes of GNU tar
         node.xattrs = {re.sub(rb"[^ -~]|[%=]", b"_", name): value for name, value in node.xattrs.items()}
         # Some versions write damaged maps of files without data, and cut the names of sparse files.
         if isinstance(node, File) and (not node.content.extents or len(path) >= 90):
@@ -127,7 +127,7 @@ def test_gnu_tar_lists_it(folder, tree):
 
 
 def make_extractable(tree):
-    """Leaves out what needs privileges, and lets the test look into the rest."""
+    """Removes what needs privileges to extract, and makes the rest readable."""
     for node in list(all_nodes(tree)):
         node.permissions |= 0o700
         if isinstance(node, Directory):
@@ -135,7 +135,7 @@ def make_extractable(tree):
 
 
 @quickly(40)
-@given(tree=trees(sockets=False, xattr_space=0, times=(-(10**18), 2 * 10**18)))  # what all file systems keep
+@given(tree=trees(sockets=False, xattr_space=0, times=(-(10**18), 2 * 10**18)))  # times that all file systems can store
 def test_gnu_tar_extracts_it(folder, tree):
     make_extractable(tree)
     archive = write_raw(tar_image(tree), folder / "gnu.tar")

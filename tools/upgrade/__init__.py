@@ -1,1 +1,1 @@
-"""Upgrade images: a manifest of what they install, and the images of the partitions."""
+"""Upgrade images: manifest and signature."""

@@ -1,7 +1,7 @@
-"""The manifest of an upgrade image: what it is, and the hashes that its images are checked against.
+"""The manifest of an upgrade image: product, version, and hashes of the partition images.
 
-It is the first member of the upgrade image, so that a machine can refuse the image before it has read the rest, and
-check each piece of a partition before it writes it. It is JSON:
+It is the first member of the upgrade image, so that a machine can reject the image before it reads the rest, and can
+verify each piece of a partition image before it writes it. It is JSON:
 
     {
       "format": 1,
@@ -21,11 +21,10 @@ check each piece of a partition before it writes it. It is JSON:
       ]
     }
 
-`layout` is the SHA-256 of the disk's partitions as `tools.gpt.listing` lists them, which a machine compares with the
-list that its initial RAM file system has; null where that does not matter. `size` is in bytes; `root_hash` is that of
-the image's dm-verity tree, and null where it has none; `pieces` are the SHA-256 of each `piece_size` bytes of the
-image, the last of which may be fewer, holes read as zeros. Hashes are in lower-case hexadecimal. Images are listed in
-the order in which the upgrade image holds them.
+`layout` is the SHA-256 of the disk's partition list from `tools.gpt.listing`, which a machine compares with the list in
+its initramfs, or null. `size` is in bytes. `root_hash` is the root hash of the image's dm-verity tree, or null.
+`pieces` are the SHA-256 of each `piece_size` bytes of the image; the last piece may be shorter, and holes read as
+zeros. Hashes are in lower-case hexadecimal. Images are in the order of the members of the upgrade image.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageEntry:
-    """What a manifest says of one image; see the module's docstring."""
+    """An image in a manifest; see the module's docstring."""
 
     name: str
     size: int
@@ -62,7 +61,7 @@ class ImageEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """What a manifest says; see the module's docstring."""
+    """A manifest; see the module's docstring."""
 
     format: int = FORMAT
     product: str
@@ -74,29 +73,29 @@ class Manifest:
 
 
 def describe_image(name: str, image: Image, root_hash: str | None = None) -> ImageEntry:
-    """Returns a manifest's entry for an image; reads all of the image's data."""
+    """Returns the manifest entry for an image; reads and hashes its data."""
     pieces = tuple(digest.hex() for digest in piece_digests(image))
     return ImageEntry(name=name, size=image.size, root_hash=root_hash, pieces=pieces)
 
 
 def check(manifest: Manifest) -> None:
-    """Checks what types don't say.
+    """Checks the values of a manifest.
 
     Raises:
-        UserError: the manifest has another format, or something that a machine would refuse.
+        UserError: the format is not supported, or a machine would reject a value.
     """
     if manifest.format != FORMAT:
-        raise UserError(f"the manifest has format {manifest.format}; this tool knows {FORMAT}")
+        raise UserError(f"the manifest has format {manifest.format}; only {FORMAT} is supported")
     for name in ("product", "variant", "architecture", "version"):
         value = getattr(manifest, name)
         if not _WORD.fullmatch(value):
-            raise UserError(f"{name}: {value!r} must be letters, digits and . _ + ~ - after the first of them")
+            raise UserError(f"{name}: {value!r} must be letters and digits, and, after the first one, . _ + ~ -")
     if manifest.layout is not None and not _HASH.fullmatch(manifest.layout):
         raise UserError(f"layout: {manifest.layout!r} is not a SHA-256 in lower-case hexadecimal")
     seen = set(RESERVED_NAMES)
     for image in manifest.images:
         if not _WORD.fullmatch(image.name) or image.name in seen:
-            raise UserError(f"image {image.name!r}: is no name of a file, is reserved, or is there twice")
+            raise UserError(f"image {image.name!r}: is not a valid name, is reserved, or occurs twice")
         seen.add(image.name)
         if image.piece_size <= 0 or len(image.pieces) != -(-image.size // image.piece_size):
             raise UserError(f"image {image.name}: {len(image.pieces)} hashes don't match {image.size} bytes")
@@ -106,10 +105,10 @@ def check(manifest: Manifest) -> None:
 
 
 def encode(manifest: Manifest) -> bytes:
-    """Returns a manifest as the bytes of its file, which are what a signature is for.
+    """Returns the content of the manifest file, which is what is signed.
 
     Raises:
-        UserError: it is not one that a machine would take; see `check`.
+        UserError: the manifest is invalid; see `check`.
     """
     check(manifest)
     return (json.dumps(dataclasses.asdict(manifest), indent=1) + "\n").encode()

@@ -1,1 +1,1 @@
-"""dm-verity: hash trees that let the kernel check every block of a read-only partition when it is read."""
+"""dm-verity hash trees, with which the kernel verifies each block of a read-only partition when it is read."""

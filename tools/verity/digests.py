@@ -1,7 +1,7 @@
-"""Digests of an image's blocks, at a cost that follows its data.
+"""Hashes the blocks of an image, in time proportional to its data.
 
-Blocks that are known to be alike, since they lie in one hole or in one repeated pattern, are hashed once, and their
-digests are a repeated pattern again. So a level of a hash tree over a hole is one extent, like the level above it.
+The equal blocks of a hole or a `Pattern` are hashed once, and their digests are a `Pattern` again. So each level of a
+hash tree over a hole is one extent.
 """
 
 from __future__ import annotations
@@ -14,16 +14,22 @@ from tools.image.extents import Buffer, Data, Extent, Image, Pattern
 from tools.image.rawfile import Progress, no_progress
 
 DIGEST_SIZE = 32
-"""Of SHA-256, in bytes."""
+"""Size of a SHA-256 digest in bytes."""
 
 _READ_SIZE = 1 << 20
 _LEAST_PATTERN = 256
-"""Runs of fewer equal digests are written out: an extent costs more than they do."""
+"""Minimum number of equal digests for a `Pattern`; for fewer, an extent needs more memory than the digests."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """`count` blocks of an image, from block `first` on; `block` is what they all hold, None if they may differ."""
+    """Consecutive blocks of an image.
+
+    Attributes:
+        first: number of the first block.
+        count: number of blocks.
+        block: the content of each block if all are equal; None if they may differ.
+    """
 
     first: int
     count: int
@@ -31,21 +37,20 @@ class _Run:
 
 
 def block_digests(image: Image, block_size: int, salt: bytes, progress: Progress = no_progress) -> Image:
-    """Returns the SHA-256 digests of salt and block, for each block of an image, one after the other.
+    """Returns the concatenated digests of an image's blocks: SHA-256 of the salt and the block.
 
-    Bytes are held in memory for the blocks that have data: one for each 32 of them where blocks are of 1024 bytes,
-    and for each 128 where they are of 4096.
+    The digests of blocks with data are held in memory, 32 bytes for each block.
 
     Args:
-        image: what to hash; its size is a multiple of `block_size`.
+        image: the image; its size is a multiple of `block_size`.
         block_size: in bytes.
-        salt: hashed before every block.
-        progress: told how many bytes were read.
+        salt: salt, hashed before each block.
+        progress: called with the number of bytes read since the last call.
     """
     salted = hashlib.sha256(salt)
     extents: list[Extent] = []
     written = bytearray()
-    end = 0  # of the digests that are in `extents`
+    end = 0  # of the digests in `extents`
 
     def flush() -> None:
         nonlocal end
@@ -73,7 +78,7 @@ def block_digests(image: Image, block_size: int, salt: bytes, progress: Progress
 
 
 def _hash_blocks(data: Buffer, block_size: int, salted: hashlib._Hash) -> bytes:
-    # One thread does it all: a block is hashed in less time than it takes two of them to hand over the interpreter.
+    # In one thread: hashing a block takes less time than switching threads (the global interpreter lock).
     view = memoryview(data)
     copy = salted.copy
     digests = []
@@ -85,7 +90,7 @@ def _hash_blocks(data: Buffer, block_size: int, salted: hashlib._Hash) -> bytes:
 
 
 def _reads(image: Image, offset: int, length: int) -> Iterator[Buffer]:
-    """Yields bytes of an image in large pieces, without a copy where one extent has all of a piece."""
+    """Yields a range of an image in pieces of 1 MiB; without copying a piece that is in one extent."""
     for begin in range(offset, offset + length, _READ_SIZE):
         size = min(_READ_SIZE, offset + length - begin)
         extent = next(image.overlapping(begin, begin + size), None)
@@ -96,9 +101,9 @@ def _reads(image: Image, offset: int, length: int) -> Iterator[Buffer]:
 
 
 def _runs(image: Image, block_size: int) -> Iterator[_Run]:
-    """Yields runs that cover all blocks of an image in order; neighbours that may differ come as one run."""
+    """Yields runs that cover all blocks of an image, in order; adjacent blocks that may differ are one run."""
     zeros = bytes(block_size)
-    pending = 0  # blocks before `done` that have to be read
+    pending = 0  # blocks before `done` that must be read
     done = 0
     for begin, count, block in _extent_runs(image, block_size):
         first, end = max(begin, done), begin + count  # two extents may share a block
@@ -121,7 +126,7 @@ def _runs(image: Image, block_size: int) -> Iterator[_Run]:
 
 
 def _extent_runs(image: Image, block_size: int) -> Iterator[tuple[int, int, bytes | None]]:
-    """Yields the blocks that each extent touches as (first, count, block), with `block` as in `_Run`."""
+    """Yields the blocks that each extent overlaps, as (first, count, block), see `_Run`."""
     for extent in image.extents:
         first, end = extent.offset // block_size, -(-extent.end // block_size)
         inner_first, inner_end = -(-extent.offset // block_size), extent.end // block_size

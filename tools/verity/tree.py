@@ -1,11 +1,11 @@
-"""Writes and checks dm-verity hash trees.
+"""Computes and verifies dm-verity hash trees.
 
-A tree's lowest level holds the digests of the data's blocks, each further level the digests of the blocks of the one
-below it, until one block holds them all; the digest of that block is the root hash. On disk the superblock comes
-first, in a hash block of its own, then the levels from the highest to the lowest. Data of one block has no tree: its
+The lowest level of a tree has the digests of the data blocks, each further level the digests of the hash blocks of the
+level below. The highest level has one block; its digest is the root hash. On disk the superblock is first, in its own
+hash block, followed by the levels from the highest to the lowest. For data of one block there are no levels, and its
 digest is the root hash.
 
-Source of the format: the kernel's Documentation/admin-guide/device-mapper/verity.rst, "Hash Tree" and "On-disk format".
+See Linux Documentation/admin-guide/device-mapper/verity.rst, "Hash Tree" and "On-disk format".
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from tools.verity.superblock import Superblock
 
 @dataclass(frozen=True, slots=True)
 class HashTree:
-    """The hash tree over some data.
+    """A hash tree.
 
     Attributes:
-        root_hash: 32 bytes that vouch for all of the data.
-        image: superblock and tree, in whole hash blocks. It may be placed at any multiple of the hash block size
-            after the data, or stand on a device of its own.
-        superblock: what the tree was made with.
+        root_hash: digest of the highest level, 32 bytes.
+        image: superblock and levels, a multiple of the hash block size. It may be placed at any multiple of the hash
+            block size after the data, or on another device.
+        superblock: parameters of the tree.
     """
 
     root_hash: bytes
@@ -39,19 +39,19 @@ class HashTree:
 
 @dataclass(frozen=True, slots=True)
 class _Level:
-    """Where a level stands in a hash tree's image, in bytes."""
+    """Offset and size in bytes of a level in the image of a hash tree."""
 
     offset: int
     size: int
 
 
 def hash_tree(data: Image, parameters: Superblock, progress: Progress = no_progress) -> HashTree:
-    """Returns the hash tree over an image. Reads the image's data once; holes cost nothing.
+    """Computes the hash tree of an image. Reads its data once; holes take no time.
 
     Args:
-        data: of `parameters.data_size` bytes.
-        parameters: what to make the tree with.
-        progress: told how many bytes of the data were read.
+        data: the image, of `parameters.data_size` bytes.
+        parameters: parameters of the tree.
+        progress: called with the number of bytes of the data read since the last call.
     """
     block_size = parameters.hash_block_size
     level = block_digests(data, parameters.data_block_size, parameters.salt, progress)
@@ -65,12 +65,12 @@ def hash_tree(data: Image, parameters: Superblock, progress: Progress = no_progr
 
 
 def hash_tree_size(parameters: Superblock) -> int:
-    """Returns the size of superblock and tree in bytes; hashes nothing."""
+    """Returns the size of superblock and levels in bytes, without computing hashes."""
     return max((place.offset + place.size for place in _levels(parameters)), default=parameters.hash_block_size)
 
 
 def _levels(parameters: Superblock) -> list[_Level]:
-    """Returns where the levels stand, from the highest to the lowest."""
+    """Returns offset and size of the levels, from the highest to the lowest."""
     blocks = parameters.data_size // parameters.data_block_size
     sizes = []
     while blocks > 1:
@@ -84,25 +84,12 @@ def _levels(parameters: Superblock) -> list[_Level]:
     return levels
 
 
-def protected(data: Image, tree: HashTree, hash_offset: int | None = None) -> Image:
-    """Returns an image of data followed by its hash tree, as one partition holds them.
-
-    Args:
-        data: what the tree was made of.
-        tree: its hash tree.
-        hash_offset: where the superblock stands, in bytes; directly after the data if it is not given.
+def check_hash_offset(hash_offset: int, parameters: Superblock) -> None:
+    """Checks that a hash tree can be at an offset, in bytes, of the device with the data.
 
     Raises:
-        UserError: the tree cannot stand there.
+        UserError: the offset is not a multiple of the hash block size, or is within the data.
     """
-    if hash_offset is None:
-        hash_offset = -(-data.size // tree.superblock.hash_block_size) * tree.superblock.hash_block_size
-    check_hash_offset(hash_offset, tree.superblock)
-    return Image.compose(hash_offset + tree.image.size, [(0, data), (hash_offset, tree.image)])
-
-
-def check_hash_offset(hash_offset: int, parameters: Superblock) -> None:
-    """Raises UserError if a hash tree cannot stand at that offset, in bytes, of the device that has the data."""
     if hash_offset % parameters.hash_block_size:
         raise UserError(
             f"hash offset {hash_offset} is not a multiple of the hash block size, {parameters.hash_block_size}"
@@ -112,40 +99,40 @@ def check_hash_offset(hash_offset: int, parameters: Superblock) -> None:
 
 
 def read_superblock(hashes: Image, hash_offset: int = 0) -> Superblock:
-    """Returns the superblock at `hash_offset` bytes of an image.
+    """Reads the superblock at `hash_offset` bytes of an image.
 
     Raises:
-        UserError: there is none, it is damaged, or the image ends before its tree does.
+        UserError: there is none, it is damaged, or the image ends before the tree.
     """
     if not 0 <= hash_offset <= hashes.size - superblock.SIZE:
         raise UserError(f"there is no dm-verity superblock at byte {hash_offset}: the image has {hashes.size} bytes")
     found = Superblock.decode(hashes.read(hash_offset, superblock.SIZE))
     needed = hash_offset + hash_tree_size(found)
     if hashes.size < needed:
-        raise UserError(f"the dm-verity tree ends at byte {needed}, but the image has {hashes.size} bytes; it is cut")
+        raise UserError(f"the dm-verity tree ends at byte {needed}, the image has {hashes.size} bytes; it is truncated")
     return found
 
 
 def verify(
     data: Image, hashes: Image, root_hash: bytes, hash_offset: int = 0, progress: Progress = no_progress
 ) -> Superblock:
-    """Checks data against a hash tree, and the tree against a root hash; returns the tree's superblock.
+    """Verifies data against a hash tree, and the tree against a root hash; returns the tree's superblock.
 
     Args:
-        data: starts with the data; may be longer, such as a partition that has the tree as well.
-        hashes: has the superblock and the tree.
-        root_hash: 32 bytes.
-        hash_offset: where the superblock stands in `hashes`, in bytes.
-        progress: told how many bytes of the data were read.
+        data: image that starts with the data; may be longer, such as a partition with data and tree.
+        hashes: image with superblock and tree.
+        root_hash: expected root hash, 32 bytes.
+        hash_offset: offset of the superblock in `hashes`, in bytes.
+        progress: called with the number of bytes of the data read since the last call.
 
     Raises:
-        CheckError: something does not match; the message names the first block that does not, in the order of trust:
-            the highest level of the tree, the levels below it, the data.
-        UserError: there is no hash tree, or the data is shorter than what the tree is over.
+        CheckError: a block does not match; the message has the first one. The highest level is verified first, then the
+            levels below it, then the data.
+        UserError: there is no hash tree, or the data is shorter than the data of the tree.
     """
     found = read_superblock(hashes, hash_offset)
     if data.size < found.data_size:
-        raise UserError(f"the data has {data.size} bytes, the dm-verity tree is over {found.data_size}; it is cut")
+        raise UserError(f"the data has {data.size} bytes, the dm-verity tree covers {found.data_size}; it is truncated")
     if len(root_hash) != DIGEST_SIZE:
         raise UserError(f"the root hash has {len(root_hash)} bytes, a SHA-256 digest has {DIGEST_SIZE}")
     places = _levels(found)
@@ -168,10 +155,10 @@ def verify(
 
 
 def _first_bad_block(digests: Image, trusted: Image) -> int | None:
-    """Returns the number of the first block whose digest is not the one that the level above has, None if all have.
+    """Returns the number of the first block whose digest differs from that in the level above, or None.
 
     Raises:
-        CheckError: the level above has bytes after the last digest.
+        CheckError: the level above has non-zero bytes after the last digest.
     """
     difference = first_difference(digests.resized(trusted.size), trusted)
     if difference is not None and difference >= digests.size:

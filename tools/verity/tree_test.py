@@ -11,7 +11,7 @@ from tools.image.extents import Data, Extent, Image, Pattern
 from tools.testing.oracles import ask
 from tools.testing.raw import write_raw
 from tools.verity.superblock import Superblock
-from tools.verity.tree import check_hash_offset, hash_tree, hash_tree_size, protected, read_superblock, verify
+from tools.verity.tree import check_hash_offset, hash_tree, hash_tree_size, read_superblock, verify
 
 ID = uuid.UUID("0b1a3e6c-5a57-4e4c-9a3a-6f4a7c1d9b10")
 BLOCK = 4096
@@ -23,7 +23,7 @@ def parameters(size, **changes):
 
 
 def formatted(data, given_parameters, folder):
-    """Returns the hash file and the root hash that veritysetup makes of the same data and parameters."""
+    """Returns the hash file and the root hash that veritysetup computes for data and parameters."""
     data_file, hash_file = write_raw(data, folder / "data"), folder / "hashes"
     said = ask(
         "veritysetup",
@@ -97,7 +97,7 @@ def test_any_image(tmp_path_factory, image, salt):
 
 @given(images())
 @settings(max_examples=100, deadline=None, derandomize=True)
-def test_holes_and_patterns_hash_like_the_bytes_they_stand_for(image):
+def test_holes_and_patterns_have_the_digests_of_their_bytes(image):
     data, block = image
     sizes = {"data_block_size": block, "hash_block_size": block}
     expected = hash_tree(Image.from_bytes(data.read(0, data.size)), parameters(data.size, **sizes))
@@ -109,17 +109,17 @@ def test_holes_and_patterns_hash_like_the_bytes_they_stand_for(image):
 def test_veritysetup_verifies_one_partition_with_both(tmp_path):
     data = Image(300 * BLOCK, [Extent(7, 5000, Data(b"data!" * 1000))])
     tree = hash_tree(data, parameters(data.size))
-    for hash_offset in (None, data.size + 20 * BLOCK):
-        partition = protected(data, tree, hash_offset)
+    for hash_offset in (data.size, data.size + 20 * BLOCK):
+        partition = Image.compose(hash_offset + tree.image.size, [(0, data), (hash_offset, tree.image)])
         path = write_raw(partition, tmp_path / "partition")
-        at = f"--hash-offset={hash_offset or data.size}"
+        at = f"--hash-offset={hash_offset}"
         ask("veritysetup", "verify", at, path, path, tree.root_hash.hex())
         dump = ask("veritysetup", "dump", at, path)
         assert re.search(rf"UUID:\s+{ID}\n", dump)
         assert re.search(r"Data blocks:\s+300\n", dump)
         assert re.search(rf"Salt:\s+{b'salt'.hex()}\n", dump)
-        assert read_superblock(partition, hash_offset or data.size) == tree.superblock
-        assert verify(partition, partition, tree.root_hash, hash_offset or data.size) == tree.superblock
+        assert read_superblock(partition, hash_offset) == tree.superblock
+        assert verify(partition, partition, tree.root_hash, hash_offset) == tree.superblock
 
 
 def test_huge_hole_costs_nothing():
@@ -135,7 +135,7 @@ def test_huge_hole_costs_nothing():
 
 @pytest.fixture
 def damaged():
-    """Returns a function that gives (data, hashes, root hash) with a byte changed in one of the first two."""
+    """Returns a function that returns (data, hashes, root hash), with a byte of data or hashes changed."""
     data = Image(129 * BLOCK, [Extent(0, 129 * BLOCK, Data(RANDOM.randbytes(129 * BLOCK)))])
     tree = hash_tree(data, parameters(data.size))
 
@@ -164,7 +164,7 @@ def damaged():
         (1, 32, "the dm-verity tree's digest is b'rha256'"),
         (1, 64, "data block size 4097 is not one of 1024, 2048, 4096"),
         (1, 68, "hash block size 4097 is not one of"),
-        (1, 79, "the dm-verity tree ends at byte .*; it is cut"),
+        (1, 79, "the dm-verity tree ends at byte .*; it is truncated"),
         (1, 81, "its salt has 260 bytes"),
         (1, 88, "does not match the root hash"),
     ],
@@ -180,9 +180,11 @@ def test_wrong_or_short_arguments(damaged):
         verify(data, hashes, root_hash[1:])
     with pytest.raises(UserError, match="does not match the root hash"):
         verify(data, hashes, bytes(32))
-    with pytest.raises(UserError, match=r"the data has 524288 bytes, the dm-verity tree is over 528384; it is cut"):
+    with pytest.raises(
+        UserError, match=r"the data has 524288 bytes, the dm-verity tree covers 528384; it is truncated"
+    ):
         verify(data.slice(0, 128 * BLOCK), hashes, root_hash)
-    with pytest.raises(UserError, match=r"the dm-verity tree ends at byte 16384, .* 16383 bytes; it is cut"):
+    with pytest.raises(UserError, match=r"the dm-verity tree ends at byte 16384, .* 16383 bytes; it is truncated"):
         verify(data, hashes.slice(0, hashes.size - 1), root_hash)
     for offset in (-1, hashes.size, hashes.size - 511):
         with pytest.raises(UserError, match="there is no dm-verity superblock at byte"):
@@ -206,12 +208,12 @@ def test_spare_bytes_after_digests_are_checked():
     [
         ({"data_size": 0}, "the data to protect has 0 bytes"),
         ({"data_size": 4097}, "the data to protect has 4097 bytes, .* whole blocks of 4096 bytes"),
-        ({"salt": bytes(257)}, "the salt has 257 bytes; there is room for 256"),
+        ({"salt": bytes(257)}, "the salt has 257 bytes; the maximum is 256"),
         ({"data_block_size": 512}, "data block size 512 is not one of 1024, 2048, 4096 bytes"),
         ({"hash_block_size": 8192}, "hash block size 8192 is not one of"),
     ],
 )
-def test_parameters_that_cannot_be(changes, message):
+def test_parameters_that_are_invalid(changes, message):
     with pytest.raises(UserError, match=message):
         parameters(**{"size": 4096} | {"size" if k == "data_size" else k: v for k, v in changes.items()})
 

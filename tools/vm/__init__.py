@@ -1,1 +1,1 @@
-"""Virtual machines in QEMU, for tests and for a person who wants to boot an image."""
+"""Runs virtual machines in QEMU, for tests and for trying images."""

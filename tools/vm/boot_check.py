@@ -1,4 +1,4 @@
-"""A boot of a disk image in QEMU, to check the system on it: what all commands that do this have in common."""
+"""Boots a disk image in QEMU to check its system; shared by the commands that do this."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from tools.vm.machine import Drive, Machine, Settings
 from tools.vm.qemu import accelerator, find_qemu
 
 END_SECONDS = 300
-"""How long a shutdown may take."""
+"""Timeout for a shutdown, in seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BootArguments:
-    """Arguments of every command that boots a disk image."""
+    """Arguments of all commands that boot a disk image."""
 
-    disk: FileName = argument("the disk image, raw or as the one member of a tar", positional=True)
-    user: str = argument("account that logs in on the console", default="root")
+    disk: FileName = argument("the disk image, raw or in a tar with one member", positional=True)
+    user: str = argument("account for the login on the console", default="root")
     password: str = argument("its password", default="root")
-    secure_boot: bool = argument("boot with UEFI Secure Boot, with enrolled keys", default=False)
+    secure_boot: bool = argument("boot with UEFI Secure Boot and enrolled keys", default=False)
     log: FileName | None = argument(
-        "file for all the console shows; by default among Bazel's test outputs", default=None
+        "file for the console's output; by default in Bazel's undeclared test outputs", default=None
     )
-    qemu: str | None = argument("QEMU; by default qemu-system-x86_64 on PATH", default=None)
-    accel: str | None = argument("accelerator; by default KVM where it works, else emulation", default=None)
+    qemu: str | None = argument("path or name of QEMU; by default qemu-system-x86_64 in PATH", default=None)
+    accel: str | None = argument("accelerator; by default KVM if it works, else emulation", default=None)
     memory_mib: int = argument("memory of the machine, in MiB", default=1024)
-    timeout: int = argument("limit for the boot, and for each command, in seconds", default=600)
+    timeout: int = argument("timeout for the boot and for each command, in seconds", default=600)
 
 
 @contextmanager
@@ -49,19 +49,20 @@ def booted(
     forwards: Sequence[tuple[int, int]] = (),
     watchdog: bool = False,
 ) -> Iterator[tuple[Machine, Checks]]:
-    """Boots a copy of a disk image, for as long as the context lasts; returns the machine and its checks.
+    """Boots a copy of a disk image; yields the machine and its checks, and ends the machine at the end of the context.
 
-    The console's log is kept whatever comes out.
+    The console's log is kept in any case.
 
     Args:
         arguments: the disk image, and how to boot it.
         drives: further drives of the machine, after the disk.
-        cpus: as in `Settings`, like the following.
-        forwards: ports of the machine that can be reached from here.
-        watchdog: whether the machine has a watchdog.
+        cpus: see `Settings`.
+        forwards: see `Settings`.
+        watchdog: see `Settings`.
 
     Raises:
-        UserError: something is missing on this machine, or, at the end, a check failed.
+        UserError: a program is missing, or the machine can't be started.
+        CheckError: a check failed.
     """
     qemu = find_qemu(arguments.qemu)
     firmware = find_firmware(arguments.secure_boot)
@@ -88,10 +89,10 @@ def booted(
 
 
 def read_text(path: str) -> str:
-    """Returns the text in a file, without space around it.
+    """Returns the content of a text file, without leading and trailing whitespace.
 
     Raises:
-        UserError: it cannot be read.
+        UserError: the file cannot be read.
     """
     try:
         return Path(path).read_text(encoding="utf-8").strip()

@@ -1,4 +1,4 @@
-"""A serial console: keeps all that it shows, and waits for patterns in it with a time limit."""
+"""Reads the serial console of a virtual machine, and waits for patterns in its output with a timeout."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from tools.core.errors import UserError
 
 _ESCAPE = re.compile(
     "\x1b(?:\\[[0-?]*[ -/]*[@-~]"  # control sequences: ECMA-48, section 5.4
-    "|[]PX^_][^\x07\x1b]*(?:\x07|\x1b\\\\)"  # control strings: section 5.6; terminals let BEL end them, too
+    "|[]PX^_][^\x07\x1b]*(?:\x07|\x1b\\\\)"  # control strings: section 5.6; in terminals BEL ends them, too
     "|[ -/]*[0-OQ-WYZ`-~])"
 )
 _UNFINISHED_ESCAPE = re.compile("\x1b(?:\\[[0-?]*[ -/]*|[]PX^_][^\x07\x1b]*\x1b?|[ -/]*)\\Z")
 _DROPPED = str.maketrans("", "", "\r\0")
 
 _LONGEST_MATCH = 4096
-"""How far back a pattern may have begun in text that was searched before, in characters."""
+"""Maximum length of a match in characters; a match may start in text that was searched before."""
 
 
 class ConsoleError(UserError):
-    """The console did not show what was waited for; the message ends with the last lines that it did show."""
+    """The expected output did not appear; the message ends with the last lines of the console."""
 
 
 class Console:
-    """One end of a stream socket whose other end is a virtual machine's serial port.
+    """The console of a virtual machine, connected to its serial port by a stream socket.
 
-    A thread reads all the time, so that the machine never waits for us. Terminal control sequences and carriage
-    returns are taken out of the text, and stay in the log.
+    A thread reads continuously, so that the machine is never blocked. Terminal control sequences and carriage returns
+    are removed from the text, but not from the log.
     """
 
     def __init__(self, connection: socket.socket, log: BinaryIO | None = None) -> None:
-        """Starts to read.
+        """Starts reading.
 
         Args:
             connection: the socket; the console closes it.
-            log: gets every byte as it came, written at once.
+            log: file for all bytes, unmodified and flushed immediately.
         """
         self._connection = connection
         self._log = log
@@ -55,19 +55,19 @@ class Console:
 
     @property
     def text(self) -> str:
-        """All that was shown so far."""
+        """All output so far."""
         with self._changed:
             return self._text
 
     def tail(self, lines: int = 15) -> str:
-        """Returns the last lines that were shown."""
+        """Returns the last lines of the output."""
         return "\n".join(self.text.rstrip().split("\n")[-lines:])
 
     def write(self, text: str) -> None:
-        """Types text.
+        """Sends text as input.
 
         Raises:
-            ConsoleError: nobody reads it any more.
+            ConsoleError: the machine has ended.
         """
         try:
             self._connection.sendall(text.encode())
@@ -75,15 +75,15 @@ class Console:
             raise ConsoleError(f"console: cannot write: {error.strerror}{self._context()}") from error
 
     def expect(self, pattern: str, timeout: float, what: str = "") -> re.Match[str]:
-        """Waits until the console shows a pattern, after what was matched before, and returns the match.
+        """Waits for a pattern in the output after the previous match, and returns the match.
 
         Args:
-            pattern: a regular expression, with `^` and `$` at lines; its match has at most 4096 characters.
-            timeout: the limit in seconds.
-            what: what to call it in messages; the pattern itself where it is empty.
+            pattern: regular expression in multi-line mode; a match has at most 4096 characters.
+            timeout: timeout in seconds.
+            what: name of the pattern in messages; by default the pattern itself.
 
         Raises:
-            ConsoleError: the limit passed, or the machine ended.
+            ConsoleError: the timeout expired, or the machine ended.
         """
         compiled = re.compile(pattern, re.MULTILINE)
         wanted = what or repr(pattern)
@@ -91,7 +91,7 @@ class Console:
         searched = 0
         with self._changed:
             while True:
-                # What was searched before is not searched again, but for a match that ends in new text.
+                # Don't search old text again, except for the start of a match that ends in new text.
                 start = max(self._position, searched - _LONGEST_MATCH)
                 if match := compiled.search(self._text, start):
                     self._position = match.end()
@@ -105,8 +105,8 @@ class Console:
                 self._changed.wait(left)
 
     def close(self) -> None:
-        """Closes the socket; what was read stays."""
-        with contextlib.suppress(OSError):  # the other end may have closed first
+        """Closes the socket; the output so far remains available."""
+        with contextlib.suppress(OSError):  # the other end may be closed already
             self._connection.shutdown(socket.SHUT_RDWR)
         self._reader.join()
         self._connection.close()

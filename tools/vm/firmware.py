@@ -1,7 +1,7 @@
-"""UEFI firmware for QEMU: found through the descriptions that distributions install with it.
+"""Finds UEFI firmware for QEMU by the firmware descriptors that distributions install.
 
-Format: docs/interop/firmware.json of QEMU. The descriptions are JSON files in the folders below; a file in an earlier
-folder replaces one of the same name in a later one, and of several that suit the first by name is taken.
+Descriptors are JSON files (docs/interop/firmware.json of QEMU) in the directories below. A file overrides those with
+the same name in later directories; of several matching descriptors, the first by name is used.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ FOLDERS = ("/etc/qemu/firmware", "/usr/local/share/qemu/firmware", "/usr/share/q
 
 _SECURE = {"secure-boot", "enrolled-keys"}
 _UNWANTED = {"amd-sev-es", "amd-sev-snp", "intel-tdx"}
-"""What confidential machines need; such firmware is built for them alone."""
+"""Features of firmware that is only for confidential virtual machines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +26,9 @@ class Firmware:
     """A UEFI firmware.
 
     Attributes:
-        code: the path of its executable.
-        variables: the path of a template of its variables; None where all is in one file.
-        secure_boot: whether it starts only what is signed by a key that it has enrolled.
+        code: path of its executable.
+        variables: path of the template of its variable store; None if all is in one file.
+        secure_boot: whether it supports Secure Boot and has enrolled keys.
     """
 
     code: str
@@ -37,14 +37,14 @@ class Firmware:
 
 
 def find_firmware(secure_boot: bool = False, folders: Sequence[str] = FOLDERS) -> Firmware:
-    """Returns the firmware to use for an x86-64 machine of type q35.
+    """Returns the firmware for an x86-64 machine of type q35.
 
     Args:
-        secure_boot: whether it is to check signatures, with the keys of Microsoft and the distributions enrolled.
-        folders: where to look for descriptions, in order.
+        secure_boot: whether Secure Boot must be enabled, with the enrolled keys of Microsoft and the distributions.
+        folders: directories of descriptors, in order of precedence.
 
     Raises:
-        UserError: there is none.
+        UserError: no firmware matches.
     """
     descriptions: dict[str, Path] = {}
     for folder in folders:
@@ -59,12 +59,12 @@ def find_firmware(secure_boot: bool = False, folders: Sequence[str] = FOLDERS) -
 
 
 def _firmware(path: Path) -> Firmware | None:
-    """Returns the firmware that a file describes; None where it is not for the machines of this project."""
+    """Reads a firmware descriptor; returns None if the firmware is not usable."""
     try:
         description = json.loads(path.read_bytes())
         return _parse(description) if _suits(description) else None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: is not a description of firmware: {error!r}") from error
+        raise UserError(f"{path}: is not a valid firmware descriptor: {error!r}") from error
 
 
 def _suits(description: dict[str, Any]) -> bool:
@@ -82,7 +82,7 @@ def _suits(description: dict[str, Any]) -> bool:
 def _parse(description: dict[str, Any]) -> Firmware | None:
     features = set(description["features"])
     if "secure-boot" in features and "enrolled-keys" not in features:
-        return None  # neither the one nor the other: it would check nothing until keys are enrolled
+        return None  # supports Secure Boot, but verifies nothing without enrolled keys
     mapping = description["mapping"]
     if mapping["executable"]["format"] != "raw":
         return None

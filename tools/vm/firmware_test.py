@@ -77,5 +77,5 @@ def test_none_at_all_says_what_to_install(folders, secure, kind):
 def test_a_damaged_description_is_named(folders, text):
     with open(f"{folders[1]}/50-a.json", "w", encoding="utf-8") as file:
         file.write(text)
-    with pytest.raises(UserError, match=r"50-a\.json: is not a description of firmware"):
+    with pytest.raises(UserError, match=r"50-a\.json: is not a valid firmware descriptor"):
         find_firmware(folders=folders)

@@ -1,4 +1,4 @@
-"""A virtual machine: built from settings, started, talked to over its console and monitor, and always ended."""
+"""Runs a virtual machine in QEMU, with its serial console and QMP monitor."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from tools.vm.qmp import Qmp, QmpError
 
 _END_SECONDS = 20
 _EXIT_WITH_PARENT = (10, 2)
-"""The first version of QEMU that can end with us, even where we are killed."""
+"""First version of QEMU with -run-with exit-with-parent=on, which ends it even if this process is killed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drive:
-    """A disk of a machine, on virtio.
+    """A virtio disk of a machine.
 
     Attributes:
-        path: the file.
+        path: image file.
         format: `raw` or `qcow2`.
-        keep: whether what the machine writes goes to the file; else it is forgotten at the machine's end.
-        read_only: whether the machine may not write.
+        keep: whether writes go to the file; otherwise they are discarded when the machine ends.
+        read_only: whether the disk is read-only for the machine.
         removable: whether it is a removable disk, such as a USB stick, on virtio-scsi instead of virtio-blk.
-        serial: the disk's serial number, by which the machine can tell it from others; at most 20 characters.
+        serial: serial number, by which the machine can identify the disk; at most 20 characters.
     """
 
     path: str
@@ -47,19 +47,19 @@ class Drive:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What a machine is made of.
+    """The configuration of a machine.
 
     Attributes:
-        qemu: the QEMU to run.
-        firmware: the firmware to start.
-        accel: the accelerator, as `tools.vm.qemu.accelerator` returns it.
-        drives: the disks, in the order in which the machine finds them.
-        memory_mib: the memory in MiB.
-        cpus: the number of processors; where they are emulated, a second one makes a boot slower, not faster.
-        forwards: TCP ports of 127.0.0.1 that lead to ports of the machine, as (host's, machine's) pairs.
-        network: whether there is a network card, behind QEMU's own network.
+        qemu: QEMU to run.
+        firmware: firmware to boot.
+        accel: accelerator, from `tools.vm.qemu.accelerator`.
+        drives: disks, in the order of their PCI addresses.
+        memory_mib: memory in MiB.
+        cpus: number of processors; with emulation, a second one makes a boot slower.
+        forwards: (port of 127.0.0.1, port of the machine) pairs for TCP port forwarding.
+        network: whether there is a network card, with QEMU's user-mode network.
         watchdog: whether there is an i6300esb watchdog, which resets the machine.
-        arguments: further arguments to QEMU.
+        arguments: further arguments for QEMU.
     """
 
     qemu: Qemu
@@ -75,11 +75,11 @@ class Settings:
 
 
 def command_line(settings: Settings, variables: str | None) -> list[str]:
-    """Returns the command that runs a machine, but for its console and monitor.
+    """Returns QEMU's command line for a machine, without console and monitor.
 
     Args:
-        settings: what the machine is made of.
-        variables: the file that holds the firmware's variables, a copy of the template; None where there is none.
+        settings: configuration of the machine.
+        variables: file with the firmware's variable store, a copy of the template; or None.
     """
     secure = settings.firmware.secure_boot
     command = [settings.qemu.program, "-nodefaults", "-accel", settings.accel, "-cpu", "max"]
@@ -88,7 +88,7 @@ def command_line(settings: Settings, variables: str | None) -> list[str]:
         command += ["-run-with", "exit-with-parent=on"]
     command += ["-smp", str(settings.cpus), "-m", str(settings.memory_mib)]
     if secure:
-        # Only code in system management mode may write to the flash: else the machine could change its own keys.
+        # Only system management mode may write to the flash, so that the machine can't change its Secure Boot keys.
         command += ["-global", "driver=cfi.pflash01,property=secure,value=on"]
     code = option_value(settings.firmware.code)
     command += ["-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={code}"]
@@ -107,7 +107,7 @@ def command_line(settings: Settings, variables: str | None) -> list[str]:
 
 
 def _drive(number: int, drive: Drive) -> list[str]:
-    # What is forgotten at the end, or may be, need not survive a power cut of the host.
+    # No data of a test needs to survive a crash of the host.
     options = (
         f"if=none,id=drive{number},format={drive.format},file={option_value(drive.path)},cache=unsafe,discard=unmap"
     )
@@ -119,14 +119,14 @@ def _drive(number: int, drive: Drive) -> list[str]:
 
 
 def copy_variables(firmware: Firmware, folder: Path) -> str | None:
-    """Returns the file with the firmware's variables in a machine's folder: at first a copy of their template.
+    """Returns the firmware's variable store in a machine's directory; copies the template if it doesn't exist.
 
     Args:
         firmware: the firmware.
-        folder: the machine's folder.
+        folder: directory of the machine.
 
     Returns:
-        The file's path; None where the firmware has no file of its own for them.
+        Path of the file; None if the firmware has no separate file for variables.
     """
     if firmware.variables is None:
         return None
@@ -137,23 +137,23 @@ def copy_variables(firmware: Firmware, folder: Path) -> str | None:
 
 
 class Machine:
-    """A machine that runs; use it in a `with` statement, which ends it whatever happens.
+    """A running machine; a context manager that ends it in any case.
 
     Attributes:
         console: its first serial port.
-        qmp: its monitor.
+        qmp: its QMP monitor.
     """
 
     console: Console
     qmp: Qmp
 
     def __init__(self, settings: Settings, folder: str | os.PathLike[str], log: str | os.PathLike[str]) -> None:
-        """Takes what the machine is made of; `with` starts it.
+        """Creates a machine, which the `with` statement starts.
 
         Args:
-            settings: what it is made of.
-            folder: an empty folder for its temporary files: as much as it writes to drives that do not keep it.
-            log: the file that gets all that the console shows; written from its end.
+            settings: configuration of the machine.
+            folder: empty directory for temporary files; discarded writes to drives are stored in it.
+            log: file to which the console's output is appended.
         """
         self._settings = settings
         self._folder = Path(folder)
@@ -204,7 +204,7 @@ class Machine:
         cleanup.callback(self.qmp.close)
 
     def wait_end(self, timeout: float) -> int:
-        """Waits until QEMU has ended, such as when the machine was powered off, and returns its exit status.
+        """Waits until QEMU has ended, for example after a power-off, and returns its exit status.
 
         Raises:
             UserError: it still runs after `timeout` seconds.
@@ -214,12 +214,6 @@ class Machine:
             return self._process.wait(timeout)
         except subprocess.TimeoutExpired as error:
             raise UserError(f"the machine still runs after {timeout:g} s; it shows:\n{self.console.tail()}") from error
-
-    def cut_power(self) -> None:
-        """Ends the machine at once, as a power cut does."""
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait()
 
     def _end(self) -> None:
         assert self._process is not None
@@ -232,13 +226,13 @@ class Machine:
 
 
 def create_overlay(image_tool: str, path: str, backing: str, backing_format: str = "raw") -> None:
-    """Makes a qcow2 file that takes up what a machine writes, over an image that stays as it is.
+    """Creates a qcow2 overlay, which stores a machine's writes to an image.
 
     Args:
-        image_tool: the path or name of `qemu-img`.
-        path: the file to make.
-        backing: the image.
-        backing_format: its format.
+        image_tool: path or name of `qemu-img`.
+        path: file to create.
+        backing: the image, which is not modified.
+        backing_format: format of the image.
 
     Raises:
         UserError: qemu-img fails.
@@ -249,4 +243,4 @@ def create_overlay(image_tool: str, path: str, backing: str, backing_format: str
     except FileNotFoundError as error:
         raise UserError(f"{image_tool}: not found; install it (Debian: qemu-utils)") from error
     if result.returncode != 0:
-        raise UserError(f"{path}: cannot be made by qemu-img: {result.stderr.strip()}")
+        raise UserError(f"{path}: cannot be created by qemu-img: {result.stderr.strip()}")

@@ -1,4 +1,4 @@
-"""QEMU's own network, as seen from the host."""
+"""Accesses a machine's ports through QEMU's user-mode network."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _FORWARD = re.compile(r"^\s*TCP\[HOST_FORWARD\]\s+\d+\s+127\.0\.0\.1\s+(\d+)\s+\
 
 
 def forwarded_port(machine: Machine, port: int) -> int:
-    """Returns the port of 127.0.0.1 that leads to a port of the machine, where QEMU was left to choose it.
+    """Returns the port of 127.0.0.1 that QEMU chose for the forwarding to a port of the machine.
 
     Args:
-        machine: one with a forward from port 0.
-        port: the machine's port.
+        machine: a machine with a forwarding from port 0.
+        port: port of the machine.
 
     Raises:
-        UserError: nothing leads there.
+        UserError: no port is forwarded to it.
     """
     text = machine.qmp.execute("human-monitor-command", command_line="info usernet")
     for host, guest in _FORWARD.findall(text):
@@ -29,9 +29,9 @@ def forwarded_port(machine: Machine, port: int) -> int:
 
 
 def greeting(port: int, timeout: float) -> bytes:
-    """Returns the first bytes that a service behind a port of 127.0.0.1 sends by itself.
+    """Returns the first bytes that a service at a port of 127.0.0.1 sends after the connection.
 
-    Nothing where the connection is refused or ended, or where nothing comes in `timeout` seconds.
+    Empty if the connection is refused or closed, or if nothing is received in `timeout` seconds.
     """
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=timeout) as connection:

@@ -1,4 +1,4 @@
-"""QEMU itself: which one to use, and whether it can use the host's virtualisation."""
+"""Finds QEMU, and determines whether it can use KVM."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from tools.vm.firmware import Firmware
 PROGRAM = "qemu-system-x86_64"
 
 LEAST_VERSION = (10, 0)
-"""Older ones emulate cmpxchg16b wrongly, and kernels from 6.12 on panic in them."""
+"""Minimum version: older ones emulate cmpxchg16b wrongly, so that kernels from 6.12 on panic."""
 
 _VERSION = re.compile(r"QEMU emulator version (\d+)\.(\d+)")
 
 _KVM = "/dev/kvm"
 _PROBE_SECONDS = 20
 _BOOT_MANAGER = b"BdsDxe: "
-"""How the boot manager of EDK II begins its lines."""
+"""Prefix of the boot manager's messages in EDK II."""
 _CRASH = b"KVM internal error"
 
 
 @dataclass(frozen=True, slots=True)
 class Qemu:
-    """A QEMU that is new enough.
+    """A QEMU of a supported version.
 
     Attributes:
-        program: its path.
+        program: path of the executable.
         version: major and minor number.
     """
 
@@ -43,10 +43,10 @@ def find_qemu(program: str | None = None) -> Qemu:
     """Returns the QEMU to use.
 
     Args:
-        program: its path or name; None for `qemu-system-x86_64` on PATH.
+        program: path or name; by default `qemu-system-x86_64` in PATH.
 
     Raises:
-        UserError: there is none, or it is too old.
+        UserError: it doesn't exist, or is too old.
     """
     path = shutil.which(program or PROGRAM)
     if path is None:
@@ -65,10 +65,10 @@ def find_qemu(program: str | None = None) -> Qemu:
 
 
 def accelerator(qemu: Qemu, firmware: Firmware) -> str:
-    """Returns what follows `-accel`: `kvm` where that works, else multi-threaded emulation.
+    """Returns the value for `-accel`: `kvm` if it works, else multi-threaded emulation.
 
-    That /dev/kvm can be opened says little: it may belong to a host whose guests crash as soon as they leave the
-    simplest code. So a machine without any disk is run until its firmware says that it found nothing to boot.
+    KVM may not work even if /dev/kvm can be opened, for example with broken nested virtualization. So a machine without
+    disks is run until its firmware prints that there is nothing to boot.
     """
     if os.access(_KVM, os.R_OK | os.W_OK) and reaches_firmware(qemu, firmware, "kvm"):
         return "kvm"
@@ -76,7 +76,7 @@ def accelerator(qemu: Qemu, firmware: Firmware) -> str:
 
 
 def reaches_firmware(qemu: Qemu, firmware: Firmware, accel: str) -> bool:
-    """Whether a machine with an accelerator gets as far as the firmware's boot manager."""
+    """Returns whether a machine with an accelerator reaches the firmware's boot manager."""
     command = [qemu.program, "-accel", accel, "-machine", "q35", "-cpu", "max", "-m", "256", "-nodefaults"]
     command += ["-display", "none", "-no-reboot", "-serial", "stdio", "-monitor", "none"]
     command += ["-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={option_value(firmware.code)}"]
@@ -100,5 +100,5 @@ def reaches_firmware(qemu: Qemu, firmware: Firmware, accel: str) -> bool:
 
 
 def option_value(text: str) -> str:
-    """Returns text as it is written in an option of QEMU, where a comma separates."""
+    """Escapes commas in a value of an option of QEMU."""
     return text.replace(",", ",,")

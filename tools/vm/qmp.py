@@ -1,7 +1,7 @@
-"""The QEMU Machine Protocol: commands to a running QEMU, and what it reports.
+"""A client for the QEMU Machine Protocol (QMP).
 
-Protocol: QEMU documentation, "QEMU Machine Protocol Specification": one JSON value a line, a greeting first, then
-commands are answered in order, with events between the answers.
+See QEMU documentation, "QEMU Machine Protocol Specification": messages are JSON values, one per line. QEMU sends a
+greeting, then responses to commands in order, with asynchronous events between them.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from tools.core.errors import UserError
 
 
 class QmpError(UserError):
-    """QEMU refused a command, or does not answer."""
+    """QEMU rejected a command, or did not respond."""
 
 
 class Qmp:
-    """One end of a stream socket whose other end is QEMU's monitor."""
+    """A connection to QEMU's monitor through a stream socket."""
 
     def __init__(self, connection: socket.socket, timeout: float = 30) -> None:
-        """Waits for QEMU's greeting and enters command mode.
+        """Waits for QEMU's greeting, and enters command mode.
 
         Args:
-            connection: the socket; this object closes it.
-            timeout: the limit for every answer, in seconds.
+            connection: the socket; `close` closes it.
+            timeout: timeout for each response, in seconds.
 
         Raises:
-            QmpError: QEMU does not greet.
+            QmpError: QEMU sent no greeting.
         """
         self._connection = connection
         self._timeout = timeout
@@ -43,11 +43,11 @@ class Qmp:
         """Runs a command and returns its result.
 
         Args:
-            command: its name, such as `system_reset`.
-            **arguments: its arguments; `_` in their names stands for `-`.
+            command: name of the command, such as `system_reset`.
+            **arguments: its arguments; `_` in their names is replaced by `-`.
 
         Raises:
-            QmpError: QEMU refuses it, ends, or does not answer in time.
+            QmpError: QEMU rejects the command, ends, or does not respond in time.
         """
         request: dict[str, Any] = {"execute": command}
         if arguments:
@@ -66,17 +66,17 @@ class Qmp:
             self._events.append(message)
 
     def wait_event(self, name: str, timeout: float) -> dict[str, Any]:
-        """Waits for an event, and forgets it and those before it.
+        """Waits for an event; removes it and all earlier events from the queue.
 
         Args:
-            name: such as `RESET`, `SHUTDOWN` or `WATCHDOG`.
-            timeout: the limit in seconds.
+            name: name of the event, such as `RESET`, `SHUTDOWN` or `WATCHDOG`.
+            timeout: timeout in seconds.
 
         Returns:
-            The event's data.
+            The data of the event.
 
         Raises:
-            QmpError: the limit passed, or QEMU ended.
+            QmpError: the timeout expired, or QEMU ended.
         """
         deadline = time.monotonic() + timeout
         while True:

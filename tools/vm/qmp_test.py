@@ -10,7 +10,7 @@ GREETING = {"QMP": {"version": "", "capabilities": ""}}
 
 
 class Server:
-    """Plays QEMU's side: what it sends for each command, from a list."""
+    """Simulates QEMU: sends the messages of a list for each command."""
 
     def __init__(self, *replies, greeting=GREETING):
         self.commands = []

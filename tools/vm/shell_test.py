@@ -26,7 +26,7 @@ while True:
 
 
 class Terminal:
-    """A login on a terminal that a console is connected to, as on a machine's serial port."""
+    """A login on a pseudo-terminal, connected to a console like a machine's serial port."""
 
     def __init__(self, tmp_path, gives_up=0):
         self.master, slave = pty.openpty()
@@ -102,12 +102,12 @@ def _quoted(text):
 
 def test_check_is_for_what_must_succeed(shell):
     assert shell.check("echo ' done '") == "done"
-    with pytest.raises(ConsoleError, match=r"'ls /nothing' fails with status 2: .*No such file"):
+    with pytest.raises(ConsoleError, match=r"'ls /nothing' fails with exit status 2: .*No such file"):
         shell.check("ls /nothing")
 
 
 def test_what_others_write_between_the_lines_is_asked_for_again(shell, tmp_path):
-    # The first output has a line of somebody else in it, as the kernel may write one at any time.
+    # The first output contains a line of another process, like a kernel message.
     noisy = tmp_path / "base64"
     mark = tmp_path / "second"
     noisy.write_text(
@@ -126,7 +126,7 @@ def test_a_login_that_gave_up_is_tried_again(terminal, monkeypatch, tmp_path):
 
 
 def test_a_wrong_password_is_an_error(terminal):
-    with pytest.raises(ConsoleError, match="does not take the password of root"):
+    with pytest.raises(ConsoleError, match="rejects the password of root"):
         Shell(terminal().console).login("root", "wrong", 60)
 
 

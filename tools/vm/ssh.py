@@ -14,21 +14,21 @@ _OPTIONS = "-q -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFil
 
 
 def key_pair() -> tuple[bytes, bytes]:
-    """Returns the content of OpenSSH's files for a private and a public key; the same in every run."""
+    """Returns a fixed private and public key in OpenSSH's file formats."""
     private = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
     public = private.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
     return private.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()), public + b" test\n"
 
 
 def log_in(shell: Shell, private_key: bytes, destination: str, timeout: float, port: int = 22) -> str:
-    """Logs in by SSH with a key, and returns the name of the account that it led to.
+    """Logs in by SSH with a key; returns the name of the account.
 
     Args:
         shell: a root shell of the machine, which needs the OpenSSH client.
-        private_key: the content of the file of the private key.
+        private_key: private key in OpenSSH's file format.
         destination: ACCOUNT@ADDRESS, as seen from the machine.
-        timeout: the limit in seconds.
-        port: the TCP port.
+        timeout: timeout in seconds.
+        port: TCP port.
 
     Raises:
         ConsoleError: the login fails.
