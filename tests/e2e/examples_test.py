@@ -44,7 +44,8 @@ def test_readme_shows_what_is_inside(example: Workspace) -> None:
     shown = re.findall(r"^\$ bazel run (\S+) -- bazel-bin/(\S+)(.*)\n((?:[^$`].*\n)+)", readme, re.MULTILINE)
     assert len(shown) == 2
     for command, path, options, output in shown:
-        assert example.build(f"//:{path}")[0] == 0
+        status, said = example.build(f"//:{path}")
+        assert status == 0, said
         image = example.folder_of("bazel-bin") / path
         status, said = example.run("run", command, "--", str(image), *options.split())
         assert status == 0, said

@@ -37,7 +37,7 @@ def located(path, offset, partition=None):
     return list(locate(open_partition(path, partition), offset, "disk"))[1:]
 
 
-@pytest.mark.parametrize(("partition", "number", "start", "name"), [("esp", 1, 1, "FAT"), ("A_root", 2, 3, "ext4")])
+@pytest.mark.parametrize(("partition", "number", "start", "name"), [("esp", 1, 1, "FAT12"), ("A_root", 2, 3, "ext4")])
 def test_every_byte_of_every_file(path, partition, number, start, name):
     """What is said of a byte holds: the byte of the file, read through the file system, is the byte of the disk."""
     volume = open_partition(path, partition)
@@ -64,7 +64,7 @@ def test_every_byte_of_every_file(path, partition, number, start, name):
     [
         (512, "partition table"),
         (100_000, "between partitions"),
-        (MIB, "FAT: metadata of the file system, such as a table, a directory or the journal"),
+        (MIB, "FAT12: metadata of the file system, such as a table, a directory or the journal"),
         (3 * MIB + 1024, "ext4: metadata of the file system, such as a table, a directory or the journal"),
         (7 * MIB - 1, "ext4: no file has data there"),
         (7 * MIB, "dm-verity: hash tree of the file system, byte 0 of 40960"),

@@ -6,17 +6,13 @@ from collections.abc import Iterator
 
 from tools.core.errors import UserError
 from tools.core.text import escaped
-from tools.ext4.reader import read_ext4
-from tools.fat.reader import read_fat
 from tools.gpt.reader import read_table
 from tools.image.extents import Extent, FileRange, Image
-from tools.inspect.volumes import is_disk, kind_of
+from tools.inspect.volumes import is_disk, kind_of, read_file_system
 from tools.tree.compare import printable
 from tools.tree.node import Directory, File, walk
 from tools.verity.superblock import Superblock
 from tools.verity.tree import hash_tree_size, read_superblock
-
-_LEAST_BLOCK_LOG = 10
 
 
 def locate(image: Image, offset: int, origin: str) -> Iterator[str]:
@@ -54,28 +50,21 @@ def _extent_at(image: Image, offset: int) -> Extent | None:
 
 
 def _in_volume(volume: Image, offset: int, origin: str) -> Iterator[str]:
-    kind = kind_of(volume)
-    if kind is None:
+    if kind_of(volume) is None:
         yield "no file system"
         return
-    root, size = _ext4(volume, origin) if kind == "ext4" else (read_fat(volume, origin).root, volume.size)
-    if offset >= size:
-        yield _behind_file_system(volume, offset, size)
+    file_system = read_file_system(volume, origin)
+    if offset >= file_system.size:
+        yield _behind_file_system(volume, offset, file_system.size)
         return
     byte = _extent_at(volume, offset)
     if byte is None:
-        yield f"{kind}: no file has data there"
-    elif found := _file_at(root, byte):
+        yield f"{file_system.kind}: no file has data there"
+    elif found := _file_at(file_system.root, byte):
         path, inside, length = found
-        yield f"{kind}: {printable(path)}, byte {inside} of {length}"
+        yield f"{file_system.kind}: {printable(path)}, byte {inside} of {length}"
     else:
-        yield f"{kind}: metadata of the file system, such as a table, a directory or the journal"
-
-
-def _ext4(volume: Image, origin: str) -> tuple[Directory, int]:
-    """Returns the files of a file system, and its size, which can be less than that of its partition."""
-    found = read_ext4(volume, origin)
-    return found.root, found.superblock.blocks << (_LEAST_BLOCK_LOG + found.superblock.log_block_size)
+        yield f"{file_system.kind}: metadata of the file system, such as a table, a directory or the journal"
 
 
 def _behind_file_system(volume: Image, offset: int, size: int) -> str:

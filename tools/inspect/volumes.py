@@ -18,6 +18,7 @@ from tools.tar.image_file import open_image, open_member
 from tools.tree.node import Directory
 
 _EXT4_MAGIC = (1024 + 56, struct.pack("<H", 0xEF53))  # Documentation/filesystems/ext4: s_magic of the superblock
+_LEAST_BLOCK_SIZE = 1024  # the same: s_log_block_size is relative to it
 _FAT_SIGNATURE = (510, b"\x55\xaa")  # Microsoft FAT specification, 3.1: Signature_word
 
 
@@ -27,11 +28,13 @@ class FileSystem:
 
     Attributes:
         kind: `ext4`, `FAT12`, `FAT16` or `FAT32`.
+        size: in bytes; its partition can be larger.
         parameters: of its superblock or boot sector, by name, as text.
         root: its files; their contents are ranges of the image.
     """
 
     kind: str
+    size: int
     parameters: dict[str, str]
     root: Directory
 
@@ -85,10 +88,13 @@ def read_file_system(image: Image, origin: str) -> FileSystem:
     match kind_of(image):
         case "ext4":
             found = read_ext4(image, origin)
-            return FileSystem("ext4", _ext4_parameters(found.superblock), found.root)
+            block_size = _LEAST_BLOCK_SIZE << found.superblock.log_block_size
+            size = found.superblock.blocks * block_size
+            return FileSystem("ext4", size, _ext4_parameters(found.superblock), found.root)
         case "FAT":
             volume = read_fat(image, origin)
-            return FileSystem(f"FAT{volume.geometry.bits}", _fat_parameters(volume), volume.root)
+            size = volume.geometry.total_sectors * volume.geometry.sector_size
+            return FileSystem(f"FAT{volume.geometry.bits}", size, _fat_parameters(volume), volume.root)
     raise UserError(f"{origin}: is neither ext4 nor FAT; for a disk, say which partition")
 
 
