@@ -42,6 +42,8 @@ def vm_launcher(name, disk, args = [], **kwargs):
         args = ["--disk=runfile:$(rootpath %s)" % disk] + args,
         data = [disk],
         main = Label("//tools/commands:vm_launcher.py"),
+        # tells those who look at what was built that this boots an image
+        tags = kwargs.pop("tags", []) + ["vm-launcher"],
         deps = [Label("//tools/commands:vm_launcher")],
         **kwargs
     )

@@ -80,7 +80,7 @@ CHECKS: Mapping[str, Check] = {
         configure=mypy_configuration,
     ),
     "imports": Check("python", command=["dev.lint.imports"]),
-    "documents": Check("document", command=["dev.lint.documents"], reads=["starlark"]),
+    "documents": Check("document", command=["dev.lint.documents"], reads=["python", "starlark"]),
     "shellcheck": Check(
         "shell",
         command=["shellcheck", "--external-sources", "--source-path=SCRIPTDIR", "--severity=style"],

@@ -4,6 +4,7 @@
 - A path or label of the repository in code exists. Paths may be relative to the document's directory or to any one
   above it. Words that don't start with a directory of the checkout, or that have a placeholder such as NAME, are not
   paths.
+- A name in code that stands before a link to a Python or Starlark file, or "in" such a link, is in that file.
 - A block of code under a line such as "From [examples/a/BUILD.bazel](…):" is an excerpt of that file: all its
   paragraphs are in the file unchanged.
 """
@@ -21,7 +22,8 @@ _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:")
 _PATH = re.compile(r"(?:\./)?(?:[\w.@+-]+/)+[\w.@+-]*")
 _LABEL = re.compile(r"(?<![\w:/@])(?:@rules_icos)?//([\w.-]+(?:/[\w.-]+)*)")
 _PLACEHOLDER = re.compile(r"\.\.\.|NAME|TARGET|PACKAGE|FOLDER|FILE|RULE|VERSION")
-_SOURCE = re.compile(r"From (?:\[|`)*([\w.@+/-]+)[^:]*:$")
+_SOURCE = re.compile(r"From (?:\[|`)*([\w.@+/-]+).*:$")
+_NAME = re.compile(r"(?:\[`(\w+)`\]|`(\w+)` in \[[^\]]*\])\(([^()\s#]+\.(?:py|bzl))\)")
 _FENCE = "```"
 _INDENTED = "    "
 
@@ -74,6 +76,14 @@ def _broken_links(line: str, document: PurePosixPath, checkout: Checkout) -> Ite
             yield f"link to {target}: does not exist"
 
 
+def _missing_names(line: str, document: PurePosixPath, checkout: Checkout) -> Iterator[str]:
+    for linked, named, target in _NAME.findall(line):
+        path = checkout.root / document.parent / target
+        name = linked or named
+        if path.is_file() and not re.search(rf"\b{name}\b", path.read_text(encoding="utf-8")):
+            yield f"{name}: is not in {target}"
+
+
 def _missing_paths(line: str, code: bool, document: PurePosixPath, checkout: Checkout) -> Iterator[str]:
     for word in line.split() if code else _CODE.findall(line):
         path = word.strip("'\"")
@@ -117,6 +127,7 @@ def faults(document: PurePosixPath, text: str, checkout: Checkout) -> Iterator[s
         found += [(number, fault) for fault in _missing_paths(line, code, document, checkout)]
         if not code:
             found += [(number, fault) for fault in _broken_links(line, document, checkout)]
+            found += [(number, fault) for fault in _missing_names(line, document, checkout)]
     for begin, end in blocks:
         found += _altered_excerpts(lines, begin, end, checkout)
     yield from (f"{document}:{number + 1}: {fault}" for number, fault in sorted(found))

@@ -15,6 +15,7 @@ def checkout(tmp_path: Path) -> Checkout:
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).touch()
     (tmp_path / "examples/a/BUILD.bazel").write_text(BUILD)
+    (tmp_path / "tools/gpt/layout.py").write_text("def read_layout(path):\n")
     return Checkout(tmp_path)
 
 
@@ -29,6 +30,8 @@ def found(checkout: Checkout, text: str, document: str = "README.md") -> list[st
         ("\n![a](doc/a.png)", "README.md:2: link to doc/a.png: does not exist"),
         ("[a](doc/gide.md#part)", "README.md:1: link to doc/gide.md#part: does not exist"),
         ("[`a`](tools/gtp)", "README.md:1: link to tools/gtp: does not exist"),
+        ("[`read`](tools/gpt/layout.py)", "README.md:1: read: is not in tools/gpt/layout.py"),
+        ("`layout` in [a](tools/gpt/layout.py)", "README.md:1: layout: is not in tools/gpt/layout.py"),
         ("link:doc/a.adoc[a]", "README.md:1: link to doc/a.adoc: does not exist"),
         ("image::doc/a.png[a]", "README.md:1: link to doc/a.png: does not exist"),
         ("in `tools/gpt/lay.py`", "README.md:1: tools/gpt/lay.py: does not exist"),
@@ -52,6 +55,8 @@ def test_what_is_not_there(checkout: Checkout, text: str, fault: str) -> None:
         "`defs/private/NAME.bzl` `tools/NAME.py` `and/or` `/tools/x` `2/3` `$HOME/tools`",
         "`bazel test //...` `//tools/...` `//tools/gpt:layout` `@rules_pkg//tools/x` https://tools/x",
         "    tar -xf bazel-bin/tools/x.tar artifacts/release/x",
+        "[`read_layout`](tools/gpt/layout.py), `read_layout` in [a](tools/gpt/layout.py)",
+        "`x`: [a](tools/gpt/layout.py), [`x`](doc/guide.md)",
         "a link is `[text](path)`; [`code`](tools/gpt)",
         "tools/no/code and tools/x in plain text",
     ],
@@ -74,6 +79,10 @@ def test_excerpt(checkout: Checkout) -> None:
     assert found(checkout, excerpt("disk(", '    name = "b",', "    size = 1,", ")")) == []
     assert found(checkout, excerpt(*BUILD.splitlines())) == []
     assert found(checkout, excerpt("anything()", source="A sketch:")) == []
+    labelled = excerpt("disk(x", source="From `examples/a/BUILD.bazel`, where `:tree` is a tree:")
+    assert found(checkout, labelled) == [
+        "README.md:4: differs from examples/a/BUILD.bazel: this paragraph is not in it"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,7 @@ def test_command_line(capfd, monkeypatch, tmp_path, flags, status, message) -> N
 def test_names_of_other_files_are_laid_out(tmp_path: Path) -> None:
     """A check of documents asks whether a file is there, and reads some that are not documents."""
     source = tmp_path / "repository"
-    index = {"configuration": [], "document": ["README.md"], "starlark": ["a/BUILD.bazel"]}
+    index = {"configuration": [], "document": ["README.md"], "python": [], "starlark": ["a/BUILD.bazel"]}
     for path in ("README.md", "a/BUILD.bazel"):
         (source / path).parent.mkdir(parents=True, exist_ok=True)
         (source / f"{path}.file").write_text("content")
@@ -151,5 +151,5 @@ def test_names_of_other_files_are_laid_out(tmp_path: Path) -> None:
     lay_out_for(CHECKS["documents"], source, index, tmp_path / "out")
     sizes = {path: (tmp_path / "out" / path).stat().st_size for path in index["paths"]}
     assert sizes == {"README.md": 7, "a/BUILD.bazel": 7, "b/layout.csv": 0}
-    lay_out_for(CHECKS["ruff_check"], source, index | {"python": []}, tmp_path / "python")
+    lay_out_for(CHECKS["ruff_check"], source, index, tmp_path / "python")
     assert not (tmp_path / "python").exists()

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dev.pytest import bazel
 
 MAIN = Path(bazel.__file__).with_name("main.py")
+
+# A process that has imported pytest is forked for each run: importing it takes longer than most runs. So it does with
+# hypothesis, where that is there.
+_PROCESSES = multiprocessing.get_context("forkserver")
+_PROCESSES.set_forkserver_preload(["dev.pytest.bazel", "dev.pytest.plugin", "hypothesis"])
 
 
 class Workspace:
@@ -54,15 +61,29 @@ class Workspace:
 
     def run(self, source: str, *arguments: str, **extra: object) -> subprocess.CompletedProcess[str]:
         """Runs the tests in `source`, with arguments for pytest and further environment variables."""
-        return subprocess.run(
-            self.command(source, *arguments),
-            cwd=self.runfiles,
-            env=self.environment(**extra),
-            capture_output=True,
-            text=True,
-            check=False,
+        _, _, *command = self.command(source, *arguments)
+        outputs = [self.scratch / name for name in ("stdout", "stderr")]
+        process = _PROCESSES.Process(
+            target=_run_main, args=(command, self.runfiles, self.environment(**extra), outputs, self.bytecode)
         )
+        process.start()
+        process.join()
+        assert process.exitcode is not None
+        return subprocess.CompletedProcess(command, process.exitcode, *(output.read_text() for output in outputs))
 
     def reported(self) -> list[str]:
         """Returns the names of the tests in the XML report."""
         return [f"{case.get('classname')}.{case.get('name')}" for case in ET.parse(self.xml).iter("testcase")]
+
+
+def _run_main(
+    arguments: Sequence[str], folder: Path, environment: Mapping[str, str], outputs: Sequence[Path], bytecode: Path
+) -> None:
+    """Does in a new process what main.py does in one of its own."""
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.pycache_prefix = str(bytecode)
+    for descriptor, output in zip((1, 2), outputs, strict=True):
+        os.dup2(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
+    sys.exit(bazel.main(arguments))

@@ -23,6 +23,7 @@ from dev.remote.ports import choose_port
 from dev.remote.postgresql import start_postgresql, temporary_folder, unprivileged_user
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
+from tools.core.json_spec import FileName
 
 _BGD = str(Path(__file__).with_name("bgd"))
 _SAFE = re.compile(r"[\w./+@~-]+", re.ASCII)
@@ -36,7 +37,7 @@ class Arguments:
     server: Literal["http-cache", "grpc-cache", "execution"] = argument(
         "server to start: nginx as a cache, BuildGrid as a cache, or BuildGrid with workers"
     )
-    folder: str = argument("directory for blobs and logs; created if necessary")
+    folder: FileName = argument("directory for blobs and logs; created if necessary")
     port: int = argument("port to listen on; 0 for any free one", default=0)
     workers: int = argument("number of actions to run in parallel", default=len(os.sched_getaffinity(0)))
 
@@ -67,8 +68,8 @@ def main(arguments: Arguments) -> None:
 
 
 def _folder(path: str) -> Path:
-    """Returns a directory, relative to the caller of `bazel run`; creates it if necessary."""
-    folder = Path(os.environ.get("BUILD_WORKING_DIRECTORY", ""), path).resolve()
+    """Returns the absolute path of a directory; creates it if necessary."""
+    folder = Path(path).resolve()
     if not _SAFE.fullmatch(str(folder)):
         raise UserError(f"--folder={folder}: has characters that are not possible in the servers' configurations")
     folder.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ usage: container-run.sh [OPTION…] [--] [COMMAND [ARGUMENT…]]
 Runs COMMAND (default: a shell) in a container that holds the whole build environment. The checkout is there under
 its own path, and so are /tmp and the Bazel module of the current folder, wherever that is. Bazel's caches and its
 server are kept from call to call. What Bazel's links such as bazel-bin lead to has the same path in the container and
-on this machine.
+on this machine. At a terminal, the last words of `bazel build` say where the images are that it built.
 
 The first call makes the container's image from Debian's packages, which takes a few minutes; as root on Debian it
 also installs what it needs for that. The image is defined by image.sh, beside this script.
@@ -169,6 +169,20 @@ choose_backend() {
     fi
 }
 
+# Returns whether the command is `bazel [OPTION…] build …`.
+builds() {
+    local word
+    [ "${command[0]}" = bazel ] || return 1
+    for word in "${command[@]:1}"; do
+        case $word in
+            build) return 0 ;;
+            -*) ;;
+            *) return 1 ;;
+        esac
+    done
+    return 1
+}
+
 # Stops the module's server, whichever backend it runs in.
 stop() {
     local chosen=$backend
@@ -199,6 +213,7 @@ main() {
     find_folders
     compose_environment
     cd "$(working_directory)"
+    ! at_terminal || ! builds || command=("$here/bazel-build.sh" "${command[@]}")
     "${backend}_run" "${command[@]}"
 }
 

@@ -29,7 +29,7 @@ cleanup() {
 trap cleanup EXIT
 
 # The smallest image with a shell and pkill, and a stand-in for Bazel, which keeps files and a server where Bazel does:
-# `bazel build NUMBER` has a server that sleeps for that number of seconds.
+# `bazel build … NUMBER` has a server that sleeps for that number of seconds.
 define_image() {
     cat >"$ICOS_IMAGE_DEFINITION" <<EOF
 #!/usr/bin/env bash
@@ -42,9 +42,9 @@ cat >"$1/usr/bin/bazel" <<'END'
 #!/usr/bin/env bash
 base=${XDG_CACHE_HOME:-$HOME/.cache}/bazel/_bazel_$USER/$(pwd | md5sum | cut -c1-32)
 case "$*" in
-    build\ *)
-        mkdir -p "$base/bin" && echo built >"$base/bin/output" && ln -sfn "$base/bin" bazel-bin
-        setsid sleep "$2" >/dev/null 2>&1 </dev/null &
+    build\ * | *\ build\ *)
+        mkdir -p "$base/bin" && echo built >"$base/bin/output" && echo "$*" >"$base/bin/arguments" && ln -sfn "$base/bin" bazel-bin
+        setsid sleep "${!#}" >/dev/null 2>&1 </dev/null &
         echo $! >"$base/server"
         ;;
     *shutdown) kill "$(cat "$base/server")" ;;
@@ -225,6 +225,16 @@ test_stop_stops_the_module_of_the_current_folder_alone() {
     expect "status of the checkout" 0 "$status" && await not_asleep 86011
 }
 
+# At a terminal, Bazel is to write down what it built, for the last words.
+test_build_at_a_terminal_alone_has_last_words() {
+    local script=$unshown/checkout/gitlab-ci/container/container-run.sh
+    make_modules
+    run_in elsewhere "--backend=$1" bazel build 1
+    expect arguments "build 1" "$(cat "$unshown/elsewhere/bazel-bin/arguments")" || return
+    (cd "$unshown/elsewhere" && script -qec "$script --backend=$1 bazel --x build 1" /dev/null </dev/null >/dev/null 2>&1)
+    expect_in arguments "--x build --build_event_json_file=" "$(cat "$unshown/elsewhere/bazel-bin/arguments")"
+}
+
 # An image belongs to a user; this one gets a copy of the one that is there.
 test_without_root_links_lead_to_the_same_files_outside() {
     local cache=$work/cache-of-nobody image
@@ -343,7 +353,7 @@ main() {
         for test in status_is_handed_through arguments_are_handed_through input_and_binary_output_are_handed_through \
             environment_is_not_the_hosts checkout_stands_under_its_path_and_is_writable home_is_kept_between_calls \
             links_of_bazel_lead_to_the_same_files_outside module_stands_under_its_path_and_is_writable \
-            stop_stops_the_module_of_the_current_folder_alone daemon_outlives_its_call interrupt_ends_the_command_and_leaves_no_process \
+            stop_stops_the_module_of_the_current_folder_alone build_at_a_terminal_alone_has_last_words daemon_outlives_its_call interrupt_ends_the_command_and_leaves_no_process \
             interrupt_on_a_busy_machine_leaves_no_process command_that_ignores_a_signal_is_killed \
             interrupt_key_at_a_terminal; do
             attempt "$test" "$backend"

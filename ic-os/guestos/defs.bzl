@@ -180,7 +180,7 @@ def guestos_image(
     py_binary(
         name = "launch-local-vm",
         srcs = ["//tools/guestos:launch_local_vm.py"],
-        args = ["--disk=$(rootpath :disk-img.tar)"],
+        args = ["--disk=runfile:$(rootpath :disk-img.tar)"],
         data = [":disk-img.tar"],
         main = "//tools/guestos:launch_local_vm.py",
         deps = ["//tools/guestos:launch_local_vm"],

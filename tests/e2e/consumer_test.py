@@ -86,6 +86,17 @@ def disk(consumer: Workspace) -> str:
     return check(way(consumer, "modules"))
 
 
+def test_bazel_run_takes_paths_from_the_folder_of_the_caller(consumer: Workspace, tmp_path: Path) -> None:
+    """Commands are started in their runfiles; a target's own paths are there, the caller's are where the caller is."""
+    modules = way(consumer, "modules")
+    status, said = modules.run("run", "@rules_icos//tools/commands:sha256", "--", "motd.txt")
+    assert status == 0, said
+    assert said.endswith(f"\n{hashlib.sha256((consumer.folder / 'motd.txt').read_bytes()).hexdigest()}  motd.txt\n")
+    status, said = modules.run("run", "//:raw_disk", "--", f"--output={tmp_path}/disk.img")
+    assert status == 0, said
+    assert (tmp_path / "disk.img").read_bytes()[512:520] == b"EFI PART"
+
+
 def test_without_modules(consumer: Workspace, disk: str) -> None:
     assert check(way(consumer, "workspace")) == disk
 

@@ -34,7 +34,7 @@ class Arguments:
         "folder for the image and what the machine writes to it; another start with the same folder goes on from there",
         default=None,
     )
-    medium: str | None = argument("raw image to attach as a removable disk, read-only", default=None)
+    medium: FileName | None = argument("raw image to attach as a removable disk, read-only", default=None)
     memory_mib: int = argument("memory of the machine, in MiB", default=4096)
     cpus: int = argument("number of processors", default=2)
     ssh_port: int = argument("port of 127.0.0.1 that leads to SSH in the machine; 0 for none", default=2222)

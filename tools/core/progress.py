@@ -13,15 +13,18 @@ _MIB = 1 << 20
 
 
 @contextlib.contextmanager
-def progress(what: str, total: int, stream: TextIO | None = None) -> Iterator[Callable[[int], None]]:
-    """Gives a function that is told of bytes as they are done, and shows on a terminal how far the work is.
+def progress(
+    what: str, total: int, stream: TextIO | None = None, *, unit: str = "MiB"
+) -> Iterator[Callable[[int], None]]:
+    """Gives a function to call with each number of bytes that is done, and shows on a terminal how far the work is.
 
     Nothing is shown where the stream is not a terminal. The line is gone at the end.
 
     Args:
         what: such as "compressing root.img".
-        total: how many bytes there are to do; 0 where nobody knows.
+        total: how many bytes there are to do; 0 if that is not known.
         stream: standard error if None.
+        unit: what to call what is counted; MiB is for bytes.
     """
     output = sys.stderr if stream is None else stream
     if not output.isatty():
@@ -35,8 +38,9 @@ def progress(what: str, total: int, stream: TextIO | None = None) -> Iterator[Ca
         done += count
         if (now := time.monotonic()) - shown >= _INTERVAL:
             shown = now
-            share = f"{100 * done // total} % of {total / _MIB:.0f}" if total else f"{done / _MIB:.0f}"
-            output.write(f"\r{what}: {share} MiB\x1b[K")
+            scale = _MIB if unit == "MiB" else 1
+            share = f"{100 * done // total} % of {total / scale:.0f}" if total else f"{done / scale:.0f}"
+            output.write(f"\r{what}: {share} {unit}\x1b[K")
             output.flush()
 
     try:

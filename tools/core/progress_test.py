@@ -33,3 +33,12 @@ def test_without_a_total_terminal_shows_what_was_done(monkeypatch):
     with progress("receiving x", 0, stream) as tell:
         tell(3 << 20)
     assert stream.getvalue() == "\rreceiving x: 3 MiB\x1b[K\r\x1b[K"
+
+
+def test_other_things_than_bytes_are_counted(monkeypatch):
+    clock = iter(range(1, 100))
+    monkeypatch.setattr(module.time, "monotonic", lambda: next(clock))
+    stream = Terminal()
+    with progress("installing", 8, stream, unit="steps") as tell:
+        tell(2)
+    assert stream.getvalue() == "\rinstalling: 25 % of 8 steps\x1b[K\r\x1b[K"

@@ -28,6 +28,7 @@ from pathlib import Path
 from tools.core.errors import UserError
 from tools.core.outputs import replacing
 from tools.debian.deb import Deb
+from tools.debian.dpkg_status import dpkg_progress
 from tools.debian.namespaces import Devices, run_in_root
 from tools.debian.order import installation_order, needed_first
 from tools.debian.paths import matcher
@@ -239,11 +240,15 @@ class _Installation:
         self._environment |= {"FAKEROOTDONTTRYCHOWN": "1", "FAKEROOTKEY": key, "LD_PRELOAD": ":".join(libraries)}
         return int(process)
 
-    def _run(self, command: Sequence[str], what: str, stdout: int | None = None) -> subprocess.CompletedProcess[bytes]:
+    def _run(
+        self, command: Sequence[str], what: str, stdout: int | None = None, pass_fds: Sequence[int] = ()
+    ) -> subprocess.CompletedProcess[bytes]:
         """Runs a program in the root; its output goes to the log, whose last lines are in the error if it fails."""
         with open(_LOG, "a+b") as log:
             begin = log.tell()
-            result = subprocess.run(command, env=self._environment, stdout=stdout or log, stderr=log, check=False)
+            result = subprocess.run(
+                command, env=self._environment, stdout=stdout or log, stderr=log, pass_fds=pass_fds, check=False
+            )
             if result.returncode != 0:
                 log.seek(begin)
                 lines = log.read().decode("utf-8", "replace").splitlines()[-_LOG_LINES:]
@@ -263,7 +268,8 @@ class _Installation:
         """
         files = [f"{_SCRATCH}/debs/{name}.deb" for name in self._plan.paths]
         options = ["--abort-after=1", "--force-depends", "--force-unsafe-io", "--install"]
-        self._run(["dpkg", *options, *files], "dpkg")
+        with dpkg_progress(len(files)) as status:
+            self._run(["dpkg", f"--status-fd={status}", *options, *files], "dpkg", pass_fds=[status])
         query = ["dpkg-query", "--show", "--showformat=${db:Status-Abbrev} ${Package}\n"]
         listed = self._run(query, "dpkg-query", stdout=subprocess.PIPE).stdout.decode().split("\n")
         if bad := [line for line in listed if line and not line.startswith("ii ")]:

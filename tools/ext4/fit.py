@@ -7,7 +7,7 @@ from collections import Counter
 from tools.core.errors import UserError
 from tools.ext4.block_placement import Placement, place_all
 from tools.ext4.geometry import Geometry, NoRoomError, choose_geometry
-from tools.ext4.inventory import Item, take_inventory
+from tools.ext4.inventory import Item
 from tools.ext4.options import Ext4Options
 from tools.tree.node import Directory
 
@@ -29,21 +29,6 @@ class FitError(UserError):
         self.inodes = inodes
         self.blocks = blocks
         self.size = size
-
-
-def minimum_size(root: Directory, options: Ext4Options) -> int:
-    """Returns the size in bytes of the smallest file system that holds a tree; a multiple of the block size.
-
-    Args:
-        root: the tree.
-        options: the file system's parameters; `size` is ignored.
-
-    Raises:
-        UserError: ext4 cannot store something in the tree; the message has its path.
-        FitError: the tree needs more inodes than `options.inode_count`.
-    """
-    geometry, _ = _smallest(take_inventory(root, options), options)
-    return geometry.blocks * geometry.block_size
 
 
 def fit(items: list[Item], options: Ext4Options) -> tuple[Geometry, Placement]:

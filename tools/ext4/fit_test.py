@@ -1,11 +1,11 @@
 import pytest
 
 from tools.core.errors import UserError
-from tools.ext4.fit import FitError, minimum_size
+from tools.ext4.fit import FitError
 from tools.ext4.options import Ext4Options
 from tools.ext4.writer import write_ext4
 from tools.image.extents import Extent, Image, Pattern
-from tools.testing.ext4_images import GIB, ID, MIB, assert_holds, file, fsck, options
+from tools.testing.ext4_images import GIB, ID, MIB, assert_holds, file, fsck, minimum_size, options
 from tools.tree.node import Directory, Fifo, File
 
 
@@ -49,8 +49,8 @@ def test_too_few_inodes():
     entries = {b"%d" % number: Fifo() for number in range(100)}
     with pytest.raises(FitError, match=r"^ext4: the tree needs 111 inodes, but the inode count is 64; increase it$"):
         write_ext4(Directory(entries=entries), options(4 * MIB, inode_count=64))
-    with pytest.raises(FitError):
-        minimum_size(Directory(entries=entries), options(0, inode_count=110))
+    with pytest.raises(FitError, match=r"needs 111 inodes, but the inode count is 110"):
+        write_ext4(Directory(entries=entries), options(0, inode_count=110))
     assert write_ext4(Directory(entries=entries), options(4 * MIB, inode_count=111))
     assert write_ext4(Directory(entries=entries), options(4 * MIB, inode_ratio=1 << 20))
 

@@ -117,7 +117,7 @@ def test_features_that_the_reader_supports(folder, mke2fs, variant, block_size):
     tar = write_tar(tree, folder / "tree.tar")
     found = read_ext4(mke2fs(tar, *variant, blocks=(300 * MIB) // block_size, block_size=block_size))
     assert [str(difference) for difference in differences(tree, without_lost_and_found(found.root))] == []
-    assert found.superblock.uuid_text == str(ID)
+    assert found.superblock.uuid == ID.bytes
     assert_holds(write_ext4(found.root, options(100 * MIB)), found.root)
 
 

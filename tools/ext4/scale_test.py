@@ -5,12 +5,11 @@ import random
 import pytest
 
 from tools.core.errors import UserError
-from tools.ext4.fit import minimum_size
 from tools.ext4.reader import read_ext4
 from tools.ext4.writer import write_ext4
 from tools.image.extents import Extent, FileRange, Image, InputFile
 from tools.image.holes import joined
-from tools.testing.ext4_images import MIB, debugfs, file, fsck, options, without_lost_and_found
+from tools.testing.ext4_images import MIB, debugfs, file, fsck, minimum_size, options, without_lost_and_found
 from tools.tree.compare import differences
 from tools.tree.node import Directory, File, Symlink, walk
 

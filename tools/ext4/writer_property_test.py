@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tools.ext4.fit import FitError, minimum_size
+from tools.ext4.fit import FitError
 from tools.ext4.writer import write_ext4
-from tools.testing.ext4_images import MIB, assert_holds, can_be_held, fsck, options
+from tools.testing.ext4_images import MIB, assert_holds, can_be_held, fsck, minimum_size, options
 from tools.testing.trees import trees
 from tools.tree.node import walk
 

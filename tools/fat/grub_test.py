@@ -7,9 +7,10 @@ import zlib
 import pytest
 
 from tools.fat.writer import Options, fat_image
-from tools.gpt.disk import disk_image, minimum_disk_size, place
+from tools.gpt.disk import minimum_disk_size, place
 from tools.gpt.layout import parse_layout
 from tools.image.extents import Image
+from tools.testing.disks import disk_image
 from tools.testing.oracles import ask
 from tools.testing.raw import write_raw
 from tools.tree.node import Directory, File

@@ -108,15 +108,6 @@ def fat_image(root: Directory, options: Options) -> Image:
     return Image(options.size, extents)
 
 
-def least_size(root: Directory, options: Options) -> int:
-    """Returns a size in bytes that is enough for a tree, close to the minimum; `options.size` is ignored.
-
-    Raises:
-        UserError: FAT can't store something in the tree, or no size is enough.
-    """
-    return _least_size(options, list(_items(root, 1 if options.label else 0)))
-
-
 def _volume_label(label: str) -> bytes | None:
     try:
         return names.volume_label(label) if label else None

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tools.core.errors import UserError
 from tools.fat.names import folded
 from tools.fat.reader import read_fat
-from tools.fat.writer import Options, fat_image, least_size
+from tools.fat.writer import Options, fat_image
 from tools.image.extents import Data, Extent, Image
 from tools.testing.oracles import ask, oracle
 from tools.testing.raw import write_raw
@@ -37,6 +37,11 @@ def tree(entries=None, **options):
 
 def image_of(root, size=4 * MIB, **options):
     return fat_image(root, Options(**{"size": size, "volume_id": 0x1234ABCD} | options))
+
+
+def enough(error):
+    """Returns the size that the message about a file system too small for a tree names."""
+    return int(re.search(r"(\d+) bytes are enough", str(error))[1])
 
 
 def extracted(path, folder):
@@ -187,16 +192,26 @@ def test_too_small_names_a_size_that_is_enough():
     root = tree({"a": b"x" * MIB})
     with pytest.raises(UserError, match=r"2048 clusters of 512 bytes, .* has 2003; 1073152 bytes are enough") as caught:
         image_of(root, MIB)
-    image_of(root, int(re.search(r"(\d+) bytes are enough", str(caught.value))[1]))
+    image_of(root, enough(caught.value))
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"bits": 16}, {"bits": 32}, {"bits": 32, "cluster_size": 32768}, {"label": "A"}]
+    ("hole", "too_small", "options"),
+    [
+        (2 * MIB, MIB, {}),
+        (8 * MIB, 5 * MIB, {"bits": 16}),
+        (64 * MIB, 40 * MIB, {"bits": 32}),
+        (4096 * MIB - 1, 3072 * MIB, {"bits": 32, "cluster_size": 32768}),
+        (2 * MIB, MIB, {"label": "A"}),
+    ],
 )
 @pytest.mark.parametrize("count", [0, 1, 5, 100])
-def test_least_size_is_enough(options, count, tmp_path):
+def test_the_size_that_is_named_is_enough_and_no_smaller_one_is(hole, too_small, options, count):
     root = tree({f"file {number}": b"x" * 100 * number**2 for number in range(count)})
-    size = least_size(root, Options(size=0, volume_id=0, **options))
+    root.entries[b"hole"] = File(content=Image(hole))
+    with pytest.raises(UserError) as caught:
+        image_of(root, too_small, **options)
+    size = enough(caught.value)
     image_of(root, size, **options)
     step = 4096 if size < 4 * MIB else MIB
     with pytest.raises(UserError):
@@ -306,7 +321,7 @@ def test_options_that_are_not_possible(options, message):
 def test_no_size_is_enough():
     root = tree({"a": File(content=Image(3 << 30))})
     with pytest.raises(UserError, match=r"no FAT16 file system has room for the tree's 3221225536 bytes"):
-        least_size(root, Options(size=0, volume_id=0, bits=16))
+        image_of(root, 5 * MIB, bits=16)
 
 
 # No characters above U+FFFF and no names of more than 255 bytes in UTF-8: mtools cannot extract them.
@@ -343,8 +358,10 @@ def trees(draw, cluster=512):
 @settings(max_examples=60, deadline=None, derandomize=True)
 def test_any_tree(tmp_path_factory, root, how):
     size, options = how
-    size = max(size, least_size(root, Options(size=0, volume_id=0, **options)))
-    image = image_of(root, size, **options)
+    try:
+        image = image_of(root, size, **options)
+    except UserError as error:
+        image = image_of(root, enough(error), **options)
     assert_valid(root, image, tmp_path_factory.mktemp("fat"))
     for (_, ours), (_, read) in zip(walk(root), walk(read_fat(image).root), strict=True):
         if ours is not root:

@@ -6,7 +6,7 @@ import pytest
 
 from tools.core.errors import UserError
 from tools.fetch.download import NotThereError, Policy, fetch, fetch_text, locked
-from tools.fetch.faulty_server import ends_after, instead, resets, serving, status, without_ranges, wrong_range
+from tools.testing.faulty_server import ends_after, instead, resets, serving, status, without_ranges, wrong_range
 
 CONTENT = bytes(range(256)) * 5000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

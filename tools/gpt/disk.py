@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from uuid import UUID
 
 from tools.core.errors import UserError
 from tools.gpt.layout import ALIGNMENT, UNIT, Layout, Partition
-from tools.gpt.table import SECTOR_SIZES, Entry, Table, encode
-from tools.image.extents import Image
+from tools.gpt.table import SECTOR_SIZES, Entry, Table
 
 
 def place(layout: Layout, disk_size: int, disk_guid: UUID, sector_size: int = 512) -> Table:
@@ -98,19 +97,3 @@ def check_contents(table: Table, sizes: Iterable[tuple[str, int]], layout: str =
         if size > found[name].size:
             raise UserError(f"partition {name}: has {found[name].size} bytes in {layout}, and {size} are needed")
     return list(found.values())
-
-
-def disk_image(table: Table, contents: Sequence[tuple[str, Image]]) -> Image:
-    """Returns the image of a disk: primary and backup partition table, and the contents of partitions.
-
-    Args:
-        table: the partition table, from `place`.
-        contents: (name of a partition, its content) pairs; a content is placed at the start of its partition. All other
-            bytes are holes.
-
-    Raises:
-        UserError: see `check_contents`.
-    """
-    entries = check_contents(table, ((name, image.size) for name, image in contents))
-    images = ((entry.offset, image) for entry, (_, image) in zip(entries, contents, strict=True))
-    return Image.compose(table.disk_size, [(0, encode(table)), *images])

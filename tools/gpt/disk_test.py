@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tools.core.errors import UserError
-from tools.gpt.disk import disk_image, minimum_disk_size, place
+from tools.gpt.disk import minimum_disk_size, place
 from tools.gpt.layout import parse_layout
 from tools.gpt.reader import read_table
 from tools.gpt.table import encode
 from tools.image.extents import Data, Extent, Image
+from tools.testing.disks import disk_image
 from tools.testing.oracles import ask
 from tools.testing.raw import write_raw
 

@@ -6,10 +6,10 @@ import pytest
 
 from tools.core.errors import UserError
 from tools.fetch.download import Policy
-from tools.fetch.faulty_server import ends_after, instead, resets, serving, status
 from tools.guestos import artifacts
 from tools.guestos.artifacts import PROGRAM, Request, get, main, parse_sums, request_of
 from tools.guestos.options import call
+from tools.testing.faulty_server import ends_after, instead, resets, serving, status
 from tools.testing.oracles import oracle
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

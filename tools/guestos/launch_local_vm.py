@@ -16,6 +16,7 @@ from guestos.bootstrap import ACCOUNT_KEYS
 from tools.commands import vm_launcher
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
+from tools.core.json_spec import FileName
 from tools.guestos.bootstrap_media import content_of_folder, medium, read_account_keys
 from tools.image.extents import Image
 from tools.image.rawfile import write_raw
@@ -29,12 +30,12 @@ _ACCOUNTS = ("admin", "root")
 class Arguments(vm_launcher.Arguments):
     """What the command line takes."""
 
-    config_dir: str | None = argument(
+    config_dir: FileName | None = argument(
         "directory with the members of a bootstrap medium's archive, such as network.conf, nns.conf or "
         "accounts_ssh_authorized_keys/admin",
         default=None,
     )
-    ssh_key: str | None = argument("file of public SSH keys that may log in as root and admin", default=None)
+    ssh_key: FileName | None = argument("file of public SSH keys that may log in as root and admin", default=None)
 
 
 def main(arguments: Arguments) -> None:

@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import pytest
+
+from tools.ext4.fit import FitError
 from tools.ext4.format.constants import LOST_AND_FOUND
 from tools.ext4.options import Ext4Options
 from tools.ext4.reader import read_ext4
@@ -26,6 +29,13 @@ GIB = 1 << 30
 def options(size: int, **changes: Any) -> Ext4Options:
     """Returns the parameters of a file system with a fixed UUID."""
     return Ext4Options(size=size, uuid=ID, **changes)
+
+
+def minimum_size(root: Directory, parameters: Ext4Options) -> int:
+    """Returns the size in bytes of the smallest file system for a tree, which the error about one too small names."""
+    with pytest.raises(FitError) as caught:
+        write_ext4(root, replace(parameters, size=0))
+    return caught.value.size
 
 
 def fsck(image: Image, path: Path) -> Path:

@@ -84,23 +84,6 @@ def _levels(parameters: Superblock) -> list[_Level]:
     return levels
 
 
-def protected(data: Image, tree: HashTree, hash_offset: int | None = None) -> Image:
-    """Returns the image of a partition with data and its hash tree.
-
-    Args:
-        data: the data.
-        tree: its hash tree.
-        hash_offset: offset of the superblock in bytes; by default directly after the data.
-
-    Raises:
-        UserError: see `check_hash_offset`.
-    """
-    if hash_offset is None:
-        hash_offset = -(-data.size // tree.superblock.hash_block_size) * tree.superblock.hash_block_size
-    check_hash_offset(hash_offset, tree.superblock)
-    return Image.compose(hash_offset + tree.image.size, [(0, data), (hash_offset, tree.image)])
-
-
 def check_hash_offset(hash_offset: int, parameters: Superblock) -> None:
     """Checks that a hash tree can be at an offset, in bytes, of the device with the data.
 

@@ -11,7 +11,7 @@ from tools.image.extents import Data, Extent, Image, Pattern
 from tools.testing.oracles import ask
 from tools.testing.raw import write_raw
 from tools.verity.superblock import Superblock
-from tools.verity.tree import check_hash_offset, hash_tree, hash_tree_size, protected, read_superblock, verify
+from tools.verity.tree import check_hash_offset, hash_tree, hash_tree_size, read_superblock, verify
 
 ID = uuid.UUID("0b1a3e6c-5a57-4e4c-9a3a-6f4a7c1d9b10")
 BLOCK = 4096
@@ -109,17 +109,17 @@ def test_holes_and_patterns_have_the_digests_of_their_bytes(image):
 def test_veritysetup_verifies_one_partition_with_both(tmp_path):
     data = Image(300 * BLOCK, [Extent(7, 5000, Data(b"data!" * 1000))])
     tree = hash_tree(data, parameters(data.size))
-    for hash_offset in (None, data.size + 20 * BLOCK):
-        partition = protected(data, tree, hash_offset)
+    for hash_offset in (data.size, data.size + 20 * BLOCK):
+        partition = Image.compose(hash_offset + tree.image.size, [(0, data), (hash_offset, tree.image)])
         path = write_raw(partition, tmp_path / "partition")
-        at = f"--hash-offset={hash_offset or data.size}"
+        at = f"--hash-offset={hash_offset}"
         ask("veritysetup", "verify", at, path, path, tree.root_hash.hex())
         dump = ask("veritysetup", "dump", at, path)
         assert re.search(rf"UUID:\s+{ID}\n", dump)
         assert re.search(r"Data blocks:\s+300\n", dump)
         assert re.search(rf"Salt:\s+{b'salt'.hex()}\n", dump)
-        assert read_superblock(partition, hash_offset or data.size) == tree.superblock
-        assert verify(partition, partition, tree.root_hash, hash_offset or data.size) == tree.superblock
+        assert read_superblock(partition, hash_offset) == tree.superblock
+        assert verify(partition, partition, tree.root_hash, hash_offset) == tree.superblock
 
 
 def test_huge_hole_costs_nothing():

@@ -215,12 +215,6 @@ class Machine:
         except subprocess.TimeoutExpired as error:
             raise UserError(f"the machine still runs after {timeout:g} s; it shows:\n{self.console.tail()}") from error
 
-    def cut_power(self) -> None:
-        """Kills QEMU, like a power cut of the machine."""
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait()
-
     def _end(self) -> None:
         assert self._process is not None
         self._process.terminate()

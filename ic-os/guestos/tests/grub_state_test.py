@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
-from guestos import boot_state, grubenv
+from guestos import grubenv
 from guestos.boot_state import CYCLES, DAMAGED, FAILSAFE_CHECK, FALLBACK, FIRST_BOOT, INSTALL, STABLE, BootState, decide
 from loader_machine import Booted, find_loader
 
@@ -33,19 +33,12 @@ def machine(make):
         yield machine
 
 
-def read(machine):
-    """Returns the boot state on the machine's disk, as the system reads it."""
-    for name in ("grubenv", "confirmed"):
-        (machine.folder / name).write_bytes(machine.stored(name))
-    return boot_state.read(str(machine.folder / "grubenv"))
-
-
 @pytest.mark.parametrize("state", STATES, ids=lambda state: f"{state.alternative}-{state.cycle}-{state.confirmed}")
 def test_grub_behaves_as_in_the_table(machine, state):
     machine.put_state(state.alternative, state.cycle, state.confirmed)
     decision = decide(state)
     assert machine.boot() == Booted(decision.slot, decision.reason)
-    assert read(machine) == decision.after
+    assert machine.read_state() == decision.after
 
 
 @pytest.mark.parametrize("confirmed", ["A", "B"])
@@ -92,7 +85,7 @@ def test_34_a_missing_kernel_ends_the_trial(make):
     with make(bootable="A") as machine:
         machine.put_state("B", FIRST_BOOT, "A")
         assert machine.boot() == Booted("A", FALLBACK)
-        assert read(machine) == BootState("A", STABLE, "A")
+        assert machine.read_state() == BootState("A", STABLE, "A")
         assert machine.boot() == Booted("A", STABLE)
         machine.put_state("B", STABLE, "B")
         assert machine.boot() == Booted("A", FALLBACK), "slot A is the only one that can be loaded"
@@ -111,11 +104,11 @@ def test_41_neither_slot_can_be_loaded(make):
         machine.start()
         for _ in range(2):
             machine.expect(r"Neither slot can be started\. Rebooting in 30 seconds\.")
-        assert read(machine) == BootState("A", STABLE, "A")
+        assert machine.read_state() == BootState("A", STABLE, "A")
 
 
 def test_44_there_is_no_trial_if_the_state_cannot_be_saved(make):
     with make(read_only=True) as machine:
         machine.put_state("B", FIRST_BOOT, "A")
         assert machine.boot() == Booted("A", FALLBACK)
-        assert read(machine) == BootState("B", FIRST_BOOT, "A")
+        assert machine.read_state() == BootState("B", FIRST_BOOT, "A")

@@ -12,17 +12,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from guestos import boot_state
+from guestos.boot_state import BootState
 from guestos.grubenv import serialize
 from update_images import Kernel, boot_image
 
 from tools.core.errors import UserError
 from tools.fat.reader import read_fat
 from tools.fat.writer import Options, fat_image
-from tools.gpt.disk import disk_image, minimum_disk_size, place
+from tools.gpt.disk import minimum_disk_size, place
 from tools.gpt.layout import parse_layout
 from tools.image.extents import Extent, FileRange, Image, InputFile
 from tools.image.rawfile import open_raw, write_raw
 from tools.tar.image_file import open_image
+from tools.testing.disks import disk_image
 from tools.testing.oracles import oracle, unavailable
 from tools.testing.sample_disk import ext4
 from tools.tree.node import Directory, File
@@ -155,13 +158,19 @@ class LoaderMachine:
         state = {"boot_alternative": alternative or "x", "boot_cycle": cycle}
         self.put({"grubenv": serialize(state), "confirmed": serialize({"confirmed_slot": confirmed or "x"})})
 
-    def stored(self, name: str = "grubenv") -> bytes:
+    def _stored(self, name: str) -> bytes:
         """Returns a file of the grub partition."""
         source = FileRange(InputFile(self._disk), self._offsets["grub"])
         root = read_fat(Image(_GRUB_SIZE, [Extent(0, _GRUB_SIZE, source)]), "grub").root
         node = root.entries[name.encode()]
         assert isinstance(node, File)
         return node.content.read(0, node.content.size)
+
+    def read_state(self) -> BootState:
+        """Returns the boot state on the disk, as the system reads it."""
+        for name in ("grubenv", "confirmed"):
+            (self.folder / name).write_bytes(self._stored(name))
+        return boot_state.read(str(self.folder / "grubenv"))
 
     def start(self) -> None:
         """Starts the machine, or resets it if it is running."""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import enum
 import struct
-import uuid
 from dataclasses import dataclass
 
 from tools.ext4.format.checksum import crc32c, file_system_seed
-from tools.ext4.format.constants import MAGIC, SUPERBLOCK_SIZE, Compat, Incompat, RoCompat, feature_names
+from tools.ext4.format.constants import MAGIC, SUPERBLOCK_SIZE, Incompat, RoCompat
 
 _CHECKSUM_AT = 0x3FC
 
@@ -153,21 +151,6 @@ class Superblock:
     def seed(self) -> int:
         """The seed of the metadata checksums."""
         return self.checksum_seed if self.incompat & Incompat.CSUM_SEED else file_system_seed(self.uuid)
-
-    @property
-    def uuid_text(self) -> str:
-        """The UUID in its usual text form."""
-        return str(uuid.UUID(bytes=self.uuid))
-
-    @property
-    def features(self) -> list[str]:
-        """The names of the enabled features."""
-        words: list[tuple[type[enum.IntFlag], int]] = [
-            (Compat, self.compat),
-            (Incompat, self.incompat),
-            (RoCompat, self.ro_compat),
-        ]
-        return [name for kind, word in words for name in feature_names(kind, word)]
 
     def pack(self) -> bytes:
         """Packs the superblock into 1024 bytes, with its checksum if it has metadata_csum."""
