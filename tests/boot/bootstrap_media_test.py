@@ -8,7 +8,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from tools.guestos.bootstrap_media import main as build_medium
+from guestos_tools.bootstrap_media import main as build_medium
 from tools.image.rawfile import write_raw
 from tools.tar.image_file import open_image
 from tools.testing.judges import judge

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.fetch.download import sha256_of
+from guestos_tools.download import sha256_of
 from tools.image.compare import first_difference
 from tools.image.rawfile import open_allocated
 from tools.tar.image_file import open_image, open_member

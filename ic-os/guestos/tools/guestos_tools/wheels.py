@@ -14,15 +14,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tools.buildfiles.values import PROGRAM_INFO, Depset, Label, Target
-from tools.buildfiles.workspace import Workspace
 from tools.core.errors import UserError
-from tools.fetch.download import Policy, fetch, locked
 
-
-def wheel_repository(_workspace: Workspace, label: Label) -> Target:
-    """Returns a target of the repository of wheels: a library that needs one of them."""
-    return Target(label, [PROGRAM_INFO(module="", sources=Depset(), wheels=Depset([label.name]))])
+from guestos_tools.download import Policy, fetch, locked
 
 
 class Wheels:
@@ -37,10 +31,7 @@ class Wheels:
             policy: how much trouble downloads take.
         """
         self._lock = lock
-        self._distributions: Mapping[str, Any] = {
-            name.replace("-", "_").replace(".", "_"): distribution
-            for name, distribution in json.loads(lock.read_text(encoding="utf-8"))["distributions"].items()
-        }
+        self._distributions: Mapping[str, Any] = json.loads(lock.read_text(encoding="utf-8"))["distributions"]
         self._folder = folder
         self._policy = policy
 
@@ -48,7 +39,7 @@ class Wheels:
         """Returns the wheels of distributions, and of those that they require: SHA-256 by URL, in a fixed order.
 
         Args:
-            names: as labels have them, with `_` for `-`.
+            names: as the lock has them.
 
         Raises:
             UserError: this interpreter has no wheel of one of them.
@@ -66,7 +57,7 @@ class Wheels:
                     f"{self._lock}: has no wheel of {name} for CPython {sys.version_info[0]}.{sys.version_info[1]} on "
                     f"{platform.machine()}; run this in gitlab-ci/container/container-run.sh"
                 )
-            left += [required.replace("-", "_").replace(".", "_") for required in distribution["requires"]]
+            left += distribution["requires"]
         return {url: sha256 for name in sorted(chosen) for url, sha256 in chosen[name].items()}
 
     def folders(self, names: Iterable[str]) -> list[str]:
@@ -98,7 +89,7 @@ class Wheels:
 
 
 def _fits(wheel: Mapping[str, Any]) -> bool:
-    """Says whether this interpreter takes a wheel (https://packaging.python.org/specifications/platform-compatibility-tags)."""
+    """Returns whether this interpreter takes a wheel (https://packaging.python.org/specifications/platform-compatibility-tags)."""
     if platform.machine() not in wheel["cpus"] or sys.implementation.name != "cpython":
         return False
     major, minor = sys.version_info[:2]

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from tools.guestos import build, disk_image, upgrade_image
-from tools.guestos.build import Request, cache_folder, request
-from tools.guestos.options import call
+from guestos_tools import build, disk_image, upgrade_image
+from guestos_tools.build import Request, cache_folder, request
+from guestos_tools.options import call
 
 
 @pytest.fixture(autouse=True)

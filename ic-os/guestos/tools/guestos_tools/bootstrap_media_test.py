@@ -8,8 +8,8 @@ from guestos import bootstrap, network
 from guestos.bootstrap import ACCOUNT_KEYS
 from guestos.errors import GuestError
 
-from tools.guestos.bootstrap_media import PROGRAM, SETTINGS, SIZE, main, parser
-from tools.guestos.options import call
+from guestos_tools.bootstrap_media import PROGRAM, SETTINGS, SIZE, main, parser
+from guestos_tools.options import call
 from tools.testing.judges import ask, judge
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJxN somebody"

@@ -8,7 +8,7 @@ from typing import Any
 
 from tools.core.errors import UserError
 
-WORKSPACE = Path(__file__).absolute().parents[2]
+WORKSPACE = Path(__file__).absolute().parents[4]
 GUESTOS = WORKSPACE / "ic-os" / "guestos"
 
 

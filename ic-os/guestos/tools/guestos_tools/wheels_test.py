@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from tools.buildfiles import wheels
-from tools.buildfiles.wheels import Wheels
+from guestos_tools.description import WORKSPACE
+from guestos_tools.download import Policy
+from guestos_tools.faulty_server import serving
+from guestos_tools.wheels import Wheels
 from tools.core.errors import UserError
-from tools.fetch.download import Policy
-from tools.fetch.faulty_server import serving
 
-LOCK = Path(wheels.__file__).parents[2] / "third_party" / "python" / "requirements.lock.json"
+LOCK = WORKSPACE / "third_party" / "python" / "requirements.lock.json"
 POLICY = Policy(attempts=1, timeout=10, pause=0)
 MINOR = sys.version_info[1]
 
@@ -31,7 +31,7 @@ def lock(path, **distributions):
 
 
 def test_the_lock_has_a_wheel_of_each_distribution_for_this_interpreter(tmp_path):
-    names = ["absl_py", "deflate", "google_crc32c", "zstandard", "cryptography"]
+    names = ["absl-py", "deflate", "google-crc32c", "zstandard", "cryptography"]
     chosen = Wheels(LOCK, tmp_path, POLICY).choose(names)
     assert len(chosen) > len(names)  # with those that they require
     assert all(url.startswith("https://") and len(sha256) == 64 for url, sha256 in chosen.items())
@@ -77,7 +77,7 @@ def test_wheels_are_downloaded_and_unpacked_once(tmp_path, monkeypatch):
             distributions[name] = [[wheel("py3-none-any", url=f"{server.url}/{name}.whl", sha256=sha256)], *requires]
         for _ in range(2):
             reader = Wheels(lock(tmp_path / "lock", **distributions), tmp_path / "wheels", POLICY)
-            folders = reader.folders(["a_b"])
+            folders = reader.folders(["a-b"])
             assert [[path.name for path in Path(folder).iterdir()] for folder in folders] == [["a-b.py"], ["c.py"]]
         assert sorted(server.paths()) == ["/a-b.whl", "/c.whl"]
         assert sorted(path.name for path in (tmp_path / "wheels").iterdir()) == sorted(Path(f).name for f in folders)

@@ -5,11 +5,11 @@ import subprocess
 import pytest
 
 from tools.core.errors import UserError
-from tools.fetch.download import Policy
-from tools.fetch.faulty_server import ends_after, instead, resets, serving, status
-from tools.guestos import artifacts
-from tools.guestos.artifacts import PROGRAM, Request, get, main, parse_sums, request_of
-from tools.guestos.options import call
+from guestos_tools.download import Policy
+from guestos_tools.faulty_server import ends_after, instead, resets, serving, status
+from guestos_tools import artifacts
+from guestos_tools.artifacts import PROGRAM, Request, get, main, parse_sums, request_of
+from guestos_tools.options import call
 from tools.testing.judges import judge
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

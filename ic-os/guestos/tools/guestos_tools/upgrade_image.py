@@ -6,8 +6,8 @@ import os
 from collections.abc import Sequence
 
 from tools.core.errors import UserError
-from tools.guestos.build import ENVIRONMENT, add_options, build, check_output, request
-from tools.guestos.options import Parser, run
+from guestos_tools.build import ENVIRONMENT, add_options, build, check_output, request
+from guestos_tools.options import Parser, run
 from tools.image.rawfile import open_allocated, write_raw
 
 PROGRAM = "build-ubuntu.sh"
@@ -18,7 +18,7 @@ def parser() -> Parser:
     result = Parser(
         PROGRAM,
         "Builds the upgrade image of the GuestOS, or the images of the partitions that it installs, without Bazel:\n"
-        "from the same BUILD files, with the same tools and packages, and with the same bytes.",
+        "by the plan that Bazel made, with the same tools and packages, and with the same bytes.",
         f"{ENVIRONMENT}\nexample:\n  ./{PROGRAM} -o /tmp/upgrade-image.tar",
     )
     result.add_argument("-o", metavar="OUTPUT", help="the upgrade image to write, a tar")
@@ -40,14 +40,12 @@ def main(arguments: Sequence[str]) -> None:
         check_output(option, path)
     if len({os.path.realpath(path) for path in outputs.values()}) < len(outputs):
         raise UserError(f"{', '.join(outputs)}: name the same file")
-    with build(request(given.t, given.v, given.p, given.x)) as building:
+    with build(request(given)) as building:
         archive = building.make("update-img.tar")
         for option, member in (("-r", "root.img"), ("-b", "boot.img")):
             if option in outputs:
                 output = os.path.abspath(outputs[option])
-                building.run(
-                    "//tools/commands:image_extract", f"--image={archive}", f"--member={member}", f"--output={output}"
-                )
+                building.run("image_extract", f"--image={archive}", f"--member={member}", f"--output={output}")
         if given.o is not None:
             write_raw(open_allocated(archive), given.o)
 

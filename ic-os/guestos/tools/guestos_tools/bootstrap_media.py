@@ -22,7 +22,7 @@ from guestos.errors import GuestError
 
 from tools.core.errors import UserError
 from tools.fat.writer import Options, fat_image
-from tools.guestos.options import Parser, run
+from guestos_tools.options import Parser, run
 from tools.image.extents import Image
 from tools.image.rawfile import write_raw
 from tools.tree.node import Directory, File

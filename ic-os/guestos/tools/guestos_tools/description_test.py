@@ -1,7 +1,7 @@
 import pytest
 
 from tools.core.errors import UserError
-from tools.guestos.description import image_constants, read_constants
+from guestos_tools.description import image_constants, read_constants
 
 
 def test_constants_are_read(tmp_path):
