@@ -1,6 +1,6 @@
 """The GuestOS in constants: what Bazel's rules and the scripts that do without Bazel both build.
 
-This file holds nothing but assignments of literals, so that Python reads it too (tools/guestos_tools/description.py).
+This file holds nothing but assignments of literals, so that Python reads it too (ic-os/guestos/tools/guestos_tools/description.py).
 """
 
 # The executables of a release, in the order of their importance, and those without which there is no image.
