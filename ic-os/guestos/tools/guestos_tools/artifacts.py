@@ -23,10 +23,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.core.errors import UserError
-from guestos_tools.download import NotThereError, Policy, fetch, fetch_text, locked, sha256_of
 from guestos_tools.description import WORKSPACE, image_constants
+from guestos_tools.download import NotThereError, Policy, fetch, fetch_text, locked, sha256_of
 from guestos_tools.options import Parser, run, say
+from tools.core.errors import UserError
 from tools.core.outputs import replacing, write_all
 from tools.core.progress import progress
 

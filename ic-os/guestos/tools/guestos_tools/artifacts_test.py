@@ -4,12 +4,12 @@ import subprocess
 
 import pytest
 
-from tools.core.errors import UserError
-from guestos_tools.download import Policy
-from guestos_tools.faulty_server import ends_after, instead, resets, serving, status
 from guestos_tools import artifacts
 from guestos_tools.artifacts import PROGRAM, Request, get, main, parse_sums, request_of
+from guestos_tools.download import Policy
+from guestos_tools.faulty_server import ends_after, instead, resets, serving, status
 from guestos_tools.options import call
+from tools.core.errors import UserError
 from tools.testing.judges import judge
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

@@ -20,9 +20,9 @@ from guestos import network
 from guestos.bootstrap import ACCOUNT_KEYS, ARCHIVE
 from guestos.errors import GuestError
 
+from guestos_tools.options import Parser, run
 from tools.core.errors import UserError
 from tools.fat.writer import Options, fat_image
-from guestos_tools.options import Parser, run
 from tools.image.extents import Image
 from tools.image.rawfile import write_raw
 from tools.tree.node import Directory, File

@@ -6,7 +6,7 @@ import contextlib
 import os
 import tempfile
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -136,10 +136,10 @@ def _executables(given: str | None) -> Path | None:
     return folder.absolute()
 
 
-def _keys(option: str, given: Sequence[str], variant: str) -> list[Path]:
+def _keys(option: str, given: Sequence[str], variant: str) -> tuple[Path, ...]:
     if given and variant != "prod":
         raise UserError(f"{option}: dev has the key in ic-os/guestos/update-keys; leave it out, or build -t prod")
-    paths = [Path(each).absolute() for each in given]
+    paths = tuple(Path(each).absolute() for each in given)
     for path in paths:
         if path.suffix != ".pem" or not path.is_file():
             raise UserError(f"{option}: {path} is not a file whose name ends in .pem")
@@ -171,7 +171,7 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "rules_icos", "scripts")
 
 
-def places(wanted: Request) -> dict[str, Sequence[str]]:
+def places(wanted: Request) -> Mapping[str, Sequence[str]]:
     """Returns what the places of the plan stand for, but for the packages."""
     constants = image_constants()
     if wanted.executables is None:

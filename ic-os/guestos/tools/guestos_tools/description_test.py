@@ -1,7 +1,7 @@
 import pytest
 
-from tools.core.errors import UserError
 from guestos_tools.description import image_constants, read_constants
+from tools.core.errors import UserError
 
 
 def test_constants_are_read(tmp_path):

@@ -4,9 +4,9 @@ import socket
 
 import pytest
 
-from tools.core.errors import UserError
 from guestos_tools.download import NotThereError, Policy, fetch, fetch_text, locked
 from guestos_tools.faulty_server import ends_after, instead, resets, serving, status, without_ranges, wrong_range
+from tools.core.errors import UserError
 
 CONTENT = bytes(range(256)) * 5000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

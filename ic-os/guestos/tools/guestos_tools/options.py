@@ -7,8 +7,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from tools.core.exit_status import exit_at_sigterm, exit_code
 from tools.core.errors import UserError
+from tools.core.exit_status import exit_at_sigterm, exit_code
 
 
 class Parser(argparse.ArgumentParser):

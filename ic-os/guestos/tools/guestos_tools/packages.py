@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from guestos_tools.download import Policy, fetch, locked
 from tools.debian.lock import check_lock
 from tools.debian.manifest import read_manifest
-
-from guestos_tools.download import Policy, fetch, locked
 
 _ARCHITECTURE = "amd64"
 _DOWNLOADS = 8
@@ -54,7 +54,7 @@ class Packages:
         return [self._content["packages"][key] for key in self._content["sets"][name]["packages"][_ARCHITECTURE]]
 
     def _path(self, package: dict[str, Any]) -> Path:
-        return self._folder / package["sha256"] / package["path"].rpartition("/")[2]
+        return Path(self._folder, package["sha256"], os.path.basename(package["path"]))
 
     def download(self, names: Iterable[str], say: Callable[[str], None]) -> None:
         """Downloads what is missing of some sets.

@@ -122,16 +122,16 @@ def _repeated(element: Any, values: Values) -> Iterator[Any]:
     inner = list(element.values()) if isinstance(element, dict) else [element]
     names = list(dict.fromkeys(_references([each for each in inner if isinstance(each, str)])))
     for chosen in itertools.product(*map(values, names)):
-        found = dict(zip(names, chosen, strict=True))
-        filled = fill(element, lambda name, found=found: [found[name]] if name in found else values(name))
-        yield _named(filled, [os.path.basename(each) for name, each in found.items() if name.endswith(":*")])
+        yield _filled(element, dict(zip(names, chosen, strict=True)), values)
 
 
-def _named(element: Any, names: Sequence[str]) -> Any:
-    """Returns an element with a name for the `*` at the end of its strings."""
-    if not names or not isinstance(element, dict):
-        return element
+def _filled(element: Any, chosen: Mapping[str, str], values: Values) -> Any:
+    """Returns an element of a list with one value for each reference in its own strings, and for `*`."""
+    filled = fill(element, lambda name: [chosen[name]] if name in chosen else values(name))
+    names = [os.path.basename(value) for reference, value in chosen.items() if reference.endswith(":*")]
+    if not names or not isinstance(filled, dict):
+        return filled
     return {
         key: inner[:-1] + names[0] if isinstance(inner, str) and inner.endswith("/*") else inner
-        for key, inner in element.items()
+        for key, inner in filled.items()
     }

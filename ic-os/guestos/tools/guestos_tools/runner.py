@@ -15,12 +15,11 @@ from dataclasses import asdict
 from modulefinder import ModuleFinder
 from pathlib import Path
 
-from tools.core.errors import UserError
-
 from guestos_tools.download import sha256_of
 from guestos_tools.packages import Packages
 from guestos_tools.plan import Action, Plan, fill
 from guestos_tools.wheels import Wheels
+from tools.core.errors import UserError
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _ENVIRONMENT = ("TMPDIR", "http_proxy", "https_proxy", "no_proxy")
@@ -159,7 +158,8 @@ class Runner:
         """Returns the files of the checkout that a command consists of."""
         finder = ModuleFinder(path=[str(self._workspace)])
         finder.run_script(str(self._workspace / f"{action.module.replace('.', '/')}.py"))
-        return sorted(Path(module.__file__) for module in finder.modules.values() if module.__file__)
+        files = [vars(module)["__file__"] for module in finder.modules.values()]
+        return sorted(Path(file) for file in files if file is not None)
 
     def _run(self, action: Action) -> None:
         began = time.monotonic()

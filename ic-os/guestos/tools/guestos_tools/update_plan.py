@@ -14,10 +14,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from guestos_tools.options import run
 from tools.core.errors import UserError
 from tools.core.outputs import replacing, write_all
-
-from guestos_tools.options import run
 
 PLAN = "ic-os/guestos/plan/images.json"
 PROGRAM = "update"
@@ -117,7 +116,7 @@ def _spec(value: Any, sources: set[str]) -> Any:
 
 def _word(word: str, sources: set[str]) -> str:
     """Returns a word with references for paths."""
-    before, equals, path = word.rpartition("=") if word.startswith("--") else ("", "", word)
+    before, equals, path = word.partition("=") if word.startswith("--") else ("", "", word)
     if path in sources:
         return f"{before}{equals}${{{path}}}"
     return _OUTPUT.sub(lambda match: f"${{{_output(match[0])}}}", word)

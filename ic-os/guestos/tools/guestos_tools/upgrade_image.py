@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from tools.core.errors import UserError
 from guestos_tools.build import ENVIRONMENT, add_options, build, check_output, request
 from guestos_tools.options import Parser, run
+from tools.core.errors import UserError
 from tools.image.rawfile import open_allocated, write_raw
 
 PROGRAM = "build-ubuntu.sh"

@@ -14,9 +14,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tools.core.errors import UserError
-
 from guestos_tools.download import Policy, fetch, locked
+from tools.core.errors import UserError
 
 
 class Wheels:
