@@ -5,7 +5,7 @@ files below `place/KIND/NAME` of this package, and the version `PLACE`.
 """
 
 load("@rules_pkg//pkg:providers.bzl", "PackageFilesInfo")
-load("//defs/private:debian_providers.bzl", "DebianPackageInfo", "DebianPackagesInfo")
+load("//defs:debian.bzl", "DebianPackageInfo", "DebianPackagesInfo")
 
 _VERSION = "PLACE"
 

@@ -177,13 +177,14 @@ def places(wanted: Request) -> Mapping[str, Sequence[str]]:
     if wanted.executables is None:
         executables = {name: GUESTOS / "payload" / f"{name}.py" for name in constants["REQUIRED_BINARIES"]}
     else:
-        executables = {name: wanted.executables / name for name in constants["RELEASE_BINARIES"]}
+        found = {name: wanted.executables / name for name in constants["RELEASE_BINARIES"]}
+        executables = {name: path for name, path in found.items() if path.is_file()}
     return {
         "password": [wanted.password],
         "signing_key:*": [str(path) for path in wanted.signing_keys],
         "update_keys:*": [str(path) for path in wanted.update_keys],
         "version": [wanted.version],
-    } | {f"executables:{name}": [str(path)] for name, path in executables.items() if path.is_file()}
+    } | {f"executables:{name}": [str(path)] for name, path in executables.items()}
 
 
 class Build:
