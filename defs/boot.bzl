@@ -1,4 +1,51 @@
-"""What a machine needs to start a root file system."""
+"""What a machine needs to start a root file system.
+
+An example. From [examples/minimal-appliance/BUILD.bazel](../../examples/minimal-appliance/BUILD.bazel):
+
+```starlark
+initramfs(
+    name = "initrd",
+    disk_guid = _DISK_GUID,
+    folders = [
+        "proc",
+        "run",
+        "sys",
+        "sysroot",
+    ],
+    init = "boot/init",
+    layout = "partitions.csv",
+    modules = [
+        "virtio_blk",
+        "ext4",
+    ],
+    programs = [
+        "bin/sh",
+        "usr/bin/mount",
+        "usr/bin/sleep",
+        "usr/sbin/blkid",
+        "usr/sbin/insmod",
+        "usr/sbin/switch_root",
+    ],
+    rootfs = ":packages",
+)
+
+filegroup(
+    name = "kernel",
+    srcs = [":initrd"],
+    output_group = "kernel",
+)
+```
+
+From [tests/e2e/consumer/BUILD.bazel](../../tests/e2e/consumer/BUILD.bazel):
+
+```starlark
+boot_args(
+    name = "boot_args",
+    args = ["quiet"],
+    root = ":root",
+)
+```
+"""
 
 load("//defs/private:boot_args.bzl", _boot_args = "boot_args")
 load("//defs/private:initramfs.bzl", _initramfs = "initramfs")

@@ -1,4 +1,40 @@
-"""Debian packages: locking them, installing them into a base root, and taking files from them."""
+"""Debian packages: locking them, installing them into a base root, and taking files from them.
+
+An example. From [examples/minimal-appliance/BUILD.bazel](../../examples/minimal-appliance/BUILD.bazel):
+
+```starlark
+# The packages, installed. Slow, and done again only where the lock changes.
+debian_base_root(
+    name = "base",
+    include = ["usr/share/doc/*/copyright"],
+    exclude = [
+        "usr/share/doc/*",
+        "usr/share/locale/*",
+        "usr/share/man/*",
+    ],
+    installer = "@packages//:installer",
+    packages = "@packages//:system",
+)
+
+rootfs_tree(
+    name = "packages",
+    layers = [":base"],
+)
+
+debian_file(
+    name = "shim",
+    src = "@packages//packages:shim-signed",
+    path = "usr/lib/shim/shimx64.efi.signed",
+)
+```
+
+From [examples/minimal-appliance/packages/BUILD.bazel](../../examples/minimal-appliance/packages/BUILD.bazel):
+
+```starlark
+# bazel run //packages:trixie.lock
+debian_lock(name = "trixie")
+```
+"""
 
 load("@rules_python//python:py_binary.bzl", "py_binary")
 load("@rules_python//python:py_test.bzl", "py_test")

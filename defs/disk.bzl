@@ -1,4 +1,35 @@
-"""Images of disks, and what upgrades a running system."""
+"""Images of disks, and what upgrades a running system.
+
+An example. From [examples/data-disk/BUILD.bazel](../../examples/data-disk/BUILD.bazel):
+
+```starlark
+disk_image(
+    name = "disk",
+    disk_guid = "8d3f0a52-1c9e-4c41-9a38-6d0f2e1b7a00",
+    layout = "partitions.csv",
+    partitions = {
+        ":data": "data",
+        ":exchange": "exchange",
+    },
+)
+```
+
+From [tests/e2e/consumer/BUILD.bazel](../../tests/e2e/consumer/BUILD.bazel):
+
+```starlark
+upgrade_image(
+    name = "upgrade",
+    boot_partition = ":boot",
+    disk_guid = _UUID,
+    layout = "partitions.csv",
+    product = "consumer",
+    root_partition = ":root",
+    signing_key = "test-only.key.pem",
+    variant = "test",
+    version_file = "version.txt",
+)
+```
+"""
 
 load("//defs/private:disk_image.bzl", _disk_image = "disk_image")
 load("//defs/private:disk_image_info.bzl", _DiskImageInfo = "DiskImageInfo")

@@ -1,4 +1,38 @@
-"""Images of partitions: file systems, and hash trees over them."""
+"""Images of partitions: file systems, and hash trees over them.
+
+An example. From [examples/data-disk/BUILD.bazel](../../examples/data-disk/BUILD.bazel):
+
+```starlark
+# UUIDs are given, not made up: the same build makes the same bytes.
+ext4_image(
+    name = "data",
+    src = ":tree",
+    journal = True,
+    label = "data",
+    partition_size = "32M",
+    uuid = "8d3f0a52-1c9e-4c41-9a38-6d0f2e1b7a01",
+)
+
+vfat_image(
+    name = "exchange",
+    extra_files = {"files/readme.txt": "README.TXT"},
+    label = "EXCHANGE",
+    partition_size = "16M",
+    volume_id = "8D3F-0A52",
+)
+```
+
+From [tests/e2e/consumer/BUILD.bazel](../../tests/e2e/consumer/BUILD.bazel):
+
+```starlark
+verity_image(
+    name = "root",
+    src = ":root_fs",
+    salt = "0c9b",
+    uuid = _UUID,
+)
+```
+"""
 
 load("//defs/private:ext4_image.bzl", _ext4_image = "ext4_image")
 load("//defs/private:partition_info.bzl", _PartitionInfo = "PartitionInfo")

@@ -1,4 +1,35 @@
-"""Tests of images."""
+"""Tests of images.
+
+An example. From [examples/data-disk/BUILD.bazel](../../examples/data-disk/BUILD.bazel):
+
+```starlark
+[
+    filesystem_check_test(
+        name = partition + "_check_test",
+        image = ":disk.tar",
+        partition = partition,
+    )
+    for partition in [
+        "data",
+        "exchange",
+    ]
+]
+
+image_structure_test(
+    name = "data_structure_test",
+    absent = ["**/*.txt"],
+    contains = {"/accounts/2025/users.json": ["grace"]},
+    image = ":disk.tar",
+    partition = "data",
+    present = {
+        "/accounts": "type=dir mode=0755 uid=0 gid=0",
+        "/accounts/2025/users.json": "type=file mode=0640 uid=1000 gid=1000",
+        "/accounts/current": "type=link link=2025",
+        "/inbox": "type=dir mode=1777",
+    },
+)
+```
+"""
 
 load(
     "//defs/private:image_tests.bzl",

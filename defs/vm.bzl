@@ -1,4 +1,34 @@
-"""Virtual machines that run disk images."""
+"""Virtual machines that run disk images.
+
+An example. From [examples/minimal-appliance/BUILD.bazel](../../examples/minimal-appliance/BUILD.bazel):
+
+```starlark
+# bazel run :disk.img
+raw_disk(
+    name = "disk.img",
+    disk = ":disk.tar",
+)
+
+# bazel run :launch
+vm_launcher(
+    name = "launch",
+    disk = ":disk.tar",
+)
+
+vm_boot_test(
+    name = "boot_test",
+    args = ["--timeout=300"],
+    commands = {
+        "cat /var/lib/greeter/boots": "1",
+        "findmnt --noheadings --output FSTYPE,LABEL /": "ext4 root",
+        "systemctl is-system-running --wait": "running",
+        "systemctl list-units --failed --plain --no-legend --no-pager": "",
+    },
+    console = ["appliance: boot 1"],
+    disk = ":disk.tar",
+)
+```
+"""
 
 load("//defs/private:vm.bzl", _raw_disk = "raw_disk", _vm_boot_test = "vm_boot_test", _vm_launcher = "vm_launcher")
 

@@ -88,7 +88,7 @@ def vm_boot_test(
         password: its password.
         args: further arguments, such as `--secure_boot` or `--timeout=900`.
         size: of the test; an emulated boot takes half a minute to several minutes.
-        tags: of the test; one that boots a machine takes a processor of its own.
+        tags: of the test; `vm` is added.
         **kwargs: passed on: visibility and so on.
     """
     _boot_spec(
@@ -122,7 +122,7 @@ def vm_boot_test(
         args = arguments + args,
         data = data,
         main = Label("//tools/commands:vm_boot_check.py"),
-        tags = tags + ["cpu:2", "vm"],
+        tags = tags + ["vm"],
         deps = [Label("//tools/commands:vm_boot_check")],
         **kwargs
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,10 +25,11 @@ class Arguments:
 
 def main(arguments: Arguments) -> None:
     """Runs the command line."""
-    picture = draw(read_layout(arguments.layout), arguments.disk_size).png()
+    picture = io.BytesIO()
+    draw(read_layout(arguments.layout), arguments.disk_size).save(picture, "PNG", optimize=True)
     output = Path(os.environ.get("BUILD_WORKSPACE_DIRECTORY", ""), arguments.output)
     with replacing(output) as fd:
-        write_all(fd, picture)
+        write_all(fd, picture.getvalue())
 
 
 if __name__ == "__main__":

@@ -11,18 +11,23 @@ _SUFFIX = ".file"
 
 _MAX_DEPTH = 100
 
-_ALL_KINDS = ["configuration", "python", "shell", "starlark"]
+_ALL_KINDS = ["configuration", "document", "python", "shell", "starlark"]
+
+# In the index, all files of the checkout, of any kind or none.
+_PATHS = "paths"
 
 # Hidden folders belong to programs, but for these.
-_HIDDEN_FOLDERS = [".ci"]
+_HIDDEN_FOLDERS = [".bcr", ".ci"]
 
 _CONFIGURATION = [".editorconfig", ".shellcheckrc", "pyproject.toml"]
 _STARLARK = ["BUILD", "BUILD.bazel", "MODULE.bazel", "REPO.bazel", "WORKSPACE", "WORKSPACE.bazel", "WORKSPACE.bzlmod"]
 
 # By the last part of a name; names without a dot are told by their first line.
 _KINDS = {
+    "adoc": "document",
     "bash": "shell",
     "bzl": "starlark",
+    "md": "document",
     "py": "python",
     "sh": "shell",
 }
@@ -37,11 +42,11 @@ def list_checkout(mctx):
         mctx: context of a module extension.
 
     Returns:
-        the paths of the files by kind, for the attribute of the repository.
+        the paths of the files by kind, and of all files as `paths`, for the attribute of the repository.
     """
     root = mctx.path(Label("//:MODULE.bazel")).realpath.dirname
-    ignored = _read_ignored(mctx.read(root.get_child(".gitignore")))
-    index = {kind: [] for kind in _ALL_KINDS}
+    ignored = _ignored(mctx, root)
+    index = {kind: [] for kind in _ALL_KINDS + [_PATHS]}
     folders = [(root, "")]
     for _ in range(_MAX_DEPTH):
         further = []
@@ -50,12 +55,15 @@ def list_checkout(mctx):
                 path = prefix + entry.basename
 
                 # What a symbolic link points to is listed where it is, or lies outside of the checkout.
-                if not entry.exists or entry.realpath != entry or _is_ignored(ignored, path, entry.basename):
+                if not entry.exists or entry.realpath != entry or path in ignored:
                     continue
+                if entry.basename == ".gitignore":
+                    mctx.watch(entry)
                 if entry.is_dir:
                     if not entry.basename.startswith(".") or path in _HIDDEN_FOLDERS:
                         further.append((entry, path + "/"))
                     continue
+                index[_PATHS].append(path)
                 kind = _kind(mctx, entry, path)
                 if kind:
                     index[kind].append(path)
@@ -64,18 +72,32 @@ def list_checkout(mctx):
         fail("%s: folders are nested more than %d deep" % (folders[0][1], _MAX_DEPTH))
     return {kind: sorted(paths) for kind, paths in index.items()}
 
+def _ignored(mctx, root):
+    """Returns the paths of files and folders that git ignores; of none where there is no repository, as in a release."""
+    if not root.get_child(".git").exists:
+        return {}
+    git = mctx.which("git")
+    if not git:
+        fail("git is missing, by which lint knows the files that are ignored: install it")
+    command = [git, "ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory"]
+    done = mctx.execute(command, working_directory = str(root))
+    if done.return_code:
+        fail("%s: git can't say which files are ignored: %s" % (root, done.stderr.strip()))
+    return {path.removesuffix("/"): None for path in done.stdout.split("\0") if path}
+
 def _checkout_repository_impl(rctx):
     root = rctx.path(Label("//:MODULE.bazel")).realpath.dirname
-    for paths in rctx.attr.index.values():
-        for path in paths:
+    for kind in _ALL_KINDS:
+        for path in rctx.attr.index[kind]:
             rctx.symlink(root.get_child(path), path + _SUFFIX)
     rctx.file("index.json", json.encode_indent(rctx.attr.index) + "\n")
     rctx.file("BUILD.bazel", _build_file(rctx.attr.index))
 
 def _build_file(index):
     lines = ['package(default_visibility = ["//visibility:public"])', 'exports_files(["index.json"])']
-    for kind, paths in index.items():
-        lines.append("filegroup(\n    name = %r,\n    srcs = %r,\n)" % (kind, [path + _SUFFIX for path in paths]))
+    for kind in _ALL_KINDS:
+        files = [path + _SUFFIX for path in index[kind]]
+        lines.append("filegroup(\n    name = %r,\n    srcs = %r,\n)" % (kind, files))
     return "\n\n".join(lines) + "\n"
 
 def _kind(mctx, file, path):
@@ -98,38 +120,9 @@ def _kind_of_program(text):
         return "shell"
     return "python" if words and words[0].startswith("python") else None
 
-def _read_ignored(gitignore):
-    """Returns the patterns of .gitignore: names and paths, with at most a `!` before and a `*` at the end."""
-    patterns = []
-    for line in gitignore.splitlines():
-        line = line.strip()
-        if not line or line.startswith("#"):
-            continue
-        negated = line.startswith("!")
-        line = line.removeprefix("!")
-        pattern = line.strip("/")
-        name = pattern.removesuffix("*")
-        if [c for c in "*?[!\\".elems() if c in name]:
-            fail(".gitignore: %s: only a ! before and a * at the end are understood by dev/lint/checkout.bzl; extend it" % line)
-        patterns.append(struct(
-            anchored = "/" in line.removesuffix("/"),
-            name = name,
-            negated = negated,
-            prefix = pattern.endswith("*"),
-        ))
-    return patterns
-
-def _is_ignored(patterns, path, name):
-    ignored = False
-    for pattern in patterns:  # the last one that matches decides
-        subject = path if pattern.anchored else name
-        if subject == pattern.name or (pattern.prefix and subject.startswith(pattern.name)):
-            ignored = not pattern.negated
-    return ignored
-
 checkout_repository = repository_rule(
     implementation = _checkout_repository_impl,
-    doc = "Links to the checkout's files: a filegroup for each kind, and index.json with the paths by kind.",
+    doc = "Links to the checkout's files: a filegroup for each kind, and index.json with the paths by kind, and of all files.",
     attrs = {
         "index": attr.string_list_dict(mandatory = True, doc = "Paths of the files by kind."),
     },

@@ -44,6 +44,7 @@ class Check:
             word is the name of a program.
         fix: arguments that make it change the files instead; empty where it can't.
         selects: says of a path whether the check is for it.
+        reads: kinds of other files that the program reads; it also asks which files there are, of any kind.
         configure: returns the program's configuration, from that in pyproject.toml and the paths, as a file of TOML.
     """
 
@@ -51,6 +52,7 @@ class Check:
     command: Sequence[str]
     fix: Sequence[str] = ()
     selects: Callable[[str], bool] = _all
+    reads: Sequence[str] = ()
     configure: Callable[[str, Sequence[str]], str] | None = None
 
 
@@ -80,6 +82,7 @@ CHECKS: Mapping[str, Check] = {
         configure=mypy_configuration,
     ),
     "imports": Check("python", command=["dev.lint.imports"]),
+    "documents": Check("document", command=["dev.lint.documents"], reads=["starlark"]),
     "shellcheck": Check(
         "shell",
         command=["shellcheck", "--external-sources", "--source-path=SCRIPTDIR", "--severity=style"],
@@ -92,7 +95,7 @@ CHECKS: Mapping[str, Check] = {
 }
 
 # Programs that are Python modules.
-_MODULES = ("dev.lint.imports", "mypy")
+_MODULES = ("dev.lint.documents", "dev.lint.imports", "mypy")
 
 
 def argv(command: Sequence[str], programs: Mapping[str, str]) -> list[str]:

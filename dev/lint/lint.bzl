@@ -2,13 +2,14 @@
 
 load("@rules_python//python:py_test.bzl", "py_test")
 
-def lint_test(name, check, kind, programs = {}, deps = [], **kwargs):
+def lint_test(name, check, kind, reads = [], programs = {}, deps = [], **kwargs):
     """A test that one check finds nothing in the checkout.
 
     Args:
         name: of the target.
         check: its name in checks.py.
-        kind: of the files that it reads.
+        kind: of the files that it checks.
+        reads: kinds of other files that it reads.
         programs: label of each program by its name.
         deps: Python libraries of programs that are modules.
         **kwargs: passed on to `py_test`.
@@ -25,7 +26,7 @@ def lint_test(name, check, kind, programs = {}, deps = [], **kwargs):
             "@checkout//:configuration",
             "@checkout//:index.json",
             "@checkout//:" + kind,
-        ] + programs.values(),
+        ] + ["@checkout//:" + other for other in reads] + programs.values(),
         deps = [":linting"] + deps,
         **kwargs
     )

@@ -21,6 +21,7 @@ from dev.lint.checks import CHECKS, Check, argv
 from tools.core.errors import UserError
 
 _CONFIGURATION = "configuration"
+_PATHS = "paths"
 _SUFFIX = ".file"
 
 _INDEX = flags.DEFINE_string("index", None, "index.json of @checkout.", required=True)
@@ -47,6 +48,23 @@ def lay_out(source: Path, paths: Iterable[str], root: Path) -> None:
         target = root / path
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source / (path + _SUFFIX), target)
+
+
+def lay_out_for(check: Check, source: Path, index: Mapping[str, Sequence[str]], root: Path) -> None:
+    """Lays out what a check reads; where it asks which files there are, all others too, without their contents.
+
+    Args:
+        check: to be run.
+        source: folder of the repository `@checkout`.
+        index: the paths by kind.
+        root: folder to make the files in.
+    """
+    for kind in (_CONFIGURATION, check.kind, *check.reads):
+        lay_out(source, index[kind], root)
+    for path in index[_PATHS] if check.reads else ():
+        target = root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.touch()
 
 
 def run_check(check: Check, paths: Sequence[str], root: Path, programs: Mapping[str, str], fix: bool = False) -> bool:
@@ -113,9 +131,8 @@ def main(argv: Sequence[str]) -> int:
         if workspace := os.environ.get("BUILD_WORKSPACE_DIRECTORY"):
             return _report(_run_all(Path(workspace), index, _FIX.value))
         with tempfile.TemporaryDirectory() as scratch:
-            kinds = {CHECKS[name].kind for name in _CHECK.value or CHECKS} | {_CONFIGURATION}
-            for kind in sorted(kinds):
-                lay_out(index_path.parent, index[kind], Path(scratch))
+            for name in _CHECK.value or CHECKS:
+                lay_out_for(CHECKS[name], index_path.parent, index, Path(scratch))
             return _report(_run_all(Path(scratch), index, fix=False))
     except UserError as error:
         print(f"lint: {error}", file=sys.stderr)

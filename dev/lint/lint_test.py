@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dev.lint.checks import CHECKS
-from dev.lint.lint import lay_out, read_index, run_check
+from dev.lint.lint import lay_out, lay_out_for, read_index, run_check
 from tools.core.errors import UserError
 
 # For each check a file, contents that it must find fault with, and contents that it must accept.
@@ -21,6 +21,8 @@ SAMPLES = [
     ("imports", "tools/image/a.py", "from tools.testing import images\n", "from tools.core import errors\n"),
     ("imports", "tools/ext4/format/a.py", "from tools.ext4 import writer\n", "from tools.ext4.format import group\n"),
     ("imports", "tools/core/a.py", "from tools.other import a\n", "from os import path\n"),
+    ("documents", "a/README.md", "[b](b.md)\n", "[a](README.md)\n"),
+    ("documents", "a/README.md", "Look into `a/b.md`.\n", "Look into `a/README.md`.\n"),
     ("mypy", "tools/a_test.py", "def test_f() -> None:\n    len(1)\n", "def test_f():\n    len(1)\n"),
     ("shellcheck", "a.sh", "#!/bin/sh\necho $1\n", '#!/bin/sh\necho "$1"\n'),
     ("shfmt", "a", "#!/bin/sh\nif true;then\necho\nfi\n", "#!/bin/sh\nif true; then\n\techo\nfi\n"),
@@ -30,7 +32,7 @@ SAMPLES = [
 def programs_for(check: str) -> dict[str, str]:
     """Returns where the program of a check is, as the target of this test says."""
     name = CHECKS[check].command[0]
-    if name == "dev.lint.imports":
+    if name in ("dev.lint.documents", "dev.lint.imports"):
         return {}
     if name == "mypy":
         pytest.importorskip("mypy")
@@ -83,6 +85,9 @@ def test_no_file_is_no_success(tmp_path: Path) -> None:
     ("kind", "path"),
     [
         ("configuration", "pyproject.toml"),
+        ("document", "README.md"),
+        ("paths", ".bcr/presubmit.yml"),
+        ("paths", "ic-os/guestos/partitions.csv"),
         ("python", "dev/lint/lint_test.py"),
         ("shell", ".ci/run"),
         ("shell", "gitlab-ci/container/container-run.sh"),
@@ -107,3 +112,18 @@ def test_files_are_laid_out_as_in_the_checkout(tmp_path: Path) -> None:
     index = read_index(source / "index.json")
     lay_out(source, index["starlark"], tmp_path / "out")
     assert (tmp_path / "out" / "a" / "BUILD.bazel").read_text() == "content"
+
+
+def test_names_of_other_files_are_laid_out(tmp_path: Path) -> None:
+    """A check of documents asks whether a file is there, and reads some that are not documents."""
+    source = tmp_path / "repository"
+    index = {"configuration": [], "document": ["README.md"], "starlark": ["a/BUILD.bazel"]}
+    for path in ("README.md", "a/BUILD.bazel"):
+        (source / path).parent.mkdir(parents=True, exist_ok=True)
+        (source / f"{path}.file").write_text("content")
+    index["paths"] = ["README.md", "a/BUILD.bazel", "b/layout.csv"]
+    lay_out_for(CHECKS["documents"], source, index, tmp_path / "out")
+    sizes = {path: (tmp_path / "out" / path).stat().st_size for path in index["paths"]}
+    assert sizes == {"README.md": 7, "a/BUILD.bazel": 7, "b/layout.csv": 0}
+    lay_out_for(CHECKS["ruff_check"], source, index | {"python": []}, tmp_path / "python")
+    assert not (tmp_path / "python").exists()

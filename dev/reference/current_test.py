@@ -1,6 +1,7 @@
 """The checked-in pages of a reference are those that the docstrings make, and nothing public is without a docstring."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,13 @@ def test_all_pages_are_there():
 @pytest.mark.parametrize("name", sorted(page.name for page in BUILT.iterdir()))
 def test_page_is_current(name):
     assert (CHECKED_IN / name).read_text() == (BUILT / name).read_text(), f"{name}: make the pages anew: {COMMAND}"
+
+
+@pytest.mark.parametrize("name", sorted({page.name for page in BUILT.iterdir()} - {"README.md"}))
+def test_page_has_an_example(name):
+    """One that is built in CI: `//dev/lint:documents` checks that it stands in the file that it is said to be from."""
+    text = (BUILT / name).read_text()
+    assert re.search(r"^An example\. From \[(examples|tests)/.*:\n\n```starlark\n", text, re.MULTILINE)
 
 
 @pytest.mark.parametrize("path", MODULES)

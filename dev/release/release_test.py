@@ -14,7 +14,7 @@ from dev.release.release import Arguments, main, release_files
 from dev.release.source_archive import source_archive
 from tools.core.cli import call
 from tools.core.errors import UserError
-from tools.testing.judges import ask, judge
+from tools.testing.oracles import ask, oracle
 
 MODULE = """\
 module(
@@ -58,7 +58,7 @@ IDENTITY = ("-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit
 
 
 def git(folder, *arguments):
-    subprocess.run([judge("git"), "-C", folder, *IDENTITY, *arguments], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([oracle("git"), "-C", folder, *IDENTITY, *arguments], check=True, stdout=subprocess.DEVNULL)
 
 
 @pytest.fixture
@@ -102,8 +102,8 @@ def test_archive(checkout, tmp_path):
         "rules-1.2.0/.gitignore",
         "rules-1.2.0/CHANGELOG.md",
         "rules-1.2.0/MODULE.bazel",
+        "rules-1.2.0/dev/release/release-notes.template.md",
         "rules-1.2.0/link -> tools/run.sh",
-        "rules-1.2.0/tools/release/release-notes.template.md",
         "rules-1.2.0/tools/run.sh",
         "rules-1.2.0/ü/with space",
     ]
@@ -158,7 +158,7 @@ def test_checksums_and_entry_of_the_registry(checkout, tmp_path):
         "rules-1.2.0.tar.gz",
         "rules-1.2.0.tar.gz.sha256",
     ]
-    subprocess.run([judge("sha256sum"), "--check", "--quiet", "rules-1.2.0.tar.gz.sha256"], cwd=out, check=True)
+    subprocess.run([oracle("sha256sum"), "--check", "--quiet", "rules-1.2.0.tar.gz.sha256"], cwd=out, check=True)
     source = json.loads((out / "modules/rules/1.2.0/source.json").read_text())
     digest = hashlib.sha256((out / "rules-1.2.0.tar.gz").read_bytes()).digest()
     assert source == {
@@ -223,7 +223,7 @@ def test_no_checkout(tmp_path):
 
 def test_submodules_are_no_files(checkout):
     head = subprocess.run(
-        [judge("git"), "-C", checkout, "rev-parse", "HEAD"], check=True, capture_output=True, text=True
+        [oracle("git"), "-C", checkout, "rev-parse", "HEAD"], check=True, capture_output=True, text=True
     )
     git(checkout, "update-index", "--add", "--cacheinfo", f"160000,{head.stdout.strip()},sub")
     git(checkout, "commit", "--quiet", "--message=sub")

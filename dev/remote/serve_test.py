@@ -14,7 +14,7 @@ import pytest
 from dev.remote.ports import listens
 from dev.remote.programs import find_program
 from tools.core.errors import UserError
-from tools.testing.judges import judge
+from tools.testing.oracles import oracle
 
 SERVE = [sys.executable, "-m", "dev.remote.serve"]
 TEXT = b"some text"
@@ -66,7 +66,7 @@ def address(process):
 
 
 def test_stores_what_it_is_given(serve, tmp_path):
-    judge("nginx")
+    oracle("nginx")
     process = serve("--server=http-cache")
     url = address(process)
     with pytest.raises(urllib.error.HTTPError, match="404"):
@@ -85,7 +85,7 @@ def test_stores_what_it_is_given(serve, tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ends_by_a_signal(serve, number):
-    judge("nginx")
+    oracle("nginx")
     process = serve("--server=http-cache")
     port = int(address(process).rpartition(":")[2])
     process.send_signal(number)
@@ -95,7 +95,7 @@ def test_ends_by_a_signal(serve, number):
 
 
 def test_leaves_nothing_when_it_is_killed(serve):
-    judge("nginx")
+    oracle("nginx")
     process = serve("--server=http-cache")
     port = int(address(process).rpartition(":")[2])
     process.kill()
@@ -113,7 +113,7 @@ def test_port_is_taken(serve):
 
 
 def test_folder_is_in_use(serve, tmp_path):
-    judge("nginx")
+    oracle("nginx")
     address(serve("--server=http-cache"))
     assert refused(serve("--server=http-cache")) == (
         f"error: --folder={tmp_path}/store: another server stores there; end it, or give another folder"
@@ -127,7 +127,7 @@ def test_folder_that_no_configuration_can_hold(serve, tmp_path):
 
 def test_program_ends(serve, tmp_path):
     """Of what it says at its end, the last lines are shown."""
-    judge("nginx")
+    oracle("nginx")
     folder = tmp_path / "store"
     (folder / "tmp").mkdir(parents=True)
     (folder / "nginx.pid").mkdir()

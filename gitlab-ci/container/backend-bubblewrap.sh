@@ -23,11 +23,8 @@ bubblewrap_arguments() {
     for folder in /etc/resolv.conf /etc/hosts; do
         [ ! -e "$folder" ] || printf '%s\0' --ro-bind "$(readlink -f "$folder")" "$folder"
     done
-    # Not the home that Podman shows: Bazel knows its server by a process number, which means something else there.
-    printf '%s\0' --bind "$cache/home-bubblewrap" "$HOME"
-    for folder in /tmp /var/tmp "$workspace" ${mounts[@]+"${mounts[@]}"}; do
-        printf '%s\0' --bind "$folder" "$folder"
-    done
+    printf '%s\0' --bind "$home" "$HOME"
+    for folder in "${shown[@]}"; do printf '%s\0' --bind "$folder" "$folder"; done
     printf '%s\0' --clearenv --chdir "$PWD"
     for variable in "${environment[@]}"; do printf '%s\0' --setenv "${variable%%=*}" "${variable#*=}"; done
     if [ "$(id -u)" = 0 ]; then printf '%s\0' --cap-add ALL; else printf '%s\0' --unshare-user; fi
@@ -36,7 +33,6 @@ bubblewrap_arguments() {
 bubblewrap_run() {
     local arguments
     install_tools bwrap:bubblewrap
-    mkdir -p "$cache/home-bubblewrap"
     mapfile -d '' -t arguments < <(bubblewrap_arguments)
     if [ ! -e "$image/bubblewrap-works" ]; then
         bwrap "${arguments[@]}" true </dev/null 2>"$cache/bubblewrap.log" ||
@@ -71,7 +67,7 @@ bubblewrap_send() {
 }
 
 bubblewrap_stop() {
-    local folder=$cache/home-bubblewrap/.cache/bazel
-    # The server is asked through Bazel itself, which knows whose checkout it serves.
-    [ ! -d "$folder" ] || (cd "$workspace" && bubblewrap_run bazel --noblock_for_lock shutdown)
+    # The server is asked through Bazel itself, which knows whose module it serves.
+    [ ! -e "$image/ready" ] || [ ! -d "$home/.cache/bazel" ] ||
+        (cd "$module" && bubblewrap_run bazel --noblock_for_lock shutdown)
 }

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2154 # sourced by container-run.sh, whose variables it uses
-# Podman: one container for each checkout and image, kept running, and commands executed in it.
+# Podman: one container for each workspace and image, kept running, and commands executed in it.
 
 # Prints the options that work with every runtime: rights for namespaces and loop devices, and limits that are in
 # force already, since a caller without CAP_SYS_RESOURCE may not raise them.
@@ -34,7 +34,7 @@ podman_works() {
 
 # The container's name says what it shows of this machine; with other folders it is another container.
 podman_name() {
-    printf 'icos-%s' "$(printf '%s\0' "$image" "$workspace" "$HOME" "$cache" ${mounts[@]+"${mounts[@]}"} | sha256sum | cut -c1-16)"
+    printf 'icos-%s' "$(printf '%s\0' "$image" "$workspace" "$home" "$HOME" "${shown[@]}" | sha256sum | cut -c1-16)"
 }
 
 # Podman believes a container to run whose processes were killed together with their monitor, so look at the process.
@@ -53,13 +53,13 @@ podman_start() {
     exec {lock}>"$cache/images/lock"
     flock "$lock"
     if ! podman_running "$name"; then
-        # Another container of this checkout has a Bazel server that would hold this one's output base.
+        # Another container of this workspace has a Bazel server that would hold this one's output base.
         podman_containers --filter "label=icos.checkout=$workspace" | while read -r other _; do podman_remove "$other"; done
         mapfile -t options < <(podman_options)
-        for folder in /tmp /var/tmp "$workspace" ${mounts[@]+"${mounts[@]}"}; do volumes+=(--volume "$folder:$folder"); done
+        for folder in "${shown[@]}"; do volumes+=(--volume "$folder:$folder"); done
         podman run --detach --rm --replace --name "$name" --runtime="$(cat "$image/runtime")" "${options[@]}" --uts=host \
             --label "icos.cache=$cache" --label "icos.image=$image_id" --label "icos.checkout=$workspace" \
-            --volume "$cache/home:$HOME" "${volumes[@]}" --rootfs "$image/root:O" \
+            --volume "$home:$HOME" "${volumes[@]}" --rootfs "$image/root:O" \
             bash -c "$podman_first_process" </dev/null >/dev/null 2>"$cache/podman.log" {lock}>&- ||
             fail "podman could not start the container: $(tail -n 1 "$cache/podman.log")" "--backend=bubblewrap works without podman"
     fi
@@ -68,9 +68,16 @@ podman_start() {
 
 podman_run() {
     [ -e "$image/runtime" ] || podman_works || fail "podman starts no container here" "--backend=bubblewrap works without it"
-    local name variable arguments=(--interactive --workdir "$PWD") status=0
+    local name
     name=$(podman_name)
     podman_running "$name" || podman_start "$name"
+    podman_run_in "$name" "$@"
+}
+
+# Runs a command in container $1, which is running.
+podman_run_in() {
+    local name=$1 variable arguments=(--interactive --workdir "$PWD") status=0
+    shift
     for variable in "${environment[@]}"; do arguments+=(--env "$variable"); done
     ! at_terminal || arguments+=(--tty)
     # The command's session is how it is found again, for a signal; a daemon that it left has one of its own.
@@ -93,7 +100,18 @@ podman_send() {
     podman exec "$container" pkill "-$1" --session "$(cat "$session")" </dev/null >/dev/null 2>&1 || :
 }
 
-podman_stop() { podman_force "$(podman_name)"; }
+podman_stop() {
+    local name
+    [ "$(id -u)" = 0 ] && command -v podman >/dev/null || return 0
+    { podman_containers --filter "label=icos.checkout=$workspace" || :; } | while read -r name _; do
+        if [ "$module" = "$workspace" ]; then
+            podman_force "$name"
+        elif podman_running "$name"; then
+            # The server is asked through Bazel itself, which knows whose module it serves.
+            (cd "$module" && podman_run_in "$name" bazel --noblock_for_lock shutdown </dev/null)
+        fi
+    done
+}
 
 # Removes a container. Of one that was killed, podman may first have to find out that it ended, and fail in doing so.
 podman_force() {

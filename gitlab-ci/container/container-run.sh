@@ -4,14 +4,16 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd -P)
-workspace=$(cd "$here/../.." && pwd -P)
+checkout=$(cd "$here/../.." && pwd -P)
 
 usage() {
     cat <<'EOF'
 usage: container-run.sh [OPTION…] [--] [COMMAND [ARGUMENT…]]
 
-Runs COMMAND (default: a shell) in a container that holds the whole build environment. The checkout stands there
-under its own path, and so do /tmp and the current folder. Bazel's caches and its server are kept from call to call.
+Runs COMMAND (default: a shell) in a container that holds the whole build environment. The checkout is there under
+its own path, and so are /tmp and the Bazel module of the current folder, wherever that is. Bazel's caches and its
+server are kept from call to call. What Bazel's links such as bazel-bin lead to has the same path in the container and
+on this machine.
 
 The first call makes the container's image from Debian's packages, which takes a few minutes; as root on Debian it
 also installs what it needs for that. The image is defined by image.sh, beside this script.
@@ -23,7 +25,8 @@ options:
   --env=NAME[=VAL]  hand an environment variable to COMMAND; CI, TERM and proxy settings are handed on anyway
   --mount=FOLDER    show one more folder of this machine, under its own path; may be repeated
   --prune           remove images, and their containers, of other definitions than the current one
-  --stop            stop this checkout's Bazel server and container
+  --stop            stop the Bazel server of the current folder's module, and its container; a module inside of the
+                    checkout shares the checkout's container, which stays
 
 environment:
   ICOS_CONTAINER_CACHE   folder for images and caches (default: ~/.cache/rules_icos)
@@ -96,8 +99,25 @@ compose_environment() {
     for name in CI TERM COLORTERM NO_COLOR {http,https,no,all}_proxy {HTTP,HTTPS,NO,ALL}_PROXY; do
         add_environment "$name"
     done
-    environment+=(HOME="$HOME" USER="$(id -un)" LANG=C.UTF-8)
+    # Bazel's output goes below XDG_CACHE_HOME. https://bazel.build/remote/output-directories
+    environment+=(HOME="$HOME" XDG_CACHE_HOME="$home/.cache" USER="$(id -un)" LANG=C.UTF-8)
     environment+=(PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin)
+}
+
+# Sets `module`, the root of the Bazel module that the current folder is in, or the checkout; and `workspace`, which has
+# a container of its own: the module, but for one inside of the checkout, which shares the checkout's.
+find_workspace() {
+    module=$(pwd -P)
+    until is_module "$module"; do module=$(dirname "$module"); done
+    # The container's home takes the place of this one.
+    case $(cd "$HOME" && pwd -P)/ in "${module%/}"/*) module=$checkout ;; esac
+    workspace=$module
+    case $module/ in "$checkout"/*) workspace=$checkout ;; esac
+}
+
+# Returns whether a folder is the root of a Bazel module. https://bazel.build/concepts/build-ref#workspace
+is_module() {
+    [ "$1" = / ] || [ -f "$1/MODULE.bazel" ] || [ -f "$1/REPO.bazel" ] || [ -f "$1/WORKSPACE.bazel" ] || [ -f "$1/WORKSPACE" ]
 }
 
 prepare_cache() {
@@ -108,12 +128,23 @@ prepare_cache() {
     cache=$(cd "$cache" && pwd -P)
 }
 
+# Sets `home`, the folder that stands for the home in the container, and `shown`, the folders that the container shows
+# under their own paths, parents first. Bazel's output is among them, since its links in a workspace name it.
+find_folders() {
+    # Two homes: Bazel knows its server by a process number, which means something else in Podman's containers.
+    home=$cache/home
+    [ "$backend" = podman ] || home=$cache/home-bubblewrap
+    mkdir -p "$home/.cache"
+    mapfile -d '' -t shown < <(printf '%s\0' /tmp /var/tmp "$checkout" "$workspace" "$home/.cache" ${mounts[@]+"${mounts[@]}"} |
+        LC_ALL=C sort --zero-terminated --unique)
+}
+
 # The current folder where the container shows it, else the checkout.
 working_directory() {
-    local shown
-    for shown in "$workspace" /tmp /var/tmp ${mounts[@]+"${mounts[@]}"}; do
+    local folder
+    for folder in "${shown[@]}"; do
         case $PWD/ in
-            "$shown"/*)
+            "$folder"/*)
                 echo "$PWD"
                 return
                 ;;
@@ -136,6 +167,17 @@ choose_backend() {
     fi
 }
 
+# Stops the module's server, whichever backend it runs in.
+stop() {
+    local chosen=$backend
+    for backend in podman bubblewrap; do
+        [ "$chosen" = auto ] || [ "$chosen" = "$backend" ] || continue
+        find_folders
+        compose_environment
+        "${backend}_stop"
+    done
+}
+
 main() {
     parse_options "$@"
     prepare_cache
@@ -145,14 +187,15 @@ main() {
         prune_images
         exit 0
     fi
-    [ "$action" != stop ] || [ -e "$image/ready" ] || exit 0
-    make_image
-    backend=$(choose_backend)
-    compose_environment
+    find_workspace
     if [ "$action" = stop ]; then
-        "${backend}_stop"
+        stop
         exit 0
     fi
+    make_image
+    backend=$(choose_backend)
+    find_folders
+    compose_environment
     cd "$(working_directory)"
     "${backend}_run" "${command[@]}"
 }

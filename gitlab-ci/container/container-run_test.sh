@@ -12,29 +12,52 @@ set -uo pipefail
 set -m # jobs get process groups of their own, as in a terminal, so that interrupts are not ignored
 
 here=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd -P)
+cd "$here/../.." || exit 1
+script=$here/container-run.sh
 work=$(mktemp -d /tmp/container-run-test.XXXXXX)
-export ICOS_CONTAINER_CACHE=$work/cache ICOS_IMAGE_DEFINITION=$work/definition.sh
+# Where the cache is by default, and modules may be: in no folder that every container shows.
+mkdir -p "$HOME/.cache"
+unshown=$(mktemp -d "$HOME/.cache/container-run-test.XXXXXX")
+export ICOS_CONTAINER_CACHE=$unshown/cache ICOS_IMAGE_DEFINITION=$work/definition.sh
 passed=0 failed=0 skipped=0
 
 cleanup() {
-    "$here/container-run.sh" --backend=podman --stop >/dev/null 2>&1
-    rm -rf --one-file-system "$work"
+    podman ps --all --quiet --filter "label=icos.cache=$ICOS_CONTAINER_CACHE" 2>/dev/null |
+        xargs --no-run-if-empty podman rm --force --time 3 >/dev/null 2>&1
+    rm -rf --one-file-system "$work" "$unshown"
 }
 trap cleanup EXIT
 
-# The smallest image with a shell and pkill.
+# The smallest image with a shell and pkill, and a stand-in for Bazel, which keeps files and a server where Bazel does:
+# `bazel build NUMBER` has a server that sleeps for that number of seconds.
 define_image() {
     cat >"$ICOS_IMAGE_DEFINITION" <<EOF
 #!/usr/bin/env bash
 # $1
 suite=trixie variant=essential packages=(procps)
 EOF
+    cat >>"$ICOS_IMAGE_DEFINITION" <<'EOF'
+[ "${BASH_SOURCE[0]}" = "$0" ] || return 0
+cat >"$1/usr/bin/bazel" <<'END'
+#!/usr/bin/env bash
+base=${XDG_CACHE_HOME:-$HOME/.cache}/bazel/_bazel_$USER/$(pwd | md5sum | cut -c1-32)
+case "$*" in
+    build\ *)
+        mkdir -p "$base/bin" && echo built >"$base/bin/output" && ln -sfn "$base/bin" bazel-bin
+        setsid sleep "$2" >/dev/null 2>&1 </dev/null &
+        echo $! >"$base/server"
+        ;;
+    *shutdown) kill "$(cat "$base/server")" ;;
+esac
+END
+chmod +x "$1/usr/bin/bazel"
+EOF
     chmod +x "$ICOS_IMAGE_DEFINITION"
 }
 
-# Runs container-run.sh; leaves its output in `output`, its messages in `messages`, its status in `status`.
+# Runs container-run.sh, or what `script` says; leaves its output in `output`, its messages in `messages`, its status in `status`.
 run() {
-    output=$("$here/container-run.sh" "$@" 2>"$work/messages" </dev/null)
+    output=$("$script" "$@" 2>"$work/messages" </dev/null)
     status=$?
     messages=$(cat "$work/messages")
 }
@@ -154,6 +177,73 @@ test_home_is_kept_between_calls() {
     expect output kept "$output"
 }
 
+# A checkout with a module inside of it, and a module elsewhere that calls the checkout's script.
+make_modules() {
+    mkdir -p "$unshown/checkout/gitlab-ci" "$unshown/checkout/inner" "$unshown/elsewhere/folder"
+    cp -r "$here" "$unshown/checkout/gitlab-ci"
+    touch "$unshown"/{checkout,checkout/inner,elsewhere}/MODULE.bazel
+}
+
+# Runs the script of the checkout of `make_modules` in one of its folders.
+run_in() { # FOLDER ARGUMENT…
+    local script=$unshown/checkout/gitlab-ci/container/container-run.sh
+    cd "$unshown/$1" || return
+    run "${@:2}"
+    cd - >/dev/null || return
+}
+
+test_links_of_bazel_lead_to_the_same_files_outside() {
+    local folder
+    make_modules
+    for folder in checkout checkout/inner elsewhere; do
+        rm -f "$unshown/$folder/bazel-bin"
+        run_in "$folder" "--backend=$1" bazel build 1
+        expect "output of $folder" built "$(cat "$unshown/$folder/bazel-bin/output" 2>&1)" || return
+        run_in "$folder" "--backend=$1" cat bazel-bin/output
+        expect "output of $folder inside" built "$output" || return
+    done
+}
+
+test_module_stands_under_its_path_and_is_writable() {
+    make_modules
+    run_in elsewhere/folder "--backend=$1" sh -c 'touch written && ls ../MODULE.bazel && pwd'
+    expect output "../MODULE.bazel"$'\n'"$unshown/elsewhere/folder" "$output" &&
+        expect "written there" there "$([ -e "$unshown/elsewhere/folder/written" ] && echo there)"
+}
+
+test_stop_stops_the_module_of_the_current_folder_alone() {
+    make_modules
+    run_in checkout "--backend=$1" bazel build 86011
+    run_in checkout/inner "--backend=$1" bazel build 86012
+    run_in elsewhere "--backend=$1" bazel build 86013
+    await asleep 86011 && await asleep 86012 && await asleep 86013 || return
+    run_in elsewhere/folder "--backend=$1" --stop
+    expect "status elsewhere" 0 "$status" && await not_asleep 86013 && asleep 86011 && asleep 86012 || return
+    run_in checkout/inner "--backend=$1" --stop
+    expect "status inside" 0 "$status" && await not_asleep 86012 && asleep 86011 || return
+    run_in checkout/gitlab-ci "--backend=$1" --stop
+    expect "status of the checkout" 0 "$status" && await not_asleep 86011
+}
+
+# An image belongs to a user; this one gets a copy of the one that is there.
+test_without_root_links_lead_to_the_same_files_outside() {
+    local cache=$work/cache-of-nobody image
+    local as_nobody=(setpriv --reuid=nobody --regid=nogroup --clear-groups env "HOME=$work/nobody" "ICOS_CONTAINER_CACHE=$cache")
+    make_modules
+    chmod 755 "$work"
+    mkdir -p "$work/nobody" "$cache/images"
+    cp -r "$unshown/checkout" "$unshown/elsewhere" "$work"
+    image=$("${as_nobody[@]}" bash -c ". $work/checkout/gitlab-ci/container/make-image.sh && cache=$cache && find_image && echo \$image")
+    cp -r "$(dirname "$(find "$ICOS_CONTAINER_CACHE/images" -name ready)")" "$image"
+    rm -f "$image/backend" "$image/bubblewrap-works"
+    chown -R --no-dereference nobody:nogroup "$work"
+    output=$(cd "$work/elsewhere" && "${as_nobody[@]}" "$work/checkout/gitlab-ci/container/container-run.sh" bazel build 1 2>&1)
+    expect output "" "$output" && expect built built "$(cat "$work/elsewhere/bazel-bin/output" 2>&1)"
+    local result=$?
+    chown -R --no-dereference root:root "$work"
+    return "$result"
+}
+
 test_daemon_outlives_its_call() {
     run "--backend=$1" sh -c 'setsid sleep 86001 >/dev/null 2>&1 </dev/null &'
     await asleep 86001 && run "--backend=$1" pkill -fx 'sleep 86001' && await not_asleep 86001
@@ -252,12 +342,16 @@ main() {
         fi
         for test in status_is_handed_through arguments_are_handed_through input_and_binary_output_are_handed_through \
             environment_is_not_the_hosts checkout_stands_under_its_path_and_is_writable home_is_kept_between_calls \
-            daemon_outlives_its_call interrupt_ends_the_command_and_leaves_no_process \
+            links_of_bazel_lead_to_the_same_files_outside module_stands_under_its_path_and_is_writable \
+            stop_stops_the_module_of_the_current_folder_alone daemon_outlives_its_call interrupt_ends_the_command_and_leaves_no_process \
             interrupt_on_a_busy_machine_leaves_no_process command_that_ignores_a_signal_is_killed \
             interrupt_key_at_a_terminal; do
             attempt "$test" "$backend"
         done
-        [ "$backend" != podman ] || attempt container_whose_processes_were_killed_is_started_anew
+        case $backend in
+            podman) attempt container_whose_processes_were_killed_is_started_anew ;;
+            bubblewrap) attempt without_root_links_lead_to_the_same_files_outside ;;
+        esac
     done
     attempt prune_removes_images_of_other_definitions
     printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"

@@ -2,13 +2,14 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from PIL import Image
 
 from dev.drawing.layout_picture import draw
 from tools.gpt.disk import least_disk_size, place
 from tools.gpt.layout import read_layout
 from tools.gpt.table import encode
 from tools.gpt.types import EFI_SYSTEM, LINUX_FILESYSTEM
-from tools.testing.judges import ask
+from tools.testing.oracles import ask
 from tools.testing.raw import write_raw
 
 MIB, GIB = 1 << 20, 1 << 30
@@ -20,8 +21,8 @@ def layout():
     return read_layout(Path(__file__).with_name("partitions.csv"))
 
 
-def test_partitions_stand_where_deployed_systems_have_them(layout):
-    # Name, start and size in MiB, GUID: a guest that upgrades itself has this table already, so no row may move.
+def test_partitions_have_the_offsets_of_deployed_systems(layout):
+    # Name, start and size in MiB, GUID. A machine that upgrades keeps its partition table, so no row may change.
     assert [(p.name, p.offset // MIB, p.size and p.size // MIB, p.uuid and str(p.uuid)) for p in layout.partitions] == [
         ("esp", 1, 100, "b78084e2-3363-1346-8c25-d426f26b8928"),
         ("grub", 101, 100, "6788e4cf-f456-104e-9a34-a2c58cfb0ee6"),
@@ -37,19 +38,19 @@ def test_partitions_stand_where_deployed_systems_have_them(layout):
     assert [p.type for p in layout.partitions] == [EFI_SYSTEM] + [LINUX_FILESYSTEM] * 9
 
 
-def test_sets_are_alike(layout):
+def test_both_partition_sets_have_the_same_sizes(layout):
     for part in ("boot", "root", "var"):
         assert layout.partition(f"A_{part}").size == layout.partition(f"B_{part}").size
 
 
-def test_fits_the_image(layout):
+def test_the_partitions_fit_the_disk(layout):
     shipped = layout.without(["store"])
     assert least_disk_size(shipped) < 50 * GIB
     store = place(layout, 50 * GIB, DISK_GUID).entries[-1]
     assert (store.name, store.offset + store.size) == ("store", 50 * GIB - MIB)
 
 
-def test_partition_table_is_sound(layout, tmp_path):
+def test_the_partition_table_is_valid(layout, tmp_path):
     table = place(layout.without(["store"]), 50 * GIB, DISK_GUID)
     disk = write_raw(encode(table), tmp_path / "disk.img")
     assert "No problems found" in ask("sgdisk", "-v", disk)
@@ -60,8 +61,8 @@ def test_partition_table_is_sound(layout, tmp_path):
     assert 'uuid=22D2F5A6-1E39-D247-81CF-90C95C113E21, name="A_var"' in dump
 
 
-def test_picture_shows_the_layout(layout):
-    picture = Path(__file__).with_name("media") / "guestOS_disk-layout.png"
-    assert draw(layout, 50 * GIB).png() == picture.read_bytes(), (
-        "the picture is older than partitions.csv: bazel run //ic-os/guestos:draw_disk_layout"
-    )
+def test_the_picture_is_current(layout):
+    drawn = draw(layout, 50 * GIB)
+    with Image.open(Path(__file__).with_name("media") / "guestOS_disk-layout.png") as picture:
+        same = (picture.size, picture.mode, picture.tobytes()) == (drawn.size, drawn.mode, drawn.tobytes())
+    assert same, "the picture is older than partitions.csv: bazel run //ic-os/guestos:draw_disk_layout"

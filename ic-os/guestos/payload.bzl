@@ -1,4 +1,4 @@
-"""The executables that the images carry."""
+"""The rule for the executables in /opt/ic/bin."""
 
 load("@rules_pkg//pkg:providers.bzl", "PackageFilesInfo")
 
@@ -32,10 +32,10 @@ def _payload_impl(ctx):
 
 payload = rule(
     implementation = _payload_impl,
-    doc = "Executables for /opt/ic/bin. The output group `executables` has them under the names that they have there.",
+    doc = "Executables for /opt/ic/bin. The output group `executables` has them under their names in the image.",
     attrs = {
-        "required": attr.string_list(doc = "Names without which there is no image."),
-        "src": attr.label(allow_files = True, doc = "The executables, or pkg_files that say where they go.", mandatory = True),
+        "required": attr.string_list(doc = "Names of executables that must be there."),
+        "src": attr.label(allow_files = True, doc = "The executables, or pkg_files with their destinations.", mandatory = True),
     },
     provides = [PackageFilesInfo],
 )

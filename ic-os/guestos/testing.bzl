@@ -1,24 +1,24 @@
-"""Tests of how the GuestOS runs."""
+"""The macro for boot tests of the GuestOS."""
 
 load("@rules_python//python:py_test.bzl", "py_test")
 
 def guestos_boot_test(name, disk, version, root, variant, args = [], size = "enormous", tags = [], **kwargs):
     """Boots a disk image of the GuestOS in QEMU with OVMF, and checks the running system.
 
-    From inside, where root logs in on the console: the slot, the root file system read-only through dm-verity with the
-    right root hash, no failed unit, the version, the payload's health. From outside for `prod`: no way in. What the
-    console shows is among the test's outputs, `console.log`.
+    For `dev` the test logs in on the console and checks the slot, the root file system (read-only, through dm-verity
+    with the expected root hash), that no unit failed, the version, and the health of the payload. For `prod` it checks
+    that nobody can log in. The output of the console is among the test's outputs, as `console.log`.
 
     Args:
         name: of the test.
         disk: the image as a tar, such as `:disk-img.tar`.
-        version: file with the version that the system must have.
-        root: the verity_image that the system must have opened.
+        version: file with the expected version.
+        root: the verity_image that the system is expected to boot.
         variant: `dev`, where root logs in with the password `root`, or `prod`.
         args: further arguments, such as `--secure_boot`.
         size: of the test; an emulated boot takes half a minute to several minutes.
-        tags: of the test; one that boots a machine takes a processor of its own.
-        **kwargs: passed on: visibility and so on.
+        tags: of the test; `vm` is added.
+        **kwargs: further attributes of the test, such as `visibility`.
     """
     native.filegroup(
         name = name + ".root_hash",
@@ -39,7 +39,7 @@ def guestos_boot_test(name, disk, version, root, variant, args = [], size = "eno
         ] + args,
         data = [disk, version, name + ".root_hash"],
         main = "//ic-os/guestos/tools:guestos_tools/boot_test.py",
-        tags = tags + ["cpu:2", "vm"],
+        tags = tags + ["vm"],
         deps = ["//ic-os/guestos/tools:boot_test"],
         **kwargs
     )

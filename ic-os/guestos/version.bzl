@@ -1,7 +1,7 @@
-"""The version of the images."""
+"""The rule for files with the version of the images."""
 
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
-load("//ic-os/guestos:image.bzl", "VERSION_CHARACTERS")
+load("//ic-os/guestos:defaults.bzl", "VERSION_CHARACTERS")
 
 def _version_file_impl(ctx):
     version = ctx.attr.version[BuildSettingInfo].value
@@ -13,10 +13,10 @@ def _version_file_impl(ctx):
 
 version_file = rule(
     implementation = _version_file_impl,
-    doc = "A file with the version, and a newline; its name is the target's.",
+    doc = "A file with the version and a newline. It has the name of the target.",
     attrs = {
-        "optional": attr.bool(doc = "Whether there may be none: the file has an empty line then."),
-        "suffix": attr.string(doc = "What is appended to the version."),
-        "version": attr.label(doc = "The build setting that says the version.", mandatory = True, providers = [BuildSettingInfo]),
+        "optional": attr.bool(doc = "Whether the version may be empty; the file then has an empty line."),
+        "suffix": attr.string(doc = "Text that is appended to the version."),
+        "version": attr.label(doc = "The build setting with the version.", mandatory = True, providers = [BuildSettingInfo]),
     },
 )

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from guestos_tools.bootstrap_media import main as build_medium
 from tools.image.rawfile import write_raw
 from tools.tar.image_file import open_image
-from tools.testing.judges import judge
+from tools.testing.oracles import oracle
 from tools.vm.firmware import find_firmware
 from tools.vm.machine import Drive, Machine, Settings
 from tools.vm.qemu import accelerator, find_qemu
@@ -90,7 +90,7 @@ def log_in(shell, private):
 
 
 def test_one_configuration_is_taken_in():
-    judge("qemu-system-x86_64")
+    oracle("qemu-system-x86_64")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         private, public = key_pair()
@@ -107,7 +107,7 @@ def test_one_configuration_is_taken_in():
             assert hostnames[0] != "first"
 
         def all_was_taken_in(shell):
-            assert "took in ic-bootstrap.tar from " in journal(shell)
+            assert "imported ic-bootstrap.tar from " in journal(shell)
             assert shell.check("hostname") == "first"
             assert "2001:db8::2/48" in shell.check("ip -6 -brief address show scope global")
             assert "default via 2001:db8::1 " in shell.check("ip -6 route show default")
@@ -116,7 +116,7 @@ def test_one_configuration_is_taken_in():
             assert log_in(shell, private) == "admin"
 
         def nothing_else_was_taken_in(shell):
-            assert "took in" not in journal(shell)
+            assert "imported" not in journal(shell)
             assert shell.check("hostname") == "first"
             assert "hostname=second" not in shell.check("cat /boot/config/network.conf")
             assert log_in(shell, private) == "admin"

@@ -15,7 +15,7 @@ import pytest
 
 from tests.e2e.downstream import INSTALLED, Downstream, output_user_root
 from tests.faults.workspace import RULES
-from tools.testing.judges import judge
+from tools.testing.oracles import oracle
 
 REPOSITORIES = {
     "bazel_features": "tools/features",
@@ -47,7 +47,7 @@ def old_rules(consumer: Downstream, tmp_path_factory: pytest.TempPathFactory) ->
     status, said = newest.build("build", "//:old_rules")
     assert status == 0, said
     archive = newest.folder_of("bazel-bin") / "old_rules.tar"
-    subprocess.run([judge("tar"), "--extract", "--file", archive, "--directory", folder], check=True)
+    subprocess.run([oracle("tar"), "--extract", "--file", archive, "--directory", folder], check=True)
     return folder / INSTALLED.relative_to("/")
 
 

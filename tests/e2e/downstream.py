@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.faults.workspace import RULES
-from tools.testing.judges import judge
+from tools.testing.oracles import oracle
 
 INSTALLED = Path("/usr/share/bazel")
 """Where Debian's packages of Bazel's rules are."""
@@ -47,7 +47,7 @@ class Downstream:
     def bazel(self, command: str, *arguments: str) -> tuple[int, str]:
         """Runs Bazel; returns its exit status and what it said."""
         done = subprocess.run(
-            [judge("bazel"), f"--output_user_root={self.output_root}", command, *arguments],
+            [oracle("bazel"), f"--output_user_root={self.output_root}", command, *arguments],
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -69,8 +69,8 @@ class Downstream:
             "--symlink_prefix=/",
             "--deleted_packages=" + ",".join(product_packages()),
         ]
-        if "ICOS_REQUIRE_JUDGES" in os.environ:
-            flags.append(f"--test_env=ICOS_REQUIRE_JUDGES={os.environ['ICOS_REQUIRE_JUDGES']}")
+        if "ICOS_REQUIRE_ORACLES" in os.environ:
+            flags.append(f"--test_env=ICOS_REQUIRE_ORACLES={os.environ['ICOS_REQUIRE_ORACLES']}")
         return self.bazel(command, *flags, *self.flags, *arguments)
 
     def folder_of(self, key: str) -> Path:

@@ -111,7 +111,7 @@ def test_missing_binary(downstream: Workspace) -> None:
 
 def test_password_for_prod(downstream: Workspace) -> None:
     said = refused(downstream, "//prod:all")
-    assert "prod: has no passwords; nobody logs in there. Got one for root" in said, said
+    assert "prod: must have no passwords, since nobody logs in there; got one for root" in said, said
     assert "secret" not in said, said
 
 

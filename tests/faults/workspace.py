@@ -5,7 +5,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.testing.judges import judge
+from tools.testing.oracles import oracle
 
 RULES = Path(os.path.realpath(__file__)).parents[2]
 
@@ -26,7 +26,7 @@ class Workspace:
     def bazel(self, *arguments: str) -> tuple[int, str]:
         """Runs Bazel; returns its exit status and what it said."""
         done = subprocess.run(
-            [judge("bazel"), f"--output_user_root={self.output_root}", *arguments],
+            [oracle("bazel"), f"--output_user_root={self.output_root}", *arguments],
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

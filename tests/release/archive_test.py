@@ -16,7 +16,7 @@ from dev.release.module import read_changes, read_module
 from dev.release.release import Arguments, main
 from tests.faults.workspace import RULES, Workspace
 from tools.core.errors import UserError
-from tools.testing.judges import judge, unavailable
+from tools.testing.oracles import oracle, unavailable
 
 IDENTITY = ("-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false")
 FLAGS = ("--enable_bzlmod", "--noenable_workspace", "--lockfile_mode=off", "--color=no", "--curses=no")
@@ -58,7 +58,7 @@ root,6144,8192,L,c8b0a1f2-0000-4000-8000-000000000004,system
 
 
 def git(folder: Path, *arguments: object) -> bytes:
-    command = [judge("git"), "-C", folder, *IDENTITY, *map(str, arguments)]
+    command = [oracle("git"), "-C", folder, *IDENTITY, *map(str, arguments)]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
 
 

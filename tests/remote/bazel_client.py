@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tools.testing.judges import judge
+from tools.testing.oracles import oracle
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Client:
 
     def _bazel(self, command: str, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [judge("bazel"), f"--output_base={self.output_base}", "--max_idle_secs=300", command, *arguments],
+            [oracle("bazel"), f"--output_base={self.output_base}", "--max_idle_secs=300", command, *arguments],
             cwd=self.workspace,
             # Inside of a test, Bazel would keep even its downloads in the test's folder.
             env={name: value for name, value in os.environ.items() if name != "TEST_TMPDIR"},

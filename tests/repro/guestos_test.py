@@ -1,5 +1,7 @@
 """The GuestOS built a second time, in other surroundings: the same bytes, by actions that take nothing of the machine.
 
+The second build's actions find no programs but those that start Python: one that starts any other program fails.
+
 The first build is the one that this test was given, be it from a cache. The second one is Bazel's own again, with
 nothing of the first but downloads; so it needs root and loop devices, and can't run inside of Bazel's sandbox.
 """
@@ -14,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.repro.actions import faults, needed, read_actions
-from tests.repro.surroundings import DAYS, FOLDER, HOST, USER, USER_NAME, other_surroundings
+from tests.repro.surroundings import DAYS, FOLDER, HOST, STARTERS, USER, USER_NAME, other_surroundings
 from tools.inspect.file_differences import file_differences
 
 if "OUTPUTS" not in os.environ:
@@ -64,12 +66,13 @@ def test_the_surroundings_are_others(built, second):
     assert int(seen["time"]) == pytest.approx(time.time() + DAYS * DAY, abs=DAY)
     assert seen["folder"].startswith(f"{FOLDER}/bazel/")
     del seen["time"], seen["folder"]
-    assert seen.pop("python") != "{}.{}".format(*sys.version_info)
+    assert (python := seen.pop("python")) != "{}.{}".format(*sys.version_info)
     assert seen == {
         "block_size": "1024",
         "cpus": "1",
         "encoding": "ascii",
         "host": HOST,
+        "programs": " ".join(sorted([*STARTERS, "python3", f"python{python}"])),
         "seed": "4711",
         "source_mode": "600",
         "umask": "0o77",
@@ -94,7 +97,8 @@ def test_actions_take_nothing_of_the_machine(second):
 
     actions = needed(read_actions(done.stdout), wanted)
     made = {action.mnemonic for action in actions}
-    assert {"DebianBaseRoot", "DiskImage", "Ext4Image", "Initramfs", "UpgradeImage", "VerityImage", "VfatImage"} <= made
+    assert {"DebianBaseRoot", "DiskImage", "Ext4Image", "Initramfs", "VerityImage", "VfatImage"} <= made
+    assert {"UpgradeImage", "UpgradeManifest", "UpgradeSignature"} <= made
     machine = (str(FOLDER), HOST, USER_NAME, "of-the-client-alone", "Kiritimati", "tr_TR")
     found = [f"{action}: {fault}" for action in actions for fault in faults(action, machine)]
     assert not found, "\n".join(found)

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.testing.judges import ask, judge, unavailable
 from tools.testing.mounts import mounted
+from tools.testing.oracles import ask, oracle, unavailable
 
 USER = 1500
 HOST = "another-host"
@@ -56,26 +56,17 @@ exec {python} "$@"
 _PROBE = """
 genrule(
     name = "surroundings",
-    outs = ["surroundings.txt"],
-    cmd = " ; ".join([
-        "exec > $@",
-        "echo cpus=$$(nproc)",
-        "echo block_size=$$(stat -f -c %S .)",
-        "echo encoding=$$(python3 -c 'import sys; print(sys.getfilesystemencoding())')",
-        "echo folder=$$PWD",
-        "echo host=$$(uname -n)",
-        "echo python=$$(python3 -c 'import sys; print(*sys.version_info[:2], sep=\\".\\")')",
-        "echo seed=$$(python3 -c 'import os; print(os.environ.get(\\"PYTHONHASHSEED\\"))')",
-        "echo source_mode=$$(stat -L -c %a $(SRCS))",
-        "echo time=$$(date +%s)",
-        "echo umask=$$(python3 -c 'import os; print(oct(os.umask(0)))')",
-        "read _ user _ </proc/self/uid_map",  # id tells whom the sandbox makes of it
-        "echo user=$$user",
-        "echo zone=$$(env -u TZ date +%z)",
-    ]),
     srcs = ["BUILD.bazel"],
+    outs = ["surroundings.txt"],
+    cmd = "python3 $(location //tests/repro:probe.py) $< >$@",
+    tools = ["//tests/repro:probe.py"],
 )
 """
+
+_PROGRAM_FOLDERS = ("/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin")
+
+STARTERS = ("bash", "env", "grep", "sh", "which")
+"""What Bazel runs to start a Python program: first lines of scripts, and py3wrapper.sh of its toolchain."""
 
 
 @dataclass(frozen=True)
@@ -94,10 +85,10 @@ class Surroundings:
 
     def bazel(self, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Runs a command of Bazel in these surroundings."""
-        unshare = [judge("unshare"), "--mount", "--uts", "--propagation=private"]
-        python = os.path.realpath(judge("python3"))
+        unshare = [oracle("unshare"), "--mount", "--uts", "--propagation=private"]
+        python = os.path.realpath(oracle("python3"))
         enter = [str(self.folder), str(FOLDER), python, HOST, str(self.cpu), str(USER)]
-        bazel = [judge("bazel"), f"--output_user_root={FOLDER}/bazel", "--nohome_rc", command]
+        bazel = [oracle("bazel"), f"--output_user_root={FOLDER}/bazel", "--nohome_rc", command]
         return subprocess.run(
             [*unshare, "bash", "-c", _ENTER, "enter", *enter, *bazel, *arguments],
             env=_ENVIRONMENT,
@@ -121,8 +112,10 @@ class Surroundings:
         options = ["--color=no", "--curses=no", "--disk_cache=", "--remote_cache=", "--jobs=3", *self.cache]
         # Where an action takes an environment at all, it is this one.
         options += [f"--action_env={name}={_ENVIRONMENT[name]}" for name in ("LANG", "PYTHONHASHSEED", "TZ")]
-        # Another clock, for actions alone.
-        return [*options, f"--sandbox_add_mount_pair={FOLDER}/preload:/etc/ld.so.preload"]
+        # Another clock, and no programs of the machine, for actions alone.
+        mounts = [("preload", "/etc/ld.so.preload")]
+        mounts += [("programs", folder) for folder in _PROGRAM_FOLDERS if Path(folder).is_dir()]
+        return [*options, *(f"--sandbox_add_mount_pair={FOLDER}/{name}:{path}" for name, path in mounts)]
 
     def output(self, path: str) -> Path:
         """Returns where an output is, by its path in `bazel-bin`."""
@@ -153,6 +146,7 @@ def other_surroundings(checkout: Path, repository_cache: Path | None, scratch: P
         _write_etc(folder / "etc")
         (folder / "python").write_text(_PYTHON.format(python=python, zone=_ZONE))
         (folder / "python").chmod(0o755)
+        _copy_programs(folder / "programs", python)
         (folder / "preload").write_text(f"{library}\n")
         (folder / "home").mkdir()
         (folder / "bazel").mkdir()
@@ -177,7 +171,29 @@ def _other_python() -> str:
         path = shutil.which(f"python3.{minor}")
         if path and minor != sys.version_info.minor:
             return path
-    return judge("python3.13" if sys.version_info.minor != 13 else "python3.14")
+    return oracle("python3.13" if sys.version_info.minor != 13 else "python3.14")
+
+
+def _copy_programs(folder: Path, python: str) -> None:
+    """Makes the folder of all programs that actions find: those that start a Python program.
+
+    An action that starts any other program of the machine fails.
+    """
+    folder.mkdir()
+    shutil.copy(folder.parent / "python", folder / "python3")
+    for program in (python, oracle("bash"), oracle("env")):
+        shutil.copy(program, folder)
+
+
+def _copy_programs(folder: Path, python: str) -> None:
+    """Makes the folder of all programs that actions find: Python, and STARTERS.
+
+    An action that starts any other program of the machine fails.
+    """
+    folder.mkdir()
+    shutil.copy(folder.parent / "python", folder / "python3")
+    for program in (python, *map(oracle, STARTERS)):
+        shutil.copy(program, folder)
 
 
 def _clock_library() -> Path:
@@ -199,7 +215,7 @@ def _file_system(path: Path) -> Path:
 
 def _copy_checkout(checkout: Path, copy: Path) -> None:
     """Copies what belongs to a checkout, last things first, with other modes."""
-    command = [judge("git"), "-C", str(checkout), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    command = [oracle("git"), "-C", str(checkout), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, capture_output=True, check=True).stdout.decode().split("\0")
     for name in sorted(filter(None, listed), reverse=True):
         if not (checkout / name).exists():

@@ -1,11 +1,20 @@
 """The module extension that provides Debian packages, as locked, to this and to other modules.
 
-    debian = use_extension("@rules_icos//third_party/debian:extension.bzl", "debian")
-    debian.lock(name = "my_packages", manifest = "//packages:bookworm.toml")
-    use_repo(debian, "my_packages")
+`debian.lock` makes a repository with a target for each set of the manifest, such as `@packages//:system`, and one for
+each package, such as `@packages//packages:shim-signed`. Packages are fetched when something that is built needs them.
+`debian_lock` of defs/debian.bzl makes the lock.
 
-makes `@my_packages//:SET` for each set of the manifest, and `@my_packages//packages:NAME` for each package. Packages are
-fetched when something that is built needs them. `debian_lock` of defs/debian.bzl makes the lock.
+An example. From [examples/minimal-appliance/MODULE.bazel](../../examples/minimal-appliance/MODULE.bazel):
+
+```starlark
+# The packages of packages/trixie.lock.json.
+debian = use_extension("@rules_icos//third_party/debian:extension.bzl", "debian")
+debian.lock(
+    name = "minimal_appliance_packages",
+    manifest = "//packages:trixie.toml",
+)
+use_repo(debian, packages = "minimal_appliance_packages")
+```
 """
 
 load("//third_party/debian:repositories.bzl", "lock_of", "locked_packages", "missing_lock", "read_lock")

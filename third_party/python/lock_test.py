@@ -26,7 +26,7 @@ def manifest_of(tmp_path: Path, text: str) -> Manifest:
     return read_manifest(path)
 
 
-@pytest.fixture(params=["third_party/python", "dev/remote"])
+@pytest.fixture(params=["third_party/python", "dev/drawing", "dev/remote"])
 def folder(request: pytest.FixtureRequest) -> Path:
     """Each folder that has a lock."""
     return FOLDER.parents[1] / str(request.param)

@@ -6,7 +6,7 @@ import pytest
 
 from tools.commands.boot_args import Arguments, environment_block, main, words
 from tools.core.errors import UserError
-from tools.testing.judges import judge
+from tools.testing.oracles import oracle
 
 
 def test_comments_are_left_out():
@@ -33,7 +33,7 @@ def test_block_of_all_inputs(tmp_path):
 def test_grub_reads_it(tmp_path):
     path = tmp_path / "block"
     path.write_bytes(environment_block(["a=1", "b,c:d"]))
-    listed = subprocess.run([judge("grub-editenv"), path, "list"], capture_output=True, check=True, text=True)
+    listed = subprocess.run([oracle("grub-editenv"), path, "list"], capture_output=True, check=True, text=True)
     assert listed.stdout == "extra_boot_args=a=1 b,c:d\n"
 
 

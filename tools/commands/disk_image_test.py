@@ -14,7 +14,7 @@ from tools.image.extents import Data, Extent, Image, Pattern
 from tools.image.rawfile import write_raw
 from tools.tar.image_file import open_image, open_member
 from tools.tar.sparse_archive import Member, archive_of
-from tools.testing.judges import ask
+from tools.testing.oracles import ask
 
 MIB = 1 << 20
 GUID = "2B110BB7-CDEC-7D41-B97E-893EDCBE5428"

@@ -8,7 +8,7 @@ from tools.commands.ext4_image import Arguments, main
 from tools.core.cli import call
 from tools.ext4.reader import read_ext4
 from tools.tar.image_file import open_image
-from tools.testing.judges import ask
+from tools.testing.oracles import ask
 from tools.tree.compare import differences
 from tools.tree.metadata import set_times
 from tools.tree.node import File, walk

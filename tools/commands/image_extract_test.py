@@ -5,7 +5,7 @@ import pytest
 from tools.commands.image_extract import Arguments, main
 from tools.core.cli import call
 from tools.image.rawfile import write_raw
-from tools.testing.judges import ask
+from tools.testing.oracles import ask
 from tools.testing.sample_disk import disk, ext4, fat, root_tree
 from tools.tree.compare import differences
 from tools.tree.node import Fifo

@@ -9,7 +9,7 @@ from tools.core.cli import call
 from tools.image.rawfile import write_raw
 from tools.inspect.volumes import read_tree
 from tools.tar.sparse_archive import Member, archive_of
-from tools.testing.judges import ask
+from tools.testing.oracles import ask
 from tools.testing.sample_disk import disk, ext4, fat, root_tree
 from tools.tree.compare import differences
 from tools.tree.mtree import mtree

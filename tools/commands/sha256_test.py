@@ -2,7 +2,7 @@ from tools.commands.sha256 import Arguments, main
 from tools.core.cli import call
 from tools.image.extents import Extent, Image, Pattern
 from tools.image.rawfile import write_raw
-from tools.testing.judges import ask
+from tools.testing.oracles import ask
 
 
 def test_sha256sum_checks_it(tmp_path):

@@ -1,12 +1,11 @@
 import base64
 import hashlib
-import subprocess
 
 import pytest
 
 from tools.commands import upgrade_signature
 from tools.core.cli import call
-from tools.testing.judges import judge
+from tools.testing.oracles import ask
 from tools.upgrade.signing import decode, private_key_id, public_key_id
 
 SECRET = bytes.fromhex("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb")
@@ -28,13 +27,11 @@ def pem(kind, prefix, key):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    openssl = judge("openssl")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "key.pem").write_text(pem("PRIVATE", "302e020100300506032b657004220420", SECRET))
     (tmp_path / "public.pem").write_text("Of a test.\n" + pem("PUBLIC", "302a300506032b6570032100", PUBLIC))
     (tmp_path / "other.pem").write_text(pem("PRIVATE", "302e020100300506032b657004220420", OTHER_SECRET))
-    public = subprocess.run([openssl, "pkey", "-in", "other.pem", "-pubout"], capture_output=True, check=True).stdout
-    (tmp_path / "other_public.pem").write_bytes(public)
+    ask("openssl", "pkey", "-in", "other.pem", "-pubout", "-out", "other_public.pem")
     (tmp_path / "message").write_bytes(MESSAGE)
     (tmp_path / "manifest").write_bytes(b"{}\n")
     return tmp_path
@@ -49,6 +46,13 @@ def test_signs_as_the_standard_says(folder):
     key_id = hashlib.sha256(bytes.fromhex("302a300506032b6570032100") + PUBLIC).hexdigest()
     assert (folder / "out").read_text() == f"ed25519 {key_id} {SIGNATURE}\n"
     assert private_key_id("key.pem") == public_key_id("public.pem") == key_id
+
+
+def test_openssl_accepts_a_signature(folder):
+    assert run("--manifest=manifest", "--key=other.pem", "--output=out") == 0
+    (folder / "raw").write_bytes(decode("out")[0].value)
+    verify = ["pkeyutl", "-verify", "-rawin", "-pubin", "-inkey", "other_public.pem"]
+    ask("openssl", *verify, "-in", "manifest", "-sigfile", "raw")
 
 
 def test_signs_with_several_keys(folder):
@@ -70,9 +74,14 @@ def test_takes_signatures_that_were_made_elsewhere(folder):
             ("--key=key.pem", "--refused_key=public.pem"),
             "key.pem: must not sign this: it is the private half of public",
         ),
-        (("--key=none.pem",), "none.pem: openssl pkey refuses it"),
-        (("--key=public.pem",), "public.pem: openssl pkey refuses it"),
+        (("--key=none.pem",), "none.pem: cannot be read: No such file or directory"),
+        (("--key=public.pem",), "public.pem: is not a private key as PEM"),
+        (("--key=manifest",), "manifest: is not a private key as PEM"),
+        (("--key=encrypted.pem",), "encrypted.pem: is encrypted; `openssl pkey -in encrypted.pem` decrypts it"),
         (("--key=rsa.pem",), "rsa.pem: is not a key of Ed25519"),
+        (("--key=key.pem", "--refused_key=key.pem"), "key.pem: is not a public key as PEM"),
+        (("--key=key.pem", "--refused_key=rsa_public.pem"), "rsa_public.pem: is not a key of Ed25519"),
+        (("--key=key.pem", "--refused_key=none.pem"), "none.pem: cannot be read"),
         (("--signature=signed",), "signed: has a signature of manifest that none of the public keys accepts"),
         (("--signature=signed", "--public_key=other_public.pem"), "that none of the public keys accepts"),
         (("--signature=of_message", "--public_key=public.pem"), "that none of the public keys accepts"),
@@ -84,7 +93,11 @@ def test_takes_signatures_that_were_made_elsewhere(folder):
 def test_refuses(folder, capsys, flags, message):
     assert run("--manifest=manifest", "--key=key.pem", "--output=signed") == 0
     assert run("--manifest=message", "--key=key.pem", "--output=of_message") == 0
-    subprocess.run([judge("openssl"), "genpkey", "-quiet", "-algorithm", "rsa", "-out", "rsa.pem"], check=True)
+    ask("openssl", "genpkey", "-quiet", "-algorithm", "rsa", "-out", "rsa.pem")
+    ask("openssl", "pkey", "-in", "rsa.pem", "-pubout", "-out", "rsa_public.pem")
+    ask("openssl", "pkey", "-in", "key.pem", "-aes256", "-passout", "pass:word", "-out", "encrypted.pem")
     assert run("--manifest=manifest", *flags, "--output=out") == 1
-    assert message in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
     assert not (folder / "out").exists()

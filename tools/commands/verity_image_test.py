@@ -9,7 +9,7 @@ from tools.image.extents import Data, Extent, Image
 from tools.image.rawfile import write_raw
 from tools.tar.image_file import open_image
 from tools.tar.sparse_archive import Member, archive_of
-from tools.testing.judges import ask
+from tools.testing.oracles import ask
 
 BLOCK = 4096
 NOISE = random.Random(0).randbytes(200 * BLOCK)

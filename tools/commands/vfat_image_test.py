@@ -8,7 +8,7 @@ from tools.commands.vfat_image import Arguments, main
 from tools.core.cli import call
 from tools.fat.reader import read_fat
 from tools.tar.image_file import open_image
-from tools.testing.judges import ask
+from tools.testing.oracles import ask
 from tools.tree.node import File, walk
 
 

@@ -16,7 +16,7 @@ from tools.debian.apt import Access, resolve
 from tools.debian.lock import Lock, LockedPackage
 from tools.debian.manifest import Archive, Manifest, PackageSet
 from tools.testing.debian_packages import build_deb
-from tools.testing.judges import ask, judge
+from tools.testing.oracles import ask, oracle
 
 DATE = "Sat, 01 Feb 2025 10:00:00 UTC"
 PACKAGES = {
@@ -77,7 +77,7 @@ class TestArchive:
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestArchive]:
-    judge("apt-get")
+    oracle("apt-get")
     archive = TestArchive(tmp_path_factory.mktemp("archive"))
     keyring = archive.make_key("tests")
     (archive.folder / "keys.asc").write_text(keyring)

@@ -13,7 +13,7 @@ import pytest
 from tools.debian.base_root import BaseRoot, build_base_root
 from tools.debian.deb import Deb
 from tools.testing.debian_packages import given_packages
-from tools.testing.judges import judge, unavailable
+from tools.testing.oracles import oracle, unavailable
 
 _OTHERWISE = (
     "./boot",
@@ -71,7 +71,7 @@ def test_same_as_mmdebstrap(tmp_path: Path) -> None:
     names = make_archive(debs, pool)
     spec = BaseRoot(debs, installer)
     build_base_root(spec, tmp_path / "ours.tar")
-    command = [judge("mmdebstrap"), "--variant=custom", "--mode=root", f"--include={','.join(names)}"]
+    command = [oracle("mmdebstrap"), "--variant=custom", "--mode=root", f"--include={','.join(names)}"]
     source = f"deb [trusted=yes] copy:{pool} ./"
     environment = os.environ | {
         "SOURCE_DATE_EPOCH": str(max(Deb(path).built for path in debs)),

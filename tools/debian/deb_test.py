@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tools.core.errors import UserError
 from tools.debian.deb import Deb
 from tools.testing.debian_packages import BUILT, build_deb, replace_data
-from tools.testing.judges import judge
+from tools.testing.oracles import oracle
 
 DESCRIPTION = "short\n long,\n .\n more"
 COMPRESSIONS = ["gzip", "none", "xz", "zstd"]
@@ -44,7 +44,7 @@ def zstd_deb(folder: Path, frames: bytes) -> Path:
 def test_reads_what_dpkg_deb_reads(compression: str, files: dict[str, bytes]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         deb = make(Path(folder), compression, files)
-        told = subprocess.run([judge("dpkg-deb"), "--fsys-tarfile", deb], check=True, capture_output=True).stdout
+        told = subprocess.run([oracle("dpkg-deb"), "--fsys-tarfile", deb], check=True, capture_output=True).stdout
         with Deb(deb) as package:
             with package.data_stream() as stream:
                 assert stream.read() == told
@@ -60,7 +60,7 @@ def test_control(tmp_path: Path, compression: str) -> None:
         control = package.control()
         assert package.built == BUILT
     for field, value in control.items():
-        told = subprocess.run([judge("dpkg-deb"), "--field", deb, field], check=True, capture_output=True).stdout
+        told = subprocess.run([oracle("dpkg-deb"), "--field", deb, field], check=True, capture_output=True).stdout
         assert told.decode() == value + "\n"
     assert control["Description"] == DESCRIPTION
 

@@ -10,7 +10,7 @@ from tools.core.errors import UserError
 from tools.debian.deb import Deb
 from tools.debian.extract import choose, write_data, write_file
 from tools.testing.debian_packages import build_deb
-from tools.testing.judges import ask, judge
+from tools.testing.oracles import ask, oracle
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def tar_listing(path: Path) -> list[str]:
 def deb_listing(path: Path, folder: Path) -> list[str]:
     data = folder / "data.tar"
     data.write_bytes(
-        subprocess.run([judge("dpkg-deb"), "--fsys-tarfile", path], check=True, capture_output=True).stdout
+        subprocess.run([oracle("dpkg-deb"), "--fsys-tarfile", path], check=True, capture_output=True).stdout
     )
     return tar_listing(data)
 

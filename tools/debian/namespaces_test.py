@@ -9,7 +9,7 @@ import pytest
 
 from tools.core.errors import UserError
 from tools.debian.namespaces import Devices, run_in_root
-from tools.testing.judges import unavailable
+from tools.testing.oracles import unavailable
 
 
 @pytest.fixture

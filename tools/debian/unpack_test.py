@@ -13,7 +13,7 @@ from tools.core.errors import UserError
 from tools.debian.deb import Deb
 from tools.debian.unpack import OwnedDirectory, link_merged_usr, unpack
 from tools.testing.debian_packages import build_deb, replace_data
-from tools.testing.judges import judge
+from tools.testing.oracles import oracle
 
 
 def listing(folder: Path) -> dict[str, tuple[int, bytes | str | None, float]]:
@@ -49,7 +49,7 @@ def test_same_as_dpkg_deb(tmp_path: Path) -> None:
     ours.mkdir()
     with Deb(deb) as package:
         assert unpack([package], str(ours)) == []
-    subprocess.run([judge("dpkg-deb"), "--extract", deb, theirs], check=True)
+    subprocess.run([oracle("dpkg-deb"), "--extract", deb, theirs], check=True)
     assert listing(ours) == listing(theirs)
     assert (ours / "usr/bin/also").samefile(ours / "usr/bin/tool")
 

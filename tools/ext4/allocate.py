@@ -1,41 +1,46 @@
-"""Handing out free blocks in order."""
+"""Allocates free blocks in ascending order."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 Run = tuple[int, int]
-"""Consecutive blocks: the first one's number, and how many."""
+"""Consecutive blocks, as (number of the first block, count)."""
 
 
 class Allocator:
-    """Hands out the blocks of free runs from the lowest number on, and never goes back.
+    """Allocates blocks from a list of free runs, in ascending order.
 
-    When the runs are used up it goes on past their end as if there were room without end. So one attempt tells how
-    much is missing, not just that something is.
+    When the runs are used up, it continues past the end of the file system. So one attempt to place everything shows
+    by how many blocks the file system is too small.
     """
 
     __slots__ = ("_left", "_runs", "end", "position", "skipped", "taken")
 
     def __init__(self, runs: Iterable[Run], end: int) -> None:
-        """Starts at the first of `runs`, which are in order; blocks from `end` on don't exist."""
+        """Starts at the first block of `runs`.
+
+        Args:
+            runs: the free blocks, as disjoint runs in ascending order.
+            end: number of blocks of the file system; blocks from this number on don't exist.
+        """
         self._runs = iter(runs)
         self._left = 0
         self.position = 0
-        """All free blocks below this one have been handed out or skipped."""
+        """All free blocks below this number are allocated or skipped."""
         self.end = end
         self.taken = 0
-        """How many blocks were handed out."""
+        """Number of blocks allocated so far."""
         self.skipped: list[Run] = []
-        """The free runs that `take_whole` left behind."""
+        """The free runs that `take_whole` skipped because they are too short."""
 
     @property
-    def missing(self) -> int:
-        """How many blocks were handed out that don't exist."""
+    def shortfall(self) -> int:
+        """Number of allocated blocks that are past the end of the file system."""
         return max(self.position - self.end, 0)
 
     def take(self, count: int) -> list[Run]:
-        """Returns `count` (one or more) blocks as runs, which are as few as the free runs allow."""
+        """Allocates `count` (at least 1) blocks and returns them as runs, in ascending order."""
         self.taken += count
         if count <= self._left:
             start = self.position
@@ -54,7 +59,7 @@ class Allocator:
         return runs
 
     def take_whole(self, count: int) -> int:
-        """Returns the first of `count` consecutive blocks; free blocks before them are skipped."""
+        """Allocates `count` consecutive blocks and returns the first; skips free runs that are too short."""
         while self._left < count:
             if self._left:
                 self.skipped.append((self.position, self._left))
@@ -66,7 +71,7 @@ class Allocator:
         return start
 
     def rest(self) -> list[Run]:
-        """Returns all that is left free, in order: what was skipped and what was not reached."""
+        """Returns the runs that are still free, in ascending order: skipped ones, then those not reached."""
         left = [(self.position, self._left)] if self._left else []
         return [*self.skipped, *left, *self._runs]
 
@@ -75,5 +80,5 @@ class Allocator:
 
 
 def block_numbers(runs: Iterable[Run]) -> list[int]:
-    """Returns the number of every block in `runs`."""
+    """Returns the numbers of all blocks in `runs`."""
     return [block for start, count in runs for block in range(start, start + count)]

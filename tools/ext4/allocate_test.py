@@ -8,7 +8,7 @@ def test_takes_from_the_lowest_run_on():
     assert allocator.take(3) == [(10, 3)]
     assert allocator.take(2) == [(13, 2)]
     assert allocator.take(5) == [(20, 2), (30, 3)]
-    assert (allocator.taken, allocator.position, allocator.missing) == (10, 33, 0)
+    assert (allocator.taken, allocator.position, allocator.shortfall) == (10, 33, 0)
     assert allocator.rest() == [(33, 97)]
 
 
@@ -19,11 +19,11 @@ def test_whole_runs_leave_free_blocks_behind():
     assert allocator.rest() == [(11, 4), (20, 2), (40, 90)]
 
 
-@pytest.mark.parametrize(("count", "missing"), [(7, 0), (8, 1), (1000, 993)])
-def test_tells_how_much_is_missing(count, missing):
+@pytest.mark.parametrize(("count", "shortfall"), [(7, 0), (8, 1), (1000, 993)])
+def test_shortfall(count, shortfall):
     allocator = Allocator([(10, 5), (20, 2)], 30)
     allocator.take(count)
-    assert allocator.missing == missing
+    assert allocator.shortfall == shortfall
 
 
 def test_block_numbers():

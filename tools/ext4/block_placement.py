@@ -1,4 +1,4 @@
-"""Finding a place for every content in the blocks that the file system's own metadata leaves free."""
+"""Places file contents, directories, extent trees, xattr blocks and the journal in the free blocks."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ _ROOT_ENTRIES = 4
 
 @dataclass(slots=True)
 class Place:
-    """Where an inode's blocks are.
+    """Where the blocks of an inode are.
 
     Attributes:
-        pointer: the 60 bytes for the inode.
-        blocks: how many blocks it uses, those of its extent tree included.
+        pointer: the inode's i_block field, 60 bytes: the root of its extent tree.
+        blocks: number of blocks of its content and its extent tree.
     """
 
     pointer: bytes
@@ -44,17 +44,17 @@ class Place:
 
 @dataclass(slots=True)
 class Placement:
-    """Where everything is.
+    """Where everything that isn't fixed by the geometry is.
 
     Attributes:
-        places: of each item's content, in the items' order.
-        xattr_blocks: of each item, the block with its extended attributes, or 0.
-        journal: the journal's, if there is one.
-        journal_blocks: its length.
-        extents: the contents, at their places in the image.
-        position: all free blocks below this one are in use, and none from it on.
-        used: how many blocks all of this takes.
-        missing: how many blocks the file system has too few; if any, all else here is of no use.
+        places: for each item, where its content is.
+        xattr_blocks: for each item, the number of the block with its extended attributes, or 0.
+        journal: where the journal is, or None without a journal.
+        journal_blocks: length of the journal, in blocks.
+        extents: the placed contents, with offsets in the image.
+        position: number of the first block after the last allocated one; free blocks below it are in use.
+        used: number of allocated blocks.
+        shortfall: by how many blocks the file system is too small; if it isn't 0, the other fields are invalid.
     """
 
     places: list[Place] = field(default_factory=list)
@@ -64,11 +64,11 @@ class Placement:
     extents: list[Extent] = field(default_factory=list)
     position: int = 0
     used: int = 0
-    missing: int = 0
+    shortfall: int = 0
 
 
 class _Placer:
-    """The state of one attempt."""
+    """The state of one attempt to place everything."""
 
     def __init__(self, options: Ext4Options, geometry: Geometry) -> None:
         self.block_size = options.block_size
@@ -77,7 +77,7 @@ class _Placer:
         self.extents: list[Extent] = []
 
     def place_content(self, content: Image, inode: int) -> Place:
-        """Places what a content has data for; its holes get no blocks."""
+        """Places the data of a content; holes get no blocks."""
         extents = content.extents
         if not extents:
             return Place(EMPTY_ROOT)
@@ -89,7 +89,7 @@ class _Placer:
         return self._map_blocks(mappings, inode)
 
     def _place_whole(self, extent: Extent, inode: int) -> Place:
-        """Places a content that is one extent without a hole before it, as most are."""
+        """Places a content that consists of one extent at offset 0, as most do."""
         size = self.block_size
         count = -(-extent.length // size)
         runs = self.allocator.take(count)
@@ -102,7 +102,7 @@ class _Placer:
         return self._map_blocks(self._spread(Image(extent.end, (extent,)), 0, runs), inode)
 
     def _spread(self, content: Image, logical: int, runs: list[Run]) -> list[Mapping]:
-        """Places the data from a logical block on into runs of blocks."""
+        """Places a content's data, from logical block `logical` on, in `runs`; returns the mappings."""
         size = self.block_size
         mappings = []
         for physical, length in runs:
@@ -114,7 +114,7 @@ class _Placer:
         return mappings
 
     def _map_blocks(self, mappings: list[Mapping], inode: int) -> Place:
-        """Makes the extent tree of blocks that are placed."""
+        """Builds the extent tree over the mappings, and places the tree's own blocks."""
         used = sum(mapping.length for mapping in mappings)
         pieces = split_mappings(mappings)
         if len(pieces) <= _ROOT_ENTRIES:
@@ -127,11 +127,11 @@ class _Placer:
         return Place(pointer, used + len(blocks))
 
     def _place_block(self, block: int, data: bytes) -> None:
-        """Puts bytes at the start of a block."""
+        """Adds an extent with `data` at the start of a block."""
         self.extents.append(Extent(block * self.block_size, len(data), Data(data)))
 
     def place_attributes(self, items: list[Item]) -> list[int]:
-        """Places blocks of extended attributes, which inodes with the same attributes share; returns each item's."""
+        """Places the xattr blocks; inodes with equal attributes share one. Returns for each item its block, or 0."""
         numbers = [0] * len(items)
         sharers: dict[bytes, list[int]] = {}
         for index, item in enumerate(items):
@@ -147,19 +147,19 @@ class _Placer:
         return numbers
 
     def place_journal(self, blocks: int, uuid: bytes) -> Place:
-        """Places an empty journal; all of its blocks are allocated, but only the first has data."""
+        """Places an empty journal: all its blocks are allocated, but only the first has data."""
         superblock = pack_journal_superblock(self.block_size, blocks, uuid)
         content = Image.from_bytes(superblock).resized(blocks * self.block_size)
         return self._map_blocks(self._spread(content, 0, self.allocator.take(blocks)), JOURNAL_INODE)
 
 
 def place_all(items: list[Item], options: Ext4Options, geometry: Geometry) -> Placement:
-    """Places directories, long link targets and extended attributes first, then files in order, the journal last.
+    """Places directories, long symlink targets and xattr blocks first, then files in order, then the journal.
 
-    So metadata is together, data is together, and the journal's empty blocks make no hole among them.
+    So metadata is contiguous, and so is data.
 
     Raises:
-        UserError: the size that is asked for the journal cannot be one.
+        UserError: the requested size of the journal is out of range.
         NoRoomError: the file system is too small for a journal.
     """
     placement = Placement(journal_blocks=journal_blocks(options, geometry.blocks))
@@ -176,12 +176,12 @@ def place_all(items: list[Item], options: Ext4Options, geometry: Geometry) -> Pl
     placement.extents = placer.extents
     placement.position = placer.allocator.position
     placement.used = placer.allocator.taken
-    placement.missing = placer.allocator.missing
+    placement.shortfall = placer.allocator.shortfall
     return placement
 
 
 def _logical_runs(content: Image, block_size: int) -> list[Run]:
-    """Returns the runs of a content's blocks that have data, even if only a part of a block has."""
+    """Returns the runs of logical blocks that hold data, including blocks that are only partly data."""
     runs: list[Run] = []
     end = -1
     for extent in content.extents:

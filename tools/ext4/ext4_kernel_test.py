@@ -1,4 +1,4 @@
-"""The kernel's verdict: images are mounted, and what it shows is compared with the tree that was put in."""
+"""Mounts images, and compares what the Linux kernel reads with the tree that was written."""
 
 import os
 
@@ -25,7 +25,7 @@ PARAMETERS = [
 
 @pytest.fixture(scope="module")
 def make(tmp_path_factory):
-    """Writes an image to a file of its own, and returns the file's path."""
+    """Returns a function that writes an image to a new file, and returns its path."""
     return lambda image: write_raw(image, tmp_path_factory.mktemp("mount") / "image")
 
 

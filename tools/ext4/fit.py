@@ -1,4 +1,4 @@
-"""Whether a tree fits, what it needs if it doesn't, and how small a file system can be."""
+"""Fits a tree into a file system, or computes the smallest file system that holds it."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from tools.ext4.inventory import Item, take_inventory
 from tools.ext4.options import Ext4Options
 from tools.tree.node import Directory
 
-_DIRECTORIES_TOLD = 5
+_MAX_DIRECTORIES_LISTED = 5
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
 class FitError(UserError):
-    """A tree that doesn't fit in the file system that was asked for.
+    """A tree that doesn't fit in a file system of the requested size.
 
     Attributes:
-        inodes: how many inodes the tree needs, reserved ones included.
-        blocks: how many blocks its contents need, in the smallest file system that has room for them.
-        size: of that file system, in bytes.
+        inodes: number of inodes that the tree needs, including the reserved ones.
+        blocks: number of blocks that its contents need in the smallest file system that holds it.
+        size: size of that file system, in bytes.
     """
 
     def __init__(self, message: str, inodes: int, blocks: int, size: int) -> None:
@@ -32,27 +32,25 @@ class FitError(UserError):
 
 
 def minimum_size(root: Directory, options: Ext4Options) -> int:
-    """Returns the size in bytes of the smallest file system that a tree fits in; a whole number of blocks.
-
-    Nothing is left free in it but what rounding leaves.
+    """Returns the size in bytes of the smallest file system that holds a tree; a multiple of the block size.
 
     Args:
         root: the tree.
-        options: the file system's parameters; their size isn't looked at.
+        options: the file system's parameters; `size` is ignored.
 
     Raises:
-        UserError: ext4 cannot hold something in the tree; names its path.
-        FitError: the tree needs more inodes than are asked for.
+        UserError: ext4 cannot store something in the tree; the message has its path.
+        FitError: the tree needs more inodes than `options.inode_count`.
     """
     geometry, _ = _least(take_inventory(root, options), options)
     return geometry.blocks * geometry.block_size
 
 
 def fit(items: list[Item], options: Ext4Options) -> tuple[Geometry, Placement]:
-    """Returns the geometry of a file system, and the place of everything in it.
+    """Returns the geometry of a file system, and the placement of a tree's contents in it.
 
     Args:
-        items: the tree's inventory.
+        items: the tree's inodes, from `take_inventory`.
         options: the file system's parameters.
 
     Raises:
@@ -61,9 +59,9 @@ def fit(items: list[Item], options: Ext4Options) -> tuple[Geometry, Placement]:
     try:
         geometry, placement = _attempt(items, options, options.size // options.block_size)
     except NoRoomError:
-        found = "there is not even room for the file system's own tables"
+        found = "there is no room even for the file system's own metadata"
     else:
-        if not placement.missing:
+        if not placement.shortfall:
             return geometry, placement
         found = f"it has {geometry.blocks - geometry.metadata_blocks} blocks for contents"
     least, placement = _least(items, options)
@@ -80,16 +78,16 @@ def fit(items: list[Item], options: Ext4Options) -> tuple[Geometry, Placement]:
 
 
 def _attempt(items: list[Item], options: Ext4Options, blocks: int) -> tuple[Geometry, Placement]:
-    """Lays out a file system of so many blocks; blocks may be missing in the result.
+    """Lays out a file system of `blocks` blocks; the placement may have a shortfall.
 
     Raises:
-        NoRoomError: so few blocks make no file system.
-        FitError: the tree needs more inodes than are asked for.
+        NoRoomError: the file system's own metadata doesn't fit.
+        FitError: the tree needs more inodes than `options.inode_count`.
     """
     inodes = items[-1].number
     if options.inode_count is not None and options.inode_count < inodes:
         raise FitError(
-            f"ext4: the tree needs {inodes} inodes, but only {options.inode_count} are asked for; ask for more",
+            f"ext4: the tree needs {inodes} inodes, but the inode count is {options.inode_count}; increase it",
             inodes=inodes,
             blocks=0,
             size=0,
@@ -101,8 +99,8 @@ def _attempt(items: list[Item], options: Ext4Options, blocks: int) -> tuple[Geom
 def _least(items: list[Item], options: Ext4Options) -> tuple[Geometry, Placement]:
     """Returns the smallest layout that has room for everything.
 
-    An attempt says how many blocks are missing. Since a larger file system's tables are never smaller, at least so
-    many must be added: the search comes from below and doesn't step over the smallest size.
+    Starts from a lower bound. An attempt returns the shortfall in blocks; since a larger file system never has
+    smaller tables, at least that many blocks must be added. So the search cannot skip the minimum.
     """
     inodes = items[-1].number
     blocks = -(-inodes // (options.block_size * 8)) - 1
@@ -113,9 +111,9 @@ def _least(items: list[Item], options: Ext4Options) -> tuple[Geometry, Placement
         except NoRoomError:
             blocks += 1
             continue
-        if not placement.missing:
+        if not placement.shortfall:
             return geometry, placement
-        blocks = max(blocks + 1, geometry.blocks + placement.missing)
+        blocks = max(blocks + 1, geometry.blocks + placement.shortfall)
         while _usable_blocks(options, blocks, inodes) == geometry.blocks:
             blocks += 1
 
@@ -132,11 +130,11 @@ def _largest_directories(items: list[Item]) -> str:
     for item in items:
         if item.content is not None:
             sizes[item if isinstance(item.node, Directory) else item.parent or item] += item.content.data_size
-    largest = sorted(sizes.items(), key=lambda pair: (-pair[1], pair[0].number))[:_DIRECTORIES_TOLD]
+    largest = sorted(sizes.items(), key=lambda pair: (-pair[1], pair[0].number))[:_MAX_DIRECTORIES_LISTED]
     return ", ".join(f"{item.path} ({_human(size)})" for item, size in largest)
 
 
 def _human(size: int) -> str:
-    """Returns a size for people, in the largest unit of which there is one."""
+    """Formats a size, in the largest unit in which it is at least 1."""
     unit = min(max(size.bit_length() - 1, 0) // 10, len(_UNITS) - 1)
     return f"{size / 1024**unit:.1f} {_UNITS[unit]}" if unit else f"{size} bytes"

@@ -23,7 +23,7 @@ def tree():
     return Directory(entries={b"usr": usr, b"etc": Directory(entries={b"x": sized(10)})})
 
 
-def test_report_says_what_is_needed():
+def test_report_has_what_is_needed():
     with pytest.raises(FitError) as caught:
         write_ext4(tree(), options(16 * MIB))
     error = caught.value
@@ -40,14 +40,14 @@ def test_report_says_what_is_needed():
 @pytest.mark.parametrize("size", [0, 100, 4096, 20000])
 def test_report_of_a_file_system_without_room_for_its_tables(size):
     with pytest.raises(
-        FitError, match=r"but there is not even room for the file system's own tables; make .* at least"
+        FitError, match=r"but there is no room even for the file system's own metadata; make .* at least"
     ):
         write_ext4(Directory(), options(size))
 
 
 def test_too_few_inodes():
     entries = {b"%d" % number: Fifo() for number in range(100)}
-    with pytest.raises(FitError, match=r"^ext4: the tree needs 111 inodes, but only 64 are asked for; ask for more$"):
+    with pytest.raises(FitError, match=r"^ext4: the tree needs 111 inodes, but the inode count is 64; increase it$"):
         write_ext4(Directory(entries=entries), options(4 * MIB, inode_count=64))
     with pytest.raises(FitError):
         minimum_size(Directory(entries=entries), options(0, inode_count=110))
@@ -100,7 +100,7 @@ def test_minimum_of_many_inodes(tmp_path):
         ({"timestamp": -1}, "timestamp -1 is not between 0 and 15032385535 seconds since 1970"),
         ({"timestamp": 2**31, "inode_size": 128}, "timestamp 2147483648 is not between 0 and 2147483647"),
         ({"size": -1}, "size -1 is negative"),
-        ({"journal_size": GIB}, "a journal size is given, but no journal is asked for"),
+        ({"journal_size": GIB}, "a journal size is given, but no journal is requested"),
     ],
 )
 def test_parameters_out_of_range(changes, message):

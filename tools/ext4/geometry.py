@@ -1,8 +1,9 @@
-"""Where the fixed parts of a file system are: superblocks, group descriptors, bitmaps and inode tables.
+"""The location of a file system's fixed metadata: superblocks, group descriptors, bitmaps and inode tables.
 
-Block groups are put together in flex groups (feature flex_bg): the bitmaps and inode tables of all groups of a flex
-group are in its first blocks, so that what is left is as much in one piece as it can be. Copies of the superblock and
-the group descriptors are in groups 0, 1 and the powers of 3, 5 and 7 (feature sparse_super).
+Block groups form flex groups (feature flex_bg): the bitmaps and inode tables of all groups of a flex group are in its
+first blocks, so that the free blocks after them are contiguous. Groups 0, 1 and the powers of 3, 5 and 7 have copies of
+the superblock and the group descriptors (feature sparse_super). See "Layout" and "Flexible Block Groups" in Linux
+Documentation/filesystems/ext4.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from tools.ext4.format.constants import SUPERBLOCK_OFFSET
 from tools.ext4.options import Ext4Options
 
 _LEAST_SPARE_BLOCKS = 50
-"""A last group with less room than this beside its own metadata isn't worth having; mke2fs thinks so too."""
+"""The last group is dropped if it has fewer blocks than this besides its own metadata, as by mke2fs."""
 
 _MOST_INODES = 2**32 - 1
 
@@ -28,7 +29,7 @@ class NoRoomError(Exception):
 
 @dataclass(frozen=True)
 class Geometry:
-    """The numbers that all places follow from; blocks and inodes are counted, `inode_size` is in bytes."""
+    """The parameters that determine where all metadata is; all sizes are in bytes."""
 
     block_size: int
     blocks: int
@@ -39,12 +40,12 @@ class Geometry:
 
     @cached_property
     def blocks_per_group(self) -> int:
-        """As many as one block of bitmap has bits."""
+        """The number of blocks of a group: one for each bit of a bitmap block."""
         return self.block_size * 8
 
     @cached_property
     def first_block(self) -> int:
-        """The block of the first superblock; block 0 comes before all groups when blocks are of 1 KiB."""
+        """The first block of group 0, with the superblock: 1 if blocks have 1 KiB, else 0."""
         return SUPERBLOCK_OFFSET // self.block_size
 
     @cached_property
@@ -54,22 +55,22 @@ class Geometry:
 
     @cached_property
     def inodes(self) -> int:
-        """The number of inodes, reserved ones included."""
+        """The number of inodes, including the reserved ones."""
         return self.groups * self.inodes_per_group
 
     @cached_property
     def table_blocks(self) -> int:
-        """The blocks of one group's inode table."""
+        """The number of blocks of one group's inode table."""
         return self.inodes_per_group * self.inode_size // self.block_size
 
     @cached_property
     def descriptor_blocks(self) -> int:
-        """The blocks of one copy of the group descriptors."""
+        """The number of blocks of one copy of the group descriptors."""
         return -(-self.groups * self.descriptor_size // self.block_size)
 
     @cached_property
     def backup_groups(self) -> frozenset[int]:
-        """The groups that have a copy of the superblock and of the group descriptors; group 0 is one."""
+        """The groups with a copy of the superblock and the group descriptors, including group 0."""
         found = {0, 1}
         for base in (3, 5, 7):
             power = base
@@ -80,7 +81,7 @@ class Geometry:
 
     @cached_property
     def metadata_blocks(self) -> int:
-        """All blocks that no file can have: superblocks, descriptors, bitmaps, inode tables, and block 0 if unused."""
+        """The number of blocks in use by superblocks, descriptors, bitmaps and inode tables, or before group 0."""
         copies = len(self.backup_groups) * (1 + self.descriptor_blocks)
         return self.first_block + copies + self.groups * (2 + self.table_blocks)
 
@@ -90,18 +91,18 @@ class Geometry:
         return -(-self.groups // self.groups_per_flex)
 
     def group_start(self, group: int) -> int:
-        """Returns the number of a group's first block."""
+        """Returns the number of the first block of a group."""
         return self.first_block + group * self.blocks_per_group
 
     def group_blocks(self, group: int) -> int:
-        """Returns the number of blocks of a group; the last one may have fewer than the others."""
+        """Returns how many blocks a group has; the last one may have fewer than the others."""
         return min(self.blocks_per_group, self.blocks - self.group_start(group))
 
     def flex(self, index: int) -> Flex:
         """Returns the layout of a flex group.
 
         Raises:
-            NoRoomError: its metadata doesn't fit in it.
+            NoRoomError: its metadata doesn't fit.
         """
         first = index * self.groups_per_flex
         groups = range(first, min(first + self.groups_per_flex, self.groups))
@@ -111,7 +112,7 @@ class Geometry:
         return Flex(first, self.group_start(first), layout)
 
     def free_runs(self) -> Iterator[Run]:
-        """Yields the runs of blocks that files can have, in order; lazily, since there may be many."""
+        """Yields the runs of blocks without fixed metadata, in ascending order."""
         for index in range(self.flex_groups):
             flex = self.flex(index)
             yield from ((flex.start + block, count) for block, count in flex.layout.free)
@@ -119,15 +120,17 @@ class Geometry:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FlexLayout:
-    """The layout of a flex group, one object for all that are alike; block numbers are relative to its first block.
+    """The layout of a flex group, shared by all flex groups of the same shape.
+
+    Block numbers are relative to the flex group's first block.
 
     Attributes:
-        block_bitmaps: the block of each group's block bitmap.
-        inode_bitmaps: the block of each group's inode bitmap.
-        inode_tables: the first block of each group's inode table.
-        free: what is left, in order.
-        used: for each group, its blocks with metadata as a number with these bits set.
-        own: for each group, whether only metadata of that very group is in it.
+        block_bitmaps: for each group, the block of its block bitmap.
+        inode_bitmaps: for each group, the block of its inode bitmap.
+        inode_tables: for each group, the first block of its inode table.
+        free: the runs of blocks without metadata, in ascending order.
+        used: for each group, a bit mask of its blocks with metadata (bit 0 is its first block).
+        own: for each group, whether no other group's metadata is in its blocks.
     """
 
     block_bitmaps: tuple[int, ...]
@@ -140,7 +143,7 @@ class FlexLayout:
 
 @dataclass(frozen=True, slots=True)
 class Flex:
-    """A flex group: its first group, the number of its first block, and its layout, which others may share."""
+    """A flex group: the number of its first group, the number of its first block, and its layout."""
 
     first_group: int
     start: int
@@ -152,10 +155,10 @@ def _flex_layout(per_group: int, last_group: int, copies: tuple[int, ...], table
     """Lays out a flex group.
 
     Args:
-        per_group: the blocks of every group but the last.
-        last_group: the blocks of the last group.
-        copies: for each group, the blocks of the superblock and descriptors that it starts with; 0 without a copy.
-        table_blocks: the blocks of an inode table.
+        per_group: number of blocks of every group but the last.
+        last_group: number of blocks of the last group.
+        copies: for each group, the number of blocks of its copy of superblock and descriptors; 0 without a copy.
+        table_blocks: number of blocks of an inode table.
     """
     count = len(copies)
     end = (count - 1) * per_group + last_group
@@ -164,7 +167,7 @@ def _flex_layout(per_group: int, last_group: int, copies: tuple[int, ...], table
     block_bitmaps = block_numbers(allocator.take(count))
     inode_bitmaps = block_numbers(allocator.take(count))
     tables = [allocator.take_whole(table_blocks) for _ in range(count)]
-    if allocator.missing:
+    if allocator.shortfall:
         raise NoRoomError
     free = allocator.rest()
     used = _bits_not_in(free, per_group, count)
@@ -179,7 +182,7 @@ def _flex_layout(per_group: int, last_group: int, copies: tuple[int, ...], table
 
 
 def _merged(spans: Iterator[tuple[int, int]]) -> list[Run]:
-    """Turns (begin, end) spans into runs; those that touch become one."""
+    """Turns (begin, end) spans into runs, and joins adjacent ones."""
     runs: list[Run] = []
     for begin, end in spans:
         if begin >= end:
@@ -190,7 +193,7 @@ def _merged(spans: Iterator[tuple[int, int]]) -> list[Run]:
 
 
 def _bits_not_in(free: list[Run], per_group: int, groups: int) -> list[int]:
-    """Returns for each group a number whose set bits are the group's blocks outside of the runs in `free`."""
+    """Returns for each group a bit mask of its blocks that are not in `free`."""
     full = (1 << per_group) - 1
     used = [full] * groups
     for start, length in free:
@@ -205,13 +208,13 @@ def choose_geometry(options: Ext4Options, blocks: int, inodes: int) -> Geometry:
     """Returns the geometry of a file system.
 
     Args:
-        options: the file system's parameters; their size isn't looked at.
-        blocks: how many blocks the file system may have; the last few stay unused when they make no good group.
-        inodes: how many inodes the tree needs, reserved ones included.
+        options: the file system's parameters; `size` is ignored.
+        blocks: maximum number of blocks; the last ones stay unused if they are too few for a group.
+        inodes: number of inodes that the tree needs, including the reserved ones.
 
     Raises:
-        NoRoomError: so many blocks have no room for the metadata of the file system itself.
-        UserError: there are too many blocks, or inodes, for the format.
+        NoRoomError: the file system's own metadata doesn't fit.
+        UserError: the format cannot have that many blocks or inodes.
     """
     block_size = options.block_size
     first = SUPERBLOCK_OFFSET // block_size
@@ -233,7 +236,7 @@ def choose_geometry(options: Ext4Options, blocks: int, inodes: int) -> Geometry:
         )
         if geometry.descriptor_blocks + 1 >= per_group:
             raise UserError(
-                f"ext4: {blocks * block_size} bytes are too many for blocks of {block_size}; use larger ones"
+                f"ext4: {blocks * block_size} bytes are too many for a block size of {block_size}; use a larger one"
             )
         last = groups - 1
         copy = 1 + geometry.descriptor_blocks if last in geometry.backup_groups else 0
@@ -246,7 +249,7 @@ def choose_geometry(options: Ext4Options, blocks: int, inodes: int) -> Geometry:
 
 
 def _inodes_per_group(options: Ext4Options, wanted: int, groups: int) -> int:
-    """Spreads inodes evenly over the groups, in whole blocks of inode table and whole bytes of bitmap."""
+    """Returns the inodes per group, rounded up to fill the inode table's blocks and the bitmap's bytes."""
     unit = max(options.block_size // options.inode_size, 8)
     inodes_per_group = -(-wanted // (groups * unit)) * unit
     if inodes_per_group * groups > _MOST_INODES:

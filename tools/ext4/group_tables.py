@@ -1,4 +1,4 @@
-"""What the file system keeps of its groups: descriptors, bitmaps and inode tables, and the superblock's copies."""
+"""Builds group descriptors, bitmaps, inode tables, and the copies of superblock and descriptors."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tools.image.extents import Data, Extent
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What is in use.
+    """Which blocks and inodes are in use.
 
     Attributes:
-        position: all blocks below this one, and none from it on but metadata.
-        inodes: all inodes up to this one, reserved ones included.
-        directories: how many directories have their inode in each group.
-        inode_table: the inodes in use, one after another from the first on.
+        position: number of the first block after the last allocated one; from it on, only metadata is in use.
+        inodes: number of the last inode in use; all below it count as used.
+        directories: group number to the number of directories among its inodes.
+        inode_table: the packed inodes 1 to `inodes`.
     """
 
     position: int
@@ -30,10 +30,10 @@ class Usage:
 
 
 def describe_tables(geometry: Geometry, superblock: Superblock, usage: Usage) -> list[Extent]:
-    """Returns the extents of all tables.
+    """Returns the extents of all descriptors, bitmaps and inode tables, with offsets in the image.
 
-    Groups that nothing uses get no bitmaps: their descriptors say that there are none yet. Inode tables have data for
-    the inodes in use alone; the rest is a hole, which is what an inode table that was zeroed looks like.
+    Groups without allocations get no bitmaps, but the flags BLOCK_UNINIT and INODE_UNINIT. Inode tables have data only
+    for the inodes in use; the rest is a hole, which reads as zeros, as INODE_ZEROED demands.
     """
     tables = _Tables(geometry, superblock, usage)
     for index in range(geometry.flex_groups):
@@ -44,7 +44,7 @@ def describe_tables(geometry: Geometry, superblock: Superblock, usage: Usage) ->
 
 @dataclass(slots=True)
 class _Group:
-    """A group's descriptor, with block numbers relative to its flex group, and the bitmaps that it needs."""
+    """A group's descriptor, with block numbers relative to its flex group, and its bitmaps, if it has any."""
 
     descriptor: GroupDescriptor
     block_bitmap: bytes | None = None
@@ -52,7 +52,7 @@ class _Group:
 
 
 class _Tables:
-    """The extents and descriptors made so far."""
+    """The extents and packed descriptors built so far."""
 
     def __init__(self, geometry: Geometry, superblock: Superblock, usage: Usage) -> None:
         self.geometry = geometry
@@ -81,7 +81,7 @@ class _Tables:
                 self._add(flex.start + descriptor.inode_table, table)
 
     def _groups(self, flex: Flex) -> list[_Group]:
-        """Returns the groups of a flex group; the same list for all that nothing uses and that are laid out alike."""
+        """Returns the groups of a flex group; unused flex groups with the same layout share one list."""
         geometry, usage = self.geometry, self.usage
         numbers = range(flex.first_group, flex.first_group + len(flex.layout.used))
         is_touched = flex.start < usage.position or numbers[0] * geometry.inodes_per_group < usage.inodes
@@ -109,10 +109,10 @@ class _Tables:
         return group
 
     def _set_blocks(self, number: int, group: _Group, used: int, *, may_be_uninit: bool) -> None:
-        """Fills in what there is to say of blocks, and the bitmap if the group needs one.
+        """Sets the descriptor's count of free blocks, and the block bitmap if the group needs one.
 
-        A driver can make the bitmap of an unused group itself if no other group's metadata is in it. The last group
-        has a bitmap in any case: e2fsck finds a truncated file system by it.
+        A driver can compute the bitmap of an unused group (BLOCK_UNINIT) if no other group's metadata is in it. The
+        last group always has a bitmap, since e2fsck detects a truncated file system by it.
         """
         geometry, descriptor = self.geometry, group.descriptor
         count = geometry.group_blocks(number)
@@ -128,7 +128,7 @@ class _Tables:
         )
 
     def _set_inodes(self, number: int, group: _Group) -> None:
-        """Fills in what there is to say of inodes, and the bitmap if the group has any."""
+        """Sets the descriptor's counts of inodes, and the inode bitmap if any inode of the group is in use."""
         per_group, descriptor = self.geometry.inodes_per_group, group.descriptor
         count = min(max(self.usage.inodes - number * per_group, 0), per_group)
         descriptor.free_inodes = descriptor.unused_inodes = per_group - count
@@ -142,7 +142,7 @@ class _Tables:
         self.extents.append(Extent(block * self.geometry.block_size, len(data), Data(data)))
 
     def add_copies(self) -> None:
-        """Adds the superblock and the descriptors, and their copies."""
+        """Adds the superblock, the descriptors and their backup copies."""
         table = b"".join(self.descriptors)
         for group in sorted(self.geometry.backup_groups):
             start = self.geometry.group_start(group)
@@ -153,11 +153,11 @@ class _Tables:
 
 
 def _pack_bitmap(bits: int, count: int, block_size: int) -> bytes:
-    """Returns a bitmap as it is on disk.
+    """Packs a bitmap into a block.
 
     Args:
-        bits: a number whose set bits are what is in use.
-        count: how many bits mean something; those after them count as used.
+        bits: bit mask of what is in use.
+        count: number of valid bits; the padding after them is set, as the format demands.
         block_size: in bytes.
     """
     padding = ((1 << (block_size * 8 - count)) - 1) << count

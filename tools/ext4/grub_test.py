@@ -1,4 +1,4 @@
-"""GRUB's own reader, as boot partitions need it: directories with an index, fragmented files, links, checksums."""
+"""Reads images with GRUB's ext2 driver: indexed directories, fragmented files, symlinks, checksums."""
 
 import random
 
@@ -7,7 +7,7 @@ import pytest
 from tools.ext4.writer import write_ext4
 from tools.image.extents import Data, Extent, Image
 from tools.testing.ext4_images import MIB, file, options
-from tools.testing.judges import ask
+from tools.testing.oracles import ask
 from tools.testing.raw import write_raw
 from tools.tree.node import Directory, File, Symlink
 

@@ -1,4 +1,4 @@
-"""The inodes that a tree needs: numbered, checked, and with the content that the file system itself makes."""
+"""Assigns inode numbers to a tree's nodes, checks them, and builds directories and packed attributes."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ _MOST_PERMISSIONS = 0o7777
 _MOST_MAJOR, _MOST_MINOR = 2**12 - 1, 2**20 - 1
 _OLD_DEVICE_LIMIT = 256
 _MOST_DIRECTORY = 2**32 - 1
-"""The size of a directory has no high word without the feature large_dir, which boot loaders don't know."""
+"""Maximum size of a directory in bytes: a larger one needs the feature large_dir, which boot loaders don't support."""
 
 _LOST_AND_FOUND_SIZE = 16384
-"""The room that lost+found is given in advance, so that a repair need not allocate blocks to use it."""
+"""Size of lost+found in bytes; preallocated, as by mke2fs, so that e2fsck need not allocate blocks to use it."""
 
 
 @dataclass(slots=True, eq=False)
 class Item:
-    """An inode in the making.
+    """An inode to be written.
 
     Attributes:
-        node: what it is made from.
-        number: of the inode.
-        parent: the directory that has its first name; the root has none.
+        node: the node of the tree that it is for.
+        number: inode number.
+        parent: the directory with its first name; None for the root.
         name: its first name.
-        links: how many names it has, counted as an inode does.
-        entries: a directory's.
-        size: as the inode says it.
-        flags: as the inode has them.
-        pointer: the 60 bytes for the inode, of one that needs no blocks.
-        content: what has to be in blocks, of one that needs them.
-        attributes: its extended attributes.
+        links: link count (i_links_count).
+        entries: the entries of a directory, without `.` and `..`.
+        size: size in bytes (i_size).
+        flags: `InodeFlag` values (i_flags).
+        pointer: the 60 bytes of i_block, for an inode that needs no blocks.
+        content: what is stored in blocks, or None.
+        attributes: the packed extended attributes.
     """
 
     node: Node
@@ -63,7 +63,7 @@ class Item:
 
     @property
     def path(self) -> str:
-        """The path by its first name, for people."""
+        """The path through its first name, escaped for messages."""
         names = []
         item = self
         while item.parent is not None:
@@ -72,7 +72,7 @@ class Item:
         return printable(b"/".join(reversed(names)))
 
     def fault(self, what: str) -> UserError:
-        """Returns the error that says what is wrong with this item."""
+        """Returns an error about this item; the message has its path and the archive that it is from."""
         origin = f" (from {self.node.origin})" if self.node.origin else ""
         return UserError(f"ext4: {self.path}{origin}: {what}")
 
@@ -95,12 +95,12 @@ def take_inventory(root: Directory, options: Ext4Options) -> list[Item]:
 
 
 def _number(root: Directory, options: Ext4Options) -> list[Item]:
-    """Walks a tree and returns an item for each of its nodes; directories have their entries, all have their links."""
+    """Returns an item for each node of a tree, with inode number, link count and, for directories, entries."""
     top = Item(root, ROOT_INODE, None, b"")
     spare = Directory(permissions=0o700, mtime_ns=options.timestamp * _NANOSECONDS)
     lost_and_found = Item(root.entries.get(LOST_AND_FOUND, spare), FIRST_INODE, top, LOST_AND_FOUND)
     if not isinstance(lost_and_found.node, Directory):
-        raise lost_and_found.fault("the file system's own directory has this name; rename what is in the tree")
+        raise lost_and_found.fault("this name is reserved for a directory; rename it in the tree")
     items = [top, lost_and_found]
     known: dict[Node, Item] = {root: top}
     stack = [top]
@@ -125,7 +125,7 @@ def _number(root: Directory, options: Ext4Options) -> list[Item]:
                     below.append(item)
                     directory.links += 1
             elif isinstance(child, Directory):
-                raise Item(child, 0, directory, name).fault(f"a directory has a second name; its first is {item.path}")
+                raise Item(child, 0, directory, name).fault(f"hard link to the directory {item.path} is not possible")
             else:
                 item.links += 1
             directory.entries.append(Entry(name, item.number, dirent_type(child.file_type)))
@@ -134,7 +134,7 @@ def _number(root: Directory, options: Ext4Options) -> list[Item]:
 
 
 class _Filler:
-    """Checks items, and sets what follows from their nodes and the file system's parameters."""
+    """Checks items, and sets the fields that depend on the file system's parameters."""
 
     def __init__(self, options: Ext4Options) -> None:
         self.block_size = options.block_size
@@ -146,7 +146,7 @@ class _Filler:
         self.packed: dict[tuple[tuple[bytes, bytes], ...], PackedAttributes] = {}
 
     def check(self, item: Item) -> None:
-        """Refuses what an inode's fields cannot hold."""
+        """Raises a `UserError` if a value is out of the range of the inode's field."""
         node = item.node
         if not (0 <= node.uid <= _MOST_ID and 0 <= node.gid <= _MOST_ID):
             raise item.fault(f"owner {node.uid}:{node.gid} is not between 0 and {_MOST_ID}")
@@ -154,14 +154,14 @@ class _Filler:
             raise item.fault(f"permissions {node.permissions:#o} are more than {_MOST_PERMISSIONS:#o}")
         if not _LEAST_TIME * _NANOSECONDS <= node.mtime_ns < self.time_end:
             raise item.fault(
-                f"time {node.mtime_ns // _NANOSECONDS} is not one that inodes of {self.inode_size} bytes can hold: "
+                f"time {node.mtime_ns // _NANOSECONDS} is out of the range of inodes of {self.inode_size} bytes: "
                 f"{_LEAST_TIME} to {self.time_end // _NANOSECONDS - 1}"
             )
         if item.links > LINK_MAX and not isinstance(node, Directory):
-            raise item.fault(f"it has {item.links} names, where ext4 allows {LINK_MAX}")
+            raise item.fault(f"it has {item.links} hard links, but ext4 allows {LINK_MAX}")
 
     def fill(self, item: Item) -> None:
-        """Sets size, flags, pointer, content and extended attributes."""
+        """Sets size, flags, pointer, content and attributes."""
         node = item.node
         if isinstance(node, File):
             self._fill_file(item, node)
@@ -181,7 +181,7 @@ class _Filler:
         item.pointer = EMPTY_ROOT
         if item.size > self.content_end:
             raise item.fault(
-                f"size of {item.size} bytes is more than {self.content_end}, the most with this block size"
+                f"size of {item.size} bytes is more than {self.content_end}, the maximum with this block size"
             )
 
     def _fill_directory(self, item: Item) -> None:
@@ -198,7 +198,7 @@ class _Filler:
         item.size = len(blocks)
         item.flags = InodeFlag.EXTENTS | InodeFlag.INDEX if is_indexed else InodeFlag.EXTENTS
         if item.size > _MOST_DIRECTORY:
-            raise item.fault(f"a directory of {item.size} bytes is more than {_MOST_DIRECTORY}; it has too many names")
+            raise item.fault(f"its entries need {item.size} bytes, but a directory can have {_MOST_DIRECTORY}")
         if item.links > LINK_MAX:
             item.links = 1
 
@@ -216,7 +216,7 @@ class _Filler:
             item.flags = InodeFlag.EXTENTS
 
     def _attributes(self, item: Item) -> PackedAttributes:
-        """Packs extended attributes, equal ones once, since labels are the same on very many inodes."""
+        """Returns the packed extended attributes; cached, since many inodes have the same SELinux label."""
         key = tuple(sorted(item.node.xattrs.items()))
         if key not in self.packed:
             try:
@@ -227,7 +227,7 @@ class _Filler:
 
 
 def _pack_device(item: Item, node: Device) -> bytes:
-    """Returns a device number in the old form if it fits there, else in the new one."""
+    """Returns i_block of a device: the number in the old 16-bit encoding if it fits, else in the new 32-bit one."""
     major, minor = node.major, node.minor
     if not (0 <= major <= _MOST_MAJOR and 0 <= minor <= _MOST_MINOR):
         raise item.fault(f"device number {major}:{minor} is more than {_MOST_MAJOR}:{_MOST_MINOR}")

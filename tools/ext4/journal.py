@@ -1,6 +1,6 @@
-"""The journal: an inode's blocks, of which only the first holds anything as long as the file system was never mounted.
+"""The journal of a file system that was never mounted: only its first block, the journal superblock, has data.
 
-Source: "Journal (jbd2)" of the format's documentation. Numbers in the journal are big-endian.
+See "Journal (jbd2)" in Linux Documentation/filesystems/ext4. Numbers in the journal are big-endian.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ _LARGEST_DEFAULT = 262144
 
 
 def journal_blocks(options: Ext4Options, blocks: int) -> int:
-    """Returns how many blocks the journal has; 0 if there is none.
+    """Returns the length of the journal in blocks; 0 without a journal.
 
     Args:
         options: the file system's parameters.
-        blocks: the size of the file system.
+        blocks: size of the file system, in blocks.
 
     Raises:
-        UserError: the size asked for cannot be that of a journal.
+        UserError: the requested size is out of range.
         NoRoomError: the file system is too small for any journal.
     """
     if not options.journal:
@@ -55,11 +55,11 @@ def journal_blocks(options: Ext4Options, blocks: int) -> int:
 
 
 def pack_journal_superblock(block_size: int, blocks: int, uuid: bytes) -> bytes:
-    """Returns what an empty journal starts with.
+    """Packs the superblock (version 2) of an empty journal, 1024 bytes.
 
     Args:
         block_size: in bytes.
-        blocks: of the journal.
+        blocks: length of the journal, in blocks.
         uuid: the file system's UUID, 16 bytes.
     """
     errors = features = 0

@@ -1,4 +1,4 @@
-"""File systems that mke2fs makes from a tar, read and compared with the tree, and with what the writer makes of it."""
+"""Reads file systems that mke2fs writes, and compares them with the tree and with the writer's."""
 
 import io
 import re
@@ -14,7 +14,7 @@ from tools.ext4.reader import read_ext4
 from tools.ext4.writer import write_ext4
 from tools.image.extents import Image
 from tools.testing.ext4_images import ID, MIB, assert_holds, can_be_held, options, without_lost_and_found
-from tools.testing.judges import ask, judge, unavailable
+from tools.testing.oracles import ask, oracle, unavailable
 from tools.testing.trees import trees
 from tools.tree.compare import differences
 from tools.tree.node import Device, Directory, Fifo, File, Symlink, walk
@@ -29,10 +29,10 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def mke2fs(folder):
-    """Makes a file system from a tar with mke2fs, or skips where that cannot read tars."""
+    """Returns a function that makes a file system from a tar with mke2fs; skips the test if mke2fs cannot read tars."""
     version = re.search(r"mke2fs (\d+)\.(\d+)\.?(\d*)", ask("mke2fs", "-V"))
     if tuple(int(number or 0) for number in version.groups()) < (1, 47, 1):
-        unavailable(f"{judge('mke2fs')} is {version[0]}: install e2fsprogs 1.47.1 or newer")
+        unavailable(f"{oracle('mke2fs')} is {version[0]}: install e2fsprogs 1.47.1 or newer")
 
     def make(tar, *arguments, blocks=65536, block_size=4096):
         (folder / "image").unlink(missing_ok=True)
@@ -50,7 +50,7 @@ def mke2fs(folder):
 
 
 def write_tar(root, path):
-    """Writes a tree as a tar in GNU's format, in which names are bytes; extended attributes are left out."""
+    """Writes a tree, without extended attributes, as a tar in GNU format, which has names of arbitrary bytes."""
     first = {}
     with tarfile.open(path, "w", format=tarfile.GNU_FORMAT, encoding="utf-8", errors="surrogateescape") as tar:
         for name, node in walk(root):
@@ -101,7 +101,7 @@ VARIANTS = [
 
 @pytest.mark.parametrize("block_size", [1024, 4096])
 @pytest.mark.parametrize("variant", VARIANTS, ids=" ".join)
-def test_features_that_the_reader_knows(folder, mke2fs, variant, block_size):
+def test_features_that_the_reader_supports(folder, mke2fs, variant, block_size):
     names = [b"%05d " % number + b"x" * (number % 200) for number in range(800)]
     linked = File(content=Image.from_bytes(b"linked" * 3000), uid=70000, permissions=0o4711)
     tree = Directory(
@@ -138,9 +138,9 @@ def test_capability(folder, mke2fs):
     assert read_ext4(write_ext4(tree, options(MIB))).root.entries[b"file"].xattrs == tree.entries[b"file"].xattrs
 
 
-def test_refused_features_are_named(folder, mke2fs):
+def test_unsupported_features_are_named(folder, mke2fs):
     tar = write_tar(Directory(), folder / "tree.tar")
-    with pytest.raises(UserError, match="features that are not known here: ea_inode, inline_data"):
+    with pytest.raises(UserError, match="unsupported features: ea_inode, inline_data"):
         read_ext4(mke2fs(tar, "-O", "inline_data,ea_inode"))
     with pytest.raises(UserError, match="block map as in ext2"):
         read_ext4(mke2fs(tar, "-O", "^extent,^64bit"))

@@ -1,4 +1,4 @@
-"""What a caller chooses about a file system."""
+"""The parameters of a file system."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ _MOST_RESERVED_PERCENT = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ext4Options:
-    """The parameters of a file system; the names of mke2fs(8) are given in parentheses.
+    """The parameters of a file system; options of mke2fs(8) are in parentheses.
 
-    The features are those of ext4 that GRUB 2.12 and Linux 4.x read: extents, flex_bg, dir_index, huge_file,
-    dir_nlink, extra_isize and sparse_super always, with group descriptors that carry checksums, so that groups
-    without data need no bitmaps; has_journal, metadata_csum and 64bit as chosen here.
+    The features are those that GRUB 2.12 and Linux 4.x read. extents, flex_bg, dir_index, huge_file, dir_nlink,
+    extra_isize and sparse_super are always on; group descriptors always have checksums, so that unused groups need no
+    bitmaps. has_journal, metadata_csum and 64bit are optional.
 
     Attributes:
-        size: of the image, in bytes; the file system takes as many whole blocks of it as it can use.
+        size: size of the image in bytes; the file system uses as many whole blocks of it as it can.
         uuid: the file system's UUID (-U).
-        hash_seed: the seed of the directory hash (-E hash_seed); derived from the UUID when it isn't given.
-        label: the volume's label, at most 16 bytes in UTF-8 (-L).
+        hash_seed: the seed of the directory hash (-E hash_seed); by default derived from the UUID.
+        label: the volume label, at most 16 bytes of UTF-8 (-L).
         block_size: 1024, 2048 or 4096 bytes (-b).
-        inode_size: a power of two from 128 bytes to the block size (-I). Inodes of 128 bytes keep whole seconds
-            until 2038, and no extended attributes of their own.
-        inode_ratio: there is an inode for every so many bytes of the file system (-i), and more if the tree needs
-            more; at least the block size.
-        inode_count: the number of inodes instead (-N), rounded up to fill the inode tables' blocks. A tree that
-            needs more is an error.
-        reserved_percent: what is kept for the superuser, 0 to 50 (-m).
+        inode_size: a power of two from 128 bytes to the block size (-I). Inodes of 128 bytes store times
+            in whole seconds until 2038, and extended attributes only in blocks of their own.
+        inode_ratio: bytes of the file system per inode (-i), at least the block size; there are more inodes if the tree
+            needs more.
+        inode_count: number of inodes (-N), in place of `inode_ratio`; rounded up to fill the inode tables' blocks. It
+            is an error if the tree needs more.
+        reserved_percent: percentage of the blocks reserved for the superuser, 0 to 50 (-m).
         journal: whether there is a journal.
-        journal_size: of the journal, in bytes, at least 1024 blocks (-J size=); chosen by the file system's size, as
-            mke2fs does, when it isn't given.
-        metadata_csum: whether all metadata carries checksums, rather than group descriptors alone.
-        wide: whether the file system has the feature 64bit; when it isn't said, where 2^32 blocks make it needed.
-        groups_per_flex: how many block groups keep their bitmaps and inode tables together, a power of two (-G).
-        timestamp: the time of creation, in seconds since the epoch; for the superblock, the journal and a
-            lost+found that the tree doesn't have.
+        journal_size: size of the journal in bytes, at least 1024 blocks (-J size=); by default chosen by the file
+            system's size, as by mke2fs.
+        metadata_csum: whether all metadata has checksums, not only the group descriptors.
+        wide: whether the file system has the feature 64bit; by default only if it has 2^32 blocks or more.
+        groups_per_flex: number of block groups in a flex group, a power of two (-G).
+        timestamp: creation time, in seconds since the epoch, for the superblock, the journal, and lost+found if the
+            tree has none.
     """
 
     size: int
@@ -62,7 +62,7 @@ class Ext4Options:
     timestamp: int = 0
 
     def __post_init__(self) -> None:
-        """Checks what can be checked without a tree.
+        """Checks the ranges of the parameters.
 
         Raises:
             UserError: a parameter is out of its range.
@@ -74,7 +74,7 @@ class Ext4Options:
         )
         _require(
             self.inode_ratio >= self.block_size,
-            f"inode ratio {self.inode_ratio} is less than the block size {self.block_size}; use fewer inodes",
+            f"inode ratio {self.inode_ratio} is less than the block size {self.block_size}; increase it",
         )
         _require(self.inode_count is None or self.inode_count > 0, f"inode count {self.inode_count} is not positive")
         _require(
@@ -94,7 +94,7 @@ class Ext4Options:
             f"timestamp {self.timestamp} is not between 0 and {time_limit(self.inode_size) - 1} seconds since 1970",
         )
         _require(self.size >= 0, f"size {self.size} is negative")
-        _require(self.journal or self.journal_size is None, "a journal size is given, but no journal is asked for")
+        _require(self.journal or self.journal_size is None, "a journal size is given, but no journal is requested")
 
     @property
     def seed(self) -> UUID:

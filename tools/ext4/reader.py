@@ -1,4 +1,4 @@
-"""The reader: from the image of an ext4 file system to a tree of files."""
+"""Reads the image of an ext4 file system into a tree."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tools.tree.node import Device, Directory, Fifo, File, Node, Socket, Symlink
 
 @dataclass(frozen=True, slots=True)
 class Ext4FileSystem:
-    """What was found in an image.
+    """An ext4 file system read from an image.
 
     Attributes:
-        superblock: the file system's own numbers.
-        root: its tree, lost+found included. Contents are ranges of the image.
+        superblock: its superblock.
+        root: its tree, including lost+found. File contents are ranges of the image.
     """
 
     superblock: Superblock
@@ -33,22 +33,25 @@ class Ext4FileSystem:
 def read_ext4(image: Image, name: str = "image") -> Ext4FileSystem:
     """Reads an ext4 file system that was cleanly unmounted, or never mounted.
 
-    Only metadata is read. Names for one inode become one node. Checksums are checked where there are any. It ends on
-    any input, in time that follows the size of the metadata.
+    Only metadata is read, and its checksums are verified. Hard links become one node under several names.
 
     Args:
-        image: the file system; what comes after its end doesn't matter.
-        name: what messages call it.
+        image: the file system; bytes after its end are ignored.
+        name: name of the image in messages.
 
     Raises:
-        UserError: it is not ext4, damaged, has to be recovered first, or has features that aren't known here.
+        UserError: the image is no ext4 file system, is damaged, needs journal recovery, or has unsupported features.
     """
     volume = Volume(image, name)
     return Ext4FileSystem(volume.superblock, _Tree(volume).read())
 
 
 class _Tree:
-    """A tree that is being read."""
+    """Reads the tree of a volume.
+
+    Attributes:
+        nodes: the nodes read so far, by inode number.
+    """
 
     def __init__(self, volume: Volume) -> None:
         self.volume = volume
@@ -71,7 +74,7 @@ class _Tree:
             for entry in entries:
                 below = path + b"/" + entry.name if path else entry.name
                 if entry.name in directory.entries:
-                    raise self.volume.damage(f"{printable(below)} is there twice")
+                    raise self.volume.damage(f"{printable(below)} occurs twice in its directory")
                 node = self.nodes.get(entry.inode)
                 if node is None:
                     child = self.volume.inode(entry.inode)
@@ -79,12 +82,12 @@ class _Tree:
                     if isinstance(node, Directory):
                         stack.append((below, node, entry.inode, child))
                 elif isinstance(node, Directory):
-                    raise self.volume.damage(f"{printable(below)} is a second name of a directory")
+                    raise self.volume.damage(f"{printable(below)} is a hard link to a directory")
                 directory.entries[entry.name] = node
         return root
 
     def _entries(self, number: int, inode: Inode) -> list[Entry]:
-        """Returns the entries of a directory, `.` and `..` left out."""
+        """Returns the entries of a directory, without `.` and `..`."""
         volume = self.volume
         block_size = volume.superblock.block_size
         seed = volume.inode_seed(number, inode)
@@ -101,7 +104,7 @@ class _Tree:
                     raise DamagedDirectoryError(f"block {logical + offset} has a wrong checksum")
                 entries += parse_block(block)
         if not expected or expected * block_size != inode.size:
-            raise DamagedDirectoryError(f"size {inode.size} does not fit its blocks")
+            raise DamagedDirectoryError(f"size {inode.size} does not match its blocks")
         return entries
 
     def _node(self, number: int, inode: Inode) -> Node:
@@ -148,7 +151,7 @@ def _checksum_is_right(block: bytes, seed: int, logical: int, *, is_indexed: boo
 
 
 def _device(pointer: bytes) -> tuple[int, int]:
-    """Returns major and minor number, from the old form or the new one."""
+    """Returns the major and minor number in i_block, in the old 16-bit or the new 32-bit encoding."""
     old = int.from_bytes(pointer[:4], "little")
     if old:
         return old >> 8 & 0xFF, old & 0xFF

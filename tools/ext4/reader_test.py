@@ -1,4 +1,4 @@
-"""The reader on file systems that are damaged, or aren't any."""
+"""Tests the reader on damaged file systems and on other data."""
 
 import struct
 from contextlib import suppress
@@ -51,7 +51,7 @@ def refused(data, message):
 
 
 def read_all(data):
-    """Reads a tree and what it refers to, if it is one; contents of absurd size are left alone."""
+    """Reads a tree and the contents of its files, except for those of 1 MiB and more."""
     for _, node in walk(read_ext4(Image.from_bytes(bytes(data)), "a.img").root):
         if isinstance(node, File) and node.content.size < MIB:
             node.content.read(0, node.content.size)
@@ -87,7 +87,7 @@ def test_checksums_reveal_any_damage_that_is_read(offset, change):
         after = [(path, vars_of(node)) for path, node in walk(read_ext4(Image.from_bytes(bytes(data))).root)]
     except UserError:
         return
-    assert before == after  # nothing but contents, copies, bitmaps and free space is without a checksum here
+    assert before == after  # contents, backup copies, bitmaps and free space are not verified
 
 
 def vars_of(node):
@@ -105,7 +105,7 @@ def test_something_else():
 
 
 def test_truncated():
-    refused(PLAIN[:-1024], "truncated: the ext4 file system has 1048576 bytes, but 1047552 are here")
+    refused(PLAIN[:-1024], "truncated: the ext4 file system has 1048576 bytes, but the image only 1047552")
 
 
 def changed(data, **fields):
@@ -127,7 +127,7 @@ def changed(data, **fields):
         ({"inode_size": 0}, "an impossible inode size"),
         ({"inode_size": 384}, "an impossible inode size"),
         ({"incompat": Incompat.BIT64, "descriptor_size": 1}, "an impossible descriptor size"),
-        ({"inodes": 12345}, "a number of inodes that does not fit its groups"),
+        ({"inodes": 12345}, "a number of inodes that does not match its groups"),
     ],
 )
 def test_impossible_superblock(fields, message):
@@ -138,8 +138,8 @@ def test_features():
     superblock = Superblock.parse(bytes(PLAIN[1024:2048]))
     assert superblock.features[:3] == ["ext_attr", "dir_index", "filetype"]
     recover = superblock.incompat | Incompat.RECOVER
-    refused(changed(PLAIN, incompat=recover), "the journal holds changes that are not in place yet; run e2fsck")
-    refused(changed(PLAIN, incompat=0x80010042), "features that are not known here: encrypt, 0x80000000$")
+    refused(changed(PLAIN, incompat=recover), "the journal needs recovery; run e2fsck")
+    refused(changed(PLAIN, incompat=0x80010042), "unsupported features: encrypt, 0x80000000$")
     assert read_ext4(Image.from_bytes(bytes(changed(PLAIN, compat=0xFFFFFFFF & ~Compat.DIR_PREALLOC))))
 
 
@@ -153,7 +153,7 @@ def test_wrong_checksums_are_named():
 
 
 def with_root_block(entries):
-    """Returns the sample with other entries in its root directory."""
+    """Returns the sample with `entries` as its root directory's block."""
     inode = PLAIN.index(b"large") // 1024
     return PLAIN[: inode * 1024] + pack_block(entries, 1024, None) + PLAIN[(inode + 1) * 1024 :]
 
@@ -162,9 +162,9 @@ DOTS = [Entry(b".", 2, 2), Entry(b"..", 2, 2)]
 
 
 def test_directories_that_contain_themselves():
-    refused(with_root_block([*DOTS, Entry(b"loop", 2, 2)]), "/loop is a second name of a directory")
-    refused(with_root_block([*DOTS, Entry(b"a", 11, 2), Entry(b"b", 11, 2)]), "/b is a second name of a directory")
-    refused(with_root_block([*DOTS, Entry(b"a", 11, 2), Entry(b"a", 12, 2)]), "/a is there twice")
+    refused(with_root_block([*DOTS, Entry(b"loop", 2, 2)]), "/loop is a hard link to a directory")
+    refused(with_root_block([*DOTS, Entry(b"a", 11, 2), Entry(b"b", 11, 2)]), "/b is a hard link to a directory")
+    refused(with_root_block([*DOTS, Entry(b"a", 11, 2), Entry(b"a", 12, 2)]), "/a occurs twice in its directory")
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_impossible_entries(entry, message):
 
 
 def with_extents_of_root(pointer, size=1024):
-    """Returns the sample with another extent tree in its root directory's inode."""
+    """Returns the sample with `pointer` as i_block of its root directory, and with `size` as its size."""
     data = bytearray(PLAIN)
     table = struct.unpack_from("<I", data, 2048 + 8)[0] * 1024
     data[table + 256 + 40 : table + 256 + 100] = pointer
@@ -198,7 +198,7 @@ def test_extents_that_never_end():
         struct.pack_into("<II", node, 12 + 12 * number, number, 1000)
     data = with_extents_of_root(loop)
     data[1000 * 1024 : 1001 * 1024] = node
-    refused(data, "inode 2: extent tree node of depth 1 where 0 belongs")
+    refused(data, "inode 2: extent tree node of depth 1 instead of 0")
     data[1000 * 1024 : 1001 * 1024] = struct.pack("<HHHHI", 0xF30A, 0, 84, 0, 0).ljust(1024, b"\0")
     refused(data, "inode 2: empty extent tree node")
     refused(with_extents_of_root(struct.pack("<HHHHI", 0xF30A, 1, 4, 6, 0).ljust(60, b"\0")), "extent tree of depth 6")
@@ -214,8 +214,8 @@ def test_extents_that_never_end():
         ([Mapping(5, 100, 1), Mapping(4, 100, 1)], "extent of block 4 is out of order"),
         ([Mapping(5, 100, 2), Mapping(6, 100, 1)], "extent of block 6 is out of order"),
         ([Mapping(0, 100, 0)], "extent of block 0 is out of order"),
-        ([Mapping(1, 100, 1)], "/ .inode 2.: size 1024 does not fit its blocks"),
-        ([], "/ .inode 2.: size 1024 does not fit its blocks"),
+        ([Mapping(1, 100, 1)], "/ .inode 2.: size 1024 does not match its blocks"),
+        ([], "/ .inode 2.: size 1024 does not match its blocks"),
         ([Mapping(0, 1000, 1)], "/ .inode 2.: directory entry at 0 has the impossible size 0"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The limits of the format, and the tree of a real system."""
+"""Tests the limits of the format, and the tree of a real system."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from tools.image.extents import FileRange, Image
 from tools.image.holes import joined
 from tools.testing.ext4_images import MIB, debugfs, file, fsck, options, without_lost_and_found
 from tools.testing.folders import read_folder
-from tools.testing.judges import unavailable
+from tools.testing.oracles import unavailable
 from tools.tree.compare import differences
 from tools.tree.node import Directory, File, walk
 
@@ -25,7 +25,7 @@ def test_links(tmp_path):
     assert "Links: 65000 " in debugfs(path, "stat /many/00000")
     assert len(set(read_ext4(image).root.entries[b"many"].entries.values())) == 1
     tree.entries[b"one more"] = linked
-    with pytest.raises(UserError, match=r"^ext4: /one more: it has 65001 names, where ext4 allows 65000$"):
+    with pytest.raises(UserError, match=r"^ext4: /one more: it has 65001 hard links, but ext4 allows 65000$"):
         write_ext4(tree, options(16 * MIB))
 
 
@@ -50,14 +50,14 @@ def test_sixteen_tebibytes():
 @pytest.mark.parametrize("block_size", [1024, 2048])
 def test_too_large_for_the_block_size(block_size):
     with pytest.raises(
-        UserError, match=f"17592186044416 bytes are too many for blocks of {block_size}; use larger ones"
+        UserError, match=f"17592186044416 bytes are too many for a block size of {block_size}; use a larger one"
     ):
         write_ext4(Directory(), options(1 << 44, block_size=block_size))
 
 
 @pytest.fixture(scope="module")
 def system():
-    """The folder /usr of the machine: tens of thousands of files of every size."""
+    """The machine's /usr: tens of thousands of files of every size."""
     try:
         return read_folder(Path("/usr"))
     except PermissionError as error:
@@ -70,7 +70,7 @@ def system():
 def test_tree_of_a_real_system(tmp_path, system, parameters):
     size = minimum_size(system, options(0, **parameters)) + 200 * MIB
     image = write_ext4(system, options(size, **parameters))
-    # e2fsck doesn't look at contents, so they need not be copied for it.
+    # e2fsck doesn't read file contents, so they need not be copied.
     made = [extent for extent in image.extents if not isinstance(extent.source, FileRange)]
     fsck(Image(size, made), tmp_path / "image")
     found = without_lost_and_found(read_ext4(image).root)

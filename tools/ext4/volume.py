@@ -1,4 +1,4 @@
-"""An ext4 file system opened for reading: its superblock, and inodes and blocks by number."""
+"""Reads the superblock, inodes and blocks of an ext4 file system, and checks them."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ _MOST_WINDOWS = 64
 
 
 class Volume:
-    """Reads structures of one file system, and trusts none of them.
+    """Reads the structures of one file system; a damaged one raises a `UserError`.
 
     Attributes:
         image: the file system.
-        name: what messages call it.
+        name: name of the image in messages.
         superblock: its superblock.
-        seed: what metadata checksums start from, or None if there are none.
+        seed: seed of the metadata checksums, or None without metadata_csum.
     """
 
     def __init__(self, image: Image, name: str) -> None:
         """Reads the superblock.
 
         Raises:
-            UserError: this isn't an ext4 file system, it is damaged, or it has features that aren't known here.
+            UserError: the image is no ext4 file system, is damaged, or has unsupported features.
         """
         self.image = image
         self.name = name
@@ -62,14 +62,14 @@ class Volume:
         self._attributes: dict[int, dict[bytes, bytes]] = {}
 
     def damage(self, what: str) -> UserError:
-        """Returns the error for a structure that cannot be right."""
+        """Returns the error for an invalid structure, which `what` describes."""
         return UserError(f"{self.name}: damaged ext4 file system: {what}; e2fsck may be able to repair it")
 
     def block(self, number: int) -> bytes:
-        """Returns a block.
+        """Returns the content of a block.
 
         Raises:
-            UserError: it is outside of the file system.
+            UserError: the block is outside of the file system.
         """
         superblock = self.superblock
         if not superblock.first_block <= number < superblock.blocks:
@@ -80,7 +80,7 @@ class Volume:
         """Returns an inode that is in use.
 
         Raises:
-            UserError: there is none of this number, it isn't in use, or it is damaged.
+            UserError: the inode doesn't exist, isn't in use, or is damaged.
         """
         superblock = self.superblock
         if not 0 < number <= superblock.inodes:
@@ -101,19 +101,19 @@ class Volume:
             raise self.damage(f"inode {number}: {error}") from None
 
     def inode_seed(self, number: int, inode: Inode) -> int | None:
-        """Returns what the checksums of an inode's blocks start from, or None if they have none."""
+        """Returns the seed of the checksums of an inode's blocks, or None without metadata_csum."""
         return None if self.seed is None else inode_seed(self.seed, number, inode.generation)
 
     def mappings(self, number: int, inode: Inode) -> list[Mapping]:
-        """Returns the extents of an inode.
+        """Returns the extents of an inode, in logical order.
 
         Raises:
-            UserError: they aren't extents, overlap, or leave the file system.
+            UserError: the inode has no extent tree, or its extents are out of order, overlap, or leave the file system.
         """
         superblock = self.superblock
         if not inode.flags & InodeFlag.EXTENTS:
             raise UserError(
-                f"{self.name}: inode {number} has a block map as in ext2 instead of extents; not known here"
+                f"{self.name}: inode {number} has a block map as in ext2 instead of extents, which is not supported"
             )
         result = []
         left = superblock.blocks
@@ -129,10 +129,10 @@ class Volume:
         return result
 
     def content(self, number: int, inode: Inode) -> Image:
-        """Returns the content of an inode as ranges of the file system's image; reads no more than its extents.
+        """Returns the content of an inode as ranges of the file system's image; reads only its extent tree.
 
         Raises:
-            UserError: as `mappings`, or the size is impossible.
+            UserError: as for `mappings`, or the size is out of range.
         """
         block_size = self.superblock.block_size
         size = inode.size
@@ -152,7 +152,7 @@ class Volume:
         """Returns the extended attributes of an inode, by full name.
 
         Raises:
-            UserError: they are damaged.
+            UserError: an attribute is damaged.
         """
         try:
             found = parse_tail(inode.tail) if inode.tail else {}
@@ -177,16 +177,16 @@ class Volume:
         if superblock.has_metadata_csum and not superblock_checksum_is_right(data):
             raise self.damage("the superblock has a wrong checksum")
         if superblock.incompat & Incompat.RECOVER:
-            raise UserError(f"{self.name}: the journal holds changes that are not in place yet; run e2fsck on it first")
+            raise UserError(f"{self.name}: the journal needs recovery; run e2fsck on the file system first")
         if unknown := superblock.incompat & ~int(_KNOWN):
             names = ", ".join(feature_names(Incompat, unknown))
-            raise UserError(f"{self.name}: ext4 file system with features that are not known here: {names}")
+            raise UserError(f"{self.name}: ext4 file system with unsupported features: {names}")
         if fault := _superblock_fault(superblock):
             raise self.damage(f"the superblock has {fault}")
         size = superblock.blocks * superblock.block_size
         if size > self.image.size:
             raise UserError(
-                f"{self.name}: truncated: the ext4 file system has {size} bytes, but {self.image.size} are here"
+                f"{self.name}: truncated: the ext4 file system has {size} bytes, but the image only {self.image.size}"
             )
         return superblock
 
@@ -203,7 +203,7 @@ class Volume:
         return self._descriptors[group]
 
     def _descriptor_offset(self, group: int, size: int) -> int:
-        """Returns where a group's descriptor is: in one table, or with meta_bg in the first group that it describes."""
+        """Returns the offset of a group's descriptor: after the superblock, or in its meta group (meta_bg)."""
         superblock = self.superblock
         per_block = superblock.block_size // size
         meta, index = divmod(group, per_block)
@@ -214,7 +214,7 @@ class Volume:
         return block * superblock.block_size + index * size
 
     def _read_inode(self, offset: int, size: int) -> bytes:
-        """Reads from inode tables in windows, since neighbours are wanted next."""
+        """Reads an inode through a cache of 64 KiB windows, since neighbouring inodes are often read next."""
         window, begin = divmod(offset, _WINDOW)
         if window not in self._windows:
             if len(self._windows) >= _MOST_WINDOWS:
@@ -227,7 +227,7 @@ class Volume:
 
 
 def _has_superblock(superblock: Superblock, group: int) -> bool:
-    """Says whether a group has a copy of the superblock."""
+    """Returns whether a group has a copy of the superblock."""
     if group < 2 or not superblock.ro_compat & RoCompat.SPARSE_SUPER:
         return True
     for base in (3, 5, 7):
@@ -240,7 +240,7 @@ def _has_superblock(superblock: Superblock, group: int) -> bool:
 
 
 def _superblock_fault(superblock: Superblock) -> str:
-    """Says which number of a superblock is impossible; an empty string if none is."""
+    """Describes the first invalid field of a superblock; returns an empty string if all are valid."""
     if superblock.log_block_size > 2:
         return f"a block size other than {BLOCK_SIZES}"
     bits = superblock.block_size * 8
@@ -258,5 +258,5 @@ def _superblock_fault(superblock: Superblock) -> str:
         if not is_fine:
             return fault
     if superblock.inodes != superblock.groups * superblock.inodes_per_group:
-        return "a number of inodes that does not fit its groups"
+        return "a number of inodes that does not match its groups"
     return ""

@@ -1,4 +1,4 @@
-"""The writer: from a tree of files to the image of an ext4 file system."""
+"""Writes a tree as the image of an ext4 file system."""
 
 from __future__ import annotations
 
@@ -37,23 +37,23 @@ _XATTR_AND_ACL = 0x000C
 
 
 def write_ext4(root: Directory, options: Ext4Options) -> Image:
-    """Describes an ext4 file system that holds a tree.
+    """Returns the image of an ext4 file system that holds a tree.
 
-    The result is a function of the arguments alone. Contents stay ranges of their sources; what is a hole in a file
-    is a hole in the file system. Files are placed in the order of a walk, metadata before them.
+    The image depends only on the arguments. It refers to file contents as ranges of their sources, and holes in files
+    stay holes. Directories and other metadata are placed first, then files in the order of the walk.
 
-    A lost+found is added to the root if the tree has none. All times of an inode are its node's `mtime_ns`.
+    A lost+found is added to the root if the tree has none. All timestamps of an inode are its node's `mtime_ns`.
 
     Args:
-        root: the tree. A node under several names is one inode with as many links.
+        root: the tree. A node under several names becomes one inode with hard links.
         options: the file system's parameters.
 
     Returns:
         An image of `options.size` bytes.
 
     Raises:
-        UserError: ext4 cannot hold something in the tree (names the path), or the tree doesn't fit (then a
-            `FitError`, with what it needs).
+        UserError: ext4 cannot store something in the tree; the message has its path.
+        FitError: the tree doesn't fit in `options.size`.
     """
     items = take_inventory(root, options)
     geometry, placement = fit(items, options)
@@ -73,7 +73,7 @@ def _directories(items: list[Item], geometry: Geometry) -> Counter[int]:
 
 
 def _inode_table(items: list[Item], options: Ext4Options, placement: Placement) -> bytearray:
-    """Returns all inodes up to the last one in use."""
+    """Returns the packed inodes 1 to the last one in use, including the journal's."""
     size = options.inode_size
     per_block = options.block_size // SECTOR
     seed = file_system_seed(options.uuid.bytes) if options.metadata_csum else None

@@ -1,4 +1,4 @@
-"""Random trees with random parameters, judged by e2fsck and read back."""
+"""Random trees with random parameters, checked by e2fsck and read back."""
 
 import pytest
 from hypothesis import given, settings

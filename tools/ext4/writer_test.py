@@ -1,4 +1,4 @@
-"""The writer as a whole: what e2fsck, dumpe2fs and debugfs say of superblocks, groups, inodes and the journal."""
+"""Checks superblocks, groups, inodes and the journal of written images with e2fsck, dumpe2fs and debugfs."""
 
 import re
 import uuid
@@ -8,13 +8,13 @@ import pytest
 from tools.core.errors import UserError
 from tools.ext4.writer import write_ext4
 from tools.image.extents import Image
-from tools.testing.ext4_images import GIB, ID, MIB, debugfs, file, fsck, judged, options
-from tools.testing.judges import ask
+from tools.testing.ext4_images import GIB, ID, MIB, checked_image, debugfs, file, fsck, options
+from tools.testing.oracles import ask
 from tools.tree.node import Device, Directory, Fifo, File, Socket, Symlink
 
 
 def facts(path):
-    """Returns what dumpe2fs says of the superblock."""
+    """Returns the fields of the superblock as dumpe2fs prints them."""
     lines = [line.partition(":") for line in ask("dumpe2fs", "-h", path).splitlines()]
     return {name: value.strip() for name, colon, value in lines if colon}
 
@@ -32,7 +32,7 @@ def test_dumpe2fs_agrees_with_the_parameters(tmp_path):
         wide=True,
         timestamp=1700000000,
     )
-    found = facts(judged(Directory(entries={b"a": file(b"x")}), parameters, tmp_path / "image"))
+    found = facts(checked_image(Directory(entries={b"a": file(b"x")}), parameters, tmp_path / "image"))
     expected = {
         "Filesystem volume name": "böot",
         "Filesystem UUID": str(ID),
@@ -76,7 +76,7 @@ def test_dumpe2fs_agrees_with_the_parameters(tmp_path):
 
 
 def test_plain_features_are_what_old_boot_loaders_read(tmp_path):
-    found = facts(judged(Directory(), options(MIB), tmp_path / "image"))
+    found = facts(checked_image(Directory(), options(MIB), tmp_path / "image"))
     assert found["Filesystem features"] == (
         "ext_attr dir_index filetype extent flex_bg sparse_super large_file huge_file uninit_bg dir_nlink extra_isize"
     )
@@ -90,7 +90,7 @@ def test_untouched_groups_have_no_bitmaps(tmp_path):
     groups = ask("dumpe2fs", fsck(image, tmp_path / "image")).split("\nGroup ")[1:]
     assert len(groups) == 512
     flex_heads = [group for group in groups if "BLOCK_UNINIT" not in group.splitlines()[0]]
-    assert len(flex_heads) == 512 // 16 + 1  # those with the tables of others, and the last one
+    assert len(flex_heads) == 512 // 16 + 1  # the first group of each flex group, and the last group
     assert sum("INODE_UNINIT" in group.splitlines()[0] for group in groups) == 511
 
 
@@ -118,7 +118,7 @@ def test_inodes_of_every_kind(tmp_path, inode_size):
             b"sticky": Directory(permissions=0o1777),
         }
     )
-    path = judged(tree, options(4 * MIB, block_size=1024, inode_size=inode_size), tmp_path / "image")
+    path = checked_image(tree, options(4 * MIB, block_size=1024, inode_size=inode_size), tmp_path / "image")
     assert "Fast link dest: " in debugfs(path, "stat /59")
     assert "Fast link dest: " not in debugfs(path, "stat /60")
     assert "Device major/minor number: 4095:1048575" in debugfs(path, "stat /last")
@@ -127,20 +127,20 @@ def test_inodes_of_every_kind(tmp_path, inode_size):
 
 def test_nanoseconds_reach_every_time(tmp_path):
     tree = Directory(entries={b"file": file(b"x", mtime_ns=(2**32 + 5) * 10**9 + 123456789)})
-    said = debugfs(judged(tree, options(MIB), tmp_path / "image"), "stat /file")
+    said = debugfs(checked_image(tree, options(MIB), tmp_path / "image"), "stat /file")
     extra = 123456789 << 2 | 1
     for time in ("ctime", "atime", "mtime", "crtime"):
         assert re.search(rf"^\s*{time}: 0x00000005:{extra:08x}", said, re.MULTILINE), said
 
 
 def test_journal_has_no_holes(tmp_path):
-    path = judged(Directory(), options(64 * MIB, block_size=1024, journal=True), tmp_path / "image")
+    path = checked_image(Directory(), options(64 * MIB, block_size=1024, journal=True), tmp_path / "image")
     assert "Blockcount: 8192\n" in debugfs(path, "stat <8>")
     said = debugfs(path, "logdump -S")
     assert re.search(r"Journal size: +4096k|Total journal size: +4096k", said), said
 
 
-def test_journal_sizes_that_cannot_be():
+def test_journal_size_out_of_range():
     with pytest.raises(UserError, match="journal size 4096 is not between 4194304 and 41943040000 bytes"):
         write_ext4(Directory(), options(64 * MIB, journal=True, journal_size=4096))
 
@@ -148,17 +148,17 @@ def test_journal_sizes_that_cannot_be():
 def test_lost_and_found_of_the_tree_is_kept(tmp_path):
     label = {b"security.selinux": b"system_u:object_r:lost_found_t:s0\0"}
     found = Directory(permissions=0o750, uid=5, xattrs=label, entries={b"#1234": file(b"found")})
-    path = judged(Directory(entries={b"lost+found": found}), options(4 * MIB), tmp_path / "image")
+    path = checked_image(Directory(entries={b"lost+found": found}), options(4 * MIB), tmp_path / "image")
     assert "Inode: 11 " in debugfs(path, "stat /lost+found")
     assert "Size: 16384\n" in debugfs(path, "stat /lost+found")
-    with pytest.raises(UserError, match=r"^ext4: /lost\+found: the file system's own directory has this name"):
+    with pytest.raises(UserError, match=r"^ext4: /lost\+found: this name is reserved for a directory"):
         write_ext4(Directory(entries={b"lost+found": Fifo()}), options(MIB))
 
 
 def test_lost_and_found_with_an_index(tmp_path):
     entries = {b"#%05d" % number: Fifo() for number in range(1000)}
     tree = Directory(entries={b"lost+found": Directory(entries=entries)})
-    judged(tree, options(4 * MIB), tmp_path / "image")
+    checked_image(tree, options(4 * MIB), tmp_path / "image")
 
 
 def test_same_bytes_for_the_same_tree():
@@ -182,19 +182,19 @@ def test_same_bytes_for_the_same_tree():
         (File(content=Image(0), permissions=0o100644), "permissions 0o100644 are more than 0o7777"),
         (
             File(content=Image(0), mtime_ns=2**34 * 10**9),
-            "time 17179869184 is not one that inodes of 256 bytes can hold",
+            "time 17179869184 is out of the range of inodes of 256 bytes",
         ),
         (Symlink(target=b""), "a symbolic link's target is empty or has a NUL"),
         (Symlink(target=b"a\0b"), "a symbolic link's target is empty or has a NUL"),
         (Symlink(target=b"t" * 4096), "a symbolic link's target of 4096 bytes is longer than 4095"),
         (Device(block=True, major=4096, minor=0), "device number 4096:0 is more than 4095:1048575"),
         (Directory(entries={b"n" * 256: Fifo()}), "name of 256 bytes is longer than 255"),
-        (Directory(entries={b".": Fifo()}), "name stands for a directory itself"),
+        (Directory(entries={b".": Fifo()}), "name is reserved for a directory itself or its parent"),
         (Directory(entries={b"a/b": Fifo()}), "name has a slash or a NUL"),
         (Directory(entries={b"": Fifo()}), "name is empty"),
     ],
 )
-def test_what_cannot_be_held_is_refused_with_its_path(node, message):
+def test_what_ext4_cannot_store_is_an_error_with_its_path(node, message):
     node.origin = "base.tar"
     for child in getattr(node, "entries", {}).values():
         child.origin = "base.tar"
@@ -209,8 +209,8 @@ def test_what_cannot_be_held_is_refused_with_its_path(node, message):
 
 def test_directory_under_two_names_is_refused():
     twice = Directory()
-    with pytest.raises(UserError, match=r"^ext4: /b: a directory has a second name; its first is /a$"):
+    with pytest.raises(UserError, match=r"^ext4: /b: hard link to the directory /a is not possible$"):
         write_ext4(Directory(entries={b"a": twice, b"b": twice}), options(MIB))
     twice.entries[b"loop"] = twice
-    with pytest.raises(UserError, match=r"^ext4: /a/loop: a directory has a second name"):
+    with pytest.raises(UserError, match=r"^ext4: /a/loop: hard link to the directory /a is not possible$"):
         write_ext4(Directory(entries={b"a": twice}), options(MIB))

@@ -9,8 +9,8 @@ import pytest
 from tools.fat.writer import Options, fat_image
 from tools.image.extents import Image
 from tools.testing.folders import read_folder
-from tools.testing.judges import unavailable
 from tools.testing.mounts import mounted
+from tools.testing.oracles import unavailable
 from tools.testing.raw import write_raw
 from tools.tree.compare import differences
 from tools.tree.node import Directory, File

@@ -10,7 +10,7 @@ from tools.fat.writer import Options, fat_image
 from tools.gpt.disk import disk_image, least_disk_size, place
 from tools.gpt.layout import parse_layout
 from tools.image.extents import Image
-from tools.testing.judges import ask
+from tools.testing.oracles import ask
 from tools.testing.raw import write_raw
 from tools.tree.node import Directory, File
 

@@ -13,7 +13,7 @@ from tools.core.errors import UserError
 from tools.fat.reader import read_fat
 from tools.fat.writer import Options, fat_image
 from tools.image.extents import Image
-from tools.testing.judges import ask, judge
+from tools.testing.oracles import ask, oracle
 from tools.tree.node import Directory, File, walk
 
 MIB = 1 << 20
@@ -30,7 +30,7 @@ def made(path, *options, size=4 * MIB):
 
 
 def put(image, data, name):
-    subprocess.run([judge("mcopy"), "-oi", image, "-", f"::{name}"], input=data, env=UTF8, check=True)
+    subprocess.run([oracle("mcopy"), "-oi", image, "-", f"::{name}"], input=data, env=UTF8, check=True)
 
 
 def contents(root):

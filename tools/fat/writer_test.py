@@ -12,7 +12,7 @@ from tools.fat.names import folded
 from tools.fat.reader import read_fat
 from tools.fat.writer import Options, fat_image, least_size
 from tools.image.extents import Data, Extent, Image
-from tools.testing.judges import ask, judge
+from tools.testing.oracles import ask, oracle
 from tools.testing.raw import write_raw
 from tools.tree.compare import differences
 from tools.tree.node import Device, Directory, Fifo, File, Socket, Symlink, walk
@@ -42,7 +42,7 @@ def image_of(root, size=4 * MIB, **options):
 def extracted(path, folder):
     """Returns the tree that mtools read from an image."""
     folder.mkdir()
-    subprocess.run([judge("mcopy"), "-snmi", path, "::/", folder], env=UTF8, check=True, stdin=subprocess.DEVNULL)
+    subprocess.run([oracle("mcopy"), "-snmi", path, "::/", folder], env=UTF8, check=True, stdin=subprocess.DEVNULL)
     return loaded(folder)
 
 
@@ -59,7 +59,7 @@ def assert_same(left, right, ignore=()):
     assert list(map(str, differences(left, right, ["permissions", "uid", "gid", *ignore]))) == []
 
 
-def assert_judged_well(root, image, folder):
+def assert_valid(root, image, folder):
     """Asks the reader, fsck.fat and mtools whether an image holds a tree."""
     assert_same(root, read_fat(image).root, ["mtime"])
     path = write_raw(image, folder / "image")
@@ -107,7 +107,7 @@ def test_types_and_sizes(size, options, bits, tmp_path):
     assert (volume.geometry.bits, volume.label, volume.volume_id) == (bits, "ESP", 0x1234ABCD)
     assert volume.geometry.data_offset % volume.geometry.cluster_size == 0
     assert image.size == size
-    assert_judged_well(root, image, tmp_path)
+    assert_valid(root, image, tmp_path)
     said = ask("minfo", "-i", tmp_path / "image", "::")
     assert f'disk type="FAT{bits}   "' in said
     assert "serial number: 1234ABCD" in said
@@ -146,7 +146,7 @@ def test_wide_directories(tmp_path):
     for size, bits in ((8 * MIB, 16), (64 * MIB, 32)):
         folder = tmp_path / str(bits)
         folder.mkdir()
-        assert_judged_well(root, image_of(root, size, bits=bits), folder)
+        assert_valid(root, image_of(root, size, bits=bits), folder)
 
 
 def test_20000_entries_in_one_directory(tmp_path):
@@ -177,7 +177,7 @@ def test_full_to_the_last_cluster(tmp_path):
         root = tree({"a": b"x" * (clusters * geometry.cluster_size)})
         folder = tmp_path / str(size)
         folder.mkdir()
-        assert_judged_well(root, image_of(root, size, **options), folder)
+        assert_valid(root, image_of(root, size, **options), folder)
         root.entries[b"b"] = file(b"y")
         with pytest.raises(UserError, match=r"it needs (\d+) clusters of \d+ bytes, a size of \d+ bytes has (\d+)"):
             image_of(root, size, **options)
@@ -345,7 +345,7 @@ def test_any_tree(tmp_path_factory, root, how):
     size, options = how
     size = max(size, least_size(root, Options(size=0, volume_id=0, **options)))
     image = image_of(root, size, **options)
-    assert_judged_well(root, image, tmp_path_factory.mktemp("fat"))
+    assert_valid(root, image, tmp_path_factory.mktemp("fat"))
     for (_, ours), (_, read) in zip(walk(root), walk(read_fat(image).root), strict=True):
         if ours is not root:
             assert ours.mtime_ns // (2 * 10**9) == read.mtime_ns // (2 * 10**9)

@@ -17,7 +17,7 @@ from tools.gpt.layout import parse_layout
 from tools.gpt.reader import read_table
 from tools.gpt.table import encode
 from tools.image.extents import Data, Extent, Image
-from tools.testing.judges import ask
+from tools.testing.oracles import ask
 from tools.testing.raw import write_raw
 
 GUID = uuid.UUID("2B110BB7-CDEC-7D41-B97E-893EDCBE5428")

@@ -6,7 +6,7 @@ from tools.core.errors import UserError
 from tools.gpt.layout import parse_layout, read_layout
 from tools.gpt.types import EFI_SYSTEM, LINUX_FILESYSTEM
 from tools.image.extents import Image
-from tools.testing.judges import ask, judge
+from tools.testing.oracles import ask, oracle
 from tools.testing.raw import write_raw
 
 ESP = "esp,2048,204800,U,B78084E2-3363-1346-8C25-D426F26B8928,EFI system partition\n"
@@ -142,7 +142,7 @@ def test_sfdisk_knows_the_types_by_the_same_names(alias, tmp_path):
     disk = tmp_path / "disk"
     write_raw(Image(4 * MIB), disk)
     script = f"label: gpt\nstart=2048, size=2048, type={alias}\n"
-    subprocess.run([judge("sfdisk"), "-q", disk], input=script.encode(), check=True)
+    subprocess.run([oracle("sfdisk"), "-q", disk], input=script.encode(), check=True)
     assert f"type={type_of(alias)}" in ask("sfdisk", "-d", disk)
 
 

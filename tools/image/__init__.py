@@ -1,1 +1,1 @@
-"""Images described as extents over their inputs, and the sinks that write them."""
+"""Images as lists of extents over their inputs; writing, comparing, hashing and compressing them."""

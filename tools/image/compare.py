@@ -1,4 +1,4 @@
-"""Comparison of two images by what they read as, whatever their extents and holes are."""
+"""Compares the content of two images, independently of their extents and holes."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _ZEROS = bytes(_CHUNK)
 
 
 def first_difference(left: Image, right: Image) -> int | None:
-    """Returns the offset of the first byte in which two images differ, or None if they are the same.
+    """Returns the offset of the first byte in which two images differ, or None if they are equal.
 
-    Images of different sizes that agree as far as the shorter one goes differ at the shorter one's end. Time follows
-    the data: holes that stand in both are skipped, and so are ranges that come from the same place of the same file.
+    If one image is a prefix of the other, they differ at its end. Ranges that are holes in both, or the same range of
+    the same file, are not read.
     """
     for begin, end, first, second in _segments(left, right):
         if first is not None and second is not None and first.source == second.source:
@@ -28,9 +28,9 @@ def first_difference(left: Image, right: Image) -> int | None:
 
 
 def _segments(left: Image, right: Image) -> Iterator[tuple[int, int, Extent | None, Extent | None]]:
-    """Yields, in order, the ranges in which neither image changes between extents, with what each has there.
+    """Yields (begin, end, left extent, right extent) for ranges without an extent boundary, in ascending order.
 
-    Only the bytes that both images have are covered, and ranges that are holes in both are left out.
+    An extent is None for a hole. Ranges end at the end of the shorter image; holes in both images are skipped.
     """
     size = min(left.size, right.size)
     ours, theirs = left.overlapping(0, size), right.overlapping(0, size)
@@ -48,17 +48,17 @@ def _segments(left: Image, right: Image) -> Iterator[tuple[int, int, Extent | No
 
 
 def _part(extent: Extent | None, begin: int, end: int) -> Extent | None:
-    """Returns the part of an extent inside [begin, end), None if there is none."""
+    """Returns the part of an extent in [begin, end), or None if there is none."""
     return extent.clipped(begin, end) if extent is not None and extent.offset < end else None
 
 
 def _read(extent: Extent | None, offset: int, length: int) -> bytes:
     data: Buffer = _ZEROS[:length] if extent is None else extent.source.read(offset, length)
-    return data if isinstance(data, bytes) else bytes(data)  # bytes compare at the speed of memory, views do not
+    return data if isinstance(data, bytes) else bytes(data)  # comparing memoryviews is slow
 
 
 def _common_prefix(one: bytes, other: bytes) -> int:
-    """Returns how many bytes two different strings of the same length have in common at their start."""
+    """Returns the length of the common prefix of two different byte strings of the same length."""
     low, high = 0, len(one)
     while high - low > 1:
         middle = (low + high) // 2

@@ -7,7 +7,7 @@ from tools.image.extents import Data, Extent, FileRange, Image, InputFile
 
 @st.composite
 def images(draw):
-    """Images over a two-letter alphabet, where one letter is the zero of a hole, so that equal ones do come up."""
+    """Generates images of zeros and one other byte, so that some are equal."""
     total = draw(st.integers(0, 40))
     extents, offset = [], 0
     while offset < total:

@@ -1,4 +1,4 @@
-"""Compressed files of images and archives, put together from what is compressed already and what isn't."""
+"""Writes compressed files of images and archives, and reuses parts that are already compressed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,13 @@ _CHUNK = 1 << 20
 
 
 class Payload(NamedTuple):
-    """A file that decompresses to `length` bytes of an image from `offset` on."""
+    """A compressed file with the content of a range of an image.
+
+    Attributes:
+        offset: offset of the range in the image, in bytes.
+        length: length of the range in bytes.
+        file: the compressed file.
+    """
 
     offset: int
     length: int
@@ -35,17 +41,17 @@ def write_compressed(
     """Writes a file that decompresses to an image, holes included.
 
     Args:
-        image: what to compress, such as the image of an archive.
-        path: the file, which appears when it is complete, with mode 0644.
+        image: the image to compress, such as that of an archive.
+        path: output file, created atomically with mode 0644.
         codec: the format.
-        payloads: ranges of the image that are compressed in files already, by the same codec, in order; the files are
-            copied as they are.
+        payloads: ranges of the image that are already compressed with the same codec, in ascending order; these files
+            are copied unchanged.
         threads: see `compressed`.
-        progress: told how many bytes of the image are done.
+        progress: called with the number of bytes of the image that were processed since the last call.
 
     Raises:
-        UserError: the file cannot be written, an input cannot be read, or a payload is of another length than its
-            range. Whether it holds the same bytes is not looked at.
+        UserError: the file cannot be written, an input cannot be read, or the content of a payload has not the length
+            of its range. The content itself is not compared.
     """
     with replacing(path) as fd:
         output = _Output(fd)
@@ -79,7 +85,7 @@ def _check(payload: Payload, codec: Codec) -> None:
 
 
 class _Output:
-    """Writes one thing after another to a file."""
+    """Writes data to a file sequentially."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd

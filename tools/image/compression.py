@@ -1,8 +1,7 @@
-"""Compression in pieces that are independent of each other: zstd frames, gzip members.
+"""Compresses images in independent pieces: zstd frames or gzip members.
 
-A stream is cut into pieces of a fixed size, and each piece is compressed by itself. So the result is the same however
-many processors share the work, and compressed streams can be joined: what decompresses to A, followed by what
-decompresses to B, decompresses to A and B.
+A stream is divided into pieces of a fixed size, which are compressed separately. So the result doesn't depend on the
+number of threads, and compressed streams can be concatenated: their decompression is the concatenation of the contents.
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ from tools.image.extents import Buffer, Image, InputFile
 from tools.image.stream import Piece, pieces
 
 Encoder = Callable[[Buffer], Buffer]
-"""Compresses one piece; may be called from several threads at once."""
+"""Compresses one piece; thread-safe."""
 
 _MEMORY = 192 << 20
-"""About how much memory compression may take, in bytes; a thread takes three pieces: input, output and tables."""
+"""Approximate limit of the memory for compression in bytes; a thread needs three pieces: input, output and tables."""
 
 
 class Codec(Protocol):
@@ -33,33 +32,35 @@ class Codec(Protocol):
 
     @property
     def name(self) -> str:
-        """The usual suffix of a file's name."""
+        """The usual file name suffix, without the dot."""
 
     @property
     def piece_size(self) -> int:
-        """How much of a stream is compressed by itself, in bytes."""
+        """Size of the pieces that are compressed separately, in bytes."""
 
     def encoder(self) -> Encoder:
-        """Returns what compresses a piece; the result depends on the piece and the parameters alone."""
+        """Returns the function that compresses a piece; its result depends only on the piece and the parameters."""
 
     def content_size(self, file: InputFile) -> int:
-        """Returns how many bytes a file that this codec made decompresses to; reads little of it.
+        """Returns the decompressed size in bytes of a file that this codec wrote; reads only its headers.
 
         Raises:
-            UserError: the file is not of the format, lacks what this codec always writes, or is cut off.
+            UserError: the file has another format, lacks a field that this codec always writes, or is truncated.
         """
 
 
 def compressed(image: Image, codec: Codec, threads: int | None = None) -> Iterator[tuple[int, Buffer]]:
-    """Yields an image's bytes compressed, piece by piece, with the number of bytes that a piece was before.
+    """Compresses an image; yields for each piece its uncompressed size in bytes and its compressed data.
 
-    An empty image gives one piece, so that the result is a valid file. Pieces that lie in holes are compressed once.
+    An empty image has one empty piece, so that the result is a valid file. Whole pieces of zeros in holes are
+    compressed
+    once and reused.
 
     Args:
-        image: what to compress, holes included.
+        image: the image; holes are compressed as zeros.
         codec: the format.
-        threads: how many pieces are worked on at once. The default follows the processors and bounds the memory; the
-            result does not depend on it.
+        threads: number of threads. The default depends on the number of processors and a limit of the memory; the
+            result doesn't depend on it.
     """
     encode = codec.encoder()
     if not image.size:
@@ -88,9 +89,9 @@ class Zstd:
 
     Attributes:
         level: 1 to 22.
-        window_log: how far back a match may lie, as a power of two; matches are looked for over all of the window. The
-            default, 8 MiB, is the most that every decoder has to support.
-        piece_size: in bytes; matches don't reach from one piece into another.
+        window_log: binary logarithm of the window size in bytes. Matches are searched in the whole window. The default,
+            8 MiB, is the largest that every decoder should support (RFC 8878, section 3.1.1.1.2).
+        piece_size: size of a frame's content in bytes.
     """
 
     name: ClassVar[str] = "zst"
@@ -143,7 +144,7 @@ _BLOCK_RLE = 1
 
 
 def _end_of_blocks(file: InputFile, at: int) -> int:
-    """Returns where the blocks of a frame end that begin at `at` (RFC 8878 section 3.1.1.2)."""
+    """Returns the offset of the end of a frame's blocks, which start at `at` (RFC 8878, section 3.1.1.2)."""
     last = False
     while not last:
         header = int.from_bytes(file.read(at, _BLOCK_HEADER), "little")
@@ -153,21 +154,21 @@ def _end_of_blocks(file: InputFile, at: int) -> int:
 
 
 _MEMBER_HEADER = struct.Struct("<4sLBBH2sHL")
-"""A gzip member's header (RFC 1952 section 2.3) with an extra field that has one subfield: the member's size."""
+"""A gzip member's header (RFC 1952, section 2.3), with an extra field of one subfield: the size of the member."""
 
 _MEMBER_START = b"\x1f\x8b\x08\x04"  # magic, deflate, FEXTRA
-_SUBFIELD = (8, b"SZ", 4)  # length of the extra field, name and length of its subfield
+_SUBFIELD = (8, b"SZ", 4)  # length of the extra field, ID and length of its subfield
 _UNKNOWN_SYSTEM = 255
 _MEMBER_TRAILER = struct.Struct("<LL")
 
 
 @dataclass(frozen=True, slots=True)
 class Gzip:
-    """gzip (RFC 1952): a member for each piece, without name and time, and with its own size in an extra field.
+    """gzip (RFC 1952): a member for each piece, without name and time, with the member's size in an extra field.
 
     Attributes:
-        level: 0 to 12, as libdeflate counts them.
-        piece_size: in bytes.
+        level: compression level of libdeflate, 0 to 12.
+        piece_size: size of a member's content in bytes.
     """
 
     name: ClassVar[str] = "gz"
@@ -191,7 +192,7 @@ class Gzip:
                 raise UserError(f"{file.path}: ends within a gzip member; it is truncated")
             start, _, _, _, *subfield, length = _MEMBER_HEADER.unpack(file.read(at, _MEMBER_HEADER.size))
             if start != _MEMBER_START or tuple(subfield) != _SUBFIELD:
-                raise UserError(f"{file.path}: has no gzip member that says its size at byte {at}")
+                raise UserError(f"{file.path}: has no gzip member with its size in the header at byte {at}")
             if not _MEMBER_HEADER.size + _MEMBER_TRAILER.size <= length <= size - at:
                 raise UserError(f"{file.path}: has a gzip member of {length} bytes at byte {at}; it is damaged")
             at += length

@@ -14,10 +14,10 @@ from tools.image.compressed_file import Payload, write_compressed
 from tools.image.compression import Gzip, Zstd, compressed
 from tools.image.extents import Data, Extent, Image, InputFile, Pattern
 from tools.testing.images import content, images, input_file
-from tools.testing.judges import judge
+from tools.testing.oracles import oracle
 
 PROPERTY = settings(deadline=None, derandomize=True, max_examples=60)
-JUDGED = settings(deadline=None, derandomize=True, max_examples=20)
+FEW_EXAMPLES = settings(deadline=None, derandomize=True, max_examples=20)
 
 CODECS = [
     Zstd(),
@@ -42,7 +42,7 @@ def decompress(data, codec):
 
 
 def decompressed_by(tool, path):
-    command = [judge(tool[0]), *tool[1:]]
+    command = [oracle(tool[0]), *tool[1:]]
     with open(path, "rb") as data:
         done = subprocess.run(command, stdin=data, capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
@@ -60,7 +60,7 @@ def test_same_bytes_whatever_the_number_of_threads(file, data, codec):
         assert list(compressed(image, codec, threads)) == first
 
 
-@JUDGED
+@FEW_EXAMPLES
 @given(data=st.data(), codec=st.sampled_from(CODECS))
 def test_tools_decompress_it(file, tmp_path_factory, data, codec):
     image = data.draw(images(file))
@@ -75,7 +75,7 @@ def test_tools_decompress_it(file, tmp_path_factory, data, codec):
 @PROPERTY
 @given(data=st.data(), codec=st.sampled_from(CODECS[1:5:3]))
 def test_payloads_are_reused(file, tmp_path_factory, data, codec):
-    """A file with ranges that were compressed before decompresses to the same bytes as one without."""
+    """A file with reused compressed ranges decompresses to the same bytes as one without."""
     image = data.draw(images(file))
     bounds = sorted(data.draw(st.lists(st.integers(0, image.size), max_size=6)))
     folder = tmp_path_factory.mktemp("payloads")
@@ -145,7 +145,7 @@ def test_damaged_payload_is_refused(file, tmp_path, codec):
     for length in {*range(0, len(whole), 40_009), 1, 5, 20, len(whole) - 1, len(whole) - 5}:
         path.write_bytes(whole[:length])
         size = 0
-        with contextlib.suppress(UserError):  # where a piece happens to end, the file is whole, but too short
+        with contextlib.suppress(UserError):  # at the end of a piece the file is valid, but too short
             size = codec.content_size(InputFile(path))
         assert size < image.size
     for damaged in (whole + b"x", b"x" + whole, whole[:100] + whole, b"x" * 1000, bytes(1000)):

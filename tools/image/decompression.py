@@ -1,4 +1,4 @@
-"""Compressed files of any origin, decompressed into files with holes."""
+"""Decompresses gzip and zstd files into sparse files."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _MAGIC = {
 
 
 def compression_of(path: str | os.PathLike[str]) -> str | None:
-    """Returns `gzip` or `zstd` for a file that starts like one, None for others.
+    """Returns `gzip` or `zstd` for a file that starts with their magic number, else None.
 
     Raises:
-        UserError: it cannot be read.
+        UserError: the file cannot be read.
     """
     file = InputFile(path)
     start = file.read(0, min(file.size(), 4))
@@ -34,14 +34,14 @@ def compression_of(path: str | os.PathLike[str]) -> str | None:
 
 
 def decompress(path: str | os.PathLike[str], output: str | os.PathLike[str]) -> None:
-    """Writes what a compressed file holds, with holes for pieces of zeros; keeps little of it in memory.
+    """Decompresses a file; writes holes for pieces of 1 MiB of zeros, and keeps only one piece in memory.
 
     Args:
-        path: of a file in one of the formats of `compression_of`, with any number of members or frames.
-        output: the file, which appears when it is complete.
+        path: compressed file, with any number of gzip members or zstd frames.
+        output: output file, created atomically.
 
     Raises:
-        UserError: it cannot be read, is damaged or cut off, or the output cannot be written.
+        UserError: the file cannot be read, is damaged or truncated, or the output cannot be written.
     """
     try:
         with contextlib.ExitStack() as stack:

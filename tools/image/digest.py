@@ -1,4 +1,4 @@
-"""SHA-256 of images: of all their bytes, and of each piece of a fixed size."""
+"""Computes the SHA-256 of images, and of their pieces of a fixed size."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from tools.image.extents import Image
 from tools.image.stream import Piece, buffers, pieces
 
 PIECE_SIZE = 1 << 20
-"""The pieces of an image that have a hash of their own, in bytes; the last one is what is left."""
+"""Default size of the pieces in bytes; the last piece of an image may be shorter."""
 
 
 def sha256(image: Image) -> bytes:
-    """Returns the SHA-256 of an image's bytes, holes included: that of the raw file that `write_raw` makes of it.
+    """Returns the SHA-256 of an image, 32 bytes: the same as that of the raw file that `write_raw` writes.
 
-    Costs a hash of every byte of the image, since there is no short way to the hash of zeros.
+    Holes are hashed as zeros, so time is proportional to the size of the image, not of its data.
     """
     digest = hashlib.sha256()
     for data in buffers(image):
@@ -25,12 +25,12 @@ def sha256(image: Image) -> bytes:
 
 
 def piece_digests(image: Image, piece_size: int = PIECE_SIZE, threads: int | None = None) -> Iterator[bytes]:
-    """Yields the SHA-256 of each piece of an image in order; those that lie in holes cost nothing.
+    """Yields the SHA-256 of each piece of an image, in order; pieces in holes take no time.
 
     Args:
-        image: what to hash.
-        piece_size: in bytes; the last piece is shorter where the size isn't a multiple of it.
-        threads: how many work at once; the result is the same.
+        image: the image.
+        piece_size: in bytes; the last piece may be shorter.
+        threads: number of threads; the result doesn't depend on it.
     """
     zeros = hashlib.sha256(bytes(piece_size)).digest()
 

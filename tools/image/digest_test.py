@@ -8,7 +8,7 @@ from tools.image.digest import piece_digests, sha256
 from tools.image.extents import Extent, Image, Pattern
 from tools.image.rawfile import write_raw
 from tools.testing.images import content, images, input_file
-from tools.testing.judges import ask
+from tools.testing.oracles import ask
 
 PROPERTY = settings(deadline=None, derandomize=True, max_examples=60)
 

@@ -1,10 +1,10 @@
-"""The extent model: an image is a size and the places where its data comes from.
+"""The extent model: an image is a size and a list of extents, each a range of the image and the source of its data.
 
-An image is described before a byte of it is written. A description is cheap: it holds no data but what a format
-writer made itself (superblocks, tables, directories); file contents stay ranges of the input files. Slicing and
-composing descriptions copies nothing. Bytes move once, when a sink (a file, a tar member, a hash) consumes the image.
+Format writers return an image without writing it. An image is small: only metadata (superblocks, tables, directories)
+is in memory; file contents are ranges of the input files. Slicing and composing images copies no data. Data is copied
+once, when an image is written to a file or hashed.
 
-All offsets and lengths are in bytes. What no extent covers is a hole and reads as zeros.
+All offsets and lengths are in bytes. Bytes without an extent are a hole and read as zeros.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ Buffer = bytes | memoryview
 
 
 class Source(Protocol):
-    """The bytes behind an extent: random access, and the same at every read."""
+    """Where the data of an extent comes from: immutable bytes with random access."""
 
     def read(self, offset: int, length: int) -> Buffer:
-        """Returns exactly `length` bytes from `offset`, both relative to the source's own start."""
+        """Returns exactly `length` bytes from `offset` on."""
 
     def advanced(self, offset: int) -> Source:
-        """Returns a source whose start is `offset` bytes further in; copies nothing."""
+        """Returns a source that starts `offset` bytes later; copies nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,12 @@ class Data:
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """One block of bytes that repeats without end, such as the padding of a bitmap or a hash of a hole."""
+    """A block of bytes that repeats endlessly, such as the hashes of a hole in a hash tree.
+
+    Attributes:
+        block: the repeated bytes.
+        phase: offset in `block` of the first byte.
+    """
 
     block: bytes
     phase: int = 0
@@ -67,11 +72,10 @@ class Pattern:
 
 
 class InputFile:
-    """A file that extents refer to; opened at first use and kept open, since many extents share it.
+    """A file that extents refer to; opened at first use and kept open.
 
-    The file must not change while a description refers to it. A file that turns out shorter than an extent says is
-    an error, not a run of zeros. A tree may hold more files than a process may open, so the file that was opened
-    longest ago is closed when too many are; reading files is for one thread at a time.
+    The file must not change while an image refers to it. Reading past its end is an error. At most 256 files are open;
+    the one that was opened first is closed for another. Not thread-safe.
     """
 
     __slots__ = ("__weakref__", "_fd", "path")
@@ -83,7 +87,7 @@ class InputFile:
         self._fd: int | None = None
 
     def fileno(self) -> int:
-        """Returns the file's descriptor, opening it where it isn't; valid until another file is opened.
+        """Returns the file's descriptor, and opens the file if necessary; valid until another file is opened.
 
         Raises:
             UserError: the file cannot be opened, or is a directory.
@@ -108,7 +112,7 @@ class InputFile:
         return os.fstat(self.fileno()).st_size
 
     def read(self, offset: int, length: int) -> bytes:
-        """Returns exactly `length` bytes from `offset`.
+        """Returns exactly `length` bytes from `offset` on.
 
         Raises:
             UserError: the file ends before that.
@@ -145,7 +149,7 @@ class InputFile:
         return UserError(f"{self.path}: cannot be read: {error.strerror}")
 
     def close(self) -> None:
-        """Closes the descriptor; the next use opens the file again."""
+        """Closes the descriptor; the next access opens the file again."""
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
@@ -170,7 +174,7 @@ class FileRange:
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """`length` bytes at `offset` of an image, which are the first `length` bytes of `source`."""
+    """A range of an image, with the first `length` bytes of `source` as its data."""
 
     offset: int
     length: int
@@ -182,7 +186,7 @@ class Extent:
         return self.offset + self.length
 
     def clipped(self, begin: int, end: int) -> Extent:
-        """Returns the part of the extent that lies in [begin, end), which must overlap it."""
+        """Returns the part of the extent in [begin, end), which must overlap it."""
         if begin <= self.offset and self.end <= end:
             return self
         start = max(begin, self.offset)
@@ -190,24 +194,24 @@ class Extent:
         return Extent(start, min(end, self.end) - start, source)
 
     def moved(self, distance: int) -> Extent:
-        """Returns the same data `distance` bytes further on."""
+        """Returns the extent moved by `distance` bytes."""
         return Extent(self.offset + distance, self.length, self.source) if distance else self
 
 
 class Image:
-    """A size and the extents that hold data: ordered, not empty, not overlapping, inside the size."""
+    """An image: a size, and its extents in ascending order, not empty, not overlapping and within the size."""
 
     __slots__ = ("extents", "size")
 
     def __init__(self, size: int, extents: Iterable[Extent] = ()) -> None:
-        """Takes extents in any order.
+        """Creates an image.
 
         Args:
             size: in bytes.
-            extents: where the data is; those of length 0 are dropped.
+            extents: the data, in any order; extents of length 0 are dropped.
 
         Raises:
-            ValueError: two extents overlap, or one lies outside the image; a format writer's mistake, not a user's.
+            ValueError: two extents overlap, or one exceeds the image; a defect of a format writer, not a user's error.
         """
         self.size = size
         self.extents: Sequence[Extent] = tuple(sorted((e for e in extents if e.length), key=_START))
@@ -221,27 +225,27 @@ class Image:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Image:
-        """Returns an image that is just `data`."""
+        """Returns an image with the content `data`."""
         return cls(len(data), [Extent(0, len(data), Data(data))])
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> Image:
-        """Returns an image of a whole file, without holes."""
+        """Returns an image with the content of a file, as one extent."""
         file = InputFile(path)
         return cls(file.size(), [Extent(0, file.size(), FileRange(file))])
 
     @classmethod
     def compose(cls, size: int, parts: Iterable[tuple[int, Image]]) -> Image:
-        """Returns an image of `size` bytes with other images placed at offsets, which must not overlap."""
+        """Returns an image of `size` bytes with other images at the given offsets; they must not overlap."""
         return cls(size, (extent.moved(offset) for offset, image in parts for extent in image.extents))
 
     @property
     def data_size(self) -> int:
-        """The number of bytes that extents cover."""
+        """The number of bytes in extents."""
         return sum(extent.length for extent in self.extents)
 
     def overlapping(self, begin: int, end: int) -> Iterator[Extent]:
-        """Yields the extents' parts inside [begin, end), in order; time follows what is found, not the image."""
+        """Yields the parts of extents in [begin, end), in order; finds the first one by binary search."""
         first = bisect.bisect_right(self.extents, begin, key=_START) - 1
         for index in range(max(first, 0), len(self.extents)):
             extent = self.extents[index]
@@ -251,20 +255,24 @@ class Image:
                 yield extent.clipped(begin, end)
 
     def slice(self, offset: int, length: int) -> Image:
-        """Returns `length` bytes from `offset` as an image of their own; copies nothing."""
+        """Returns the image of `length` bytes from `offset` on; copies no data.
+
+        Raises:
+            ValueError: the range exceeds the image.
+        """
         if offset < 0 or length < 0 or offset + length > self.size:
             raise ValueError(f"bytes {offset} to {offset + length} are not inside an image of {self.size} bytes")
         return Image(length, (extent.moved(-offset) for extent in self.overlapping(offset, offset + length)))
 
     def resized(self, size: int) -> Image:
-        """Returns the same data in an image of another size, which grows by a hole; data must still fit."""
+        """Returns the same extents in an image of another size; they must fit."""
         return Image(size, self.extents)
 
     def read(self, offset: int, length: int) -> bytes:
-        """Returns bytes of the image, zeros for holes; for small reads, since the result is in memory.
+        """Returns `length` bytes from `offset` on, with zeros for holes.
 
         Raises:
-            ValueError: the range is not inside the image.
+            ValueError: the range exceeds the image.
         """
         if offset < 0 or length < 0 or offset + length > self.size:
             raise ValueError(f"bytes {offset} to {offset + length} are not inside an image of {self.size} bytes")
@@ -273,7 +281,7 @@ class Image:
         return bytes(result)
 
     def read_into(self, offset: int, view: memoryview) -> None:
-        """Fills `view`, which holds zeros, with the bytes from `offset` on; holes are left as they are."""
+        """Reads the bytes from `offset` on into `view`, which must contain zeros, since holes are not written."""
         for extent in self.overlapping(offset, offset + len(view)):
             part = view[extent.offset - offset : extent.end - offset]
             if isinstance(extent.source, FileRange):
@@ -282,7 +290,7 @@ class Image:
                 part[:] = extent.source.read(0, extent.length)
 
     def chunks(self, most: int = 1 << 20) -> Iterator[tuple[int, Buffer]]:
-        """Yields the data in order as (offset, bytes), at most `most` bytes at a time; holes are left out."""
+        """Yields the data without holes as (offset, bytes), in order, at most `most` bytes at a time."""
         for extent in self.extents:
             for done in range(0, extent.length, most):
                 length = min(most, extent.length - done)

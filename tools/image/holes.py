@@ -1,6 +1,6 @@
-"""Hole maps: which blocks of an image hold data, and images without their holes.
+"""Computes which blocks of an image have data, removes holes, and turns blocks of zeros into holes.
 
-A map follows from an image's content and block size alone. What the builder's file system keeps as a hole never shows.
+The results depend only on an image and a block size, not on which holes the build machine's file system keeps.
 """
 
 from __future__ import annotations
@@ -11,22 +11,22 @@ from typing import NamedTuple
 from tools.image.extents import Extent, FileRange, Image
 
 BLOCK_SIZE = 4096
-"""The block of a map where nothing else is said: that of the file systems and of the page cache."""
+"""Default block size in bytes: that of the file systems and of the page cache."""
 
 _CHUNK = 1 << 20
 
 
 class Range(NamedTuple):
-    """The bytes of an image in [begin, end)."""
+    """A half-open range [begin, end) of bytes of an image."""
 
     begin: int
     end: int
 
 
 def data_ranges(image: Image, block_size: int = BLOCK_SIZE) -> list[Range]:
-    """Returns the ranges of an image that hold data, in order, rounded out to whole blocks and merged.
+    """Returns the ranges of an image with data: rounded outwards to whole blocks, merged, in ascending order.
 
-    The end of the last range is that of the image where the image doesn't end with a whole block.
+    If the size of the image isn't a multiple of the block size, the last range may end with the image.
     """
     ranges: list[Range] = []
     begin = end = 0
@@ -43,11 +43,14 @@ def data_ranges(image: Image, block_size: int = BLOCK_SIZE) -> list[Range]:
 
 
 def packed(image: Image, ranges: Iterable[Range]) -> Image:
-    """Returns the bytes of `ranges`, one after another, as an image without the holes between them.
+    """Returns an image that is the concatenation of `ranges` of an image.
 
     Args:
-        image: where the bytes come from.
-        ranges: in order, and such that every extent lies in one of them, as those of `data_ranges` do.
+        image: the image.
+        ranges: in ascending order, such that each extent is within one of them, as from `data_ranges`.
+
+    Raises:
+        ValueError: an extent is not within one of the ranges.
     """
     moved: list[Extent] = []
     extents = iter(image.extents)
@@ -66,7 +69,7 @@ def packed(image: Image, ranges: Iterable[Range]) -> Image:
 
 
 def joined(extents: Iterable[Extent]) -> Iterator[Extent]:
-    """Yields ordered extents with those made one that follow each other in the image and in the same file."""
+    """Merges adjacent extents whose data is adjacent in the same file; `extents` are in ascending order."""
     last: Extent | None = None
     for extent in extents:
         if last is not None and _continues(last, extent):
@@ -91,10 +94,10 @@ def _continues(first: Extent, second: Extent) -> bool:
 
 
 def trimmed(image: Image, block_size: int = BLOCK_SIZE) -> Image:
-    """Returns the same image with every block that holds nothing but zeros made a hole; reads all of the data.
+    """Returns the image with a hole for each block of zeros; reads all data.
 
-    The result's map depends on what the image reads as and on nothing else, so that images which come from raw files
-    get the same map whether or not the files are sparse.
+    The holes of the result depend only on the content. So the images of a sparse and a non-sparse copy of a file have
+    the same holes.
     """
     chunk = max(_CHUNK // block_size, 1) * block_size
     kept: list[Extent] = []
@@ -107,7 +110,7 @@ def trimmed(image: Image, block_size: int = BLOCK_SIZE) -> Image:
 
 
 def nonzero_ranges(data: bytes, block_size: int) -> Sequence[Range]:
-    """Returns the ranges of whole blocks (the last may be short) that hold anything but zeros, merged."""
+    """Returns the merged ranges of blocks (the last may be shorter) that are not all zeros."""
     zeros = bytes(block_size)
     ranges: list[Range] = []
     begin = None

@@ -1,4 +1,4 @@
-"""Raw image files: written with real holes, and read back as images."""
+"""Writes images as sparse raw files, and opens raw files as images."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from tools.image.extents import Buffer, Extent, FileRange, Image, InputFile
 from tools.image.holes import BLOCK_SIZE, trimmed
 
 _BATCH = 1 << 20
-"""How many bytes are gathered for one write."""
+"""How many bytes are buffered for one write."""
 
 _COPY_AT_LEAST = 256 << 10
-"""From which length on the kernel copies a range of a file; below, gathering costs less than a call for each range."""
+"""Minimum length in bytes for copy_file_range(2); below it, buffered writes are faster than a call per range."""
 
 _MOST_BUFFERS = 1000
-"""IOV_MAX (limits.h) is 1024 on Linux."""
+"""Maximum number of buffers for one pwritev(2); IOV_MAX (limits.h) is 1024 on Linux."""
 
 _ZEROS = bytes(BLOCK_SIZE)
 
 _NOT_COPYABLE = {errno.EXDEV, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EPERM, errno.ETXTBSY, errno.EBADF}
-"""What copy_file_range(2) says of files that have to be read and written instead."""
+"""Errors of copy_file_range(2) for files that must be copied by read and write instead."""
 
 Progress = Callable[[int], None]
-"""Told the number of bytes each time that some have been done."""
+"""A callback, called with the number of bytes processed since the last call."""
 
 
 def no_progress(_count: int) -> None:
-    """Takes no notice."""
+    """Ignores progress."""
 
 
 def write_raw(image: Image, path: str | os.PathLike[str], progress: Progress = no_progress) -> None:
-    """Writes an image as a raw file, in which the image's holes are holes of the file system.
+    """Writes an image as a sparse raw file.
 
     Args:
-        image: what to write.
-        path: the file, which appears when it is complete, with mode 0644.
-        progress: told how many bytes of data were written.
+        image: the image.
+        path: output file, created atomically with mode 0644.
+        progress: called with the number of bytes written since the last call.
 
     Raises:
         UserError: the file cannot be written, or an input cannot be read.
@@ -51,9 +51,9 @@ def write_raw(image: Image, path: str | os.PathLike[str], progress: Progress = n
 
 
 def write_data(image: Image, fd: int, base: int, progress: Progress = no_progress) -> None:
-    """Writes the data of an image to a file in which the image begins at `base`, and nothing where it has holes.
+    """Writes the data of an image to a file, from offset `base` on; skips holes.
 
-    Zeros are written only between extents that are less than a block apart. The file must read as zeros there.
+    Zeros are written only for holes of less than 4 KiB; the file must read as zeros in the others.
     """
     batch = _Batch(fd, progress)
     for extent in image.extents:
@@ -61,7 +61,7 @@ def write_data(image: Image, fd: int, base: int, progress: Progress = no_progres
         if isinstance(source, FileRange) and extent.length >= _COPY_AT_LEAST:
             batch.flush()
             done = copy_range(source, extent.length, fd, base + extent.offset, progress)
-            extent = extent.clipped(extent.offset + done, extent.end)  # noqa: PLW2901 -- what is left of it
+            extent = extent.clipped(extent.offset + done, extent.end)  # noqa: PLW2901 -- the rest
         for done in range(0, extent.length, _BATCH):
             length = min(_BATCH, extent.length - done)
             batch.add(base + extent.offset + done, extent.source.read(done, length))
@@ -69,10 +69,17 @@ def write_data(image: Image, fd: int, base: int, progress: Progress = no_progres
 
 
 def copy_range(source: FileRange, length: int, fd: int, offset: int, progress: Progress = no_progress) -> int:
-    """Lets the kernel copy a range of a file, which on some file systems shares the blocks; moves no file position.
+    """Copies a range of a file with copy_file_range(2), which shares blocks where the file system can.
+
+    Args:
+        source: the range to copy from.
+        length: in bytes.
+        fd: the file to write.
+        offset: offset in that file.
+        progress: called with the number of bytes copied since the last call.
 
     Returns:
-        How many bytes were copied: fewer than `length`, and maybe none, where the files don't allow it.
+        The number of bytes copied: less than `length`, perhaps 0, if the files don't support it.
     """
     done = 0
     while done < length:
@@ -90,7 +97,7 @@ def copy_range(source: FileRange, length: int, fd: int, offset: int, progress: P
 
 
 class _Batch:
-    """Gathers what stands close together in a file and writes it at once."""
+    """Buffers data with gaps of less than a block, and writes it with one system call."""
 
     def __init__(self, fd: int, progress: Progress) -> None:
         self._fd = fd
@@ -99,7 +106,7 @@ class _Batch:
         self._begin = self._end = 0
 
     def add(self, offset: int, data: Buffer) -> None:
-        """Takes the next bytes, which stand at `offset` of the file."""
+        """Adds the next data, for `offset` in the file."""
         gap = offset - self._end
         if gap >= BLOCK_SIZE or self._end - self._begin >= _BATCH or len(self._buffers) >= _MOST_BUFFERS:
             self.flush()
@@ -111,7 +118,7 @@ class _Batch:
         self._end = offset + len(data)
 
     def flush(self) -> None:
-        """Writes what was gathered."""
+        """Writes the buffered data."""
         buffers, offset = self._buffers, self._begin
         while buffers:
             count = os.pwritev(self._fd, buffers, offset)
@@ -124,23 +131,23 @@ class _Batch:
 
 
 def open_raw(path: str | os.PathLike[str], block_size: int = BLOCK_SIZE) -> Image:
-    """Returns a raw file as an image with a hole for every block of zeros, whether the file is sparse or not.
+    """Opens a raw file as an image with a hole for each block of zeros, whether or not the file is sparse.
 
-    Reads all of the file but its holes.
+    Reads the whole file except for its holes.
 
     Raises:
-        UserError: it cannot be read, or isn't a regular file.
+        UserError: the file cannot be read, or isn't a regular file.
     """
     return trimmed(open_allocated(path), block_size)
 
 
 def open_allocated(path: str | os.PathLike[str]) -> Image:
-    """Returns a file as an image that has holes where the file system has them.
+    """Opens a raw file as an image with the holes that the file system has.
 
-    That is for sinks that take every byte of the image; what depends on its holes needs `open_raw`.
+    For uses that depend only on the content; use `open_raw` where the result depends on the holes.
 
     Raises:
-        UserError: it cannot be read, or isn't a regular file.
+        UserError: the file cannot be read, or isn't a regular file.
     """
     file = InputFile(path)
     status = os.fstat(file.fileno())
@@ -150,7 +157,7 @@ def open_allocated(path: str | os.PathLike[str]) -> Image:
 
 
 def _allocated(file: InputFile, size: int) -> list[Extent]:
-    """Returns what may hold data, as far as the file system says."""
+    """Returns the extents of a file outside of its holes, found with SEEK_DATA and SEEK_HOLE."""
     extents: list[Extent] = []
     end = 0
     while end < size:

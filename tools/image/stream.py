@@ -1,4 +1,4 @@
-"""Images as streams of bytes, for sinks that consume them from the beginning to the end."""
+"""Reads images sequentially."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _ZEROS = memoryview(bytes(_CHUNK))
 
 
 def buffers(image: Image) -> Iterator[Buffer]:
-    """Yields all bytes of an image in order, at most 1 MiB at a time; zeros of holes come from one shared buffer."""
+    """Yields all bytes of an image in order, at most 1 MiB at a time; all holes share one buffer of zeros."""
     end = 0
     for offset, data in image.chunks(_CHUNK):
         yield from _zeros(offset - end)
@@ -27,16 +27,16 @@ def _zeros(length: int) -> Iterator[Buffer]:
 
 
 class Piece(NamedTuple):
-    """A piece of an image: its length in bytes, and the bytes, or None where all of it is a hole."""
+    """A piece of an image: its length in bytes, and its data, or None if all of it is a hole."""
 
     length: int
     data: memoryview | None
 
 
 def pieces(image: Image, size: int) -> Iterator[Piece]:
-    """Yields an image cut into pieces of `size` bytes, the last of which is what is left; none for an empty image.
+    """Yields the pieces of `size` bytes of an image, the last of which may be shorter; nothing for an empty image.
 
-    Each piece has a buffer of its own, so that it can be worked on while the next ones are read.
+    Each piece has its own buffer, so that threads can process it while the next ones are read.
     """
     for begin in range(0, image.size, size):
         length = min(size, image.size - begin)

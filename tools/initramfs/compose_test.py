@@ -11,7 +11,7 @@ from tools.core.errors import UserError
 from tools.image.extents import Image
 from tools.initramfs.compose import Contents, compose, kernel_version
 from tools.initramfs.cpio import cpio
-from tools.testing.judges import judge
+from tools.testing.oracles import oracle
 from tools.testing.small_trees import layer, listing
 from tools.tree.node import Directory, File, Symlink, walk
 from tools.tree.paths import components, lookup
@@ -98,7 +98,7 @@ def programs(tmp_path_factory):
 
 
 def libraries(program):
-    text = subprocess.run([judge("ldd"), program], capture_output=True, text=True, check=True).stdout
+    text = subprocess.run([oracle("ldd"), program], capture_output=True, text=True, check=True).stdout
     return re.findall(r"(?:=> |^\t)(/\S+)", text, re.MULTILINE)
 
 
@@ -127,7 +127,7 @@ def test_programs_bring_all_that_they_need_to_run(programs, tmp_path):
     result_folder = tmp_path / "root"
     result_folder.mkdir()
     subprocess.run(
-        [judge("bsdtar"), "-xf", "-", "--exclude", "dev"],
+        [oracle("bsdtar"), "-xf", "-", "--exclude", "dev"],
         input=image.read(0, image.size), cwd=result_folder, check=True,
     )  # fmt: skip
     linker = next(path for path, _ in walk(result) if os.path.basename(path).startswith(b"ld-linux"))

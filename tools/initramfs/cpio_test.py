@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tools.core.errors import UserError
 from tools.image.extents import Data, Extent, Image
 from tools.initramfs.cpio import cpio
-from tools.testing.judges import judge
+from tools.testing.oracles import oracle
 from tools.tree.node import Device, Directory, Fifo, File, Symlink
 
 
@@ -38,7 +38,7 @@ def sample():
 
 def test_cpio_lists_it_as_it_is(tmp_path):
     listing = subprocess.run(
-        [judge("cpio"), "--list", "--verbose", "--numeric-uid-gid", "--quiet"],
+        [oracle("cpio"), "--list", "--verbose", "--numeric-uid-gid", "--quiet"],
         input=data(sample()), capture_output=True, check=True, env={"TZ": "UTC", "LC_ALL": "C"},
     )  # fmt: skip
     lines = [" ".join(line.split()) for line in listing.stdout.decode().splitlines()]
@@ -68,7 +68,7 @@ _TREES = st.recursive(
 def test_bsdtar_extracts_what_was_put_in(entries):
     root = Directory(entries=entries)
     pax = subprocess.run(
-        [judge("bsdtar"), "--format=pax", "-cf", "-", "@-"], input=data(root), capture_output=True, check=True
+        [oracle("bsdtar"), "--format=pax", "-cf", "-", "@-"], input=data(root), capture_output=True, check=True
     ).stdout
     assert contents(pax) == dict(expected(root))
 

@@ -13,13 +13,16 @@ from hypothesis import strategies as st
 from tools.core.errors import UserError
 from tools.image.extents import Image
 from tools.initramfs.elf import is_elf, read_dynamic
-from tools.testing.judges import judge
+from tools.testing.oracles import oracle
 
 
 def readelf(path):
     """Returns what readelf says: interpreter, needed libraries, search path."""
     text = subprocess.run(
-        [judge("readelf"), "--wide", "--dynamic", "--program-headers", path], capture_output=True, text=True, check=True
+        [oracle("readelf"), "--wide", "--dynamic", "--program-headers", path],
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
     interpreter = re.search(r"\[Requesting program interpreter: (.*)\]", text)
     search = re.findall(r"Library (?:runpath|rpath): \[(.*)\]", text)

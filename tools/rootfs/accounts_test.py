@@ -5,7 +5,7 @@ import pytest
 from tools.core.errors import UserError
 from tools.rootfs.accounts import LOCKED, Databases, merge
 from tools.rootfs.sysusers import parse_sysusers
-from tools.testing.judges import judge
+from tools.testing.oracles import oracle
 
 BEFORE = Databases(
     passwd="root:x:0:0:root:/root:/bin/bash\nbackup:x:34:34:backup:/var/backups:/usr/sbin/nologin\n",
@@ -76,7 +76,7 @@ def test_pwck_and_grpck_find_nothing_wrong(tmp_path):
         (tmp_path / name).write_text(getattr(after, name).replace("/root:/bin/bash", "/:/bin/sh"))
     for checker, files in (("pwck", ("passwd", "shadow")), ("grpck", ("group", "gshadow"))):
         result = subprocess.run(
-            [judge(checker), "--read-only", "--quiet", *(tmp_path / name for name in files)],
+            [oracle(checker), "--read-only", "--quiet", *(tmp_path / name for name in files)],
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert (result.returncode, result.stdout) == (0, ""), checker

@@ -101,17 +101,25 @@ def add_accounts(root: Directory, accounts: AccountsSpec, origin: str) -> None:
     """Adds accounts to a tree's databases; a password's salt follows from account and password.
 
     Raises:
-        UserError: an account contradicts one that is there, or a file of accounts is missing or damaged.
+        UserError: an account contradicts one that is there, a file of accounts is missing or damaged, or a password
+            cannot be hashed.
     """
     nodes = [_file(root, f"etc/{name}", origin) for name in _DATABASES]
     before = Databases(*map(_text, nodes))
     for path in accounts.sysusers:
         wanted = parse_sysusers(_text(_file(root, path, origin)), path)
         before = merge_accounts(before, wanted, {}, path)
-    hashes = {name: sha512crypt(clear, derived_salt(name, clear)) for name, clear in accounts.passwords.items()}
+    hashes = {name: _hash(name, clear, origin) for name, clear in accounts.passwords.items()}
     after = merge_accounts(before, parse_sysusers("", origin), hashes, origin)
     for name, node in zip(_DATABASES, nodes, strict=True):
         node.content = Image.from_bytes(getattr(after, name).encode("utf-8", "surrogateescape"))
+
+
+def _hash(account: str, password: str, origin: str) -> str:
+    try:
+        return sha512crypt(password, derived_salt(account, password))
+    except ValueError as error:
+        raise UserError(f"{origin}: the password of {account} cannot be hashed: {error}") from error
 
 
 def _file(root: Directory, path: str, origin: str) -> File:

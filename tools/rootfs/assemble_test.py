@@ -111,9 +111,15 @@ def test_accounts_are_added_the_same_way_each_time():
     accounts = AccountsSpec(["usr/lib/sysusers.d/ours.conf"], {"root": "secret"})
     first, second = (tree([LayerSpec("x", entries=ACCOUNTS)], accounts=accounts) for _ in range(2))
     assert content(first[b"etc/passwd"]).splitlines()[1] == b"ours:x:900:900:Ours:/var/lib/ours:/usr/sbin/nologin"
-    assert content(first[b"etc/shadow"]).startswith(b"root:$6$")
+    digest = b"hT3/jTFNexmeTb/Uf8slphY7xUji7nfAC6oVsg0wOnmvBDIoiUFuWhQcCp8uEZWu4Tx8hpHAlXqjKHBLGcJhd."
+    assert content(first[b"etc/shadow"]).startswith(b"root:$6$T8b2kDa4wtoQU.N1$%s:" % digest)
     assert content(first[b"etc/shadow"]) == content(second[b"etc/shadow"])
     assert (first[b"etc/shadow"].permissions, first[b"etc/shadow"].gid) == (0o640, 42)
+
+
+def test_password_that_cannot_be_hashed():
+    with pytest.raises(UserError, match=r"the password of root cannot be hashed: .*NULL"):
+        tree([LayerSpec("x", entries=ACCOUNTS)], accounts=AccountsSpec([], {"root": "a\0b"}))
 
 
 @pytest.mark.parametrize(

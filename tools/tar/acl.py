@@ -1,7 +1,7 @@
-"""POSIX access control lists: from the text that archives hold to the extended attributes of Linux.
+"""Converts POSIX access control lists between the text form in archives and the extended attributes of Linux.
 
-Sources: IEEE Std 1003.1e draft 17 (the text), star's manual (SCHILY.acl.*), acl(5), and
-include/uapi/linux/posix_acl_xattr.h (the attribute).
+Sources: IEEE Std 1003.1e draft 17 and acl(5) (text form), star(1) (SCHILY.acl.*), and Linux
+include/uapi/linux/posix_acl_xattr.h (attributes).
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _PERMISSIONS = re.compile(rb"[r-][w-][x-]")
 
 
 def from_text(text: bytes) -> bytes:
-    """Returns the value of the extended attribute for a list in text form.
+    """Converts a list in text form to the value of the extended attribute.
 
     Args:
-        text: entries `tag:qualifier:rwx`, divided by commas or line feeds; a fourth field is the qualifier's number.
+        text: entries `tag:qualifier:rwx`, separated by commas or newlines; an optional fourth field is the numeric ID.
 
     Raises:
-        ValueError: the text is no such list, or names a user or group without its number.
+        ValueError: the text is not a valid list, or has a user or group name without numeric ID.
     """
     entries = []
     for line in re.split(rb"[,\n]", text):
@@ -49,10 +49,10 @@ def from_text(text: bytes) -> bytes:
 
 
 def to_text(value: bytes) -> bytes:
-    """Returns a list in text form, with numbers for users and groups.
+    """Converts the value of the extended attribute to text form, with numeric user and group IDs.
 
     Raises:
-        ValueError: the value is no access control list.
+        ValueError: the value is not a valid list.
     """
     if value[: len(_VERSION)] != _VERSION or (len(value) - len(_VERSION)) % _ENTRY.size:
         raise ValueError("access control list is not of version 2, or damaged")
@@ -68,12 +68,12 @@ def to_text(value: bytes) -> bytes:
 
 
 def is_minimal(value: bytes) -> bool:
-    """Tells whether a list says no more than a mode does; Linux does not store such a list for access."""
+    """Returns whether a list is equivalent to a mode; Linux doesn't store such an access list."""
     return len(value) == len(_VERSION) + len(_NEEDED_TAGS) * _ENTRY.size
 
 
 def _parse(entry: bytes) -> tuple[int, int, int]:
-    """Returns the tag, the number and the permission bits of an entry; they sort as Linux wants them."""
+    """Returns tag, ID and permission bits of an entry; these tuples sort in the order that Linux demands."""
     tag, _, rest = entry.partition(b":")
     tag = _SHORT.get(tag, tag)
     fields = rest.split(b":")
@@ -87,5 +87,5 @@ def _parse(entry: bytes) -> tuple[int, int, int]:
     number = fields[2] if len(fields) == 3 else fields[0]
     if tag not in _NAMED_TAGS or not number.isdigit() or int(number) >= _NO_ID:
         name = fields[0].decode(errors="replace")
-        raise ValueError(f"access control list has {name!r} without its number; make the archive with --numeric-owner")
+        raise ValueError(f"access control list has {name!r} without numeric ID; archive with --numeric-owner")
     return _NAMED_TAGS[tag], int(number), bits

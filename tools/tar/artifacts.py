@@ -1,8 +1,7 @@
-"""What command lines hand on to each other: images in tars, their data compressed, and archives put together of them.
+"""Intermediate artifacts that build actions pass on: images in tars, their compressed data, and archives of them.
 
-An image is a tar of one file, `NAME.img.tar`. Its data, which is what that tar stores of it without headers and holes,
-may stand compressed beside it, as `NAME.data.zst` or `NAME.data.gz`. An archive that holds the image takes the
-compressed data over as it is.
+An image is a tar with one file, `NAME.img.tar`. `NAME.data.zst` and `NAME.data.gz` are its data, compressed, without
+headers and holes, as that tar stores it. A compressed archive with the image reuses the compressed data.
 """
 
 from __future__ import annotations
@@ -25,13 +24,13 @@ _UNIT = 512
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """An image at an offset of something larger.
+    """An image, and its offset in a larger image.
 
     Attributes:
         image: path of a tar with one file, or of a raw file.
         offset: in bytes.
-        zst: path of the data, compressed as zstd; None if they are not.
-        gz: path of the data, compressed as gzip; None if they are not.
+        zst: path of its data compressed with zstd, or None.
+        gz: path of its data compressed with gzip, or None.
     """
 
     image: str
@@ -42,7 +41,7 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """Paths of the files to write; None for those that aren't wanted."""
+    """Paths of the files to write; None for a file that is not to be written."""
 
     tar: str | None
     zst: str | None
@@ -50,14 +49,14 @@ class Outputs:
 
 
 def open_parts(artifacts: Sequence[Artifact], what: str) -> list[Part]:
-    """Returns artifacts as parts of a member of an archive, in order.
+    """Opens artifacts as parts of a member of an archive, in ascending order of offsets.
 
     Args:
-        artifacts: in any order; offsets are those in the member.
-        what: they make up, for messages.
+        artifacts: the artifacts, in any order, with their offsets in the member.
+        what: name of the member in messages.
 
     Raises:
-        UserError: an artifact can't be read, overlaps another, or isn't of whole sectors.
+        UserError: an artifact can't be read, overlaps another, or its offset or size is not a multiple of 512 bytes.
     """
     parts: list[Part] = []
     end = 0
@@ -78,7 +77,7 @@ def open_parts(artifacts: Sequence[Artifact], what: str) -> list[Part]:
 
 
 def member_of(name: str, artifacts: Sequence[Artifact]) -> Member:
-    """Returns artifacts as a member of an archive, which ends where the last of them does.
+    """Opens artifacts as a member of an archive; its size is the end of the last artifact.
 
     Raises:
         UserError: see `open_parts`.
@@ -88,14 +87,14 @@ def member_of(name: str, artifacts: Sequence[Artifact]) -> Member:
 
 
 def write_archive(archive: Archive, outputs: Outputs) -> None:
-    """Writes an archive, plain and compressed; compressed data of its parts is taken over.
+    """Writes an archive, uncompressed and compressed; reuses compressed data of its parts.
 
     Raises:
         UserError: an output can't be written, or an input can't be read.
     """
     if outputs.tar is not None:
-        with progress(f"writing {outputs.tar}", archive.image.data_size) as tell:
-            write_raw(archive.image, outputs.tar, tell)
+        with progress(f"writing {outputs.tar}", archive.image.data_size) as report:
+            write_raw(archive.image, outputs.tar, report)
     codecs: list[tuple[Codec, str | None]] = [(Zstd(), outputs.zst), (Gzip(), outputs.gz)]
     for codec, path in codecs:
         if path is not None:
@@ -104,5 +103,5 @@ def write_archive(archive: Archive, outputs: Outputs) -> None:
                 for part in archive.parts
                 if codec.name in part.payloads
             ]
-            with progress(f"writing {path}", archive.image.size) as tell:
-                write_compressed(archive.image, path, codec, payloads=payloads, progress=tell)
+            with progress(f"writing {path}", archive.image.size) as report:
+                write_compressed(archive.image, path, codec, payloads=payloads, progress=report)

@@ -1,4 +1,4 @@
-"""The tar header block: its fields, its numbers, its types.
+"""Packs and parses the header blocks of tar archives.
 
 Sources: IEEE Std 1003.1 (pax, "ustar Interchange Format" and "pax Header Block"), the GNU tar manual ("Basic Tar
 Format", "Extensions") and tar(5) of libarchive.
@@ -11,10 +11,10 @@ import zlib
 from functools import lru_cache
 
 BLOCK = 512
-"""Headers and the data of members start at multiples of this, in bytes."""
+"""The block size in bytes: headers and data start at multiples of it."""
 
 END = bytes(2 * BLOCK)
-"""What ends an archive."""
+"""The end of an archive: two blocks of zeros."""
 
 REGULAR, OLD_REGULAR, CONTIGUOUS = b"0", b"\0", b"7"
 HARD_LINK, SYMLINK, CHARACTER_DEVICE, BLOCK_DEVICE, DIRECTORY, FIFO = b"1", b"2", b"3", b"4", b"5", b"6"
@@ -29,9 +29,9 @@ _ADLER_MODULUS = 65521
 
 
 def parse(block: bytes) -> tuple[bytes, ...]:
-    """Returns the fields of a header as they stand there.
+    """Returns the raw fields of a header block.
 
-    They are: name, mode, uid, gid, size, mtime, checksum, type, link name, magic, version, user name, group name,
+    They are: name, mode, uid, gid, size, mtime, checksum, type flag, link name, magic, version, user name, group name,
     major, minor, prefix, padding.
     """
     return _FIELDS.unpack(block)
@@ -50,11 +50,25 @@ def build(
     device: tuple[int, int] | None = None,
     prefix: bytes = b"",
 ) -> bytes:
-    """Returns a ustar header. All values must fit: `fits` tells, and what doesn't belongs in an extended header.
+    """Packs a ustar header. All values except the size must fit, see `fits`; others need an extended header.
 
-    A size of 8 GiB and more is written in base 256 all the same, as GNU tar does it, for sparse members of the pax
-    format: common readers understand that, and Python's tarfile takes a size in the extended header for that of the
-    file.
+    A size of 8 GiB and more is in base 256, an extension of GNU tar that other readers support, too. Sparse members in
+    pax format need it: Python's tarfile takes a size in their extended header for the size of the file.
+
+    Args:
+        name: up to 100 bytes.
+        kind: type flag.
+        mode: permissions.
+        uid: user ID.
+        gid: group ID.
+        size: size of the data in bytes.
+        mtime: modification time in seconds since the epoch.
+        link: target of a symbolic or hard link, up to 100 bytes.
+        device: major and minor number of a device.
+        prefix: directory part of the name, up to 155 bytes.
+
+    Raises:
+        ValueError: a number doesn't fit in its field.
     """
     size_field = octal(size, 12) if fits(size, 12) else b"\x80" + size.to_bytes(11, "big")
     numbers = (octal(mode, 8), octal(uid, 8), octal(gid, 8), size_field, octal(mtime, 12))
@@ -66,31 +80,35 @@ def build(
 
 
 def fits(value: int, width: int) -> bool:
-    """Tells whether a number can stand in a field of `width` bytes, the last of which is a NUL."""
+    """Returns whether a number fits in an octal field of `width` bytes, the last of which is a NUL."""
     return 0 <= value < 1 << 3 * (width - 1)
 
 
 def octal(value: int, width: int) -> bytes:
-    """Returns a number as a field of `width` bytes."""
+    """Packs a number into an octal field of `width` bytes.
+
+    Raises:
+        ValueError: it doesn't fit.
+    """
     if not fits(value, width):
         raise ValueError(f"{value} does not fit into {width} bytes of a tar header")
     return b"%0*o\0" % (width - 1, value)
 
 
 def padded(size: int) -> int:
-    """Returns the space that data of a size takes in an archive."""
+    """Returns a size rounded up to whole blocks."""
     return -(-size // BLOCK) * BLOCK
 
 
 def checksum_matches(block: bytes) -> bool:
-    """Tells whether a header's bytes add up to its checksum; some old writers added them up as signed ones."""
+    """Returns whether the checksum of a header is correct, as a sum of unsigned bytes or (old writers) signed ones."""
     field = block[_CHECKSUM]
     try:
         expected = number(field)
     except ValueError:
         return False
-    # The low half of Adler-32 is one more than the sum of the bytes, modulo a prime that most headers stay below; it
-    # takes a tenth of the time of sum(). The checksum counts as spaces itself.
+    # The low half of Adler-32 is the sum of the bytes plus 1, modulo 65521; it takes a tenth of the time of sum().
+    # The checksum field counts as spaces.
     total = (zlib.adler32(block) - 1) % 65536 - sum(field) + 8 * ord(" ")
     if (total - expected) % _ADLER_MODULUS == 0:
         return True
@@ -100,7 +118,7 @@ def checksum_matches(block: bytes) -> bool:
 
 @lru_cache(maxsize=4096)
 def number(field: bytes) -> int:
-    """Returns the value of a number field: octal digits, or GNU tar's two's complement in base 256.
+    """Parses a numeric field: octal digits, or two's complement in base 256 (GNU tar).
 
     Raises:
         ValueError: the field is neither.
@@ -112,11 +130,11 @@ def number(field: bytes) -> int:
     digits = field.partition(b"\0")[0].strip(b" ")
     if not digits:
         return 0
-    if digits.translate(None, b"01234567"):  # int() would take signs and underscores
+    if digits.translate(None, b"01234567"):  # int() would accept signs and underscores
         raise ValueError(f"{field!r} is not a number")
     return int(digits, 8)
 
 
 def text(field: bytes) -> bytes:
-    """Returns the value of a text field: what stands before the first NUL, if there is one."""
+    """Returns the value of a text field, up to the first NUL, if there is one."""
     return field.partition(b"\0")[0]

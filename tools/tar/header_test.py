@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tools.tar import header
 
-INTERNALS: Any = tarfile  # functions that tarfile uses itself, and doesn't document
+INTERNALS: Any = tarfile  # undocumented functions of tarfile
 SETTINGS = settings(deadline=None, derandomize=True, max_examples=300)
 
 

@@ -1,4 +1,4 @@
-"""Images read in place: members of tar archives, and raw files."""
+"""Opens members of tar archives and raw files as images, without extracting them."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from tools.tar.reader import check_not_compressed, read_members
 
 
 def open_member(path: str | os.PathLike[str], name: str | None = None) -> Image:
-    """Returns a file of a tar archive as an image whose extents are ranges of the archive; nothing is extracted.
+    """Opens a file in a tar archive as an image; its extents are ranges of the archive.
 
-    The extents of a sparse member are the ranges of its map, so that its map and data stay what they are when it is
-    put into another archive.
+    The extents of a sparse member are the ranges of its sparse map, so that its map and data are the same in another
+    archive.
 
     Args:
-        path: of the archive, which isn't compressed.
-        name: of the member; None where the archive has to be one of a single file.
+        path: the archive, not compressed.
+        name: name of the member; None if the archive must have exactly one file.
 
     Raises:
-        UserError: it is no such archive, is damaged or ends early, or has no such member.
+        UserError: the file is not a tar archive, is compressed, damaged or truncated, or has no such member.
     """
     found: Image | None = None
     names: list[str] = []
@@ -32,26 +32,26 @@ def open_member(path: str | os.PathLike[str], name: str | None = None) -> Image:
             if name is None or names[-1] == name:
                 found = member.content
     if name is None and len(names) != 1:
-        raise UserError(f"{os.fspath(path)}: has {len(names)} files; an archive of one image is needed")
+        raise UserError(f"{os.fspath(path)}: has {len(names)} files; an archive with exactly one file is needed")
     if found is None:
         raise UserError(f"{os.fspath(path)}: has no file {name!r}; it has {', '.join(names) or 'none'}")
     return found
 
 
 def open_image(path: str | os.PathLike[str]) -> Image:
-    """Returns the image in a file: of the one member of a tar archive, or the file itself, without blocks of zeros.
+    """Opens the single file in a tar archive, or a raw file (with a hole for each block of zeros), as an image.
 
     Raises:
-        UserError: it cannot be read, is compressed, or is an archive of something else than one file.
+        UserError: the file cannot be read, is compressed, or is an archive without or with several files.
     """
     return open_member(path) if is_archive(path) else open_raw(path)
 
 
 def open_images(path: str | os.PathLike[str]) -> dict[str, Image]:
-    """Returns the images in a file by name: all files of a tar archive, or the file itself under an empty name.
+    """Opens all files in a tar archive, by name, or a raw file, with an empty name, as images.
 
     Raises:
-        UserError: it cannot be read, is compressed, or is a damaged archive.
+        UserError: the file cannot be read, is compressed, or is a damaged archive.
     """
     if not is_archive(path):
         return {"": open_raw(path)}
@@ -60,10 +60,10 @@ def open_images(path: str | os.PathLike[str]) -> dict[str, Image]:
 
 
 def is_archive(path: str | os.PathLike[str]) -> bool:
-    """Tells whether a file is a tar archive with a magic, by its first header.
+    """Returns whether a file starts with a valid tar header with the magic `ustar`.
 
     Raises:
-        UserError: it cannot be read, or is compressed.
+        UserError: the file cannot be read, or is compressed.
     """
     file = InputFile(path)
     check_not_compressed(file)

@@ -1,7 +1,8 @@
-"""Extended headers of tar archives: records of keyword and value, and the keywords for extended attributes.
+"""Packs and parses pax extended headers, and the keywords and values in them.
 
-Sources: IEEE Std 1003.1 (pax, "pax Extended Header"); the GNU tar manual ("Storing Sparse Files"); star's manual for
-SCHILY.*; tar(5) of libarchive for LIBARCHIVE.*.
+Sources: IEEE Std 1003.1 (pax, "pax Extended Header"); the GNU tar manual ("Storing Sparse Files"); star(1) for
+    SCHILY.*;
+tar(5) of libarchive for LIBARCHIVE.*.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ _NANOSECOND_DIGITS = 9
 
 
 def parse(data: bytes) -> list[tuple[bytes, bytes]]:
-    """Returns the records of an extended header, in order; a keyword may come more than once.
+    """Returns the (keyword, value) records of an extended header, in order; keywords may be repeated.
 
     Raises:
-        ValueError: the header is damaged; the message says how.
+        ValueError: a record is damaged.
     """
     records = []
     at = 0
@@ -42,32 +43,32 @@ def parse(data: bytes) -> list[tuple[bytes, bytes]]:
 
 
 def build(records: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Returns an extended header of records, in the order given."""
+    """Packs (keyword, value) records, in the given order, into an extended header."""
     return b"".join(_record(keyword, value) for keyword, value in records)
 
 
 def _record(keyword: bytes, value: bytes) -> bytes:
-    rest = len(keyword) + len(value) + 3  # the space, the equals sign and the line feed
+    rest = len(keyword) + len(value) + 3  # the space, the equals sign and the newline
     length = rest + len(str(rest))
-    length = rest + len(str(length))  # the length counts its own digits, of which there may be one more now
+    length = rest + len(str(length))  # the length includes its own digits, of which there may be one more now
     return b"%d %s=%s\n" % (length, keyword, value)
 
 
 def check_charset(value: bytes) -> None:
-    """Checks the value of `hdrcharset`: names are taken as bytes, so UTF-8 and BINARY come to the same.
+    """Checks the value of `hdrcharset`. Names are bytes, so UTF-8 and BINARY are equivalent.
 
     Raises:
-        ValueError: another encoding.
+        ValueError: the encoding is another one.
     """
     if value not in _CHARSETS:
         raise ValueError(f"names are in an encoding that is not supported: {value.decode(errors='replace')}")
 
 
 def integer(value: bytes) -> int:
-    """Returns a decimal number that is not negative.
+    """Parses a non-negative decimal number.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the value is none.
     """
     if not value.isdigit():
         raise ValueError(f"not a decimal number: {value[:40].decode(errors='replace')!r}")
@@ -75,10 +76,10 @@ def integer(value: bytes) -> int:
 
 
 def time_ns(value: bytes) -> int:
-    """Returns a time, given as decimal seconds since the epoch, in nanoseconds; finer digits are cut off.
+    """Parses a time in decimal seconds since the epoch; returns nanoseconds, and truncates further digits.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the value is none.
     """
     negative = value.startswith(b"-")
     whole, _, fraction = value.removeprefix(b"-").partition(b".")
@@ -90,27 +91,24 @@ def time_ns(value: bytes) -> int:
 
 
 def format_time(time_ns: int) -> bytes:
-    """Returns a time in nanoseconds as decimal seconds, without digits that are not needed."""
+    """Formats a time in nanoseconds as decimal seconds, without trailing zeros."""
     whole, fraction = divmod(abs(time_ns), 10**9)
     text = f"{whole}.{fraction:09}".rstrip("0").rstrip(".")
     return f"{'-' if time_ns < 0 else ''}{text}".encode()
 
 
 def xattr_keyword(name: bytes) -> bytes:
-    """Returns the keyword under which an extended attribute stands; `%` and `=` are escaped as GNU tar does it."""
+    """Returns the keyword for an extended attribute; `%` and `=` are escaped as by GNU tar."""
     return XATTR + name.replace(b"%", b"%25").replace(b"=", b"%3D")
 
 
 def xattr_name(keyword: bytes) -> bytes:
-    """Returns the name of the extended attribute that stands under a keyword.
-
-    GNU tar escapes two characters in it, libarchive more, both as in a URL.
-    """
+    """Returns the name of the extended attribute for a SCHILY.xattr keyword, with percent-encoding resolved."""
     return urllib.parse.unquote_to_bytes(keyword.removeprefix(XATTR))
 
 
 def libarchive_xattr(keyword: bytes, value: bytes) -> tuple[bytes, bytes]:
-    """Returns the name and value of an extended attribute that libarchive wrote in its own way.
+    """Parses a LIBARCHIVE.xattr record; returns the name and value of the extended attribute.
 
     Raises:
         ValueError: the value is not base64.

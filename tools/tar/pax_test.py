@@ -97,6 +97,6 @@ def test_bad_access_control_lists_are_refused(text):
         acl.from_text(text)
 
 
-def test_minimal_lists_are_told_apart():
+def test_minimal_lists_are_recognised():
     assert acl.is_minimal(acl.from_text(b"user::rwx,group::r--,other::r--"))
     assert not acl.is_minimal(acl.from_text(LIST))

@@ -1,8 +1,7 @@
-"""Reads the members of a tar archive: headers into memory, contents as ranges of the archive.
+"""Reads the members of a tar archive; contents are ranges of the archive.
 
-Understands the formats of POSIX (ustar, pax), GNU tar and libarchive; their sources are named in the modules beside
-this one. Stricter than the common readers on purpose: an archive that is damaged or cut short is an error, never a
-shorter tree.
+Supports the formats of POSIX (ustar, pax), GNU tar and libarchive; see the other modules of this package for the
+specifications. Stricter than common readers: a damaged or truncated archive is always an error.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from tools.image.extents import Extent, FileRange, Image, InputFile
 from tools.tar import acl, header, pax, sparse
 
 _MOST_EXTENDED = 1 << 24
-"""The largest extended header that is read, in bytes; Linux lets all attributes of a file take 64 KiB."""
+"""Maximum size of an extended header in bytes; Linux allows 64 KiB for all attributes of a file."""
 
 _MOST_SIZE = (1 << 63) - 1
 _MOST_ID = (1 << 32) - 2
@@ -46,28 +45,28 @@ _WITHOUT_MEANING = frozenset(
     b"atime ctime comment charset uname gname SCHILY.dev SCHILY.ino SCHILY.nlink SCHILY.filetype "
     b"LIBARCHIVE.creationtime LIBARCHIVE.symlinktype".split()
 )
-"""Keywords that say nothing about a node of a tree. All others are understood, or refused."""
+"""Keywords that are ignored. All others are supported, or an error."""
 
 _ACLS = {pax.ACL_ACCESS: acl.ACCESS, pax.ACL_DEFAULT: acl.DEFAULT}
 
 
 @dataclass(slots=True, kw_only=True)
 class Member:
-    """A member of an archive, as its headers describe it.
+    """A member of an archive.
 
     Attributes:
-        name: its path as the archive spells it.
-        kind: the type flag of the header; DIRECTORY, HARD_LINK, SYMLINK, CHARACTER_DEVICE, BLOCK_DEVICE or FIFO of
-            `header`, and REGULAR for every way to say file.
+        name: its path, as in the archive.
+        kind: the type flag: DIRECTORY, HARD_LINK, SYMLINK, CHARACTER_DEVICE, BLOCK_DEVICE or FIFO of `header`, or
+            REGULAR for all kinds of regular files.
         permissions: the mode without the file type.
-        uid: the number of the owner; names of owners are not used.
-        gid: the number of the group.
-        mtime_ns: in nanoseconds since the epoch.
-        link: the target of a symbolic or hard link.
+        uid: user ID; user names are ignored.
+        gid: group ID; group names are ignored.
+        mtime_ns: modification time in nanoseconds since the epoch.
+        link: target of a symbolic or hard link.
         device: major and minor number of a device.
-        xattrs: extended attributes by full name.
-        content: of a file; empty for everything else.
-        offset: where the header stands in the archive, for messages.
+        xattrs: values of extended attributes by full name.
+        content: content of a regular file, else None.
+        offset: offset of its header in the archive, for messages.
     """
 
     name: bytes
@@ -84,19 +83,19 @@ class Member:
 
 
 def read_members(path: str | os.PathLike[str]) -> Iterator[Member]:
-    """Yields the members of a plain tar archive, in its order.
+    """Yields the members of an uncompressed tar archive, in order.
 
     Raises:
-        UserError: the file is no tar archive, is compressed, is damaged or ends early, or holds what a tree can't keep.
+        UserError: the file is not a tar archive, is compressed, damaged or truncated, or has unsupported members.
     """
     return _Reader(InputFile(path)).members()
 
 
 def check_not_compressed(file: InputFile) -> None:
-    """Refuses a file that starts as compressed files do, since files are read in place.
+    """Checks that a file isn't compressed, since files are read in place.
 
     Raises:
-        UserError: it is compressed; the message says how to decompress it.
+        UserError: it starts with the magic number of a compressed format; the message has the command to decompress it.
     """
     start = file.read(0, min(file.size(), 6))
     for magic, command in _COMPRESSED.items():
@@ -106,7 +105,10 @@ def check_not_compressed(file: InputFile) -> None:
 
 
 class _Reader:
-    """A walk over the headers of one archive. Bad input is a ValueError until `_next` says where it stands."""
+    """Iterates over the members of one archive.
+
+    Methods raise `ValueError` for invalid input; `_next` turns it into a `UserError` with the member and offset.
+    """
 
     def __init__(self, file: InputFile) -> None:
         self._file = file
@@ -162,7 +164,7 @@ class _Reader:
             records += self._extension(block, kind)
 
     def _extension(self, block: bytes, kind: bytes) -> list[tuple[bytes, bytes]]:
-        """Returns what a header that stands before a member's own says about the member."""
+        """Returns the records of an extension header for the member that follows it."""
         if kind in (header.PAX, header.PAX_SOLARIS):
             return pax.parse(self._data(block))
         if kind == header.PAX_GLOBAL:
@@ -183,7 +185,7 @@ class _Reader:
         return block
 
     def _take(self, size: int) -> int:
-        """Moves over `size` bytes of data and their padding, and returns where they start."""
+        """Skips `size` bytes of data and their padding, and returns their offset."""
         start = self._at
         if size > self._size - start:
             raise ValueError(f"{size} bytes of data should follow, {self._size - start} do; the archive is truncated")
@@ -191,12 +193,12 @@ class _Reader:
         return start
 
     def _data(self, block: bytes) -> bytes:
-        """Returns the data after a header that stands before a member's own."""
+        """Returns the data of an extension header."""
         size = _in_range(header.number(block[124:136]), "size", _MOST_EXTENDED)
         return self._file.read(self._take(size), size)
 
     def _member(self, block: bytes, kind: bytes, local: list[tuple[bytes, bytes]]) -> Member:
-        """Returns the member of a header, and moves on to the next one."""
+        """Returns the member with the header `block`, and skips its data."""
         name, mode, uid, gid, size, mtime, _, _, link, magic, _, _, _, major, minor, prefix, _ = header.parse(block)
         name = header.text(name)
         if magic == header.USTAR_MAGIC and prefix[0]:
@@ -228,7 +230,7 @@ class _Reader:
         elif kind == header.HARD_LINK and stored:
             raise ValueError("is a hard link with data of its own, which is not supported")
         elif kind == header.GNU_DUMP_DIRECTORY:
-            self._take(stored)  # the names that were there when the archive was made, for incremental backups
+            self._take(stored)  # the names in the directory, for incremental backups
             member.kind = header.DIRECTORY
         return member
 
@@ -248,7 +250,7 @@ class _Reader:
         else:
             self._set_content(member, stored, [(0, stored)], stored)
         member.kind = header.REGULAR
-        if not stored and member.name.endswith(b"/"):  # how archives marked directories before they had a type
+        if not stored and member.name.endswith(b"/"):  # a directory in old archives, without a type flag for it
             member.kind, member.content = header.DIRECTORY, None
 
     def _set_content(self, member: Member, size: int, pairs: sparse.Map, stored: int) -> None:
@@ -269,7 +271,7 @@ def _in_range(value: int, what: str, most: int) -> int:
 
 
 def _size(records: list[tuple[bytes, bytes]], size: int) -> int:
-    """Returns the size of a member's data in the archive, by its extended headers if they say, else by its header."""
+    """Returns the size of a member's data in the archive, from its extended header if there, else from its header."""
     for keyword, value in records:
         if keyword == b"size" and value:
             size = pax.integer(value)
@@ -277,7 +279,7 @@ def _size(records: list[tuple[bytes, bytes]], size: int) -> int:
 
 
 def _apply(member: Member, records: list[tuple[bytes, bytes]]) -> None:
-    """Sets what extended headers say about a member; the last one wins, and an empty value says nothing."""
+    """Sets the fields of a member from extended headers; the last value of a keyword counts, empty ones are ignored."""
     for keyword, value in records:
         if keyword.startswith(pax.XATTR):
             member.xattrs[pax.xattr_name(keyword)] = value
@@ -289,13 +291,13 @@ def _apply(member: Member, records: list[tuple[bytes, bytes]]) -> None:
             if keyword == pax.ACL_DEFAULT or not acl.is_minimal(encoded):
                 member.xattrs[_ACLS[keyword]] = encoded
         elif keyword == pax.SELINUX:
-            member.xattrs[b"security.selinux"] = value + b"\0"  # as Linux keeps it
+            member.xattrs[b"security.selinux"] = value + b"\0"  # with a NUL, as in Linux
         elif value and not _apply_standard(member, keyword, value):
             raise ValueError(f"has the keyword {keyword.decode(errors='backslashreplace')!r}, which is not supported")
 
 
 def _apply_standard(member: Member, keyword: bytes, value: bytes) -> bool:
-    """Sets what one record of POSIX or GNU tar says; tells whether the keyword is known."""
+    """Sets the field of a member for a keyword of POSIX or GNU tar; returns whether the keyword is supported."""
     match keyword:
         case b"path" | b"GNU.sparse.name":
             member.name = value

@@ -9,14 +9,14 @@ import pytest
 from tools.core.errors import UserError
 from tools.tar import header, pax
 from tools.tar.reader import read_members
-from tools.testing.judges import ask, judge, unavailable
+from tools.testing.oracles import ask, oracle, unavailable
 
 LONG = "d" * 90 + "/" + "e" * 90 + "/" + "f" * 200
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """Files that need every part of the formats."""
+    """A folder with files that need all features of the formats."""
     folder = tmp_path / "in"
     (folder / LONG).parent.mkdir(parents=True)
     (folder / "empty").touch()
@@ -34,7 +34,9 @@ def folder(tmp_path):
             file.seek(offset)
             file.write(b"s" * 4096)
         file.truncate(8 << 20)
-    with (folder / "fragments").open("wb") as file:  # more ranges than a header and one block of the old format hold
+    with (folder / "fragments").open(
+        "wb"
+    ) as file:  # more ranges than fit in a header and one extension block of the old GNU format
         for index in range(60):
             file.seek(index << 16)
             file.write(b"f" * 4096)
@@ -224,7 +226,7 @@ def test_random_damage_raises_nothing_else(folder, tmp_path):
     for at, value in itertools.product(range(0, 8192, 17), (0, 0xFF)):
         changed = bytearray(data[:32768])
         changed[at] = value
-        # The checksum is made right again, so that the fields are what is damaged.
+        # Correct the checksum, so that only the fields are damaged.
         block = changed[at // 512 * 512 :][:512]
         block[148:156] = b" " * 8
         changed[at // 512 * 512 + 148 :][:8] = b"%06o\0 " % sum(block)
@@ -237,7 +239,7 @@ def test_random_damage_raises_nothing_else(folder, tmp_path):
 )
 def test_compressed_archives_are_refused_with_advice(tmp_path, magic, command):
     archive = archive_of([], tmp_path / "a.tar").read_bytes()
-    data = subprocess.run([judge(magic), "-c"], input=archive, stdout=subprocess.PIPE, check=True).stdout
+    data = subprocess.run([oracle(magic), "-c"], input=archive, stdout=subprocess.PIPE, check=True).stdout
     with pytest.raises(UserError, match=f"is compressed.*{command}"):
         read_bytes(data, tmp_path)
 
@@ -281,7 +283,7 @@ def test_impossible_headers_are_refused(tmp_path, fields, message):
         ({"mtime": "nan"}, "not a time"),
         ({"hdrcharset": "EBCDIC"}, "encoding that is not supported: EBCDIC"),
         ({"SCHILY__fflags": "immutable"}, "keyword 'SCHILY.fflags', which is not supported"),
-        ({"SCHILY__acl__access": "user:bob:rwx"}, "access control list has 'bob' without its number"),
+        ({"SCHILY__acl__access": "user:bob:rwx"}, "access control list has 'bob' without numeric ID"),
         ({"GNU__sparse__major": "2", "GNU__sparse__minor": "0"}, "format that is not supported"),
         ({"GNU__sparse__size": "10", "GNU__sparse__map": "0,5"}, "has 5 bytes of data, and the member 4"),
         ({"GNU__sparse__size": "10", "GNU__sparse__map": "8,4"}, "ends at byte 12 of a file of 10"),

@@ -1,7 +1,8 @@
-"""Maps of sparse members: which ranges of a file have data, in the four ways in which archives say it.
+"""Packs and parses the maps of sparse members, in the old GNU format and the pax formats 0.0, 0.1 and 1.0.
 
-All return pairs of offset and length, in bytes, in file order; the data of the ranges stands in the archive without
-gaps. Source: the GNU tar manual ("Storing Sparse Files") and its src/tar.h for the old format.
+A map is a list of (offset, length) pairs in bytes: the ranges of the file with data, which is contiguous in the
+archive.
+Sources: the GNU tar manual ("Storing Sparse Files"), and src/tar.h of GNU tar for the old format.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from tools.tar import header, pax
 Map = list[tuple[int, int]]
 
 OLD_MAP, OLD_IS_EXTENDED, OLD_REAL_SIZE = slice(386, 482), 482, slice(483, 495)
-"""Fields of a header of the old GNU format: four entries of the map, whether more follow, the file's size."""
+"""Fields of a header in the old GNU format: four entries of the map, whether more follow, size of the file."""
 
 _EXTENSION_MAP, _EXTENSION_IS_EXTENDED = slice(0, 504), 504
 _FIELD = 12
@@ -21,10 +22,14 @@ _LONGEST_NUMBER = 20
 
 
 def read_old(block: bytes, next_block: Callable[[], bytes]) -> Map:
-    """Returns the map of a member of the old GNU format, from its header and the blocks after that.
+    """Parses the map of a member in the old GNU format.
+
+    Args:
+        block: the header block.
+        next_block: returns the next block of the archive.
 
     Raises:
-        ValueError: it is damaged.
+        ValueError: the map is damaged.
     """
     result = _old_entries(block[OLD_MAP])
     more = block[OLD_IS_EXTENDED]
@@ -42,10 +47,10 @@ def _old_entries(data: bytes) -> Map:
 
 
 def read_records(records: Iterable[tuple[bytes, bytes]]) -> Map:
-    """Returns the map that stands in an extended header (formats 0.0 and 0.1).
+    """Parses the map in the records of an extended header (pax formats 0.0 and 0.1).
 
     Raises:
-        ValueError: it is damaged.
+        ValueError: the map is damaged.
     """
     numbers: list[int] = []
     for keyword, value in records:
@@ -57,14 +62,14 @@ def read_records(records: Iterable[tuple[bytes, bytes]]) -> Map:
 
 
 def read_data(next_block: Callable[[], bytes], stored: int) -> tuple[Map, int]:
-    """Returns the map that stands before a member's data (format 1.0), and the size of the data after it.
+    """Parses the map before a member's data (pax format 1.0); returns it, and the size of the data after it.
 
     Args:
-        next_block: gives the blocks of the member's data, one after the other.
-        stored: the size of the map and the data.
+        next_block: returns the next block of the member.
+        stored: size of the map and the data in bytes.
 
     Raises:
-        ValueError: it is damaged.
+        ValueError: the map is damaged.
     """
     lines: list[bytes] = []
     rest = b""
@@ -81,11 +86,11 @@ def read_data(next_block: Callable[[], bytes], stored: int) -> tuple[Map, int]:
 
 
 def build_data(pairs: Map, size: int) -> bytes:
-    """Returns a map in format 1.0, padded to whole blocks.
+    """Packs a map in pax format 1.0, padded to whole blocks.
 
     Args:
-        pairs: offset and length of the ranges with data.
-        size: of the file. GNU tar marks its end by a range of no bytes where the last range ends before it.
+        pairs: the map.
+        size: size of the file in bytes. If the last range ends before it, an empty range marks the end, as in GNU tar.
     """
     if not pairs or sum(pairs[-1]) < size:
         pairs = [*pairs, (size, 0)]
@@ -100,7 +105,7 @@ def _pairs(numbers: list[int]) -> Map:
 
 
 def check(pairs: Map, size: int, stored: int) -> None:
-    """Checks that a map is in order, fits a file of `size` bytes and the `stored` bytes of its data.
+    """Checks that a map is in ascending order, and matches the size of the file and of the stored data, in bytes.
 
     Raises:
         ValueError: it does not.

@@ -1,11 +1,10 @@
-"""Tar archives of images, described as images themselves.
+"""Composes tar archives of images; the archives are images themselves.
 
-A member with holes is stored as GNU tar stores sparse files in the pax format, version 1.0 (GNU tar manual, "Storing
-Sparse Files"): an extended header that says so, a map of the ranges with data, and their bytes one after another.
+Members with holes are in the sparse pax format 1.0 (GNU tar manual, "Storing Sparse Files"): an extended header, a map
+of the ranges with data, and the data of these ranges.
 
-A member is put together from parts, each of which keeps its place in the archive. So an archive of a disk holds the
-data of a partition as one run of bytes, the same as in an archive of the partition alone: a part that was compressed
-once need not be again.
+A member consists of parts. The data of each part is contiguous in the archive: an archive of a disk contains the data
+of a partition as an archive of the partition alone does. So compressed data of a part can be reused.
 """
 
 from __future__ import annotations
@@ -19,21 +18,21 @@ from tools.image.holes import BLOCK_SIZE, Range, data_ranges, joined, packed
 from tools.tar import header, pax, sparse
 
 _RECORD = 20 * header.BLOCK
-"""Archives are padded to a multiple of this; 20 is the default blocking factor of tar."""
+"""Record size in bytes; archives are padded to a multiple of it. 20 is the default blocking factor of tar."""
 
 _COMMENT = len(b"10 comment=\n")
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """An image that stands at an offset of a member.
+    """An image at an offset of a member.
 
     Attributes:
         offset: in bytes.
-        image: what stands there.
-        block_size: of the part's map, in bytes, a multiple of 512. 512 keeps the map of an image that was read from an
-            archive; see `holes.data_ranges`.
-        payloads: files, by codec's name, that hold the part's data (see `data_of`) already compressed.
+        image: the image.
+        block_size: block size of the part's map in bytes, a multiple of 512; see `holes.data_ranges`. 512 preserves the
+            map of an image from an archive.
+        payloads: codec name to the file with the part's compressed data (see `data_of`).
     """
 
     offset: int
@@ -49,9 +48,9 @@ class Member:
     Attributes:
         name: its path, relative and without `.` and `..`.
         size: in bytes.
-        parts: in order, not overlapping, inside the size; what is between them are holes. Their ranges have to begin
-            and end at multiples of 512 bytes, but for the end of the file, since tar stores whole blocks.
-        mtime: time of the last modification, in seconds since the epoch.
+        parts: parts in ascending order, not overlapping, within the size, with holes between them. Ranges of data must
+            begin and end at multiples of 512 bytes, or end with the file, since tar stores whole blocks.
+        mtime: modification time in seconds since the epoch.
     """
 
     name: str
@@ -61,17 +60,17 @@ class Member:
 
     @classmethod
     def of(cls, name: str, image: Image, block_size: int = BLOCK_SIZE) -> Member:
-        """Returns a member that is one image, with a map in blocks of the image's own block size."""
+        """Returns a member with one image, and a map in blocks of `block_size` bytes."""
         return cls(name, image.size, [Part(0, image, block_size)])
 
     @property
     def image(self) -> Image:
-        """What the file reads as."""
+        """The content of the file."""
         return Image.compose(self.size, ((part.offset, part.image) for part in self.parts))
 
 
 class Placed(NamedTuple):
-    """Where the data of a part stand in an archive, and the files that hold them compressed."""
+    """A part in an archive: offset and length of its data in bytes, and its compressed data by codec name."""
 
     offset: int
     length: int
@@ -80,25 +79,24 @@ class Placed(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """An archive, and where the data of its parts stand in it, in order."""
+    """An archive as an image, and its parts with data, in order."""
 
     image: Image
     parts: Sequence[Placed]
 
 
 def data_of(image: Image, block_size: int = header.BLOCK) -> Image:
-    """Returns what an archive stores of a part that is this image: its data in order, without the holes."""
+    """Returns the data of an image without holes, as an archive stores it."""
     return packed(image, data_ranges(image, block_size))
 
 
 def archive_of(members: Iterable[Member]) -> Archive:
-    """Returns the archive of members, in the order given. Its bytes depend on nothing but the members.
+    """Returns an archive of members, in the given order. It depends only on the members.
 
-    The data of members of 4 KiB and more start at multiples of 4 KiB, so that file systems that can share blocks
-    between files need not copy them.
+    Data of 4 KiB and more starts at a multiple of 4 KiB, so that file systems with reflinks can share its blocks.
 
     Raises:
-        ValueError: parts overlap, are not inside their member, or have ranges that tar can't store.
+        ValueError: parts overlap, exceed their member, or have ranges that tar can't store.
     """
     extents: list[Extent] = []
     placed: list[Placed] = []
@@ -119,7 +117,7 @@ def archive_of(members: Iterable[Member]) -> Archive:
 
 
 def _layout(member: Member) -> tuple[list[Range], list[Image]]:
-    """Returns the map of a member, and the data of each of its parts."""
+    """Returns the sparse map of a member, and the data of each part."""
     ranges: list[Range] = []
     datas: list[Image] = []
     end = 0
@@ -147,7 +145,14 @@ def _merged(ranges: Iterable[Range]) -> list[Range]:
 
 
 def _head(member: Member, ranges: Sequence[Range], stored: int, position: int) -> bytes:
-    """Returns all that stands before a member's data: extended header, header, map."""
+    """Packs what precedes a member's data: extended header, header and map.
+
+    Args:
+        member: the member.
+        ranges: its ranges with data.
+        stored: size of its data in bytes.
+        position: offset of the result in the archive.
+    """
     name = member.name.encode()
     records: list[tuple[bytes, bytes]] = []
     short = name
@@ -170,13 +175,13 @@ _NAME_MOST = 100
 
 
 def _extended(name: bytes, records: list[tuple[bytes, bytes]], end: int, *, aligned: bool) -> bytes:
-    """Returns an extended header, or nothing where there are no records.
+    """Packs an extended header; returns an empty string if none is necessary.
 
     Args:
-        name: of the member.
-        records: keywords and values.
-        end: where the member's data would begin if the result were empty.
-        aligned: whether they have to begin at a multiple of 4 KiB; a comment fills the header up as needed.
+        name: name of the member.
+        records: (keyword, value) records.
+        end: offset of the member's data if the result is empty.
+        aligned: whether the data must start at a multiple of 4 KiB; a comment in the header fills the gap.
     """
     data = pax.build(records)
     length = header.BLOCK + header.padded(len(data)) if data else 0

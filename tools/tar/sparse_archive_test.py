@@ -15,10 +15,10 @@ from tools.image.rawfile import write_raw
 from tools.tar.image_file import open_image, open_member
 from tools.tar.sparse_archive import Archive, Member, Part, archive_of, data_of
 from tools.testing.images import content, images, input_file
-from tools.testing.judges import ask
+from tools.testing.oracles import ask
 
 PROPERTY = settings(deadline=None, derandomize=True, max_examples=100)
-JUDGED = settings(deadline=None, derandomize=True, max_examples=25)
+FEW_EXAMPLES = settings(deadline=None, derandomize=True, max_examples=25)
 GIB = 1 << 30
 
 
@@ -38,7 +38,7 @@ def with_python(path, name):
         return tar.extractfile(name).read()
 
 
-@JUDGED
+@FEW_EXAMPLES
 @given(data=st.data())
 @pytest.mark.parametrize("tool", ["tar", "bsdtar"])
 def test_tar_extracts_the_same_files(file, tmp_path_factory, tool, data):
@@ -80,7 +80,7 @@ def test_python_and_our_reader_agree(file, tmp_path_factory, data):
 @PROPERTY
 @given(data=st.data())
 def test_parts_keep_their_data(file, data):
-    """What an archive stores of a part is what an archive of the part alone stores of it."""
+    """An archive stores the same data for a part as an archive of the part alone."""
     parts, end = [], 0
     for _ in range(data.draw(st.integers(0, 3))):
         offset = end + 512 * data.draw(st.integers(0, 20))
@@ -115,7 +115,7 @@ def test_holes_are_extracted_as_holes(tmp_path):
 
 
 def test_more_than_8_gib_of_data(tmp_path):
-    """The data is left out of the file, which is as large all the same: readers go over it to the next member."""
+    """Writes a sparse file of the full size without the data, since readers seek over it to the next member."""
     big = Image(20 * GIB, [Extent(0, 9 * GIB, Pattern(b"x")), Extent(10 * GIB, 9 * GIB, Pattern(b"y"))])
     plain = Image(9 * GIB, [Extent(0, 9 * GIB, Pattern(b"x"))])
     last = Image.from_bytes(b"1.0\n")
@@ -184,13 +184,13 @@ def test_parts_that_do_not_fit_together(size, parts):
         archive_of([Member("disk.img", size, parts)])
 
 
-def test_open_member_says_what_there_is(tmp_path):
+def test_open_member_lists_the_files(tmp_path):
     image = Image.from_bytes(b"1")
     write_raw(archive_of([]).image, tmp_path / "none")
     write_raw(archive_of([Member.of("boot.img", image), Member.of("root.img", image)]).image, tmp_path / "two")
-    with pytest.raises(UserError, match="none: has 0 files; an archive of one image is needed"):
+    with pytest.raises(UserError, match="none: has 0 files; an archive with exactly one file is needed"):
         open_member(tmp_path / "none")
-    with pytest.raises(UserError, match="two: has 2 files; an archive of one image is needed"):
+    with pytest.raises(UserError, match="two: has 2 files; an archive with exactly one file is needed"):
         open_member(tmp_path / "two")
     with pytest.raises(UserError, match=r"two: has no file 'x'; it has boot\.img, root\.img"):
         open_member(tmp_path / "two", "x")
@@ -234,7 +234,7 @@ def test_bad_map_is_an_error(tmp_path, table, message):
         open_member(path)
 
 
-def test_open_image_tells_archives_from_raw_files(tmp_path):
+def test_open_image_distinguishes_archives_from_raw_files(tmp_path):
     image = Image(20000, [Extent(5000, 100, Pattern(b"x"))])
     write_raw(image, tmp_path / "raw")
     write_raw(archive_of([Member.of("disk.img", image)]).image, tmp_path / "tar")
@@ -247,7 +247,7 @@ def test_open_image_tells_archives_from_raw_files(tmp_path):
 
 
 @pytest.mark.parametrize("codec", [Zstd(), Gzip()])
-def test_compressed_files_are_not_taken_for_raw_ones(tmp_path, codec):
+def test_compressed_files_are_an_error(tmp_path, codec):
     write_compressed(Image(4096), tmp_path / "x", codec)
     with pytest.raises(UserError, match=r"x: is compressed, .* decompress it first \((zstd|gzip) -d\)"):
         open_image(tmp_path / "x")

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from tools.testing.judges import judge, unavailable
+from tools.testing.oracles import oracle, unavailable
 
 BUILT = 1_600_000_000
 """When the packages are built, in seconds since the epoch."""
@@ -39,7 +39,7 @@ def build_deb(
     control |= {"Description": "for tests"} | dict(fields or {})
     (root / "DEBIAN/control").write_text("".join(f"{key}: {value}\n" for key, value in control.items()))
     deb = folder / f"{name}_{control['Version']}_{control['Architecture']}.deb"
-    command = [judge("dpkg-deb"), "--root-owner-group", "--uniform-compression", f"-Z{compression}", "--build"]
+    command = [oracle("dpkg-deb"), "--root-owner-group", "--uniform-compression", f"-Z{compression}", "--build"]
     environment = os.environ | {"SOURCE_DATE_EPOCH": str(BUILT)}
     subprocess.run([*command, root, deb], env=environment, check=True, capture_output=True)
     return deb

@@ -1,4 +1,4 @@
-"""What the tests of this package share: small file systems, and the judges' verdict on them."""
+"""Small ext4 file systems for tests, and functions that check them with e2fsck, debugfs and the reader."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tools.ext4.options import Ext4Options
 from tools.ext4.reader import read_ext4
 from tools.ext4.writer import write_ext4
 from tools.image.extents import Image
-from tools.testing.judges import ask
+from tools.testing.oracles import ask
 from tools.testing.raw import write_raw
 from tools.tree.compare import differences
 from tools.tree.node import Directory, File
@@ -29,7 +29,7 @@ def options(size: int, **changes: Any) -> Ext4Options:
 
 
 def fsck(image: Image, path: Path) -> Path:
-    """Writes an image to a file, and fails the test unless e2fsck finds nothing to say about it."""
+    """Writes an image to a file, and fails the test if e2fsck reports anything about it."""
     write_raw(image, path)
     said = ask("e2fsck", "-fn", path)
     passes = [line for line in said.splitlines() if line.startswith("Pass ")]
@@ -40,36 +40,36 @@ def fsck(image: Image, path: Path) -> Path:
     return path
 
 
-def judged(root: Directory, parameters: Ext4Options, path: Path) -> Path:
-    """Describes a file system and writes it to a file; the judges must like it, and the reader find the tree in it."""
+def checked_image(root: Directory, parameters: Ext4Options, path: Path) -> Path:
+    """Writes a file system to a file; fails the test unless e2fsck accepts it and the reader finds the same tree."""
     image = write_ext4(root, parameters)
     assert_holds(image, root)
     return fsck(image, path)
 
 
 def debugfs(path: Path, request: str) -> str:
-    """Returns what debugfs says to one request, without its name and version."""
+    """Returns the output of a debugfs request, without the line with its version."""
     lines = ask("debugfs", "-R", request, path).splitlines(keepends=True)
     return "".join(line for line in lines if not line.startswith("debugfs 1."))
 
 
 def file(data: bytes, **metadata: Any) -> File:
-    """Returns a file of these bytes."""
+    """Returns a file with the content `data`."""
     return File(content=Image.from_bytes(data), **metadata)
 
 
 def can_be_held(root: Directory) -> bool:
-    """Says whether nothing but a directory has the name of the one that every file system has."""
+    """Returns whether /lost+found, if present, is a directory."""
     return isinstance(root.entries.get(LOST_AND_FOUND), Directory | None)
 
 
 def without_lost_and_found(root: Directory) -> Directory:
-    """Returns the tree without the directory that every file system has."""
+    """Returns the tree without /lost+found."""
     return replace(root, entries={name: node for name, node in root.entries.items() if name != LOST_AND_FOUND})
 
 
 def assert_holds(image: Image, root: Directory) -> None:
-    """Fails the test unless the reader finds just this tree in an image; a lost+found may be there besides."""
+    """Fails the test unless the reader finds this tree, and perhaps an additional /lost+found, in an image."""
     found = read_ext4(image).root
     assert LOST_AND_FOUND in found.entries
     if LOST_AND_FOUND not in root.entries:

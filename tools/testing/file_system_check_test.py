@@ -7,7 +7,7 @@ from tools.core.errors import UserError
 from tools.ext4.reader import read_ext4
 from tools.image.rawfile import write_raw
 from tools.inspect.volumes import open_partition
-from tools.testing.judges import judge
+from tools.testing.oracles import oracle
 
 
 def _is_ext4(image):
@@ -20,7 +20,7 @@ def _is_ext4(image):
 
 def test_file_system_is_sound(tmp_path):
     image = open_partition(os.environ["IMAGE"], os.environ["PARTITION"] or None)
-    command = [judge("e2fsck"), "-fn"] if _is_ext4(image) else [judge("fsck.fat"), "-n"]
+    command = [oracle("e2fsck"), "-fn"] if _is_ext4(image) else [oracle("fsck.fat"), "-n"]
     raw = tmp_path / "image"
     write_raw(image, raw)
     result = subprocess.run([*command, raw], capture_output=True, text=True, check=False)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.testing.judges import ask, judge
+from tools.testing.oracles import ask, oracle
 
 _CLONE_NEWNS = 0x00020000  # unshare(2)
 
@@ -26,7 +26,7 @@ def leave_shared_mounts() -> None:
     """
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(_CLONE_NEWNS) == 0:
-        subprocess.run([judge("mount"), "--make-rprivate", "/"], check=True)
+        subprocess.run([oracle("mount"), "--make-rprivate", "/"], check=True)
 
 
 @contextmanager
@@ -40,7 +40,7 @@ def mounted(image: Path, options: str = "ro") -> Iterator[Path]:
         image: a raw image file.
         options: mount options (mount(8), -o) beside `loop`.
     """
-    mount = judge("mount")
+    mount = oracle("mount")
     folder = image.with_name(f"{image.name}.mounted")
     folder.mkdir()
     if os.geteuid() != 0 or not Path("/dev/loop-control").exists():
@@ -66,7 +66,7 @@ def small_file_system(folder: Path, size: str) -> Iterator[Path]:
 
     It skips or fails the calling test as `mounted` does.
     """
-    mount = judge("mount")
+    mount = oracle("mount")
     if os.geteuid() != 0:
         _not_permitted("it needs root")
     leave_shared_mounts()

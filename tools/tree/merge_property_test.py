@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tools.image.extents import Image
 from tools.testing.folders import read_folder
-from tools.testing.judges import ask
+from tools.testing.oracles import ask
 from tools.testing.raw import write_raw
 from tools.testing.trees import trees
 from tools.tree.compare import differences

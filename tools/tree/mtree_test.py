@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 
 from tools.image.extents import Image
-from tools.testing.judges import ask
+from tools.testing.oracles import ask
 from tools.testing.raw import write_raw
 from tools.testing.small_trees import layer
 from tools.testing.trees import trees

@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tools.core.errors import UserError
-from tools.testing.judges import unavailable
+from tools.testing.oracles import unavailable
 from tools.testing.small_trees import layer
 from tools.tree.node import Device, Fifo, Socket, walk
 from tools.tree.selinux import XATTR, FileContexts, label_tree

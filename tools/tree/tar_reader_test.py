@@ -6,7 +6,7 @@ import pytest
 
 from tools.core.errors import UserError
 from tools.image.extents import FileRange
-from tools.testing.judges import ask
+from tools.testing.oracles import ask
 from tools.testing.small_trees import listing
 from tools.tree.compare import differences
 from tools.tree.node import Device, Directory, Fifo, File

@@ -13,7 +13,7 @@ from tools.core.errors import UserError
 from tools.image.extents import Data, Extent, Image
 from tools.tar import acl
 from tools.testing.folders import read_folder
-from tools.testing.judges import ask
+from tools.testing.oracles import ask
 from tools.testing.raw import write_raw
 from tools.testing.small_trees import layer
 from tools.testing.trees import EXT4_TIMES, trees

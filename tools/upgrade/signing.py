@@ -1,4 +1,4 @@
-"""Signatures of an upgrade image's manifest: Ed25519 (RFC 8032), made and checked by openssl.
+"""Signatures of an upgrade image's manifest: Ed25519 (RFC 8032).
 
 A file of signatures has one a line: the algorithm, the id of the key, and the signature in hexadecimal digits:
 
@@ -11,20 +11,23 @@ the same key and the same manifest give the same signature.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import shutil
-import subprocess
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
 
 from tools.core.errors import UserError
 
 _LINE = re.compile(r"ed25519 ([0-9a-f]{64}) ([0-9a-f]{128})")
-_PUBLIC_PREFIX = bytes.fromhex("302a300506032b6570032100")
-"""How the SubjectPublicKeyInfo of an Ed25519 key begins: RFC 8410, section 4."""
-_PUBLIC_SIZE = len(_PUBLIC_PREFIX) + 32
+_HOW_TO_MAKE_ONE = "`openssl genpkey -algorithm ed25519` makes one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ def public_key_id(path: str) -> str:
     Raises:
         UserError: it is not a public key of Ed25519.
     """
-    return _id(_openssl("pkey", "-pubin", "-in", path, "-pubout", "-outform", "DER", what=path), path)
+    return _id(_public_key(path))
 
 
 def private_key_id(path: str) -> str:
@@ -55,7 +58,7 @@ def private_key_id(path: str) -> str:
     Raises:
         UserError: it is not a private key of Ed25519.
     """
-    return _id(_openssl("pkey", "-in", path, "-pubout", "-outform", "DER", what=path), path)
+    return _id(_private_key(path).public_key())
 
 
 def sign(manifest: str, key: str) -> Signature:
@@ -64,9 +67,8 @@ def sign(manifest: str, key: str) -> Signature:
     Raises:
         UserError: a file cannot be read, or is no key.
     """
-    key_id = private_key_id(key)
-    value = _openssl("pkeyutl", "-sign", "-rawin", "-inkey", key, "-in", manifest, what=key)
-    return Signature(key_id, value)
+    private_key = _private_key(key)
+    return Signature(_id(private_key.public_key()), private_key.sign(_read(manifest)))
 
 
 def is_good(manifest: str, signature: Signature, public_key: str) -> bool:
@@ -75,24 +77,14 @@ def is_good(manifest: str, signature: Signature, public_key: str) -> bool:
     Raises:
         UserError: a file cannot be read, or is no key.
     """
-    if public_key_id(public_key) != signature.key_id:
+    key = _public_key(public_key)
+    if _id(key) != signature.key_id:
         return False
-    with tempfile.TemporaryDirectory(prefix="signature-") as folder:
-        path = Path(folder, "signature")
-        path.write_bytes(signature.value)
-        command = [
-            "pkeyutl",
-            "-verify",
-            "-rawin",
-            "-pubin",
-            "-inkey",
-            public_key,
-            "-in",
-            manifest,
-            "-sigfile",
-            str(path),
-        ]
-        return subprocess.run([_program(), *command], capture_output=True, check=False).returncode == 0
+    try:
+        key.verify(signature.value, _read(manifest))
+    except InvalidSignature:
+        return False
+    return True
 
 
 def encode(signatures: list[Signature]) -> bytes:
@@ -119,25 +111,36 @@ def decode(path: str) -> list[Signature]:
     return signatures
 
 
-def _id(public_key: bytes, path: str) -> str:
-    if not public_key.startswith(_PUBLIC_PREFIX) or len(public_key) != _PUBLIC_SIZE:
-        raise UserError(f"{path}: is not a key of Ed25519; `openssl genpkey -algorithm ed25519` makes one")
-    return hashlib.sha256(public_key).hexdigest()
+def _id(key: Ed25519PublicKey) -> str:
+    return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
 
 
-def _openssl(*arguments: str, what: str) -> bytes:
+def _private_key(path: str) -> Ed25519PrivateKey:
+    data = _read(path)
     try:
-        result = subprocess.run([_program(), *arguments], capture_output=True, stdin=subprocess.DEVNULL, check=False)
+        key = load_pem_private_key(data, password=None)
+    except TypeError as error:  # how the library reports that a password is needed
+        raise UserError(f"{path}: is encrypted; `openssl pkey -in {path}` decrypts it") from error
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise UserError(f"{path}: is not a private key as PEM; {_HOW_TO_MAKE_ONE}") from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise UserError(f"{path}: is not a key of Ed25519; {_HOW_TO_MAKE_ONE}")
+    return key
+
+
+def _public_key(path: str) -> Ed25519PublicKey:
+    data = _read(path)
+    try:
+        key = load_pem_public_key(data)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise UserError(f"{path}: is not a public key as PEM; `openssl pkey -in PRIVATE -pubout` prints one") from error
+    if not isinstance(key, Ed25519PublicKey):
+        raise UserError(f"{path}: is not a key of Ed25519; {_HOW_TO_MAKE_ONE}")
+    return key
+
+
+def _read(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
     except OSError as error:
-        raise UserError(f"openssl: cannot be run: {error.strerror}") from error
-    if result.returncode != 0:
-        said = " ".join(os.fsdecode(result.stderr).split())
-        raise UserError(f"{what}: openssl {arguments[0]} refuses it: {said}")
-    return result.stdout
-
-
-def _program() -> str:
-    program = shutil.which("openssl")
-    if program is None:
-        raise UserError("openssl is missing, which signs upgrade images: install it (Debian: openssl)")
-    return program
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tools.core.errors import UserError
 from tools.image.extents import Data, Extent, Image, Pattern
-from tools.testing.judges import ask
+from tools.testing.oracles import ask
 from tools.testing.raw import write_raw
 from tools.verity.superblock import Superblock
 from tools.verity.tree import check_hash_offset, hash_tree, hash_tree_size, protected, read_superblock, verify

@@ -53,7 +53,7 @@ class Settings:
         accel: the accelerator, as `tools.vm.qemu.accelerator` returns it.
         drives: the disks, in the order in which the machine finds them.
         memory_mib: the memory in MiB.
-        cpus: the number of processors.
+        cpus: the number of processors; where they are emulated, a second one makes a boot slower, not faster.
         forwards: TCP ports of 127.0.0.1 that lead to ports of the machine, as (host's, machine's) pairs.
         network: whether there is a network card, behind QEMU's own network.
         watchdog: whether there is an i6300esb watchdog, which resets the machine.
@@ -65,7 +65,7 @@ class Settings:
     accel: str
     drives: Sequence[Drive]
     memory_mib: int = 2048
-    cpus: int = 2
+    cpus: int = 1
     forwards: Sequence[tuple[int, int]] = ()
     network: bool = True
     watchdog: bool = False

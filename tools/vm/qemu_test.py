@@ -1,7 +1,7 @@
 import pytest
 
 from tools.core.errors import UserError
-from tools.testing.judges import judge, unavailable
+from tools.testing.oracles import oracle, unavailable
 from tools.vm.console import ConsoleError
 from tools.vm.firmware import find_firmware
 from tools.vm.machine import Drive, Machine, Settings, create_overlay
@@ -45,7 +45,7 @@ def test_commas_are_written_twice():
 
 @pytest.fixture(scope="module")
 def qemu():
-    judge("qemu-system-x86_64")
+    oracle("qemu-system-x86_64")
     try:
         return find_qemu()
     except UserError as error:
@@ -112,7 +112,7 @@ def test_overlays_leave_the_image_alone(qemu, firmware, tmp_path):
     image = tmp_path / "disk.img"
     image.write_bytes(bytes(1 << 20))
     overlay = tmp_path / "overlay.qcow2"
-    create_overlay(judge("qemu-img"), str(overlay), str(image))
+    create_overlay(oracle("qemu-img"), str(overlay), str(image))
     assert overlay.read_bytes()[:4] == b"QFI\xfb"
     with pytest.raises(UserError, match="cannot be made by qemu-img"):
-        create_overlay(judge("qemu-img"), str(tmp_path / "no" / "x"), str(image))
+        create_overlay(oracle("qemu-img"), str(tmp_path / "no" / "x"), str(image))

@@ -1,10 +1,10 @@
 #!/usr/bin/python3 -IB
-"""The reference orchestrator: starts the replica, watches its health, and confirms the boot when it is healthy.
+"""The reference orchestrator: starts the replica, monitors its health, and confirms the boot when it is healthy.
 
-It asks the replica for its status once a second, and less often once all is well. After a number of healthy answers in
-a row it has manageboot.sh confirm the boot, and again after each time the replica was not healthy, which costs nothing
-when that is done already. A replica that ends, or is not healthy for too long, is started anew, each time a little
-later. A system whose replica never becomes healthy is never confirmed, and the next boot goes back to the one before.
+It queries the status of the replica once a second, and less often once the boot is confirmed. After several healthy
+responses in a row it runs `manageboot.sh confirm`, and again after each time the replica was unhealthy; confirming a
+confirmed boot has no effect. A replica that exits, or is unhealthy for too long, is restarted, with a growing delay. A
+system whose replica never becomes healthy is never confirmed, so the next boot falls back to the previous system.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _MOST_STATUS_BYTES = 1 << 16
 
 
 def is_healthy(port: int) -> bool:
-    """Whether the replica on a port of this machine answers that it is healthy."""
+    """Returns whether the replica on a port of this machine reports that it is healthy."""
     connection = http.client.HTTPConnection("localhost", port, timeout=_REQUEST_SECONDS)
     try:
         connection.request("GET", "/status")
@@ -46,18 +46,18 @@ def is_healthy(port: int) -> bool:
 
 @dataclass
 class Orchestrator:
-    """Runs a replica until it is told to stop.
+    """Runs a replica until `stop` is called.
 
     Attributes:
-        command: what starts the replica.
-        healthy: whether the replica is healthy.
-        confirm: confirms the boot; returns whether that is done.
+        command: the command that starts the replica.
+        healthy: returns whether the replica is healthy.
+        confirm: confirms the boot; returns whether it succeeded.
         user: the account that the replica runs as; None for that of this process.
-        period: the time between two questions for the status, in seconds.
+        period: the time between two queries of the status, in seconds.
         steady_period: the same once the boot is confirmed.
-        needed: how many healthy answers in a row confirm the boot.
-        patience: how many unhealthy answers in a row a replica survives.
-        longest_delay: the longest time before a replica is started anew, in seconds.
+        needed: the number of healthy responses in a row after which the boot is confirmed.
+        patience: the number of unhealthy responses in a row after which the replica is restarted.
+        longest_delay: the upper bound of the delay before a restart, in seconds.
     """
 
     command: Sequence[str]
@@ -72,11 +72,11 @@ class Orchestrator:
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def stop(self) -> None:
-        """Ends `run`, and the replica; may be called from a signal handler or another thread."""
+        """Ends `run` and the replica. May be called from a signal handler or another thread."""
         self._stop.set()
 
     def run(self) -> None:
-        """Keeps a replica running until `stop`."""
+        """Starts the replica, and restarts it whenever it ends, until `stop` is called."""
         delay = self.period
         while not self._stop.is_set():
             try:
@@ -89,12 +89,12 @@ class Orchestrator:
                 _end(replica)
             if self._stop.is_set():
                 return
-            _say(f"the replica is started anew in {delay:g} s")
+            _say(f"the replica is restarted in {delay:g} s")
             self._stop.wait(delay)
             delay = min(delay * 2, self.longest_delay)
 
     def _watch(self, replica: subprocess.Popen[bytes]) -> bool:
-        """Watches a replica until it is to be ended; returns whether it was healthy for long enough to confirm."""
+        """Monitors a replica until it exits or has to be restarted; returns whether the boot was confirmed then."""
         good = bad = 0
         confirmed = False
         while not self._stop.wait(self.steady_period if confirmed else self.period):
@@ -106,9 +106,9 @@ class Orchestrator:
             else:
                 good, bad = 0, bad + 1
             if bad == self.patience:
-                _say(f"the replica was not healthy {bad} times in a row")
+                _say(f"the replica was unhealthy {bad} times in a row")
                 return confirmed
-            # After a failed confirm good goes on counting: it is tried again with every further healthy answer.
+            # After a failed confirmation `good` keeps growing, so each further healthy response is a retry.
             if good >= self.needed and not confirmed:
                 confirmed = self.confirm()
                 _say("the replica is healthy: the boot is confirmed" if confirmed else "the boot cannot be confirmed")
@@ -117,7 +117,7 @@ class Orchestrator:
 
 
 def confirm_boot(manageboot: str) -> bool:
-    """Has manageboot.sh confirm the boot; returns whether that is done."""
+    """Runs `manageboot.sh confirm` and returns whether it succeeded."""
     try:
         return subprocess.run([manageboot, "confirm"], check=False).returncode == 0
     except OSError as error:
@@ -126,7 +126,7 @@ def confirm_boot(manageboot: str) -> bool:
 
 
 def _account(user: str | None) -> dict[str, Any]:
-    """Returns what makes subprocess.Popen run a program as an account with all of its groups."""
+    """Returns the arguments of subprocess.Popen that run a program as an account, with its groups."""
     if user is None:
         return {}
     group = pwd.getpwnam(user).pw_gid
@@ -147,7 +147,7 @@ def _say(text: str) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the orchestrator until it is told to end."""
+    """Runs the orchestrator until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(prog="orchestrator", description="The reference orchestrator.")
     parser.add_argument("--replica", default=REPLICA, help="default: %(default)s")
     parser.add_argument("--manageboot", default=MANAGEBOOT, help="default: %(default)s")

@@ -9,11 +9,11 @@ from orchestrator import Orchestrator
 from replica import Server
 
 LIVES = [sys.executable, "-c", "import signal; signal.pause()"]
-"""A replica that runs until it is ended."""
+"""A replica that runs until a signal ends it."""
 
 
 class Run:
-    """Runs an orchestrator whose replica gives the answers of a list, and stops it when they are used up."""
+    """Runs an orchestrator whose replica gives the responses of a list, and stops it at the end of the list."""
 
     def __init__(self, answers, command=LIVES, confirms=(), **options):
         self.events = []
@@ -44,25 +44,25 @@ def test_confirms_once_after_enough_healthy_answers():
     assert Run([True] * 6).events == [True] * 3 + ["confirm"] + [True] * 3
 
 
-def test_never_confirms_what_is_not_healthy():
+def test_an_unhealthy_replica_is_never_confirmed():
     assert "confirm" not in Run([False] * 20).events
 
 
-def test_answers_in_a_row_count():
+def test_only_healthy_answers_in_a_row_count():
     assert "confirm" not in Run([True, True, False] * 10).events
 
 
-def test_confirms_anew_after_trouble():
+def test_confirms_again_after_an_unhealthy_answer():
     events = Run([True] * 3 + [False] + [True] * 4).events
     assert events == [True] * 3 + ["confirm", False] + [True] * 3 + ["confirm", True]
 
 
-def test_a_confirm_that_fails_is_tried_again():
+def test_a_failed_confirmation_is_retried():
     events = Run([True] * 6, confirms=[False, False]).events
     assert events == [True] * 3 + ["confirm", True, "confirm", True, "confirm", True]
 
 
-def test_a_replica_that_ends_is_started_anew(tmp_path):
+def test_a_replica_that_exits_is_restarted(tmp_path):
     log = tmp_path / "log"
     script = f"open({os.fspath(log)!r}, 'a').write('started\\n')"
 
@@ -81,12 +81,12 @@ def test_a_replica_that_ends_is_started_anew(tmp_path):
     assert log.read_text() == "started\n" * 4
 
 
-def test_a_replica_that_stays_unhealthy_is_started_anew(capfd):
+def test_a_replica_that_stays_unhealthy_is_restarted(capfd):
     Run([False] * 10, patience=4)
-    assert capfd.readouterr().out.count("the replica was not healthy 4 times in a row") == 2
+    assert capfd.readouterr().out.count("the replica was unhealthy 4 times in a row") == 2
 
 
-def test_a_replica_that_cannot_be_started_is_said(capfd):
+def test_a_replica_that_cannot_be_started_is_reported(capfd):
     run = Orchestrator(["/nothing"], lambda: False, lambda: True, period=0.001, longest_delay=0.01)
     threading.Timer(0.1, run.stop).start()
     run.run()
@@ -101,7 +101,7 @@ def test_the_replica_ends_with_its_orchestrator(tmp_path):
         os.kill(int(pid.read_text()), 0)
 
 
-def test_health_is_what_the_replica_says():
+def test_health_is_the_status_that_the_replica_reports():
     with Server(0, "1") as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -116,12 +116,12 @@ def test_health_is_what_the_replica_says():
 
 
 @pytest.mark.parametrize(("status", "done"), [(0, True), (1, False)])
-def test_confirm_is_what_manageboot_says(tmp_path, status, done):
+def test_the_exit_status_of_manageboot_decides_about_the_confirmation(tmp_path, status, done):
     script = tmp_path / "manageboot.sh"
     script.write_text(f'#!/bin/sh\n[ "$*" = confirm ] && exit {status}\nexit 9\n')
     script.chmod(stat.S_IRWXU)
     assert orchestrator.confirm_boot(os.fspath(script)) is done
 
 
-def test_a_manageboot_that_is_missing_confirms_nothing(tmp_path):
+def test_without_manageboot_nothing_is_confirmed(tmp_path):
     assert not orchestrator.confirm_boot(os.fspath(tmp_path / "nothing"))

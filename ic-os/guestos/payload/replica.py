@@ -1,7 +1,7 @@
 #!/usr/bin/python3 -IB
-"""The reference replica: a stand-in that has the system's parts work together, and no part of the Internet Computer.
+"""The reference replica: it takes the place of the replica in tests, and is not part of the Internet Computer.
 
-It serves, over HTTP on IPv4 and IPv6:
+It serves, by HTTP on IPv4 and IPv6:
 
     GET /status   a JSON object: {"status": "healthy", "version": …, "implementation": …, "uptime_seconds": …}
     GET /version  the version, as text
@@ -23,18 +23,18 @@ VERSION_FILE = "/opt/ic/share/version.txt"
 
 
 class Server(ThreadingHTTPServer):
-    """An HTTP server on one port of IPv6, and of IPv4 where the socket takes both."""
+    """An HTTP server on one port of IPv6 and IPv4."""
 
     address_family = socket.AF_INET6
     daemon_threads = True
     allow_reuse_address = True
 
     def __init__(self, port: int, version: str) -> None:
-        """Listens.
+        """Starts to listen.
 
         Args:
             port: the TCP port; 0 for a free one.
-            version: what to serve as the version.
+            version: the version to serve.
         """
         self.version = version
         self.started = time.monotonic()
@@ -45,7 +45,7 @@ class Server(ThreadingHTTPServer):
         super().server_bind()
 
     def status(self) -> dict[str, object]:
-        """Returns what /status serves."""
+        """Returns the object that /status serves."""
         return {
             "status": "healthy",
             "version": self.version,
@@ -65,7 +65,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif self.path == "/version":
             self._send("text/plain; charset=utf-8", self.server.version + "\n")
         else:
-            self.send_error(404, "there are /status and /version")
+            self.send_error(404, "only /status and /version exist")
 
     def _send(self, kind: str, text: str) -> None:
         data = text.encode()
@@ -81,10 +81,10 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serves until it is ended."""
+    """Serves until a signal ends the process."""
     parser = argparse.ArgumentParser(prog="replica", description=f"The {IMPLEMENTATION}.")
     parser.add_argument("--port", type=int, default=8080, help="TCP port of the HTTP server (default: %(default)s)")
-    parser.add_argument("--version-file", default=VERSION_FILE, help="default: %(default)s")
+    parser.add_argument("--version-file", default=VERSION_FILE, help="file with the version (default: %(default)s)")
     options = parser.parse_args(arguments)
     try:
         version = Path(options.version_file).read_text(encoding="utf-8").strip()
@@ -92,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"replica: {error}", file=sys.stderr)
         return 1
-    print(f"replica {version}: {IMPLEMENTATION}; it listens on port {server.server_port}", flush=True)
+    print(f"replica {version}: {IMPLEMENTATION}; listening on port {server.server_port}", flush=True)
     with server:
         server.serve_forever()
     return 0

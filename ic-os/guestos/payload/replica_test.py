@@ -48,11 +48,11 @@ def test_serves_its_version(port):
     assert get(port, "/version") == (200, "text/plain; charset=utf-8", "1.2-test\n")
 
 
-def test_anything_else_is_not_found(port):
+def test_other_paths_are_not_found(port):
     assert get(port, "/")[0] == 404
 
 
-def test_a_client_that_says_nothing_keeps_nobody_waiting(port):
+def test_a_silent_client_does_not_block_others(port):
     with socket.create_connection(("localhost", port)):
         assert get(port, "/status")[0] == 200
 
@@ -63,7 +63,7 @@ def start(*arguments):
     )
 
 
-def test_the_program_serves_until_it_is_ended(tmp_path):
+def test_the_program_serves_until_a_signal_ends_it(tmp_path):
     (tmp_path / "version.txt").write_text("7\n")
     with start("--port", "0", "--version-file", os.fspath(tmp_path / "version.txt")) as process:
         line = process.stdout.readline()

@@ -1,6 +1,6 @@
-"""What can go wrong at the commit of an update, its first boot, and its confirmation.
+"""Faults at the commit of an update, its first boot, and its confirmation.
 
-The numbers in names are those of the faults in doc/Upgrade.adoc.
+The numbers in the names of tests are those of the faults in doc/Upgrade.adoc.
 """
 
 import errno
@@ -17,7 +17,7 @@ def test_30_commit_without_an_installation(refused):
     refused(REFUSED_STATE, "nothing was installed there", "upgrade-commit")
 
 
-def test_30_commit_of_what_was_changed_since(machine, update_tar, capsys):
+def test_30_commit_of_a_slot_that_was_changed_since(machine, update_tar, capsys):
     for name in ("boot", "root"):
         assert machine("upgrade-install", update_tar) == 0
         with open(machine.partition("B", name), "r+b") as file:
@@ -27,9 +27,9 @@ def test_30_commit_of_what_was_changed_since(machine, update_tar, capsys):
         assert machine.slot("B").state == slots.READY
 
 
-def test_30_a_note_that_cannot_be_read(machine, update_tar, capsys):
+def test_30_a_slot_record_that_cannot_be_parsed(machine, update_tar, capsys):
     machine("upgrade-install", update_tar)
-    states = '{"state": "unheard of", "heads": []}', '{"state": "ready", "heads": []}', '{"state": "ready"}'
+    states = '{"state": "unknown", "heads": []}', '{"state": "ready", "heads": []}', '{"state": "ready"}'
     for text in ("", "{}", *states, "[]"):
         (machine.folder / "config/slots/B.json").write_text(text)
         assert machine("upgrade-commit") == REFUSED_STATE
@@ -79,7 +79,7 @@ def test_39_confirm_again_writes_nothing(machine, update_tar, monkeypatch):
     def refuse(*arguments):
         raise AssertionError("a write")
 
-    monkeypatch.setattr("guestos.status.write_metrics", lambda environment: None)  # which are in memory
+    monkeypatch.setattr("guestos.status.write_metrics", lambda environment: None)  # metrics are not on the disk
     for name in ("pwrite", "ftruncate", "fsync", "replace", "mkdir", "unlink"):
         monkeypatch.setattr(os, name, refuse)
     before = machine.snapshot()
@@ -87,8 +87,8 @@ def test_39_confirm_again_writes_nothing(machine, update_tar, monkeypatch):
     assert machine.snapshot() == before
 
 
-def test_42_a_boot_state_of_another_loader(machine):
-    """One that knows no file `confirmed`, as its own state is all that it has."""
+def test_42_the_boot_state_of_an_older_boot_loader(machine):
+    """Without the file `confirmed`, and with a variable that is unknown."""
     os.unlink(boot_state.confirmed_path(machine.environment.grubenv))
     grubenv.write(machine.environment.grubenv, {"boot_alternative": "B", "boot_cycle": STABLE, "more": "x"})
     assert machine.boot().slot == "B"
@@ -130,20 +130,20 @@ def test_44_no_reboot(machine, update_tar, capsys):
     machine("upgrade-install", update_tar)
     object.__setattr__(machine.environment, "reboot", ("/bin/false",))
     assert machine("upgrade-commit") == FAILED
-    assert "does not start over by itself" in capsys.readouterr().err
+    assert "/bin/false failed: ; reboot the machine by hand" in capsys.readouterr().err
 
 
 def test_36_a_new_system_that_is_not_confirmed_in_time(machine, update_tar):
     machine("upgrade-install", update_tar)
     machine("upgrade-commit", "--no-reboot")
     assert machine("end-trial") == 0
-    assert not machine.rebooted, "it does not run yet"
+    assert not machine.rebooted, "the new system does not run yet"
     machine.boot()
     assert machine("end-trial") == 0
     assert machine.rebooted
     assert machine.boot().slot == "A"
     assert machine("end-trial") == 0
-    assert not machine.rebooted, "the old system stays"
+    assert not machine.rebooted, "the old system keeps running"
 
 
 def test_36_a_new_system_that_was_confirmed(machine, update_tar):

@@ -1,8 +1,8 @@
-"""All that can become of a machine's boot state, walked step by step, with a power cut in every write.
+"""A model of the boot state that enumerates every reachable state, with power cuts in every write.
 
-A state is what is on the disk, as bytes, and what runs. Writes of the two files of the boot state are cut at every
-byte, although a disk writes a sector as a whole, and what was cut may be the head or the tail of it; a write may be
-lost, too, with nobody told.
+A state is the content of the disk and the slot that runs. Writes of the two files of the boot state are interrupted at
+every byte, although a disk writes sectors atomically; either the head or the tail of the write may be the part that
+reached the disk, and a write may be lost without an error.
 """
 
 from __future__ import annotations
@@ -25,20 +25,19 @@ from guestos.boot_state import (
 from guestos.errors import GuestError
 
 GOOD, BAD, PARTIAL = "good", "bad", "partial"
-"""What a slot holds: a system that works; one that starts and then hangs; what an installation left unfinished."""
+"""The content of a slot: a system that works; a system that starts and hangs; an incomplete installation."""
 
 MOST_BOOTS = 2
-"""How many boots it may take until a system that works runs: the one that a bad system gets, and the next."""
+"""The number of boots after which a system that works must run: the trial of a bad one, and the next boot."""
 
 
 class State(NamedTuple):
-    """A machine.
+    """The state of a machine.
 
     Attributes:
-        alternative, cycle: the values in grubenv, as the boot loader reads them; an empty cycle is one that it does not
-            know.
+        alternative, cycle: the values in grubenv, as the boot loader reads them; any unknown cycle is the empty text.
         confirmed: the value in the file `confirmed`.
-        contents: what slot A and slot B hold.
+        contents: the content of slot A and of slot B.
         running: the slot that runs; None while the machine is off.
     """
 
@@ -49,7 +48,7 @@ class State(NamedTuple):
     running: str | None
 
     def holds(self, slot: str) -> str:
-        """Returns what a slot holds."""
+        """Returns the content of a slot."""
         return self.contents[SLOTS.index(slot)]
 
     @property
@@ -65,9 +64,9 @@ SHIPPED = State("A", INSTALL, "A", (GOOD, PARTIAL), None)
 
 
 def mixtures(before: dict[str, str], after: dict[str, str]) -> Iterator[dict[str, str]]:
-    """Yields what a write that was cut off, or lost, may leave of an environment block."""
+    """Yields every content that an interrupted or lost write may leave of an environment block."""
     old, new = grubenv.serialize(before), grubenv.serialize(after)
-    yield {}  # a sector that cannot be read any more
+    yield {}  # the sector has become unreadable
     end = max(len(old.rstrip(b"#")), len(new.rstrip(b"#"))) + 1
     for cut in range(end + 1):
         yield grubenv.parse(new[:cut] + old[cut:])
@@ -83,7 +82,7 @@ def _slot(value: str | None) -> str | None:
 
 
 def _cut_grubenv(state: State, after: BootState) -> Iterator[State]:
-    """Yields what is there after a power cut in the write of grubenv."""
+    """Yields the states after a power cut during the write of grubenv."""
     for found in mixtures(_grubenv(state), _grubenv(after)):
         cycle = found.get("boot_cycle", "")
         yield state._replace(
@@ -97,12 +96,12 @@ def _cut_confirmed(state: State, slot: str) -> Iterator[State]:
 
 
 def power_on(state: State, machine: Machine = decide) -> State:
-    """Returns what runs after the machine was switched on, and what the boot loader left on the disk."""
+    """Returns the state after a machine was switched on and its boot loader has started a slot."""
     decision = machine(state.boot_state)
     after = decision.after
     slot = decision.slot
     if state.holds(slot) == PARTIAL:
-        # It cannot be loaded: bootloader/grub/grub.cfg goes on with the other one.
+        # The slot cannot be loaded, so GRUB starts the other one (start_slot in bootloader/grub/grub.cfg).
         if decision.reason == FIRST_BOOT:
             after = BootState(other(slot), STABLE, state.confirmed)
         slot = other(slot)
@@ -111,13 +110,13 @@ def power_on(state: State, machine: Machine = decide) -> State:
 
 
 def steps(state: State, machine: Machine = decide, confirm: Confirm = BootState.confirm) -> Iterator[State]:
-    """Yields what may come next, power cuts included."""
+    """Yields all states that may follow a state, power cuts included."""
     if state.running is None:
         on = power_on(state, machine)
         yield on
         if on.boot_state != state.boot_state:
             yield from _cut_grubenv(state, on.boot_state)
-        yield state._replace(running=on.running)  # what the boot loader wrote was lost
+        yield state._replace(running=on.running)  # the write of the boot loader was lost
         return
     yield state._replace(running=None)
     if state.holds(state.running) == GOOD:
@@ -131,7 +130,7 @@ def _confirm(state: State, slot: str, confirm: Confirm) -> Iterator[State]:
         after = confirm(state.boot_state, slot)
     except GuestError:
         return
-    # What is there already is not written.
+    # A file that has the wanted content already is not written.
     if state.confirmed != after.confirmed:
         yield from _cut_confirmed(state, slot)
     between = state._replace(confirmed=after.confirmed)
@@ -153,7 +152,7 @@ def _upgrade(state: State, slot: str) -> Iterator[State]:
 def reachable(
     start: State = SHIPPED, machine: Machine = decide, confirm: Confirm = BootState.confirm
 ) -> tuple[set[State], int]:
-    """Returns all states that a machine can get into, and the number of steps that were tried."""
+    """Returns all states that are reachable from a state, and the number of steps that were tried."""
     found = {start}
     left = [start]
     tried = 0
@@ -167,7 +166,7 @@ def reachable(
 
 
 def is_brick(state: State, machine: Machine = decide) -> bool:
-    """Whether a machine that is switched on, and reset when it hangs, does not come to run a good system, and stay."""
+    """Returns whether a machine, with a reset after each hang, fails to reach a good system and to keep booting it."""
     state = state._replace(running=None)
     slots = []
     for _ in range(MOST_BOOTS + 3):

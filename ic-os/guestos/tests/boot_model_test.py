@@ -1,4 +1,4 @@
-"""No state that a machine can get into is one that it does not get out of by itself."""
+"""From every reachable boot state a machine returns to a good system without help."""
 
 from boot_model import BAD, GOOD, SHIPPED, State, is_brick, reachable
 from guestos.boot_state import FAILSAFE_CHECK, FALLBACK, FIRST_BOOT, STABLE, BootState, Decision, decide, other
@@ -11,12 +11,12 @@ def test_no_brick():
     print(f"{len(states)} states, {tried} steps, 0 bricks")
 
 
-def test_the_walk_gets_around():
+def test_the_enumeration_reaches_every_kind_of_state():
     states, _ = reachable()
     seen = {(state.alternative, state.cycle, state.confirmed) for state in states}
     for slot in "AB":
         assert {(slot, STABLE, slot), (slot, FIRST_BOOT, other(slot)), (slot, FAILSAFE_CHECK, other(slot))} <= seen
-        assert (slot, STABLE, other(slot)) in seen, "a mixture of two states"
+        assert (slot, STABLE, other(slot)) in seen, "a mixture of two states is reachable"
     assert any(state.running and state.holds(state.running) == BAD for state in states)
     assert any(state.contents == (BAD, GOOD) for state in states)
     assert SHIPPED in states
@@ -37,7 +37,7 @@ def test_a_fallback_to_the_same_slot_is_found():
 
 
 def test_a_confirmation_before_the_reboot_is_found():
-    """The running system confirms what was never booted, as its own: the new one is stable without a try."""
+    """The running system confirms the other slot, which was never booted and so becomes stable without a trial."""
 
     def confirm(state, _slot):
         return BootState(state.alternative, STABLE, state.alternative)
@@ -45,7 +45,7 @@ def test_a_confirmation_before_the_reboot_is_found():
     assert bricks(confirm=confirm)
 
 
-def test_a_damaged_state_that_stands_for_a_certain_slot_is_found():
+def test_a_fixed_slot_for_damaged_states_is_found():
     def machine(state):
         decision = decide(state)
         return Decision("A", decision.reason, decision.after) if decision.reason == "damaged" else decision
@@ -53,8 +53,8 @@ def test_a_damaged_state_that_stands_for_a_certain_slot_is_found():
     assert bricks(machine)
 
 
-def test_a_stable_state_that_is_believed_whatever_was_confirmed_is_found():
-    """As a write that was cut after the name of the slot leaves it."""
+def test_a_stable_state_without_a_check_of_the_confirmed_slot_is_found():
+    """A write that is interrupted after the name of the slot leaves such a state."""
 
     def machine(state):
         if state.cycle == STABLE and state.alternative:
@@ -64,7 +64,7 @@ def test_a_stable_state_that_is_believed_whatever_was_confirmed_is_found():
     assert State("B", STABLE, "A", (GOOD, BAD), None) in bricks(machine)
 
 
-def test_a_try_that_never_ends_is_found():
+def test_a_trial_that_never_ends_is_found():
     def machine(state):
         if state.cycle == FIRST_BOOT:
             return Decision(state.alternative, FIRST_BOOT, state)

@@ -1,4 +1,4 @@
-"""Fixtures of the tests of upgrades; plain pytest finds the guest's own Python through this, too."""
+"""Fixtures of the tests of upgrades. Puts the guest's Python package on sys.path for plain pytest."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from update_images import Update, make_key
 
 @pytest.fixture(scope="session")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with keys; `test` is there, and more come as they are asked for."""
+    """A directory with the key pair `test`; `make_key` adds more."""
     folder = tmp_path_factory.mktemp("keys")
     make_key(folder, "test")
     return folder
@@ -27,7 +27,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def update(keys: Path) -> Update:
-    """An update image that every machine here takes."""
+    """An update image that is valid for every machine of these tests."""
     return Update(keys)
 
 
@@ -39,7 +39,7 @@ def update_tar(update: Update, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.fixture
 def machine(tmp_path: Path, keys: Path) -> FileMachine:
-    """A machine that knows the key `test`."""
+    """A machine that trusts the key `test`."""
     machine = FileMachine(tmp_path / "machine")
     shutil.copy(keys / "test.pem", machine.folder / "share/update-keys")
     return machine
@@ -47,7 +47,10 @@ def machine(tmp_path: Path, keys: Path) -> FileMachine:
 
 @pytest.fixture
 def refused(machine: FileMachine, capsys: pytest.CaptureFixture[str]) -> Callable[..., None]:
-    """Runs manageboot.sh, which must refuse: the status, one line that says a text, and no byte changed on the disk."""
+    """Returns a function that runs manageboot.sh and checks that it refuses.
+
+    It checks the exit status, that there is one line of error with the given text, and that the disk is unchanged.
+    """
 
     def check(status: int, message: str, *arguments: object) -> None:
         before = machine.snapshot()
@@ -65,7 +68,10 @@ def refused(machine: FileMachine, capsys: pytest.CaptureFixture[str]) -> Callabl
 
 @pytest.fixture
 def spoiled(machine: FileMachine, update_tar: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., None]:
-    """Runs an installation, which must fail after it began: the slot is bad, commit refuses, a retry succeeds."""
+    """Returns a function that runs an installation, which must fail after it has begun to write.
+
+    It checks that the slot is bad, that commit refuses it, and that a retry succeeds.
+    """
 
     def check(status: int, message: str, path: Path) -> None:
         capsys.readouterr()

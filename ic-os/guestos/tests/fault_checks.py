@@ -1,4 +1,4 @@
-"""What must be so after a fault."""
+"""Checks of a machine after a fault."""
 
 from __future__ import annotations
 
@@ -16,12 +16,17 @@ FAILED, REFUSED_STATE, REFUSED_IMAGE, BUSY = 1, 3, 4, 5
 
 
 def check_bad(machine: FileMachine, good: Path) -> None:
-    """Checks that slot B is bad and A stays, and that an installation of a good image mends that."""
+    """Checks that slot B is recorded as bad, that A is unchanged, and that a new installation repairs B.
+
+    Args:
+        machine: the machine after the fault.
+        good: path of an update image to install.
+    """
     known = machine.slot("B")
     assert known is not None
     assert known.state in (slots.INSTALLING, slots.FAILED)
     assert machine.read_state() == BootState("A", STABLE, "A")
-    assert machine.partition("B", "boot").read_bytes()[:MIB] == bytes(MIB), "no boot loader can start it"
+    assert machine.partition("B", "boot").read_bytes()[:MIB] == bytes(MIB), "a boot loader could start it"
     assert machine.partition("B", "var").read_bytes()[:MIB] == bytes(MIB)
     assert machine("upgrade-commit") == REFUSED_STATE
     assert not machine.rebooted
@@ -30,6 +35,6 @@ def check_bad(machine: FileMachine, good: Path) -> None:
 
 
 def plain(environment: Environment) -> dict[str, Any]:
-    """Returns what a program in another process needs to have the same environment."""
+    """Returns the arguments of an equal Environment, as literals that can be passed to another process."""
     names = ("grubenv", "booted", "layout", "devices", "share", "config", "metrics", "command_line")
     return {name: getattr(environment, name) for name in names}

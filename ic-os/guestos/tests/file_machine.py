@@ -1,4 +1,4 @@
-"""A machine whose partitions are files: all that manageboot.sh does to it can be looked at, in milliseconds."""
+"""A machine whose partitions are regular files, so that tests can inspect everything that manageboot.sh writes."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from tools.image.extents import Image
 from tools.image.rawfile import write_data
 
 SIZES = {"boot": 6 * MIB, "root": 12 * MIB, "var": 20 * MIB}
-"""Of the partitions, in bytes."""
+"""The sizes of the partitions, in bytes."""
 
-OLD = b"what was there before "
+OLD = b"data of an earlier system "
 
 
 @dataclass
 class FileMachine:
-    """A machine with slot A booted and confirmed; calling it runs manageboot.sh, and returns the exit status.
+    """A machine with slot A booted and confirmed. Calling it runs manageboot.sh and returns the exit status.
 
     Attributes:
-        folder: for its files.
-        boot_size: of a boot partition, in bytes.
-        environment: what manageboot.sh takes for the machine.
+        folder: the directory of its files.
+        boot_size: the size of a boot partition, in bytes.
+        environment: the paths of the machine, for manageboot.sh.
     """
 
     folder: Path
@@ -66,25 +66,25 @@ class FileMachine:
         return manageboot.main([str(argument) for argument in arguments], self.environment)
 
     def partition(self, slot: str, name: str) -> Path:
-        """Returns the file that is a partition."""
+        """Returns the file of a partition."""
         return self.folder / f"dev/{slot}_{name}"
 
     def state(self, alternative: str, cycle: str, confirmed: str) -> None:
-        """Sets the boot state."""
+        """Writes the boot state."""
         grubenv.write(self.environment.grubenv, {"boot_alternative": alternative, "boot_cycle": cycle})
         grubenv.write(boot_state.confirmed_path(self.environment.grubenv), {"confirmed_slot": confirmed})
 
     def read_state(self) -> BootState:
-        """Returns the boot state."""
+        """Reads the boot state."""
         return boot_state.read(self.environment.grubenv)
 
     def runs(self, slot: str, reason: str = STABLE) -> None:
-        """Has the machine be one that booted a slot."""
+        """Sets the slot that runs, and the boot reason."""
         (self.folder / "booted").write_text(f"SLOT={slot}\nDISK=vda\nROOT_HASH=00ff\n")
         (self.folder / "cmdline").write_text(f"quiet dfinity.system={slot} dfinity.boot_state={reason}\n")
 
     def boot(self) -> Decision:
-        """Does what the boot loader does, with kernels that can always be loaded."""
+        """Boots the machine: does what the boot loader does if every kernel can be loaded."""
         decision = boot_state.decide(self.read_state())
         if decision.after != self.read_state():
             boot_state.write(self.environment.grubenv, decision.after)
@@ -93,22 +93,22 @@ class FileMachine:
         return decision
 
     def slot(self, name: str) -> slots.Slot | None:
-        """Returns what is noted of a slot."""
+        """Returns the record of a slot."""
         return slots.read(self.environment, name)
 
     @property
     def rebooted(self) -> bool:
-        """Whether the machine was told to start over."""
+        """Returns whether a reboot was started."""
         return (self.folder / "rebooted").exists()
 
     def holds(self, slot: str, name: str, image: Image) -> bool:
-        """Whether a partition begins with an image."""
+        """Returns whether a partition begins with an image."""
         with open(self.folder / "expected", "w+b") as expected, open(self.partition(slot, name), "rb") as actual:
             expected.truncate(image.size)
             write_data(image, expected.fileno(), 0)
             return actual.read(image.size) == expected.read()
 
     def snapshot(self) -> dict[str, bytes]:
-        """Returns all that is on the machine's disk."""
+        """Returns the content of all files of the machine's disk, by path."""
         names = [path for part in ("grub", "dev", "config") for path in (self.folder / part).rglob("*")]
         return {str(path): path.read_bytes() for path in names if path.is_file()}

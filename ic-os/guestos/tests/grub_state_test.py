@@ -110,7 +110,7 @@ def test_41_neither_slot_can_be_loaded(make):
         machine.put_state("B", FIRST_BOOT, "A")
         machine.start()
         for _ in range(2):
-            machine.expect(r"Neither slot can be started\. The machine starts over in 30 seconds\.")
+            machine.expect(r"Neither slot can be started\. Rebooting in 30 seconds\.")
         assert read(machine) == BootState("A", STABLE, "A")
 
 

@@ -1,6 +1,6 @@
-"""What can go wrong while an update is installed.
+"""Faults during the installation of an update.
 
-The numbers in names are those of the faults in doc/Upgrade.adoc.
+The numbers in the names of tests are those of the faults in doc/Upgrade.adoc.
 """
 
 import errno
@@ -24,7 +24,7 @@ from tools.image.extents import Extent, Image, Pattern
 
 
 def test_10_memory_is_bounded(update, machine, tmp_path):
-    """Peak memory of an installation, measured by the kernel for the process and for the programs that it runs."""
+    """The peak memory of an installation, as the kernel measures it for the process and its children, is limited."""
     noise = Pattern(bytes(range(256)) * 5)
     os.truncate(machine.partition("B", "root"), 400 * MIB)
     large = update.but(root=Image(400 * MIB, [Extent(0, 390 * MIB, noise)]))
@@ -77,7 +77,7 @@ def test_19_errors_of_the_disk(machine, update_tar, monkeypatch, capsys, number,
 
 
 def test_20_a_write_that_is_lost(machine, update_tar, monkeypatch):
-    """The disk says that a write was done, and it wasn't: whichever it is, reading back finds it."""
+    """The disk loses one write without an error. Whichever it is, reading back detects it."""
     real = os.pwrite
     places = []
 
@@ -101,7 +101,7 @@ def test_20_a_write_that_is_lost(machine, update_tar, monkeypatch):
 
 
 def spoil(machine):
-    """Puts other data into slot B, as an earlier version would be."""
+    """Fills slot B with other data, such as an earlier version leaves."""
     for name, size in SIZES.items():
         machine.partition("B", name).write_bytes(os.urandom(MIB) * (size // MIB))
 
@@ -115,7 +115,7 @@ def test_20_zeros_that_are_lost(machine, update_tar, monkeypatch, capsys):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_22_killed(machine, update, update_tar, tmp_path, number):
-    """Ended in the middle of a stream that stalls, once it has begun to write."""
+    """A signal ends an installation that has begun to write and waits for a stalled stream."""
     whole = update_tar.read_bytes()
     program = (
         "from guestos.environment import Environment; from guestos.manageboot import main; "
@@ -133,7 +133,7 @@ def test_22_killed(machine, update, update_tar, tmp_path, number):
         deadline = time.monotonic() + 30
         while machine.slot("B") is None and time.monotonic() < deadline:
             os.sched_yield()
-        assert machine("upgrade-install", update_tar) == BUSY, "two at once"
+        assert machine("upgrade-install", update_tar) == BUSY, "two installations at once"
         process.send_signal(number)
         process.wait(30)
         process.stdin.close()
@@ -146,9 +146,9 @@ def test_23_two_at_once(machine, refused, update_tar):
     descriptor = os.open(os.path.dirname(machine.environment.grubenv), os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        refused(BUSY, "another manageboot.sh is at work", "upgrade-install", update_tar)
-        refused(BUSY, "another manageboot.sh is at work", "upgrade-commit")
-        assert machine("confirm") == 0, "which has nothing to do"
+        refused(BUSY, "another manageboot.sh is running", "upgrade-install", update_tar)
+        refused(BUSY, "another manageboot.sh is running", "upgrade-commit")
+        assert machine("confirm") == 0, "confirm has nothing to write"
     finally:
         os.close(descriptor)
 

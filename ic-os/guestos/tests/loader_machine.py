@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from guestos.grubenv import serialize
+from update_images import Kernel, boot_image
 
 from tools.core.errors import UserError
 from tools.fat.reader import read_fat
@@ -22,7 +23,7 @@ from tools.gpt.layout import parse_layout
 from tools.image.extents import Extent, FileRange, Image, InputFile
 from tools.image.rawfile import write_raw
 from tools.tar.image_file import open_image
-from tools.testing.judges import judge, unavailable
+from tools.testing.oracles import oracle, unavailable
 from tools.testing.sample_disk import ext4
 from tools.tree.node import Directory, File
 from tools.vm.firmware import Firmware, find_firmware
@@ -39,7 +40,8 @@ _CHOICE = re.compile(r"^Starting slot ([AB]) \((\w+)\)\.$", re.MULTILINE)
 
 _PARTS = {
     "esp": "ic-os/guestos/bootloader/esp_image.img.tar",
-    "boot": "ic-os/guestos/dev/boot.img.tar",
+    "kernel": "ic-os/guestos/dev/initrd.vmlinuz",
+    "initramfs": "ic-os/guestos/dev/initrd.img",
     "config": "ic-os/guestos/bootloader/grub/grub.cfg",
 }
 _LAYOUT = """\
@@ -68,24 +70,26 @@ class Parts:
 
     Attributes:
         esp: the image of the EFI system partition.
-        boot: the image of a boot partition.
+        kernel: the kernel.
+        initramfs: its initial RAM file system.
         config: GRUB's configuration.
     """
 
     esp: Path
-    boot: Path
+    kernel: Path
+    initramfs: Path
     config: Path
 
 
 def find_loader(base: Path) -> Callable[..., LoaderMachine]:
     """Returns what makes machines with the GuestOS's boot loader, from folders and options of LoaderMachine.
 
-    The test is skipped, or fails where judges are required, without a QEMU that can run them.
+    The test is skipped, or fails where oracles are required, without a QEMU that can run them.
 
     Args:
         base: the folder that holds what Bazel built.
     """
-    judge("qemu-system-x86_64")
+    oracle("qemu-system-x86_64")
     try:
         qemu, firmware = find_qemu(), find_firmware()
     except UserError as error:
@@ -104,7 +108,7 @@ class LoaderMachine:
         accel: the accelerator.
         parts: what goes on the disk.
         folder: for its files.
-        boot_image: the image of a boot partition, if it isn't that of `parts`.
+        boot_image: the image of a boot partition, if it isn't one with kernel and initial RAM file system of `parts`.
         bootable: the slots that have a kernel.
         read_only: whether the disk refuses writes.
     """
@@ -114,13 +118,14 @@ class LoaderMachine:
     accel: str
     parts: Parts
     folder: Path
-    boot_image: Path | None = None
+    boot_image: Image | None = None
     bootable: str = "AB"
     read_only: bool = False
     _machine: Machine | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        boot = open_image(self.boot_image or self.parts.boot)
+        kernel = Kernel(open_image(self.parts.kernel), open_image(self.parts.initramfs))
+        boot = self.boot_image or boot_image("1.2.3", "00ff", kernel)
         layout = parse_layout(_LAYOUT.format(boot=boot.size // 512), "loader_machine")
         table = place(layout, least_disk_size(layout), uuid.UUID(int=1))
         without = ext4(Directory())
@@ -170,7 +175,6 @@ class LoaderMachine:
             accel=self.accel,
             drives=[drive],
             memory_mib=1024,
-            cpus=1,
             network=False,
         )
         machine = Machine(settings, self.folder, self.folder / "console.log")

@@ -1,11 +1,10 @@
-"""Records what is written to a machine of files, and makes of it what a power cut may leave.
+"""Records the writes of an upgrade, and reconstructs the disks that a power cut during it may leave.
 
-The partitions are recorded as the kernel gets the writes. The two files of the boot state are on a FAT file system and
-keep their place and size, so rewriting one is a write of its two sectors; GRUB itself writes them like that. The files
-of the config store are on a journalled file system: a file gets its new name as a whole or not at all, and what is in
-it is sure once it was synchronised.
+Writes to partitions are recorded as system calls. The two files of the boot state are on a FAT file system and are
+overwritten in place, so a write of one is a write of its two sectors; GRUB does the same. The files of the config store
+are on a journalled file system: a rename is atomic, and the content of a file is durable after its fsync.
 
-What was synchronised before a power cut is there after it. Of what was not, each write may be there or not.
+Everything that was fsynced before the power cut is on the disk after it. Each other write may be there or not.
 """
 
 from __future__ import annotations
@@ -24,21 +23,21 @@ from update_images import MIB, Update
 
 SECTOR = 512
 PHASES = ("install", "commit", "boot", "confirm")
-"""Of an upgrade, as `record_upgrade` goes through them."""
+"""The phases of an upgrade, in order."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something that was done to a file.
+    """A system call that changes or fsyncs a file.
 
     Attributes:
-        kind: write, punch, create, rename, folder or sync.
-        path: of the file; of its folder for the sync of a name.
-        offset: in bytes.
-        data: what was written.
+        kind: write, punch (a hole), create, rename, folder (mkdir) or sync.
+        path: of the file; of the directory if that was created or fsynced.
+        offset: of a write or hole, in bytes.
+        data: the data of a write.
         length: of a hole, in bytes.
-        target: the new name.
-        label: what the machine was at.
+        target: the new name of a rename.
+        label: the phase of the upgrade.
     """
 
     kind: str
@@ -52,14 +51,20 @@ class Event:
 
 @dataclass
 class Recorder:
-    """Records the events on files below a folder, while it is installed in place of functions of `os`."""
+    """Records the events on files below a directory, while its functions replace those of `os`.
+
+    Attributes:
+        folder: the directory.
+        events: what has been recorded.
+        label: the phase that further events belong to.
+    """
 
     folder: Path
     events: list[Event] = field(default_factory=list)
     label: str = ""
 
     def install(self, patch: pytest.MonkeyPatch) -> None:
-        """Takes the place of the functions."""
+        """Replaces the functions of `os` until the patch is undone."""
         real = {name: getattr(os, name) for name in ("pwrite", "fsync", "replace", "mkdir", "open")}
 
         def pwrite(file: int, data: bytes, offset: int) -> int:
@@ -103,12 +108,12 @@ class Recorder:
 
 
 def record_upgrade(machine: FileMachine, update: Path, before: Path) -> list[Event]:
-    """Has a machine go through a whole upgrade; returns what was done to its disk.
+    """Runs a complete upgrade on a machine and returns the events on its disk.
 
     Args:
         machine: the machine.
-        update: the update image.
-        before: an empty folder that gets the disk as it was.
+        update: path of the update image.
+        before: an empty directory, which gets a copy of the disk from before the upgrade.
     """
     copy_disk(machine.folder, before)
     recorder = Recorder(machine.folder)
@@ -127,7 +132,7 @@ def record_upgrade(machine: FileMachine, update: Path, before: Path) -> list[Eve
 
 
 def holds_whole(machine: FileMachine, slot: str, update: Update) -> bool:
-    """Returns whether a slot holds a whole update and, before its first boot, no var of an earlier system."""
+    """Returns whether a slot has a complete update, and a wiped var partition, as before its first boot."""
     boot, root = update.images
     var = machine.partition(slot, "var").read_bytes()[: 16 * MIB]
     return machine.holds(slot, "boot", boot) and machine.holds(slot, "root", root) and not var.strip(b"\0")
@@ -135,12 +140,12 @@ def holds_whole(machine: FileMachine, slot: str, update: Update) -> bool:
 
 @dataclass(frozen=True)
 class Cut:
-    """A power cut: how many events were done, which of them are lost, and how much of the last write there is.
+    """A power cut.
 
     Attributes:
-        done: the number of events.
-        lost: indices of those that did not reach the disk.
-        torn: of the last write, in bytes; None for all.
+        done: the number of events before it.
+        lost: indices of those events that did not reach the disk.
+        torn: how much of the last write reached the disk, in bytes; None for all of it.
     """
 
     done: int
@@ -149,7 +154,11 @@ class Cut:
 
 
 def cuts(events: list[Event]) -> Iterator[Cut]:
-    """Yields a cut after every event, and with it each single write lost that was not synchronised, and all of them."""
+    """Yields power cuts after every event.
+
+    After each event there is one without a lost write, one for each write that was not fsynced, with that write lost,
+    one with all of these lost, and some in which the last write is torn.
+    """
     for done in range(len(events) + 1):
         yield Cut(done)
         unsure = [index for index in range(done) if _is_unsure(events, index, done)]
@@ -172,13 +181,13 @@ def _is_unsure(events: list[Event], index: int, done: int) -> bool:
 
 
 def disk_files(folder: Path) -> list[Path]:
-    """Returns the files that are a machine's disk, but for the slot that runs, which is not written."""
+    """Returns the files of a machine's disk, except the running slot, which an upgrade does not write."""
     found = [path for name in ("grub", "dev", "config") for path in (folder / name).rglob("*")]
     return sorted(path for path in found if path.is_file() and not path.name.startswith("A_"))
 
 
 def copy_disk(source: Path, target: Path) -> None:
-    """Makes one machine's disk that of another, but for the slot that runs, which is not written."""
+    """Copies the disk of a machine over that of another, except the running slot, which an upgrade does not write."""
     for name in ("grub", "dev", "config"):
         (target / name).mkdir(exist_ok=True)
     for path in disk_files(target):
@@ -190,7 +199,14 @@ def copy_disk(source: Path, target: Path) -> None:
 
 
 def replay(events: list[Event], cut: Cut, recorded: Path, folder: Path) -> None:
-    """Does to a copy of the disk, as it was before, what was done and not lost."""
+    """Applies the events before a power cut to a copy of the disk, except those that are lost.
+
+    Args:
+        events: what was recorded.
+        cut: the power cut.
+        recorded: the directory of the machine that was recorded.
+        folder: the directory of the copy, with the disk from before the upgrade.
+    """
     for index, event in enumerate(events[: cut.done]):
         if index in cut.lost:
             continue

@@ -1,4 +1,4 @@
-"""The power is cut at every write of an upgrade, with every single write lost that was not synchronised yet."""
+"""Power cuts at every write of an upgrade, combined with the loss of writes that were not fsynced."""
 
 import hashlib
 import shutil
@@ -12,14 +12,14 @@ from power_cut import PHASES, Cut, copy_disk, cuts, disk_files, holds_whole, rec
 
 @pytest.fixture
 def recorded(machine, update_tar, tmp_path):
-    """A whole upgrade: the disk as it was before, and what was done to it."""
+    """A complete upgrade: a copy of the disk from before it, and the events on the disk."""
     before = tmp_path / "before"
     before.mkdir()
     return before, record_upgrade(machine, update_tar, before)
 
 
-class Judge:
-    """Looks at a disk after a power cut."""
+class Inspector:
+    """Checks a machine's disk after a power cut."""
 
     def __init__(self, machine, update, update_tar):
         self.machine = machine
@@ -28,7 +28,7 @@ class Judge:
         self.seen = {}
 
     def verdict(self):
-        """Returns what is wrong with the disk, or an empty text."""
+        """Returns what is wrong with the disk; the empty text if nothing is."""
         digest = hashlib.sha256()
         for path in disk_files(self.machine.folder):
             digest.update(path.name.encode())
@@ -41,118 +41,118 @@ class Judge:
     def _boots(self):
         first = self.machine.boot()
         if first.slot == "B" and not holds_whole(self.machine, "B", self.update):
-            return "boots what is not whole"
+            return "an incomplete slot is booted"
         confirmed = self.machine.read_state().is_confirmed("B")
         second = decide(self.machine.read_state())
         if second.slot == "B" and not (confirmed or self.machine.read_state().confirmed == "B"):
-            return "a new system that nobody confirmed is booted again"
+            return "an unconfirmed system is booted again"
         return ""
 
     def _retry(self):
         decision = self.machine.boot()
         if self.machine("confirm") != 0:
-            return "the system that runs cannot be confirmed"
+            return "the running system cannot be confirmed"
         if decision.slot == "B":
             return ""
         for action in (("upgrade-install", self.update_tar), ("upgrade-commit",)):
             if self.machine(*action) != 0:
-                return f"{action[0]} fails afterwards"
+                return f"{action[0]} fails after the power cut"
         if self.machine.boot().slot != "B" or self.machine("confirm") != 0 or self.machine.boot().slot != "B":
             return "the retry does not lead to the new system"
         return ""
 
 
 @pytest.fixture
-def judge(keys, update, update_tar, tmp_path):
+def inspector(keys, update, update_tar, tmp_path):
     machine = FileMachine(tmp_path / "after")
     shutil.copy(keys / "test.pem", machine.folder / "share/update-keys")
-    return Judge(machine, update, update_tar)
+    return Inspector(machine, update, update_tar)
 
 
-def verdicts(recorded, judge, machine, phases=PHASES):
-    """Returns the verdict after each power cut, by the phase in which it comes."""
+def verdicts(recorded, inspector, machine, phases=PHASES):
+    """Returns the number of power cuts by phase and verdict."""
     before, events = recorded
     found = Counter()
     for cut in cuts(events):
         if cut.done and events[cut.done - 1].label not in phases:
             continue
-        copy_disk(before, judge.machine.folder)
-        judge.machine.runs("A")
-        replay(events, cut, machine.folder, judge.machine.folder)
+        copy_disk(before, inspector.machine.folder)
+        inspector.machine.runs("A")
+        replay(events, cut, machine.folder, inspector.machine.folder)
         label = events[cut.done - 1].label if cut.done else PHASES[0]
-        found[label, judge.verdict()] += 1
+        found[label, inspector.verdict()] += 1
     return found
 
 
-def test_21_28_31_38_power_cuts(recorded, judge, machine, capsys):
-    found = verdicts(recorded, judge, machine)
+def test_21_28_31_38_power_cuts(recorded, inspector, machine, capsys):
+    found = verdicts(recorded, inspector, machine)
     wrong = {key: count for key, count in found.items() if key[1]}
     assert wrong == {}
     assert {label for label, _ in found} == set(PHASES)
     with capsys.disabled():
         phases = ", ".join(f"{label} {found[label, '']}" for label in PHASES)
         total = sum(found.values())
-        print(f"\n{total} power cuts ({phases}), {len(judge.seen)} distinct disks, {len(wrong)} bricks")
+        print(f"\n{total} power cuts ({phases}), {len(inspector.seen)} distinct disks, {len(wrong)} bricks")
 
 
-def test_38_what_was_confirmed_stays(recorded, judge, machine):
-    """After confirm has returned nothing can be lost."""
+def test_38_a_confirmed_slot_stays_confirmed(recorded, inspector, machine):
+    """A power cut after confirm has returned loses nothing."""
     before, events = recorded
     for cut in cuts(events):
         if cut.done == len(events):
-            copy_disk(before, judge.machine.folder)
-            replay(events, cut, machine.folder, judge.machine.folder)
-            assert judge.machine.read_state() == BootState("B", STABLE, "B")
+            copy_disk(before, inspector.machine.folder)
+            replay(events, cut, machine.folder, inspector.machine.folder)
+            assert inspector.machine.read_state() == BootState("B", STABLE, "B")
 
 
 def test_the_slot_that_runs_is_never_written(recorded):
     assert not [event for event in recorded[1] if "/dev/A_" in event.path]
 
 
-def test_the_note_comes_before_the_first_write(recorded):
-    """It is on the disk before a partition is touched, and var is wiped before all else."""
+def test_the_slot_record_is_fsynced_before_the_first_write(recorded):
+    """The record is on the disk before a partition is written, and var is wiped first."""
     _, events = recorded
     written = [event for event in events if "/dev/B_" in event.path and event.kind in ("write", "punch")]
     first = events.index(written[0])
-    note = [event for event in events[:first] if event.kind == "sync" and event.path.endswith("config/slots")]
-    assert note
+    record = [event for event in events[:first] if event.kind == "sync" and event.path.endswith("config/slots")]
+    assert record
     assert written[0].path.endswith("B_var")
     assert events[first + 1].kind == "sync"
 
 
-# --- with the defects that this is there to find
+# --- the checks find deliberate defects
 
 
-def test_a_boot_state_that_is_not_synchronised_is_found(recorded, machine, judge):
-    """Confirm returns, the power goes, and what was confirmed is gone."""
+def test_a_boot_state_that_is_not_fsynced_is_found(recorded, machine, inspector):
+    """A power cut after confirm has returned loses the confirmation."""
     before, events = recorded
     events = [event for event in events if not (event.kind == "sync" and "/grub/" in event.path)]
     lost = []
     for cut in cuts(events):
         if cut.done == len(events):
-            copy_disk(before, judge.machine.folder)
-            replay(events, cut, machine.folder, judge.machine.folder)
-            lost.append(judge.machine.read_state() != BootState("B", STABLE, "B"))
+            copy_disk(before, inspector.machine.folder)
+            replay(events, cut, machine.folder, inspector.machine.folder)
+            lost.append(inspector.machine.read_state() != BootState("B", STABLE, "B"))
     assert any(lost)
 
 
-def test_data_that_are_not_synchronised_are_found(recorded, judge, machine):
+def test_data_that_is_not_fsynced_is_found(recorded, inspector, machine):
     before, events = recorded
     events = [event for event in events if not (event.kind == "sync" and "/dev/B_root" in event.path)]
-    assert ("commit", "boots what is not whole") in verdicts((before, events), judge, machine, ["commit"])
+    assert ("commit", "an incomplete slot is booted") in verdicts((before, events), inspector, machine, ["commit"])
 
 
-def test_a_slot_that_is_taken_for_whole_too_early_is_found(recorded, judge, machine):
-    """The boot state is written before the installation is done."""
+def test_a_commit_before_the_end_of_the_installation_is_found(recorded, inspector, machine):
+    """The boot state is written before all of root is."""
     before, events = recorded
     commit = [event for event in events if event.label == "commit" and "/grub/" in event.path]
     at = next(index for index, event in enumerate(events) if event.path.endswith("B_root"))
     early = events[:at] + commit
-    assert ("commit", "boots what is not whole") in verdicts((before, early), judge, machine, ["commit"])
+    assert ("commit", "an incomplete slot is booted") in verdicts((before, early), inspector, machine, ["commit"])
 
 
-def test_the_recorder_sees_all(recorded, machine):
-    """Replayed in full, the events make the disk that was recorded."""
+def test_the_recorder_misses_no_write(recorded, machine):
+    """The replay of all events gives the disk of the recorded machine."""
     before, events = recorded
     replay(events, Cut(len(events)), machine.folder, before)
     for path in disk_files(machine.folder):

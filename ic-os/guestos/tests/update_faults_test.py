@@ -1,6 +1,6 @@
-"""Update images that are damaged, or not update images.
+"""Files that are damaged update images, or not update images.
 
-The numbers in names are those of the faults in doc/Upgrade.adoc.
+The numbers in the names of tests are those of the faults in doc/Upgrade.adoc.
 """
 
 import gzip
@@ -20,7 +20,7 @@ from tools.tar.sparse_archive import Member
 
 
 def changed(path, offset, data, output):
-    """Writes a copy of a file with other bytes at an offset."""
+    """Writes a copy of a file with other bytes at an offset; a negative one counts from the end."""
     shutil.copy(path, output)
     with open(output, "r+b") as file:
         file.seek(offset, os.SEEK_SET if offset >= 0 else os.SEEK_END)
@@ -32,17 +32,17 @@ def changed(path, offset, data, output):
     ("data", "message"),
     [
         (b"", "is empty"),
-        (b"y" * 2000, "the archive is not a tar of the formats ustar or pax"),
+        (b"y" * 2000, "the archive is not a tar in the format ustar or pax"),
         (b"x" * 2000, "the archive is damaged, or is not a tar"),
-        (bytes(1024), "the archive is cut off"),
-        (bytes(10240), "the archive has its end where manifest.json should be"),
-        (b"x", "the archive is cut off"),
+        (bytes(1024), "the archive is truncated"),
+        (bytes(10240), "the archive ends where manifest.json is expected"),
+        (b"x", "the archive is truncated"),
         (b"\x1f\x8bxxxx", "is damaged"),
-        (b"\x28\xb5\x2f\xfdxxxx", "is damaged or cut off"),
-        (b"BZh91AY&SY", "the archive is cut off"),
+        (b"\x28\xb5\x2f\xfdxxxx", "is damaged or truncated"),
+        (b"BZh91AY&SY", "the archive is truncated"),
     ],
 )
-def test_01_no_update_image(refused, tmp_path, data, message):
+def test_01_not_an_update_image(refused, tmp_path, data, message):
     (tmp_path / "x").write_bytes(data)
     refused(REFUSED_IMAGE, message, "upgrade-install", tmp_path / "x")
 
@@ -54,7 +54,7 @@ def test_01_missing(refused, tmp_path):
 
 
 def cuts(size):
-    """Places to cut a file at: the ends of its structures, and some between."""
+    """Returns lengths to truncate a file to: the ends of its structures, and some between."""
     return sorted({1, 2, 4, 18, 511, 512, 513, 1024, size // 4, size // 2, 3 * size // 4, size - 10, size - 1} - {0})
 
 
@@ -131,7 +131,7 @@ def test_07_member_missing(machine, update, tmp_path, missing, capsys):
     without = update.but(change_members=lambda members: [each for each in members if each.name != missing])
     before = machine.snapshot()
     assert machine("upgrade-install", without.write(tmp_path / "x")) == REFUSED_IMAGE
-    assert f"where {missing} should be" in capsys.readouterr().err
+    assert f"where {missing} is expected" in capsys.readouterr().err
     if missing in ("manifest.json", "boot.img"):
         assert machine.snapshot() == before
     assert machine("upgrade-commit") == REFUSED_STATE
@@ -140,21 +140,21 @@ def test_07_member_missing(machine, update, tmp_path, missing, capsys):
 @pytest.mark.parametrize(
     ("name", "kind", "message"),
     [
-        ("../x", tarfile.REGTYPE, "which is not a plain name"),
-        ("/etc/passwd", tarfile.REGTYPE, "which is not a plain name"),
-        ("a/b", tarfile.REGTYPE, "which is not a plain name"),
-        ("", tarfile.REGTYPE, "which is not a plain name"),
+        ("../x", tarfile.REGTYPE, "which is not a plain file name"),
+        ("/etc/passwd", tarfile.REGTYPE, "which is not a plain file name"),
+        ("a/b", tarfile.REGTYPE, "which is not a plain file name"),
+        ("", tarfile.REGTYPE, "which is not a plain file name"),
         ("boot.img", tarfile.SYMTYPE, "not a regular file"),
         ("boot.img", tarfile.LNKTYPE, "not a regular file"),
         ("boot.img", tarfile.BLKTYPE, "not a regular file"),
         ("boot.img", tarfile.DIRTYPE, "not a regular file"),
         ("boot.img", tarfile.FIFOTYPE, "not a regular file"),
         ("manifest.json", tarfile.REGTYPE, "twice"),
-        ("other", tarfile.REGTYPE, "where boot.img should be"),
+        ("other", tarfile.REGTYPE, "where boot.img is expected"),
     ],
 )
-def test_08_members_that_have_no_place(refused, update, tmp_path, name, kind, message):
-    """The manifest and its signature are good, and what follows is not."""
+def test_08_members_that_are_not_allowed(refused, update, tmp_path, name, kind, message):
+    """A valid manifest and signature, followed by a member that is not allowed."""
     output = io.BytesIO()
     manifest = update.manifest
     with tarfile.open(fileobj=output, mode="w", format=tarfile.USTAR_FORMAT) as tar:
@@ -173,12 +173,12 @@ def test_08_members_that_have_no_place(refused, update, tmp_path, name, kind, me
 def test_08_members_after_the_last(spoiled, update, tmp_path):
     more = [Member.of("more", Image.from_bytes(b"x"))]
     path = update.but(change_members=lambda members: members + more).write(tmp_path / "x")
-    spoiled(REFUSED_IMAGE, "more, which is no part of an update image", path)
+    spoiled(REFUSED_IMAGE, "more, which is not part of an update image", path)
 
 
-def test_08_something_after_the_end(spoiled, update_tar, tmp_path):
+def test_08_data_after_the_end(spoiled, update_tar, tmp_path):
     (tmp_path / "x").write_bytes(update_tar.read_bytes() + b"x" * 512)
-    spoiled(REFUSED_IMAGE, "something follows the end of the archive", tmp_path / "x")
+    spoiled(REFUSED_IMAGE, "there is data after the end of the archive", tmp_path / "x")
 
 
 def test_09_image_larger_than_its_partition(machine, refused, update_tar):
@@ -186,12 +186,12 @@ def test_09_image_larger_than_its_partition(machine, refused, update_tar):
         path = machine.partition("B", name)
         size = path.stat().st_size
         os.truncate(path, 3 * MIB)
-        refused(REFUSED_IMAGE, "bytes, and", "upgrade-install", update_tar)
+        refused(REFUSED_IMAGE, f"B_{name} only {3 * MIB}", "upgrade-install", update_tar)
         os.truncate(path, size)
 
 
 def test_10_decompression_bomb(machine, refused, tmp_path):
-    """A manifest that never ends: what is read of it is bounded."""
+    """The manifest is declared with 6 GiB of zeros: it is refused without being decompressed."""
     info = tarfile.TarInfo("manifest.json")
     info.size = 6 << 30
     zeros = gzip.compress(bytes(64 * MIB), 9)
@@ -213,22 +213,22 @@ def test_10_an_image_that_is_larger_than_declared(spoiled, update, tmp_path):
 
 def test_14_boot_arguments_for_another_root(spoiled, update, tmp_path):
     path = update.but(boot_root_hash="0" * 64).write(tmp_path / "x")
-    spoiled(REFUSED_IMAGE, f"boot.img starts a root with the hash {'0' * 64}, and root.img has another", path)
+    spoiled(REFUSED_IMAGE, f"boot.img expects the root hash {'0' * 64}, but root.img has {update.hash}", path)
 
 
 def test_15_boot_of_another_version(spoiled, update, tmp_path):
     path = update.but(boot_version="1.2.3").write(tmp_path / "x")
-    spoiled(REFUSED_IMAGE, "boot.img is of version '1.2.3', and root.img of '1.2.4'", path)
+    spoiled(REFUSED_IMAGE, "boot.img has version '1.2.3', but the manifest has '1.2.4'", path)
 
 
 def test_15_version_file_of_another_version(spoiled, update, tmp_path):
     def change(members):
         return [*members[:-1], Member.of("VERSION.TXT", Image.from_bytes(b"1.2.3\n"))]
 
-    spoiled(REFUSED_IMAGE, "VERSION.TXT says", update.but(change_members=change).write(tmp_path / "x"))
+    spoiled(REFUSED_IMAGE, "VERSION.TXT contains", update.but(change_members=change).write(tmp_path / "x"))
 
 
-def test_15_a_boot_partition_that_is_none(spoiled, update, tmp_path):
+def test_15_a_boot_image_without_a_file_system(spoiled, update, tmp_path):
     boot = Image(4 * MIB, [Extent(0, 512, Data(b"x" * 512))])
     broken = update.but()
     object.__setattr__(broken, "images", (boot, update.images[1]))
@@ -236,7 +236,7 @@ def test_15_a_boot_partition_that_is_none(spoiled, update, tmp_path):
 
 
 def test_16_the_file_is_exchanged_after_the_check(machine, update, update_tar, tmp_path, monkeypatch):
-    """What is written is what was hashed, in the same memory: the file is spoiled as soon as it was read."""
+    """The file is overwritten as soon as it has been read: only data that was hashed is written."""
     path = shutil.copy(update_tar, tmp_path / "x")
     real = partition.Partition.write
     written = {}

@@ -1,4 +1,4 @@
-"""Small update images, made by the tools that make the real ones."""
+"""Builds small update images with the tools that build the real ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tools.image.compression import Gzip, Zstd
 from tools.image.extents import Data, Extent, Image
 from tools.image.rawfile import write_raw
 from tools.tar.sparse_archive import Archive, Member, archive_of
-from tools.testing.judges import judge
+from tools.testing.oracles import oracle
 from tools.testing.sample_disk import ext4
 from tools.tree.node import Directory, File
 from tools.upgrade import signing
@@ -24,21 +24,23 @@ from tools.upgrade.manifest import Manifest, describe_image, encode
 
 MIB = 1 << 20
 LAYOUT = b"4 A_boot ddf618fe-7244-b446-a175-3296e6b9d02e\n"
-"""What the initial RAM file system of the machines in tests knows of the disk."""
+"""The list of partitions that the initramfs of the machines in tests writes."""
+_HASH_OFFSET = 3 << 30
+"""The offset of the hash tree in a root partition, in bytes."""
 
 
 @functools.cache
 def make_key(folder: Path, name: str) -> Path:
-    """Makes a key pair, NAME.key.pem and NAME.pem; returns the path of the private one."""
+    """Creates a key pair, NAME.key.pem and NAME.pem; returns the path of the private key."""
     private, public = folder / f"{name}.key.pem", folder / f"{name}.pem"
-    openssl = judge("openssl")
+    openssl = oracle("openssl")
     subprocess.run([openssl, "genpkey", "-algorithm", "ed25519", "-out", private], check=True, capture_output=True)
     subprocess.run([openssl, "pkey", "-in", private, "-pubout", "-out", public], check=True, capture_output=True)
     return private
 
 
 def root_image(seed: str, size: int = 7 * MIB) -> Image:
-    """Returns an image with data, small and large holes, and an end that is no whole piece."""
+    """Returns an image with data, with small and large holes, and with a last piece that is shorter."""
     noise = random.Random(seed)
     places = [0, MIB - 4096, MIB + 8192, 3 * MIB, 5 * MIB + 512 * 1024, size - 4096]
     return Image(size, [Extent(place, 4096, Data(noise.randbytes(4096))) for place in places])
@@ -46,15 +48,15 @@ def root_image(seed: str, size: int = 7 * MIB) -> Image:
 
 @dataclass(frozen=True)
 class Kernel:
-    """What the boot loader starts: a kernel and its initial RAM file system."""
+    """A kernel and its initramfs."""
 
     program: Image
     initramfs: Image
 
 
 def boot_image(version: str, root_hash: str, kernel: Kernel | None = None) -> Image:
-    """Returns a boot partition's file system, with a kernel that nobody can start, or with a given one."""
-    arguments = [f"dfinity.root_hash={root_hash}"]
+    """Returns the file system of a boot partition; without `kernel`, with random bytes for one."""
+    arguments = [f"dfinity.hash_offset={_HASH_OFFSET}", f"dfinity.root_hash={root_hash}"]
     noise = random.Random(version)
     kernel = kernel or Kernel(Image.from_bytes(noise.randbytes(MIB + 5000)), Image.from_bytes(b""))
     files = {
@@ -71,7 +73,7 @@ def boot_image(version: str, root_hash: str, kernel: Kernel | None = None) -> Im
 
 @dataclass(frozen=True)
 class Update:
-    """A description of an update image; `write` makes it. Tests change what they need to."""
+    """A description of an update image, which `write` builds; `but` returns a variation."""
 
     keys: Path
     version: str = "1.2.4"
@@ -89,7 +91,7 @@ class Update:
     change_members: Callable[[list[Member]], list[Member]] = field(default=lambda members: members)
 
     def but(self, **changes: object) -> Update:
-        """Returns the same with changes."""
+        """Returns a copy with other values."""
         return replace(self, **changes)
 
     @functools.cached_property
@@ -107,7 +109,7 @@ class Update:
 
     @functools.cached_property
     def manifest(self) -> bytes:
-        """The manifest's bytes, before `change_manifest`."""
+        """The bytes of the manifest, before `change_manifest`."""
         boot, root = self.images
         return encode(
             Manifest(
@@ -121,7 +123,7 @@ class Update:
         )
 
     def signatures(self, manifest: bytes) -> bytes:
-        """Returns the file of signatures of a manifest."""
+        """Returns the content of the file of signatures for a manifest."""
         path = self.keys / "manifest.json"
         path.write_bytes(manifest)
         return signing.encode([signing.sign(str(path), str(make_key(self.keys, name))) for name in self.signers])
@@ -138,7 +140,7 @@ class Update:
         return archive_of(self.change_members(members))
 
     def write(self, path: Path, kind: str = "tar") -> Path:
-        """Writes the update image as tar, gz or zst and returns its path."""
+        """Writes the update image, as `tar`, `gz` or `zst`, and returns its path."""
         image = self.archive().image
         if kind == "tar":
             write_raw(image, path)
@@ -147,7 +149,7 @@ class Update:
         return path
 
     def unpack(self, folder: Path) -> Path:
-        """Writes the members of the update image as files and returns their folder."""
+        """Writes the members of the update image as files and returns their directory."""
         folder.mkdir()
         boot, root = self.images
         write_raw(boot, folder / "boot.img")

@@ -1,4 +1,4 @@
-"""The stream of an update image: it gives back what the build put in, or ends in a refusal."""
+"""Reading an update image from a stream returns what the build wrote, or refuses the image."""
 
 import contextlib
 import datetime as dt
@@ -22,7 +22,7 @@ BLOCK = 512
 
 
 def sparse_images():
-    """Images with data in some blocks, at their very end too."""
+    """Returns a strategy for images with data in some blocks."""
 
     def image(size, blocks):
         places = sorted({min(block, size - 1) for block in blocks})
@@ -32,7 +32,7 @@ def sparse_images():
 
 
 def read_all(tar):
-    """Returns the members of an archive as their names and whole contents."""
+    """Returns the content of the members of an archive, by name."""
     found = {}
     while (member := tar.next()) is not None:
         data = bytearray(member.size)
@@ -67,7 +67,7 @@ def test_refuses_holes_of_another_format():
     output = io.BytesIO()
     with tarfile.open(fileobj=output, mode="w", format=tarfile.GNU_FORMAT) as tar:
         tar.addfile(tarfile.TarInfo("boot.img"))
-    with pytest.raises(ImageError, match="not a tar of the formats ustar or pax"):
+    with pytest.raises(ImageError, match="not a tar in the format ustar or pax"):
         read_all(TarStream(io.BytesIO(output.getvalue())))
 
 
@@ -102,8 +102,8 @@ def test_pieces_are_those_of_the_images(update_tar, trust, update):
 @pytest.mark.parametrize("part", ["head", "all"])
 @settings(max_examples=150)
 @given(data=st.data())
-def test_whatever_it_reads_it_refuses_or_gives_what_was_signed(part, whole, trust, tmp_path_factory, update, data):
-    """Bytes are changed, cut out and put in, mostly where the parsers work, before anything is checked."""
+def test_a_changed_image_is_refused_or_read_as_it_was_signed(part, whole, trust, tmp_path_factory, update, data):
+    """Bytes are replaced, removed and inserted, mostly in the head, which is parsed before it is verified."""
     end = whole.index(b"root.img\0") + 2048 if part == "head" else len(whole)
     changed = bytearray(whole)
     for _ in range(data.draw(st.integers(1, 3))):

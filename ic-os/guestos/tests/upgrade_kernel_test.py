@@ -1,4 +1,4 @@
-"""Installation on real block devices, mounted or not, where the kernel permits it."""
+"""Installation on block devices of the kernel, mounted and not; needs the right to set up loop devices."""
 
 import os
 import subprocess
@@ -9,22 +9,22 @@ from file_machine import SIZES
 from guestos import partition, slots
 from update_images import MIB
 
-from tools.testing.judges import ask, judge
 from tools.testing.mounts import leave_shared_mounts
+from tools.testing.oracles import ask, oracle
 
 BUSY = 5
 
 
 @pytest.fixture(autouse=True)
 def own_mounts():
-    """Keeps sandboxes from copying what is mounted here, and from keeping it in use."""
+    """Leaves shared mount propagation, so that no sandbox copies the mounts of this test and keeps them busy."""
     leave_shared_mounts()
 
 
 @pytest.fixture
 def devices(machine):
-    """Has the partitions of slot B be loop devices; returns them by name."""
-    losetup = judge("losetup")
+    """Replaces the partitions of slot B by loop devices; returns these by name."""
+    losetup = oracle("losetup")
     found = {}
     try:
         for name in SIZES:
@@ -56,7 +56,7 @@ def test_installs_on_block_devices(machine, devices, update, update_tar):
     ask("e2fsck", "-fn", devices["boot"])
 
 
-def test_holes_are_zeroed_where_a_disk_cannot_give_them_back(machine, devices, update, update_tar, monkeypatch):
+def test_holes_are_zeroed_on_a_disk_without_discard(machine, devices, update, update_tar, monkeypatch):
     def unsupported(*_arguments):
         raise OSError(95, "Operation not supported")
 
@@ -86,7 +86,7 @@ def test_24_target_mounted(machine, devices, update_tar, tmp_path, name, capsys)
 
 
 def test_44_the_grub_partition_is_mounted_read_only(machine, update_tar, tmp_path, capsys):
-    """It is made writable for as long as it is written, and is read-only after that; any file system shows it."""
+    """The grub partition is remounted read-write for the write only. The test uses ext2 in place of FAT."""
     image = tmp_path / "grub.img"
     with open(image, "wb") as file:
         file.truncate(4 * MIB)

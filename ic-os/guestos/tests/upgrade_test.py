@@ -1,4 +1,4 @@
-"""Upgrades from end to end on a machine of files."""
+"""Complete upgrades on a machine whose partitions are files."""
 
 import json
 import subprocess
@@ -13,7 +13,7 @@ from update_images import MIB
 
 @pytest.mark.parametrize("kind", ["tar", "gz", "zst"])
 def test_installs_commits_boots_and_confirms(machine, update, tmp_path, kind, capsys):
-    # The name says nothing of the content, which tells.
+    # The format is recognized by the content, whatever the name is.
     path = update.write(tmp_path / "update.tar.gz", kind)
     assert machine("upgrade-install", path) == 0, capsys.readouterr().err
     boot, root = update.images
@@ -26,7 +26,7 @@ def test_installs_commits_boots_and_confirms(machine, update, tmp_path, kind, ca
     assert machine("upgrade-commit") == 0
     assert machine.rebooted
     assert machine.read_state() == BootState("B", FIRST_BOOT, "A")
-    assert machine("confirm") == 3, "what was never booted is not confirmed"
+    assert machine("confirm") == 3, "a slot that was never booted cannot be confirmed"
 
     assert (machine.boot().slot, machine.read_state().cycle) == ("B", FAILSAFE_CHECK)
     assert machine("upgrade-install", path) == 3, "the only good slot is not overwritten"
@@ -58,7 +58,7 @@ def test_installs_unpacked_images(machine, update, tmp_path):
     assert machine.slot("B").state == slots.READY
 
 
-def test_falls_back_and_says_why(machine, update_tar, capsys):
+def test_falls_back_and_reports_the_reason(machine, update_tar, capsys):
     assert machine("upgrade-install", update_tar) == 0
     assert machine("upgrade-commit") == 0
     machine.boot()
@@ -90,13 +90,13 @@ def test_45_twenty_rounds(machine, update):
         assert {path: path.read_bytes() for path in kept} == kept
 
 
-def test_commit_leaves_the_reboot_to_the_caller(machine, update_tar):
+def test_commit_without_a_reboot(machine, update_tar):
     machine("upgrade-install", update_tar)
     assert machine("upgrade-commit", "--no-reboot") == 0
     assert not machine.rebooted
 
 
-def test_commit_takes_the_version_that_is_meant(machine, update_tar, capsys):
+def test_commit_refuses_another_version_than_the_given_one(machine, update_tar, capsys):
     machine("upgrade-install", update_tar)
     before = machine.snapshot()
     assert machine("upgrade-commit", "--version=9") == 3
@@ -123,7 +123,7 @@ def test_status_and_metrics(machine, update_tar, capsys):
     assert "guestos_boot_confirmed 0\n" in (machine.folder / "metrics/guestos_upgrade.prom").read_text()
 
 
-def test_data_beyond_the_images_is_left_alone(machine, update_tar, update):
+def test_data_beyond_the_images_is_not_changed(machine, update_tar, update):
     before = machine.partition("B", "root").read_bytes()
     machine("upgrade-install", update_tar)
     end = update.images[1].size
@@ -138,6 +138,6 @@ def test_holes_take_no_space(machine, update_tar):
 
 
 @pytest.mark.parametrize("arguments", [["a", "b", "c"], ["-", "b"], ["a", "--manifest=m"]])
-def test_wrong_usage(machine, arguments, capsys):
+def test_invalid_command_lines(machine, arguments, capsys):
     assert machine("upgrade-install", *arguments) == 2
     assert capsys.readouterr().err == "manageboot.sh: upgrade-install takes TAR, or BOOT_IMG and ROOT_IMG\n"

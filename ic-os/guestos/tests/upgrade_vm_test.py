@@ -15,7 +15,7 @@ import pytest
 from tools.core.errors import UserError
 from tools.image.rawfile import write_raw
 from tools.tar.image_file import open_image
-from tools.testing.judges import judge, unavailable
+from tools.testing.oracles import oracle, unavailable
 from tools.vm.firmware import find_firmware
 from tools.vm.machine import Drive, Machine, Settings
 from tools.vm.qemu import accelerator, find_qemu
@@ -87,7 +87,7 @@ class Guest:
 
 @pytest.fixture
 def guest(tmp_path, artifacts):
-    judge("qemu-system-x86_64")
+    oracle("qemu-system-x86_64")
     try:
         qemu, firmware = find_qemu(), find_firmware()
     except UserError as error:

@@ -1,6 +1,6 @@
-"""POSIX access control lists: the form that programs see as an extended attribute, and the form that ext4 stores.
+"""Converts POSIX access control lists between the xattr of the system call interface and the form that ext4 stores.
 
-Sources: include/uapi/linux/posix_acl_xattr.h (what programs see) and fs/ext4/acl.h (what is stored) of Linux.
+Sources: Linux include/uapi/linux/posix_acl_xattr.h (xattr, version 2) and fs/ext4/acl.h (on disk, version 1).
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _NO_ID = 0xFFFFFFFF
 
 
 def to_stored(value: bytes) -> bytes:
-    """Turns the value of a `system.posix_acl_*` attribute into what ext4 stores.
+    """Converts the value of a `system.posix_acl_*` attribute to the form on disk.
 
     Raises:
-        ValueError: the value isn't such a list.
+        ValueError: the value is not a valid access control list.
     """
     if len(value) < _VERSION.size or _VERSION.unpack_from(value)[0] != _SEEN_VERSION:
         raise ValueError("access control list is not of version 2")
@@ -38,10 +38,10 @@ def to_stored(value: bytes) -> bytes:
 
 
 def from_stored(value: bytes) -> bytes:
-    """Turns what ext4 stores into the value of a `system.posix_acl_*` attribute.
+    """Converts the form on disk to the value of a `system.posix_acl_*` attribute.
 
     Raises:
-        ValueError: the value isn't such a list.
+        ValueError: the value is not a valid access control list.
     """
     if len(value) < _VERSION.size or _VERSION.unpack_from(value)[0] != _STORED_VERSION:
         raise ValueError("access control list is not of version 1")

@@ -1,7 +1,7 @@
-"""Numbers of the ext4 on-disk format that several modules share.
+"""Constants of the ext4 on-disk format.
 
-Source of the format, here and in the other modules: "ext4 Data Structures and Algorithms" in the Linux kernel's
-documentation (Documentation/filesystems/ext4), and fs/ext4/ext4.h where that page is silent.
+The format, here and in the other modules, is as in "ext4 Data Structures and Algorithms" (Linux
+Documentation/filesystems/ext4), and in fs/ext4/ext4.h where that lacks something.
 """
 
 from __future__ import annotations
@@ -14,28 +14,28 @@ SUPERBLOCK_SIZE = 1024
 MAGIC = 0xEF53
 
 BLOCK_SIZES = (1024, 2048, 4096)
-"""The block sizes that every page size of Linux and every boot loader reads."""
+"""The block sizes that Linux reads with every page size, and that every boot loader reads."""
 
 ROOT_INODE = 2
 JOURNAL_INODE = 8
 FIRST_INODE = 11
-"""The first inode that isn't reserved; by custom it is that of lost+found."""
+"""The first inode that isn't reserved; by convention that of lost+found."""
 
 LOST_AND_FOUND = b"lost+found"
 
 NAME_MAX = 255
 LINK_MAX = 65000
-"""The most links an inode may have. A directory of more counts 1 instead (feature dir_nlink)."""
+"""Maximum link count. A directory with more links has the count 1 (feature dir_nlink)."""
 
 MAX_LOGICAL_BLOCKS = 2**32 - 1
-"""The most blocks, holes included, that a file may have: the last block number is reserved."""
+"""Maximum number of blocks of a file, including holes: the last block number is reserved."""
 
 SECTOR = 512
-"""The unit in which inodes count the space they use."""
+"""The unit of i_blocks, in bytes."""
 
 
 class Compat(enum.IntFlag):
-    """Features that a driver may ignore."""
+    """Compatible features (s_feature_compat): a driver may ignore them."""
 
     DIR_PREALLOC = 0x1
     IMAGIC_INODES = 0x2
@@ -50,7 +50,7 @@ class Compat(enum.IntFlag):
 
 
 class Incompat(enum.IntFlag):
-    """Features that a driver must know to read the file system."""
+    """Incompatible features (s_feature_incompat): a driver must support them to read the file system."""
 
     COMPRESSION = 0x1
     FILETYPE = 0x2
@@ -71,7 +71,7 @@ class Incompat(enum.IntFlag):
 
 
 class RoCompat(enum.IntFlag):
-    """Features that a driver must know to write to the file system."""
+    """Read-only compatible features (s_feature_ro_compat): a driver must support them to write."""
 
     SPARSE_SUPER = 0x1
     LARGE_FILE = 0x2
@@ -90,13 +90,13 @@ class RoCompat(enum.IntFlag):
 
 
 def feature_names(kind: type[enum.IntFlag], word: int) -> list[str]:
-    """Returns the names of the features in one of the three words; those without a name here as numbers."""
+    """Returns the names of the features in a feature word; of unknown ones the hexadecimal value."""
     names = {flag.value: (flag.name or "").lower() for flag in kind}
     return [names.get(1 << bit, hex(1 << bit)) for bit in range(word.bit_length()) if word >> bit & 1]
 
 
 class InodeFlag:
-    """Flags of an inode (i_flags); plain numbers, as are those of groups, since there are so many of both."""
+    """Flags of an inode (i_flags); plain integers, since `enum.IntFlag` is too slow for millions of inodes."""
 
     INDEX = 0x1000
     HUGE_FILE = 0x40000
@@ -122,4 +122,4 @@ DIRENT_TYPE = {
     stat.S_IFSOCK: 6,
     stat.S_IFLNK: 7,
 }
-"""The type that a directory entry repeats, by the file type bits of the mode."""
+"""Maps the file type bits of the mode to the file type in a directory entry."""

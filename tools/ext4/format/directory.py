@@ -1,7 +1,7 @@
-"""The blocks of directories, written and read ("Directory Entries" of the format's documentation).
+"""Packs and parses the blocks of directories ("Directory Entries" in Linux Documentation/filesystems/ext4).
 
-A directory is a row of entries in each of its blocks. Above one block it also has an index, see `htree`, which looks
-like unused entries to whoever doesn't know of it.
+Each block is a sequence of entries. A directory of more than one block also has an index, see `htree`, whose blocks
+look like unused entries to drivers without support for it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PADDING = (b"", b"\0\0\0", b"\0\0", b"\0")
 
 
 class Entry(NamedTuple):
-    """A name in a directory, the inode it stands for, and that inode's type as in `DIRENT_TYPE`."""
+    """A directory entry: name, inode number, and file type (a value of `DIRENT_TYPE`)."""
 
     name: bytes
     inode: int
@@ -31,17 +31,17 @@ class Entry(NamedTuple):
 
 
 def entry_size(name: bytes) -> int:
-    """Returns how many bytes an entry takes."""
+    """Returns the size of an entry in bytes."""
     return 8 + (len(name) + 3 & ~3)
 
 
 def block_capacity(block_size: int, *, has_tail: bool) -> int:
-    """Returns how many bytes of a block entries can have; a checksum takes the rest."""
+    """Returns how many bytes of a block are for entries; `has_tail` is whether it ends with a checksum."""
     return block_size - _TAIL.size if has_tail else block_size
 
 
 def fill_blocks(entries: Iterable[Entry], capacity: int) -> list[list[Entry]]:
-    """Divides entries into blocks, in their order, as many into each as fit."""
+    """Divides entries into blocks, in order, with as many entries in each as fit in `capacity` bytes."""
     blocks: list[list[Entry]] = [[]]
     left = capacity
     for entry in entries:
@@ -55,12 +55,12 @@ def fill_blocks(entries: Iterable[Entry], capacity: int) -> list[list[Entry]]:
 
 
 def pack_block(entries: list[Entry], block_size: int, seed: int | None) -> bytes:
-    """Returns a block of entries.
+    """Packs a block of entries.
 
     Args:
-        entries: those that fit; none for an empty block.
+        entries: the entries, which must fit; may be empty.
         block_size: in bytes.
-        seed: the seed of the inode's checksums, or None for none.
+        seed: the seed of the inode's checksums, or None for no checksum.
     """
     capacity = block_capacity(block_size, has_tail=seed is not None)
     pack = _HEADER.pack
@@ -78,24 +78,24 @@ def pack_block(entries: list[Entry], block_size: int, seed: int | None) -> bytes
 
 
 def unused_entry(size: int) -> bytes:
-    """Returns the start of an entry that stands for nothing and covers `size` bytes."""
+    """Returns the header of an unused entry (inode 0) of `size` bytes."""
     return _HEADER.pack(0, size, 0, 0)
 
 
 def entry_start(entry: Entry, size: int) -> bytes:
-    """Returns an entry that covers `size` bytes, without what follows its name."""
+    """Returns the header and name of an entry of `size` bytes, without its padding."""
     return _HEADER.pack(entry.inode, size, len(entry.name), entry.type) + entry.name
 
 
 class DamagedDirectoryError(Exception):
-    """A block of a directory that cannot be right; says in what."""
+    """A block of a directory is invalid; the message describes the fault."""
 
 
 def parse_block(block: bytes) -> Iterator[Entry]:
-    """Yields the entries in use of a directory's block, index blocks included, but for `.` and `..`.
+    """Yields the entries in use, without `.` and `..`, of a directory's block, which may be an index block.
 
     Raises:
-        DamagedDirectoryError: the block breaks a rule of the format, or a name cannot be one.
+        DamagedDirectoryError: an entry or a name is invalid.
     """
     at, end = 0, len(block)
     while at < end:
@@ -114,24 +114,24 @@ def parse_block(block: bytes) -> Iterator[Entry]:
 
 
 def checksum_is_right(block: bytes, seed: int) -> bool:
-    """Says whether the checksum in the tail of a block of entries fits the rest; not for index blocks."""
+    """Returns whether the checksum at the end of a block of entries is correct; not for index blocks."""
     start = len(block) - _TAIL.size
     return block[start:-4] == _TAIL_START and int.from_bytes(block[-4:], "little") == crc32c(seed, block[:start])
 
 
 def name_fault(name: bytes) -> str:
-    """Says what keeps bytes from being a name in a directory; an empty string if nothing does."""
+    """Describes why bytes are no valid name in a directory; returns an empty string if they are one."""
     if not name:
         return "name is empty"
     if len(name) > NAME_MAX:
         return f"name of {len(name)} bytes is longer than {NAME_MAX}"
     if name in (b".", b".."):
-        return "name stands for a directory itself"
+        return "name is reserved for a directory itself or its parent"
     if b"/" in name or b"\0" in name:
         return "name has a slash or a NUL"
     return ""
 
 
 def dirent_type(mode: int) -> int:
-    """Returns the type that a directory entry repeats of an inode's mode."""
+    """Returns the file type of a directory entry for an inode's mode."""
     return DIRENT_TYPE[mode & 0o170000]

@@ -1,11 +1,11 @@
 """The hash of names in indexed directories: half MD4, with names as unsigned bytes.
 
-Source: "Hash Tree Directories" of the format's documentation; fs/ext4/hash.c of Linux. MD4 itself is RFC 1320; half
-MD4 leaves out most of its steps.
+Sources: "Hash Tree Directories" in Linux Documentation/filesystems/ext4, and fs/ext4/hash.c. Half MD4 is a reduced MD4
+(RFC 1320).
 
-Pure Python pays dearly for 32-bit arithmetic. So names are hashed many at a time: each number below is a row of
-64-bit lanes, one lane a name, whose low halves hold 32-bit values. What an addition or a shift carries out of the low
-half of a lane stays in its high half and is masked off.
+32-bit arithmetic is slow in Python, so up to 1024 names are hashed at a time: an integer is a vector of 64-bit lanes,
+one lane per name, each with a 32-bit value in its low half. The high half takes the overflow of additions and shifts,
+which is then masked off.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from array import array
 from collections.abc import Callable, Iterable, Sequence
 
 HALF_MD4 = 1
-"""The hash's number in a superblock and in a directory's root; the bytes' sign is in the superblock's flags."""
+"""The number of the hash in the superblock (s_def_hash_version) and in the root of an index."""
 
 UNSIGNED_FLAG = 0x2
-"""The superblock's flag that says that names are hashed as unsigned bytes."""
+"""The flag in the superblock (s_flags) for names that are hashed as unsigned bytes."""
 
 _CHUNK = 32
 _WORDS = _CHUNK // 4
@@ -34,10 +34,10 @@ _END_OF_DIRECTORY = 0x7FFFFFFF << 1
 
 
 def hash_names(names: Sequence[bytes], seed: uuid.UUID) -> list[tuple[int, int]]:
-    """Returns for each name its hash, which is even, and its minor hash.
+    """Returns for each name its major hash, which is even, and its minor hash.
 
     Args:
-        names: none of them empty.
+        names: the names; none may be empty.
         seed: the file system's hash seed.
     """
     result: list[tuple[int, int]] = [(0, 0)] * len(names)
@@ -66,10 +66,10 @@ def _hash_lanes(names: list[bytes], chunks: int, seed: uuid.UUID) -> Iterable[tu
 
 
 def _padded(rest: bytes) -> bytes:
-    """Returns the next 32 bytes to hash of what is left of a name.
+    """Returns the next 32 bytes to hash, from the remaining bytes of a name.
 
-    The bytes are those of big-endian words. What is missing is filled up with the length, in front of the bytes of
-    the last word that has any.
+    They are big-endian words. Missing bytes have the value of the remaining length; in the last, incomplete word they
+    come before the name's bytes (`str2hashbuf_unsigned` in fs/ext4/hash.c).
     """
     if len(rest) >= _CHUNK:
         return rest[:_CHUNK]
@@ -92,7 +92,7 @@ def _from_lanes(lanes: int, count: int) -> array[int]:
 
 
 def _usable(value: int) -> int:
-    """Clears the bit that marks a collision; the last value stands for the end of a directory."""
+    """Clears the bit for collisions, and replaces the value that is reserved for the end of a directory."""
     value &= ~1
     return value - 2 if value == _END_OF_DIRECTORY else value
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tools.ext4.format.directory_hash import hash_names
-from tools.testing.judges import ask
+from tools.testing.oracles import ask
 
 SEED = uuid.UUID("8f0c2d4e-5a61-4b7c-9d8e-0f1a2b3c4d5e")
 NAMES = [b"a", b"ab", b"abc", b"abcd", b"x" * 31, b"x" * 32, b"x" * 33, b"0123456789" * 20, b"y" * 255]
@@ -14,7 +14,7 @@ NAMES = [b"a", b"ab", b"abc", b"abcd", b"x" * 31, b"x" * 32, b"x" * 33, b"012345
 
 @pytest.mark.parametrize("seed", [SEED, uuid.UUID(int=0), uuid.UUID(int=1)])
 def test_debugfs_agrees(seed):
-    # On ASCII, to which the bytes' sign makes no difference; e2fsck judges other names in htree_test.
+    # ASCII names, whose hash doesn't depend on the signedness of bytes; htree_test has other names, checked by e2fsck.
     for name, (value, minor) in zip(NAMES, hash_names(NAMES, seed), strict=True):
         said = ask("debugfs", "-R", f"dx_hash -h half_md4 -s {seed} {name.decode()}")
         match = re.search(r"Hash of \S+ is (0x[0-9a-f]+) \(minor (0x[0-9a-f]+)\)", said)

@@ -1,4 +1,4 @@
-"""Extent trees: which blocks of the file system hold which blocks of a file ("Extent Tree" of the documentation)."""
+"""Packs and parses extent trees ("Extent Tree" in Linux Documentation/filesystems/ext4)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tools.ext4.format.checksum import crc32c
 from tools.ext4.format.inode import POINTER_SIZE
 
 MOST_BLOCKS = 32768
-"""The longest extent; on disk a greater length means one that is allocated but not yet written."""
+"""Maximum number of blocks of an extent; a greater length on disk marks an unwritten extent."""
 
 _MAGIC = 0xF30A
 _HEADER = struct.Struct("<HHHHI")
@@ -23,11 +23,18 @@ _ROOT_ENTRIES = POINTER_SIZE // _ENTRY_SIZE - 1
 _MOST_DEPTH = 5
 
 EMPTY_ROOT = _HEADER.pack(_MAGIC, 0, _ROOT_ENTRIES, 0, 0).ljust(POINTER_SIZE, b"\0")
-"""The root of the tree of a file without blocks."""
+"""The root of the extent tree of a file without blocks."""
 
 
 class Mapping(NamedTuple):
-    """Consecutive blocks of a file that are consecutive in the file system too."""
+    """A run of blocks that are consecutive in the file and in the file system.
+
+    Attributes:
+        logical: number of the first block in the file.
+        physical: number of the first block in the file system.
+        length: number of blocks.
+        is_written: False for an unwritten extent, which reads as zeros.
+    """
 
     logical: int
     physical: int
@@ -40,7 +47,7 @@ def _entries_per_block(block_size: int) -> int:
 
 
 def split_mappings(mappings: list[Mapping]) -> list[Mapping]:
-    """Cuts mappings into pieces that an extent can hold."""
+    """Divides mappings into pieces of at most `MOST_BLOCKS` blocks."""
     if all(mapping.length <= MOST_BLOCKS for mapping in mappings):
         return mappings
     return [
@@ -51,7 +58,7 @@ def split_mappings(mappings: list[Mapping]) -> list[Mapping]:
 
 
 def tree_block_count(extents: int, block_size: int) -> int:
-    """Returns how many blocks, beside the root in the inode, a tree of so many extents has."""
+    """Returns how many blocks a tree of `extents` extents needs, besides the root in the inode."""
     total = 0
     while extents > _ROOT_ENTRIES:
         extents = -(-extents // _entries_per_block(block_size))
@@ -60,28 +67,28 @@ def tree_block_count(extents: int, block_size: int) -> int:
 
 
 def pack_single(physical: int, length: int) -> bytes:
-    """Returns the root of the tree of a file of one extent, which begins with the file."""
+    """Packs the root of a tree with one extent, which starts at logical block 0."""
     return _ONE_EXTENT.pack(_MAGIC, 1, _ROOT_ENTRIES, 0, 0, 0, length, physical >> 32, physical & 0xFFFFFFFF)
 
 
 def pack_root(mappings: list[Mapping]) -> bytes:
-    """Returns the root of a tree that needs no blocks: of at most 4 extents."""
+    """Packs the root of a tree of at most 4 extents, which needs no blocks."""
     return _pack_node(0, _ROOT_ENTRIES, [_pack_extent(mapping) for mapping in mappings]).ljust(POINTER_SIZE, b"\0")
 
 
 def pack_tree(
     mappings: list[Mapping], blocks: list[int], block_size: int, seed: int | None
 ) -> tuple[bytes, list[bytes]]:
-    """Returns the root of a tree and the content of its blocks.
+    """Packs a tree.
 
     Args:
         mappings: the extents, in logical order, from `split_mappings`.
-        blocks: as many blocks for the tree as `tree_block_count` says.
+        blocks: the numbers of the tree's blocks, as many as `tree_block_count` returns.
         block_size: in bytes.
-        seed: the seed of the inode's checksums, or None for none.
+        seed: the seed of the inode's checksums, or None for no checksums.
 
     Returns:
-        The 60 bytes for the inode, and for each of `blocks` what it holds.
+        The root for i_block (60 bytes), and the content of each of `blocks`.
     """
     most = _entries_per_block(block_size)
     entries = [(mapping.logical, _pack_extent(mapping)) for mapping in mappings]
@@ -114,21 +121,22 @@ def _pack_index(logical: int, block: int) -> bytes:
 
 
 class DamagedTreeError(Exception):
-    """An extent tree that cannot be right; says in what."""
+    """An extent tree is invalid; the message describes the fault."""
 
 
 def walk_tree(root: bytes, read_block: Callable[[int], bytes], seed: int | None) -> Iterator[Mapping]:
     """Yields the extents of a tree read from disk, in logical order.
 
-    It ends on any input: nodes get smaller in depth, none but the root is empty, and logical blocks only grow.
+    It terminates on any input: the depth decreases at each level, only the root may be empty, and logical block numbers
+    must increase.
 
     Args:
-        root: the 60 bytes in the inode.
-        read_block: returns the content of a block, and refuses one outside of the file system.
-        seed: the seed of the inode's checksums, or None if there are none to check.
+        root: the inode's i_block, 60 bytes.
+        read_block: returns the content of a block; raises an error if it is outside of the file system.
+        seed: the seed of the inode's checksums, or None without checksums.
 
     Raises:
-        DamagedTreeError: the tree breaks a rule of the format.
+        DamagedTreeError: the tree is invalid.
     """
     next_logical = 0
     depth = _parse_header(root)[1]
@@ -158,14 +166,14 @@ def walk_tree(root: bytes, read_block: Callable[[int], bytes], seed: int | None)
 def _parse_header(node: bytes) -> tuple[int, int]:
     magic, count, most, depth, _ = _HEADER.unpack_from(node)
     if magic != _MAGIC or count > most or (most + 1) * _ENTRY_SIZE > len(node):
-        raise DamagedTreeError("extent tree without a proper header")
+        raise DamagedTreeError("extent tree node with an invalid header")
     return count, depth
 
 
 def _node_entries(node: bytes, depth: int) -> list[bytes]:
     count, found = _parse_header(node)
     if found != depth:
-        raise DamagedTreeError(f"extent tree node of depth {found} where {depth} belongs")
+        raise DamagedTreeError(f"extent tree node of depth {found} instead of {depth}")
     return [node[at : at + _ENTRY_SIZE] for at in range(_ENTRY_SIZE, (count + 1) * _ENTRY_SIZE, _ENTRY_SIZE)]
 
 

@@ -1,4 +1,4 @@
-"""Group descriptors ("Block Group Descriptors" of the format's documentation)."""
+"""Packs and parses group descriptors ("Block Group Descriptors" in Linux Documentation/filesystems/ext4)."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _HALF = 0xFFFF
 
 @dataclass(slots=True, kw_only=True)
 class GroupDescriptor:
-    """What the file system knows of a block group; the bitmaps' checksums are 0 without metadata_csum.
+    """A group descriptor, without its own checksum; the bitmaps' checksums are 0 without metadata_csum.
 
-    Block numbers may be relative to a base, which `pack` adds.
+    The numbers of blocks may be relative to a base, which `pack` adds.
     """
 
     block_bitmap: int
@@ -39,11 +39,11 @@ class GroupDescriptor:
     inode_bitmap_checksum: int = 0
 
     def pack(self, size: int, base: int = 0) -> bytes:
-        """Returns the descriptor in 32 or 64 bytes, without its checksum.
+        """Packs the descriptor, with 0 as its checksum.
 
         Args:
-            size: in bytes.
-            base: what the block numbers are relative to.
+            size: 32 or 64 bytes.
+            base: the block that the block numbers are relative to.
         """
         block_bitmap = base + self.block_bitmap
         inode_bitmap = base + self.inode_bitmap
@@ -77,7 +77,7 @@ class GroupDescriptor:
 
     @classmethod
     def parse(cls, data: bytes) -> GroupDescriptor:
-        """Reads a descriptor of 32, or of 64 and more, bytes."""
+        """Parses a descriptor of 32 bytes, or of 64 and more."""
         low = _LOW.unpack_from(data)
         high = _HIGH.unpack_from(data, MIN_DESCRIPTOR_SIZE) if len(data) > MIN_DESCRIPTOR_SIZE else (0,) * 9
         return cls(
@@ -95,7 +95,7 @@ class GroupDescriptor:
 
 
 class DescriptorChecksum:
-    """The checksum of descriptors of one file system: CRC-32C with metadata_csum, else CRC-16, or none at all."""
+    """Computes the descriptors' checksums: CRC-32C with metadata_csum, CRC-16 with gdt_csum, else none."""
 
     __slots__ = ("_crc16_of_uuid", "_has_crc16", "_has_crc32c", "_seed")
 
@@ -106,11 +106,11 @@ class DescriptorChecksum:
         self._crc16_of_uuid = crc16(0xFFFF, superblock.uuid)
 
     def compute(self, group: int, descriptor: bytes) -> int:
-        """Returns the checksum of a descriptor, whose own field doesn't matter.
+        """Returns the checksum of a descriptor; 0 if the file system has none.
 
         Args:
-            group: the group's number.
-            descriptor: as packed.
+            group: number of the group.
+            descriptor: the packed descriptor; its checksum field is ignored.
         """
         before, after = descriptor[:_CHECKSUM_AT], descriptor[MIN_DESCRIPTOR_SIZE:]
         number = group.to_bytes(4, "little")
@@ -121,21 +121,27 @@ class DescriptorChecksum:
         return 0
 
     def sealed(self, group: int, descriptor: bytes) -> bytes:
-        """Returns the descriptor with its checksum in place."""
+        """Returns the packed descriptor of a group with its checksum set."""
         checksum = _CHECKSUM.pack(self.compute(group, descriptor))
         return descriptor[:_CHECKSUM_AT] + checksum + descriptor[MIN_DESCRIPTOR_SIZE:]
 
     def is_right(self, group: int, descriptor: bytes) -> bool:
-        """Says whether a descriptor read from disk carries the right checksum, if it carries one."""
+        """Returns whether the checksum of a packed descriptor is correct; True if the file system has none."""
         if not (self._has_crc32c or self._has_crc16):
             return True
         return bool(_CHECKSUM.unpack_from(descriptor, _CHECKSUM_AT)[0] == self.compute(group, descriptor))
 
 
 def bitmap_checksum(superblock: Superblock, bitmap: bytes, bits: int) -> int:
-    """Returns the checksum of the first `bits` bits of a bitmap, as far as descriptors have room for it.
+    """Returns the checksum of a bitmap for its group's descriptor; 0 without metadata_csum.
 
-    0 without metadata_csum.
+    Args:
+        superblock: the file system's.
+        bitmap: the packed bitmap.
+        bits: number of bits of the bitmap that the checksum covers.
+
+    Returns:
+        32 bits, or the low 16 bits if descriptors have 32 bytes.
     """
     if not superblock.has_metadata_csum:
         return 0

@@ -1,7 +1,7 @@
-"""Indexed directories ("Hash Tree Directories" of the format's documentation).
+"""Packs indexed directories ("Hash Tree Directories" in Linux Documentation/filesystems/ext4).
 
-The index is a tree of one or two levels over blocks of entries that are in order of their names' hashes. Its root is
-the directory's first block.
+The index is a tree of one or two levels. Its leaves are blocks of entries, sorted by the hash of their names; its root
+is the directory's first block.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _COLLISION = 1
 
 
 class _Leaf(NamedTuple):
-    """What the index says of a block: the lowest hash in it, and the block's number in the directory."""
+    """An entry of the index (struct dx_entry): lowest hash in a block, and the block's number in the directory."""
 
     hash: int
     block: int
@@ -43,18 +43,18 @@ class _Leaf(NamedTuple):
 def pack_directory(
     entries: list[Entry], inode: int, parent: int, *, block_size: int, hash_seed: uuid.UUID, seed: int | None
 ) -> tuple[bytes, bool]:
-    """Returns a directory's blocks in one piece, and whether they have an index.
+    """Packs a directory; returns the content of all its blocks, and whether it is indexed.
 
-    Entries that fit in one block, with `.` and `..`, get no index. Nor do more entries than two levels of index can
-    tell apart (millions with blocks of 4 KiB): such a directory is searched from end to end.
+    A directory of one block gets no index, nor does one with too many entries for two levels (millions with blocks of
+    4 KiB); drivers search it linearly.
 
     Args:
-        entries: without `.` and `..`, each name once; their order is kept where there is no index.
-        inode: the directory's number.
-        parent: its parent's number.
+        entries: the entries without `.` and `..`, with unique names; without an index they keep their order.
+        inode: the directory's inode number.
+        parent: its parent's inode number.
         block_size: in bytes.
-        hash_seed: the file system's.
-        seed: the seed of the inode's checksums, or None for none.
+        hash_seed: the file system's hash seed.
+        seed: the seed of the inode's checksums, or None for no checksums.
     """
     dots = [Entry(b".", inode, DIRECTORY_TYPE), Entry(b"..", parent, DIRECTORY_TYPE)]
     capacity = block_capacity(block_size, has_tail=seed is not None)
@@ -69,7 +69,7 @@ def pack_directory(
 
 
 def _leaves(entries: list[Entry], capacity: int, hash_seed: uuid.UUID) -> tuple[list[int], list[list[Entry]]]:
-    """Divides entries into blocks by hash; returns the hash that each begins with, as the index has it."""
+    """Divides entries into blocks, sorted by hash; returns for each block its hash in the index, and the blocks."""
     hashes = hash_names([entry[0] for entry in entries], hash_seed)
     ordered = sorted(zip(hashes, entries, strict=True))
     blocks = fill_blocks((entry for _, entry in ordered), capacity)
@@ -84,7 +84,7 @@ def _leaves(entries: list[Entry], capacity: int, hash_seed: uuid.UUID) -> tuple[
 
 
 class _Index:
-    """How index blocks of one directory look."""
+    """Packs the index blocks of one directory."""
 
     def __init__(self, dots: list[Entry], block_size: int, seed: int | None) -> None:
         self.dots = dots
@@ -95,7 +95,7 @@ class _Index:
         self.node_most = (block_size - _NODE_START) // _ENTRY_SIZE - tail
 
     def pack(self, leaves: list[int]) -> bytes | None:
-        """Returns the index blocks over leaves that begin with these hashes; None when two levels don't suffice."""
+        """Packs the index over leaves with these lowest hashes; returns None if two levels don't suffice."""
         if len(leaves) <= self.root_most:
             return self._root(0, [_Leaf(value, 1 + number) for number, value in enumerate(leaves)])
         count = -(-len(leaves) // self.node_most)
@@ -114,23 +114,23 @@ class _Index:
         return self._block(own + parent + _INFO.pack(0, HALF_MD4, _INFO.size, levels, 0), entries, self.root_most)
 
     def _block(self, start: bytes, entries: list[_Leaf], most: int) -> bytes:
-        """Returns an index block; the first hash gives way to the counts, since no lower one is ever looked for."""
+        """Packs an index block; the limit and count take the place of the first hash, which is implicitly 0."""
         head = start + _LIMIT.pack(most, len(entries)) + entries[0].block.to_bytes(4, "little")
         used = head + b"".join(_INDEX_ENTRY.pack(*entry) for entry in entries[1:])
         if self.seed is None:
             return used.ljust(self.block_size, b"\0")
-        # The checksum skips the unused entries, and takes its own place as zero.
+        # The checksum covers the entries in use and the tail, with 0 for its own field.
         checksum = crc32c(self.seed, used + bytes(_TAIL.size))
         return used.ljust(len(start) + most * _ENTRY_SIZE, b"\0") + _TAIL.pack(0, checksum)
 
 
 def index_checksum_is_right(block: bytes, seed: int, *, is_root: bool) -> bool | None:
-    """Says whether an index block's checksum fits the rest of it; None if this is no index block.
+    """Returns whether the checksum of an index block is correct; None if it is a block of entries.
 
     Args:
-        block: of an indexed directory.
+        block: a block of an indexed directory.
         seed: the seed of the inode's checksums.
-        is_root: whether it is the directory's first block; other index blocks are told by what they look like.
+        is_root: whether it is the first block. Other index blocks are recognised by their one unused entry.
     """
     if not is_root and not block.startswith(unused_entry(len(block))):
         return None

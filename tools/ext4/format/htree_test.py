@@ -1,4 +1,4 @@
-"""Directories, with and without an index."""
+"""Tests directories with and without an index."""
 
 import re
 
@@ -7,7 +7,7 @@ import pytest
 from tools.ext4.format.directory_hash import hash_names
 from tools.ext4.reader import read_ext4
 from tools.ext4.writer import write_ext4
-from tools.testing.ext4_images import ID, MIB, debugfs, fsck, judged, options
+from tools.testing.ext4_images import ID, MIB, checked_image, debugfs, fsck, options
 from tools.tree.node import Directory, Fifo
 
 BOTH = pytest.mark.parametrize("metadata_csum", [False, True])
@@ -26,7 +26,7 @@ def test_directories_around_one_block(tmp_path, block_size, metadata_csum):
         }
     )
     parameters = options(16 * MIB, block_size=block_size, metadata_csum=metadata_csum)
-    path = judged(tree, parameters, tmp_path / "image")
+    path = checked_image(tree, parameters, tmp_path / "image")
     assert re.search(r"Flags: 0x80000\b", debugfs(path, "stat /exact"))
     assert re.search(r"Flags: 0x81000\b", debugfs(path, "stat /more"))
     assert f"Size: {block_size}\n" in debugfs(path, "stat /exact")
@@ -38,7 +38,8 @@ def test_directories_around_one_block(tmp_path, block_size, metadata_csum):
 def test_large_directory(tmp_path, block_size, levels, metadata_csum):
     names = [b"%05d" % number + b"x" * (number % 40) for number in range(20000)]
     tree = Directory(entries={b"large": Directory(entries={name: Fifo() for name in names})})
-    path = judged(tree, options(64 * MIB, block_size=block_size, metadata_csum=metadata_csum), tmp_path / "image")
+    parameters = options(64 * MIB, block_size=block_size, metadata_csum=metadata_csum)
+    path = checked_image(tree, parameters, tmp_path / "image")
     assert f"Indirect levels: {levels}\n" in debugfs(path, "htree_dump /large")
 
 
@@ -46,7 +47,7 @@ def test_large_directory(tmp_path, block_size, levels, metadata_csum):
 def test_directory_with_the_longest_names(tmp_path, metadata_csum):
     names = [b"%05d" % number + b"\xff" * 250 for number in range(9000)]
     tree = Directory(entries={b"large": Directory(entries={name: Fifo() for name in names})})
-    path = judged(tree, options(64 * MIB, block_size=1024, metadata_csum=metadata_csum), tmp_path / "image")
+    path = checked_image(tree, options(64 * MIB, block_size=1024, metadata_csum=metadata_csum), tmp_path / "image")
     assert "Indirect levels: 1\n" in debugfs(path, "htree_dump /large")
 
 
@@ -71,7 +72,7 @@ def test_hash_collision_across_blocks(tmp_path, metadata_csum):
     chosen = [*lower[: 3 * per_block - 1], *colliding]
     tree = Directory(entries={b"large": Directory(entries={name: Fifo() for name in chosen})})
     parameters = options(8 * MIB, block_size=1024, metadata_csum=metadata_csum, hash_seed=ID)
-    path = judged(tree, parameters, tmp_path / "image")
+    path = checked_image(tree, parameters, tmp_path / "image")
     assert f"Hash 0x{value | 1:08x}" in debugfs(path, "htree_dump /large")
 
 
@@ -79,4 +80,4 @@ def test_deep_path(tmp_path):
     tree = leaf = Directory()
     for _ in range(1500):
         leaf.entries[b"deeper"] = leaf = Directory()
-    judged(tree, options(32 * MIB), tmp_path / "image")
+    checked_image(tree, options(32 * MIB), tmp_path / "image")

@@ -1,4 +1,4 @@
-"""Inodes ("Index Nodes" of the format's documentation)."""
+"""Packs and parses inodes ("Index Nodes" in Linux Documentation/filesystems/ext4)."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from tools.ext4.format.checksum import crc32c, crc32c_of_int
 
 OLD_SIZE = 128
-"""The size of an inode without room for anything newer than ext2."""
+"""Size in bytes of an inode of ext2, without extra fields."""
 
 EXTRA_SIZE = 32
-"""How much of a larger inode fields take up; extended attributes follow."""
+"""Size in bytes of the extra fields of a larger inode (i_extra_isize); extended attributes follow them."""
 
 POINTER_SIZE = 60
-"""The size of the field that holds the root of the extent tree, a short link target or a device number."""
+"""Size in bytes of i_block: the root of the extent tree, a short symlink target or a device number."""
 
 _BASE = struct.Struct("<HHIIIIIHHIII60sIIII5H2x")
 _EXTRA = struct.Struct("<HHIIIIIII")
@@ -35,21 +35,21 @@ _HALF = 0xFFFF
 
 @dataclass(slots=True, kw_only=True)
 class Inode:
-    """The fields of an inode that are written, or matter to a reader.
+    """The fields of an inode that the writer sets or the reader uses.
 
     Attributes:
         mode: file type and permissions.
-        uid: the owner.
-        gid: the group.
-        size: of the content, in bytes.
-        mtime_ns: the last modification, in nanoseconds since the epoch; written for the other times as well.
-        links: how many names it has.
-        sectors: the space it uses, in units of 512 bytes.
-        flags: see `InodeFlag`.
-        pointer: the root of the extent tree, a short link target or a device number: 60 bytes.
-        xattr_block: the block with extended attributes, or 0.
-        tail: what follows the fields of an inode larger than 128 bytes: extended attributes.
-        generation: tells apart inodes that had the same number one after another.
+        uid: user ID.
+        gid: group ID.
+        size: size of the content in bytes.
+        mtime_ns: modification time in nanoseconds since the epoch; written as the other times, too.
+        links: link count.
+        sectors: space in use, in units of 512 bytes (i_blocks).
+        flags: `InodeFlag` values.
+        pointer: i_block, 60 bytes: the root of the extent tree, a short symlink target or a device number.
+        xattr_block: number of the block with extended attributes, or 0 (i_file_acl).
+        tail: the bytes after the extra fields of an inode larger than 128 bytes: extended attributes.
+        generation: i_generation, part of the seed of the inode's checksums.
     """
 
     mode: int
@@ -67,18 +67,18 @@ class Inode:
 
 
 def time_limit(inode_size: int) -> int:
-    """Returns the first second since the epoch that inodes of a size cannot hold; the last before 1970 is -2^31."""
+    """Returns the first second after the range of an inode's times; the range begins at -2^31."""
     return _LIMIT if inode_size > OLD_SIZE else _OLD_LIMIT
 
 
 def pack_inode_into(table: bytearray, offset: int, size: int, inode: Inode) -> None:
-    """Writes an inode into zeroed bytes, without its checksum.
+    """Packs an inode into zeroed bytes of an inode table, without its checksum.
 
     Args:
-        table: where it goes.
-        offset: of the inode in `table`.
-        size: of the inode, in bytes.
-        inode: what to write; its fields are in their ranges.
+        table: the inode table.
+        offset: offset of the inode in `table`.
+        size: size of an inode in bytes.
+        inode: the inode; all fields must be in range.
     """
     seconds, nanoseconds = divmod(inode.mtime_ns, _NANOSECONDS)
     time = seconds & _WORD
@@ -117,13 +117,13 @@ def pack_inode_into(table: bytearray, offset: int, size: int, inode: Inode) -> N
 
 
 def parse_inode(data: bytes) -> Inode:
-    """Reads an inode; it judges nothing but the size of its fields beyond the first 128 bytes.
+    """Parses an inode; checks only i_extra_isize.
 
     Args:
         data: the whole inode, 128 bytes or more.
 
     Raises:
-        ValueError: the extra fields are said to be longer than the inode.
+        ValueError: i_extra_isize is not a multiple of 4, or the extra fields are longer than the inode.
     """
     base = _BASE.unpack_from(data)
     seconds = base[5] - (base[5] >> 31 << 32)
@@ -155,12 +155,12 @@ def parse_inode(data: bytes) -> Inode:
 
 
 def inode_seed(seed: int, number: int, generation: int = 0) -> int:
-    """Returns what the checksums of an inode, its directory blocks and its extent blocks start from.
+    """Returns the seed for the checksums of an inode, its directory blocks and its extent tree's blocks.
 
     Args:
-        seed: the file system's.
-        number: of the inode.
-        generation: of the inode.
+        seed: the file system's checksum seed.
+        number: inode number.
+        generation: i_generation.
     """
     return crc32c_of_int(crc32c_of_int(seed, number), generation)
 
@@ -177,13 +177,13 @@ def _has_high_half(data: bytes) -> bool:
 
 
 def seal_inode(table: bytearray, offset: int, size: int, seed: int) -> None:
-    """Puts the checksum into an inode that `pack_inode_into` wrote.
+    """Sets the checksum of an inode that `pack_inode_into` packed.
 
     Args:
-        table: where it is.
-        offset: of the inode in `table`.
-        size: of the inode, in bytes.
-        seed: from `inode_seed`.
+        table: the inode table.
+        offset: offset of the inode in `table`.
+        size: size of an inode in bytes.
+        seed: the inode's seed, from `inode_seed`.
     """
     checksum = crc32c(seed, bytes(table[offset : offset + size]))
     _CHECKSUM.pack_into(table, offset + _CHECKSUM_LOW_AT, checksum & _HALF)
@@ -192,12 +192,12 @@ def seal_inode(table: bytearray, offset: int, size: int, seed: int) -> None:
 
 
 def inode_checksum_is_right(seed: int, number: int, data: bytes) -> bool:
-    """Says whether an inode read from disk carries the right checksum.
+    """Returns whether the checksum of an inode read from disk is correct.
 
     Args:
-        seed: the file system's.
-        number: of the inode.
-        data: all of the inode.
+        seed: the file system's checksum seed.
+        number: inode number.
+        data: the whole inode.
     """
     found = _CHECKSUM.unpack_from(data, _CHECKSUM_LOW_AT)[0]
     if _has_high_half(data):

@@ -1,4 +1,4 @@
-"""The superblock: its layout on disk, written and read ("The Super Block" of the format's documentation)."""
+"""Packs and parses superblocks ("The Super Block" in Linux Documentation/filesystems/ext4)."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ _FIELDS = {
     "lost_and_found_inode": (0x268, "I"),
     "checksum_seed": (0x270, "I"),
 }
-"""Where each field is, and what it looks like to `struct`, little-endian; what isn't here is zero."""
+"""Maps each field to its offset and its little-endian `struct` format; all other bytes are 0."""
 
 _HIGH = {
     "blocks": (0x150, "I"),
@@ -71,15 +71,15 @@ _HIGH = {
     "creation_time": (0x276, "B"),
     "last_check": (0x277, "B"),
 }
-"""Where the bits from 32 on of a field are."""
+"""Maps fields of more than 32 bits to the offset and `struct` format of their high bits."""
 
 
 @dataclass(kw_only=True, slots=True)
 class Superblock:
-    """The fields of the superblock that are written, or matter to a reader.
+    """The fields of the superblock that the writer sets or the reader uses.
 
-    Numbers are as on disk, but in one piece where the disk has a low and a high part. Times are in seconds since the
-    epoch. `label` ends at its first NUL. `overhead_blocks` counts what no file can have, and the journal.
+    Fields with a low and a high part on disk are one number here. Times are in seconds since the epoch. `label` has no
+    padding. `overhead_blocks` is the number of blocks of fixed metadata and the journal.
     """
 
     inodes: int
@@ -131,7 +131,7 @@ class Superblock:
 
     @property
     def block_size(self) -> int:
-        """The size of a block in bytes."""
+        """The block size in bytes."""
         return 1024 << self.log_block_size
 
     @property
@@ -141,7 +141,7 @@ class Superblock:
 
     @property
     def has_metadata_csum(self) -> bool:
-        """Whether all metadata carries checksums."""
+        """Whether all metadata has checksums."""
         return bool(self.ro_compat & RoCompat.METADATA_CSUM)
 
     @property
@@ -151,17 +151,17 @@ class Superblock:
 
     @property
     def seed(self) -> int:
-        """What every metadata checksum starts from."""
+        """The seed of the metadata checksums."""
         return self.checksum_seed if self.incompat & Incompat.CSUM_SEED else file_system_seed(self.uuid)
 
     @property
     def uuid_text(self) -> str:
-        """The UUID as people write it."""
+        """The UUID in its usual text form."""
         return str(uuid.UUID(bytes=self.uuid))
 
     @property
     def features(self) -> list[str]:
-        """The names of the features that are on."""
+        """The names of the enabled features."""
         words: list[tuple[type[enum.IntFlag], int]] = [
             (Compat, self.compat),
             (Incompat, self.incompat),
@@ -170,7 +170,7 @@ class Superblock:
         return [name for kind, word in words for name in feature_names(kind, word)]
 
     def pack(self) -> bytes:
-        """Returns the superblock as it is on disk."""
+        """Packs the superblock into 1024 bytes, with its checksum if it has metadata_csum."""
         block = bytearray(SUPERBLOCK_SIZE)
         for name, (offset, form) in _FIELDS.items():
             value = getattr(self, name)
@@ -184,7 +184,7 @@ class Superblock:
 
     @classmethod
     def parse(cls, block: bytes) -> Superblock:
-        """Reads a superblock; it judges nothing, see `superblock_checksum_is_right` and the reader.
+        """Parses a superblock; checks nothing, see `superblock_checksum_is_right` and `Volume`.
 
         Args:
             block: 1024 bytes.
@@ -197,5 +197,5 @@ class Superblock:
 
 
 def superblock_checksum_is_right(block: bytes) -> bool:
-    """Says whether the checksum at the end of a superblock fits the rest of it."""
+    """Returns whether the checksum at the end of a superblock is correct."""
     return bool(struct.unpack_from("<I", block, _CHECKSUM_AT)[0] == crc32c(0xFFFFFFFF, block[:_CHECKSUM_AT]))

@@ -1,4 +1,7 @@
-"""Extended attributes, in inodes and in blocks of their own ("Extended Attributes" of the format's documentation)."""
+"""Packs and parses extended attributes ("Extended Attributes" in Linux Documentation/filesystems/ext4).
+
+They are in the inode, after its fields, or in a block of their own (i_file_acl).
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ _NAME_MAX = 255
 _ROUND = 3
 
 MOST_SHARERS = 1024
-"""How many inodes may share a block of attributes (EXT4_XATTR_REFCOUNT_MAX)."""
+"""Maximum number of inodes that share a block of attributes (EXT4_XATTR_REFCOUNT_MAX)."""
 
 _ACL_INDEXES = (2, 3)
 _PREFIXES = {
@@ -31,11 +34,11 @@ _PREFIXES = {
     4: b"trusted.",
     6: b"security.",
 }
-"""The part of the name that a number stands for; the access control lists' are whole names."""
+"""Maps e_name_index to the prefix of the name; for access control lists it is the whole name."""
 
 
 class _Attribute(NamedTuple):
-    """An attribute as stored; in the order that blocks of attributes have to be in."""
+    """An attribute as stored; tuples sort in the order that the format demands of blocks."""
 
     namespace: int
     name_length: int
@@ -52,9 +55,11 @@ class _Attribute(NamedTuple):
 
 
 class PackedAttributes(NamedTuple):
-    """The attributes of an inode: what follows its fields, and the content of its block, either of which may be empty.
+    """The packed attributes of an inode.
 
-    The block lacks what `finish_block` puts in.
+    Attributes:
+        tail: the bytes after the inode's fields; may be empty.
+        block: the block of attributes, or empty; `finish_block` sets its reference count and checksum.
     """
 
     tail: bytes
@@ -62,15 +67,15 @@ class PackedAttributes(NamedTuple):
 
 
 def pack_attributes(xattrs: Mapping[bytes, bytes], inode_size: int, block_size: int) -> PackedAttributes:
-    """Places attributes in an inode, and those that find no room there in a block.
+    """Packs attributes in the inode as far as they fit, and the others in a block.
 
     Args:
-        xattrs: by full name.
+        xattrs: values by full name.
         inode_size: in bytes.
         block_size: in bytes.
 
     Raises:
-        ValueError: a name or a value cannot be stored, or all of them don't fit; says which and why.
+        ValueError: a name or a value cannot be stored, or they don't fit; the message has the name.
     """
     room = inode_size - OLD_SIZE - EXTRA_SIZE - _INODE_HEADER.size - _END_SIZE
     inside: list[_Attribute] = []
@@ -84,7 +89,7 @@ def pack_attributes(xattrs: Mapping[bytes, bytes], inode_size: int, block_size: 
     need = sum(attribute.size for attribute in outside)
     most = block_size - _BLOCK_HEADER.size - _END_SIZE
     if need > most:
-        raise ValueError(f"extended attributes need {need} bytes beside the inode, where a block holds {most}")
+        raise ValueError(f"extended attributes need {need} bytes outside of the inode, but a block holds {most}")
     tail = b""
     if inside:
         size = inode_size - OLD_SIZE - EXTRA_SIZE - _INODE_HEADER.size
@@ -115,12 +120,12 @@ def _rounded(size: int) -> int:
 
 
 def _pack_entries(attributes: list[_Attribute], size: int, header_size: int) -> bytes:
-    """Returns entries, and from the end on backwards their values.
+    """Packs entries from the start on, and their values from the end backwards.
 
     Args:
-        attributes: those that fit.
-        size: of the result, in bytes.
-        header_size: what to add to the values' offsets, in bytes.
+        attributes: the attributes, which must fit.
+        size: size of the result in bytes.
+        header_size: number of bytes to add to the values' offsets.
     """
     entries: list[bytes] = []
     values: list[bytes] = []
@@ -143,12 +148,12 @@ def _pack_block(attributes: list[_Attribute], block_size: int) -> bytes:
 
 
 def finish_block(block: bytes, sharers: int, number: int, seed: int | None) -> bytes:
-    """Returns a block of attributes with what depends on where it is and who has it.
+    """Returns a block of attributes with its reference count and checksum set.
 
     Args:
-        block: from `pack_attributes`.
-        sharers: how many inodes have it, `MOST_SHARERS` at most.
-        number: of the block.
+        block: the block from `pack_attributes`.
+        sharers: reference count: the number of inodes with this block, at most `MOST_SHARERS`.
+        number: number of the block.
         seed: the file system's checksum seed, or None for no checksum.
     """
     counted = block[:4] + sharers.to_bytes(4, "little") + block[8:]
@@ -170,7 +175,7 @@ def _entry_hash(attribute: _Attribute) -> int:
 
 
 def _block_hash(attributes: list[_Attribute]) -> int:
-    """Hashes the entries' hashes (ext4_xattr_rehash); 0 keeps a block from being shared later on."""
+    """Hashes the entries' hashes (ext4_xattr_rehash); the kernel doesn't share blocks with the hash 0."""
     value = 0
     for attribute in attributes:
         entry = _entry_hash(attribute)
@@ -181,14 +186,14 @@ def _block_hash(attributes: list[_Attribute]) -> int:
 
 
 class DamagedAttributesError(Exception):
-    """Extended attributes that cannot be right; says in what."""
+    """An extended attribute is invalid; the message describes the fault."""
 
 
 def parse_tail(tail: bytes) -> dict[bytes, bytes]:
-    """Returns the attributes that follow an inode's fields, by full name.
+    """Parses the attributes after an inode's fields; returns the values by full name.
 
     Raises:
-        DamagedAttributesError: they break a rule of the format.
+        DamagedAttributesError: an attribute is invalid.
     """
     if len(tail) < _INODE_HEADER.size + _END_SIZE or _INODE_HEADER.unpack_from(tail)[0] != _MAGIC:
         return {}
@@ -197,19 +202,19 @@ def parse_tail(tail: bytes) -> dict[bytes, bytes]:
 
 
 def parse_attribute_block(block: bytes, number: int, seed: int | None) -> dict[bytes, bytes]:
-    """Returns the attributes in a block, by full name.
+    """Parses a block of attributes; returns the values by full name.
 
     Args:
-        block: its content.
-        number: of the block.
-        seed: the file system's checksum seed, or None if there is nothing to check.
+        block: content of the block.
+        number: number of the block.
+        seed: the file system's checksum seed, or None without checksums.
 
     Raises:
-        DamagedAttributesError: they break a rule of the format.
+        DamagedAttributesError: the block or an attribute is invalid.
     """
     magic, _, blocks, _, checksum = _BLOCK_HEADER.unpack_from(block)
     if magic != _MAGIC or blocks != 1:
-        raise DamagedAttributesError("block of extended attributes without a proper header")
+        raise DamagedAttributesError("block of extended attributes with an invalid header")
     if seed is not None:
         plain = block[:_CHECKSUM_AT] + b"\0\0\0\0" + block[_CHECKSUM_AT + 4 :]
         if crc32c(crc32c_of_int(seed, number, 8), plain) != checksum:
@@ -218,17 +223,17 @@ def parse_attribute_block(block: bytes, number: int, seed: int | None) -> dict[b
 
 
 def _parse_entries(area: bytes, at: int) -> Iterator[tuple[bytes, bytes]]:
-    """Yields names and values of entries from `at` on; the values' offsets count from the start of `area`."""
+    """Yields the names and values of the entries from `at` on; values' offsets are relative to `area`."""
     while at + _END_SIZE <= len(area) and area[at : at + _END_SIZE] != bytes(_END_SIZE):
         if at + _ENTRY.size > len(area):
-            raise DamagedAttributesError("extended attribute runs over the end")
+            raise DamagedAttributesError("extended attribute exceeds its area")
         length, index, offset, value_inode, size, _ = _ENTRY.unpack_from(area, at)
         name = area[at + _ENTRY.size : at + _ENTRY.size + length]
         if index not in _PREFIXES or len(name) != length or (size and offset + size > len(area)):
             raise DamagedAttributesError("extended attribute of an unknown kind, or with a value outside of its block")
         if value_inode:
             raise DamagedAttributesError(
-                "extended attribute with a value in an inode of its own, which is not known here"
+                "extended attribute with its value in an inode (feature ea_inode), which is not supported"
             )
         value = area[offset : offset + size]
         if index in _ACL_INDEXES:

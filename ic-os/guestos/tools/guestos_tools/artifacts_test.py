@@ -10,7 +10,7 @@ from guestos_tools.download import Policy
 from guestos_tools.faulty_server import ends_after, instead, resets, serving, status
 from guestos_tools.options import call
 from tools.core.errors import UserError
-from tools.testing.judges import judge
+from tools.testing.oracles import oracle
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 OTHER = "f" * 40
@@ -181,12 +181,12 @@ def checkout(tmp_path, monkeypatch):
     """A checkout with three commits; returns their ids, the newest first."""
     folder = tmp_path / "checkout"
     identity = ["-c", "user.name=a", "-c", "user.email=a@example"]
-    subprocess.run([judge("git"), "init", "-q", "-b", "main", folder], check=True)
+    subprocess.run([oracle("git"), "init", "-q", "-b", "main", folder], check=True)
     for name in "abc":
-        command = [judge("git"), *identity, "-C", folder, "commit", "-q", "--allow-empty", "-m", name]
+        command = [oracle("git"), *identity, "-C", folder, "commit", "-q", "--allow-empty", "-m", name]
         subprocess.run(command, check=True)
     monkeypatch.setattr(artifacts, "WORKSPACE", folder)
-    log = subprocess.run([judge("git"), "-C", folder, "rev-list", "HEAD"], capture_output=True, text=True, check=True)
+    log = subprocess.run([oracle("git"), "-C", folder, "rev-list", "HEAD"], capture_output=True, text=True, check=True)
     return log.stdout.split()
 
 

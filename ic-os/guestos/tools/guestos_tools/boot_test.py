@@ -77,6 +77,7 @@ def main(arguments: Arguments) -> None:
             accel=accel,
             drives=[Drive(path=disk)],
             memory_mib=arguments.memory_mib,
+            cpus=2,
             forwards=[(0, _SSH_PORT), (0, _REPLICA_PORT)],
             watchdog=True,
         )

@@ -10,7 +10,7 @@ from guestos.errors import GuestError
 
 from guestos_tools.bootstrap_media import PROGRAM, SETTINGS, SIZE, main, parser
 from guestos_tools.options import call
-from tools.testing.judges import ask, judge
+from tools.testing.oracles import ask, oracle
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJxN somebody"
 PEM = "-----BEGIN PUBLIC KEY-----\nMIGCMB0GDSsGAQQB\ngtx8BQMBAgE=\n-----END PUBLIC KEY-----\n"
@@ -69,7 +69,7 @@ def taken_in(archive, folder):
     config, crypto, registry = (folder / name for name in ("config", "crypto", "data"))
     for each in (config, crypto):
         each.mkdir(parents=True)
-    bootstrap.take_in(archive, config, {"ic_crypto": crypto, "ic_registry_local_store": registry})
+    bootstrap.import_archive(archive, config, {"ic_crypto": crypto, "ic_registry_local_store": registry})
     return config, crypto, registry
 
 
@@ -111,7 +111,7 @@ def test_others_read_it(tmp_path, everything):
         assert ask("blkid", "-p", "-o", "value", "-s", "TYPE", image).split() == ["vfat"]
     archive = archive_in(image, tmp_path)
     listing = subprocess.run(
-        [judge("tar"), "--numeric-owner", "--utc", "-tvf", archive], capture_output=True, text=True, check=True
+        [oracle("tar"), "--numeric-owner", "--utc", "-tvf", archive], capture_output=True, text=True, check=True
     )
     assert not listing.stderr
     lines = [line.split() for line in listing.stdout.splitlines()]

@@ -40,5 +40,5 @@ def read_constants(path: Path) -> dict[str, Any]:
 
 
 def image_constants() -> dict[str, Any]:
-    """Returns the constants of ic-os/guestos/image.bzl."""
-    return read_constants(GUESTOS / "image.bzl")
+    """Returns the constants of release_binaries.bzl and defaults.bzl in ic-os/guestos."""
+    return read_constants(GUESTOS / "release_binaries.bzl") | read_constants(GUESTOS / "defaults.bzl")

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Tells node_exporter what was booted: slot, boot state and version, as gauges with the value 1; and the journal, where it
-# is not what was expected.
+# Writes a metric for node_exporter with the booted slot, boot reason and version as labels, and logs a warning if the
+# boot loader did not boot the slot that it should.
 
 set -eu
 
@@ -17,13 +17,13 @@ done
 read -r version </opt/ic/share/version.txt
 
 case $state in
-    fallback) echo "<4>fell back to slot $slot: the other one could not be started, or was not confirmed" ;;
-    damaged) echo "<4>the boot state was damaged: slot $slot was booted, the last one that was confirmed" ;;
+    fallback) echo "<4>fell back to slot $slot: the other slot could not be started, or was not confirmed" ;;
+    damaged) echo "<4>the boot state was damaged: booted slot $slot, which was confirmed last" ;;
 esac
 
 mkdir -p "$FOLDER"
 cat >"$FOLDER/guestos_boot.prom.new" <<METRICS
-# HELP guestos_boot_info What was booted.
+# HELP guestos_boot_info Slot, boot reason and version of the running system.
 # TYPE guestos_boot_info gauge
 guestos_boot_info{slot="$slot",state="$state",version="$version"} 1
 METRICS

@@ -1,5 +1,5 @@
 #!/usr/bin/python3 -IB
-"""Runs guestos.bootstrap; see there."""
+"""Imports the bootstrap configuration: runs guestos.bootstrap."""
 
 import os
 import sys

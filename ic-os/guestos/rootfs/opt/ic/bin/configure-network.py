@@ -1,5 +1,5 @@
 #!/usr/bin/python3 -IB
-"""Runs guestos.network; see there."""
+"""Configures the network and the host name: runs guestos.network."""
 
 import os
 import sys

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Shows and changes which slot this machine boots: manageboot.sh --help. The work is done in ../lib/guestos.
+# Installs upgrades, and shows and changes the boot state; --help lists the actions. Runs guestos.manageboot.
 
 exec /usr/bin/python3 -IB -c '
 import sys

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Keeps the machine-id, which the initial RAM file system made on the first boot, in the config store.
+# Saves the machine-id, which the initramfs generated on the first boot, in the config store.
 
 set -eu
 

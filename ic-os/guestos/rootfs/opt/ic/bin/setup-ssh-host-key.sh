@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes the machine's SSH host key on its first boot. It lives in the config store, so every slot has the same.
+# Generates the machine's SSH host key on its first boot. The key is in the config store, so both slots use the same.
 
 set -eu
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Opens the store, an encrypted partition with LVM volumes that both slots share. On the machine's first boot the
-# partition is made, in all the space after the others, and then the volumes and their file systems.
+# Opens the store, an encrypted partition with LVM volumes that both slots share. On the machine's first boot it creates
+# the partition, in all space after the last one, and in it the volumes and their file systems.
 
 set -eu
 # shellcheck source=../lib/volumes.sh
@@ -11,7 +11,7 @@ GROUP=store
 CRYPTO_SIZE=1G
 BACKUP_SHARE=20%VG
 
-# Adds the store to the partition table, with the number and GUID that the layout gives it.
+# Adds the store to the partition table, with its number and GUID in the layout.
 make_partition() {
     while IFS='=' read -r key value; do
         [ "$key" != DISK ] || disk=$value
@@ -23,15 +23,15 @@ make_partition() {
         *[0-9]) partition=${disk}p$number ;;
         *) partition=$disk$number ;;
     esac
-    # For udev, which is told of the partition as soon as it exists.
+    # Before the partition is created: udev reads this file on the partition's add event.
     echo GUESTOS_PARTITION=store >"/run/guestos/partitions/$partition"
     if [ ! -e "/sys/class/block/$partition" ]; then
-        # The disk may be larger than the image that was written to it.
+        # The disk may be larger than the image: move the backup partition table to its end.
         sfdisk --no-reread --no-tell-kernel --relocate gpt-bak-std "/dev/$disk" >/dev/null
         echo "type=L,uuid=$guid,name=store" |
             sfdisk --append --no-reread --no-tell-kernel --wipe never --wipe-partitions never "/dev/$disk" >/dev/null
         partx --add --nr "$number" "/dev/$disk"
-        say "made partition $number"
+        say "created partition $number"
     fi
     udevadm trigger --settle --action=add "/sys/class/block/$partition"
 }
@@ -56,6 +56,6 @@ if is_new store "$DEVICE"; then
     make_volumes
     end_format store
 else
-    luks_open store "$DEVICE" || fail "$DEVICE is neither blank nor opened by $KEY_FILE; it is left as it is"
+    luks_open store "$DEVICE" || fail "$DEVICE is not blank, and $KEY_FILE does not open it; it is left unchanged"
     vgchange --quiet --activate y "$GROUP"
 fi

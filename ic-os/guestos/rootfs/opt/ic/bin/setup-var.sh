@@ -1,6 +1,6 @@
 #!/bin/sh
-# Opens the encrypted /var of the booted slot. On the slot's first boot it is made, as a copy of the /var that the root
-# image holds.
+# Opens the encrypted /var of the booted slot. On the slot's first boot it is formatted, and filled with a copy of the
+# /var of the root image.
 
 set -eu
 # shellcheck source=../lib/volumes.sh
@@ -8,10 +8,10 @@ set -eu
 
 DEVICE=/dev/guestos/var
 
-# The note that var is being formatted is the slot's: that of one slot must not have the var of the other formatted, as
-# after a power cut in the first boot of an upgrade.
+# Each slot has a marker of its own. With a common one, a power cut in the first boot of an upgrade would let the next
+# boot, of the other slot, format the /var of that slot.
 while IFS='=' read -r key value; do
-    [ "$key" != SLOT ] || NOTE=var_$value
+    [ "$key" != SLOT ] || MARKER=var_$value
 done </run/guestos/boot
 
 fill() {
@@ -23,13 +23,13 @@ fill() {
 }
 
 make_key
-if is_new "$NOTE" "$DEVICE"; then
-    begin_format "$NOTE"
+if is_new "$MARKER" "$DEVICE"; then
+    begin_format "$MARKER"
     luks_format var "$DEVICE"
     luks_open var "$DEVICE"
     mkfs.ext4 -q -L var /dev/mapper/var_crypt
     fill
-    end_format "$NOTE"
+    end_format "$MARKER"
 else
-    luks_open var "$DEVICE" || fail "$DEVICE is neither blank nor opened by $KEY_FILE; it is left as it is"
+    luks_open var "$DEVICE" || fail "$DEVICE is not blank, and $KEY_FILE does not open it; it is left unchanged"
 fi

@@ -1,1 +1,1 @@
-"""What the GuestOS does by itself: the standard library of Python 3 and programs of the system are all it needs."""
+"""The GuestOS's own Python package. It uses the standard library and programs of the system, and nothing else."""

@@ -1,4 +1,4 @@
-"""What a boot partition says of itself: its version, and the root that its kernel will open."""
+"""Reads the version and the root hash that a boot partition contains, and checks them."""
 
 from __future__ import annotations
 
@@ -14,26 +14,32 @@ _ROOT_HASH = "dfinity.root_hash="
 
 
 def check(device: str, manifest: Manifest) -> None:
-    """Checks that a boot partition is of the manifest's version, and for its root.
+    """Checks that a boot partition has the version and the root hash of a manifest.
+
+    Args:
+        device: path of the partition.
+        manifest: of the update image that was written.
 
     Raises:
-        ImageError: it is not.
-        GuestError: it cannot be looked into.
+        ImageError: version or root hash differ, or the file system has not the files that tell them.
+        GuestError: debugfs cannot be run.
     """
     version = _read(device, "version.txt").decode(errors="replace").strip()
     if version != manifest.version:
-        raise ImageError(f"boot.img is of version {version!r}, and root.img of {manifest.version!r}")
+        raise ImageError(f"boot.img has version {version!r}, but the manifest has {manifest.version!r}")
     try:
         arguments = grubenv.parse(_read(device, "extra_boot_args")).get("extra_boot_args", "").split()
     except GuestError as error:
         raise ImageError(f"boot.img: extra_boot_args: {error}") from error
     hashes = [word.removeprefix(_ROOT_HASH) for word in arguments if word.startswith(_ROOT_HASH)]
     if hashes != [manifest.root.root_hash]:
-        raise ImageError(f"boot.img starts a root with the hash {' '.join(hashes)}, and root.img has another")
+        raise ImageError(
+            f"boot.img expects the root hash {' '.join(hashes) or '(none)'}, but root.img has {manifest.root.root_hash}"
+        )
 
 
 def _read(device: str, name: str) -> bytes:
-    # Not mounted: nothing is written, and the kernel is kept away from a file system that may be anything.
+    # debugfs instead of a mount: it writes nothing, and a damaged file system cannot harm the kernel.
     command = [_DEBUGFS, "-R", f"cat /{name}", device]
     try:
         result = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, timeout=_SECONDS, check=False)

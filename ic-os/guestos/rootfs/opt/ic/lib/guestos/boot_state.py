@@ -1,22 +1,22 @@
-"""The boot state: which slot boots next, and what the boot loader makes of the state when it does.
+"""The boot state: which slot boots next, and how the boot loader changes the state when it boots.
 
-Two files of GRUB's format hold it. `grubenv` has boot_alternative (A or B) and boot_cycle, which GRUB changes as it
-boots; `confirmed` has confirmed_slot, the last slot that was confirmed to work, which GRUB only reads. `decide` is the
-machine; bootloader/grub/grub.cfg is the same for GRUB, and grub_state_test has the real GRUB go through all of it.
+The state is in two GRUB environment blocks. `grubenv` has boot_alternative (A or B) and boot_cycle, which GRUB changes
+as it boots; `confirmed` has confirmed_slot, the slot that was confirmed last, which GRUB only reads. `decide` is the
+state machine. bootloader/grub/grub.cfg implements the same one; grub_state_test compares GRUB with it in every state.
 
-    boot_cycle      and            boots             and leaves
-    stable          (1)            boot_alternative  the same
+    boot_cycle      condition      boots             next state
+    stable          (1)            boot_alternative  unchanged
     install         (1)            boot_alternative  stable
     first_boot                     boot_alternative  failsafe_check
     failsafe_check  (2)            boot_alternative  stable: it was confirmed
-    failsafe_check                 the other slot    stable, with boot_alternative the other slot
-    anything else                  confirmed_slot    the same
+    failsafe_check  not (2)        the other slot    stable, boot_alternative is the other slot
+    anything else                  confirmed_slot    unchanged
 
-(1) where boot_alternative is the confirmed slot, or it is not known which one that is; else it is as anything else.
-(2) where boot_alternative is the confirmed slot.
+(1) boot_alternative is the confirmed slot, or the confirmed slot is unknown. If not, the last row applies.
+(2) boot_alternative is the confirmed slot.
 
-So a slot that was never confirmed is booted by `first_boot` alone, once; a mixture of two states, as a write that was
-cut off may leave it, is never one by which a bad slot stays.
+So only `first_boot` boots a slot that was not confirmed, and only once. An interrupted write may leave a mixture of two
+states; in none of these mixtures does an unconfirmed slot become the one that is booted permanently.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ CYCLES = (STABLE, INSTALL, FIRST_BOOT, FAILSAFE_CHECK)
 
 FALLBACK = "fallback"
 DAMAGED = "damaged"
-"""Reasons for a boot, besides STABLE and FIRST_BOOT: the values of dfinity.boot_state on the kernel command line."""
+"""Boot reasons, besides STABLE and FIRST_BOOT: the values of dfinity.boot_state on the kernel command line."""
 
 DEFAULT_SLOT = "A"
-"""What is booted where no file says anything."""
+"""The slot that is booted if neither file can be read."""
 
 
 def other(slot: str) -> str:
@@ -51,12 +51,12 @@ def other(slot: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class BootState:
-    """The state in grubenv and confirmed.
+    """The state in the files grubenv and confirmed.
 
     Attributes:
-        alternative: boot_alternative; None where that is neither A nor B.
-        cycle: boot_cycle, whatever it says.
-        confirmed: confirmed_slot; None where that is neither A nor B.
+        alternative: boot_alternative; None if it is neither A nor B.
+        cycle: boot_cycle, which may be any text; empty if it is missing.
+        confirmed: confirmed_slot; None if it is neither A nor B.
     """
 
     alternative: str | None
@@ -65,30 +65,32 @@ class BootState:
 
     @property
     def next_slot(self) -> str:
-        """The slot that GRUB boots next, as long as its files can be loaded."""
+        """The slot that GRUB boots next, provided that its kernel and initramfs can be loaded."""
         return decide(self).slot
 
     def is_confirmed(self, slot: str) -> bool:
-        """Whether nothing has to be written to make `slot` the confirmed one."""
+        """Returns whether `slot` is the confirmed slot and boots next, so that `confirm` has nothing to write."""
         return self == BootState(slot, STABLE, slot)
 
     def confirm(self, slot: str) -> BootState:
-        """Returns the state after the running system, in `slot`, was found to work.
+        """Returns the state in which the running system, in `slot`, is the confirmed one.
 
         Raises:
-            StateError: another system is about to be booted, or the running one is not the one that is on trial.
+            StateError: another slot waits for its first boot, or the other slot is the one that is on trial.
         """
         if self.cycle == FIRST_BOOT and self.alternative is not None:
             raise StateError(
                 f"slot {self.alternative} waits for its first boot: reboot before you confirm what was never booted"
             )
-        # A confirmed slot runs again only after the other one had its try, even if the boot loader could not save that.
+        # The confirmed slot runs in this state only after the trial of the other one, even if GRUB could not save that.
         if self.cycle == FAILSAFE_CHECK and self.alternative == other(slot) and slot != self.confirmed:
-            raise StateError(f"slot {self.alternative} is on trial, but slot {slot} runs: it cannot confirm the other")
+            raise StateError(
+                f"slot {self.alternative} is on trial, but slot {slot} runs; a system can only confirm its own slot"
+            )
         return BootState(slot, STABLE, slot)
 
     def describe(self) -> str:
-        """Returns the state in words for a person."""
+        """Returns the state in words, for messages."""
         if self.alternative is None or self.cycle not in CYCLES:
             return "damaged"
         text = f"{self.cycle} in slot {self.alternative}"
@@ -97,12 +99,12 @@ class BootState:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What the boot loader does.
+    """What the boot loader does in a state.
 
     Attributes:
-        slot: what it boots.
+        slot: the slot that it boots.
         reason: STABLE, FIRST_BOOT, FALLBACK or DAMAGED.
-        after: the state that it leaves, before it boots.
+        after: the state that it saves before it boots the slot.
     """
 
     slot: str
@@ -111,7 +113,7 @@ class Decision:
 
 
 def decide(state: BootState) -> Decision:
-    """Returns what the boot loader makes of a state; the table is in the module's docstring."""
+    """Returns what the boot loader does in a state, by the table in the module's docstring."""
     confirmed = state.confirmed or DEFAULT_SLOT
     alternative = state.alternative
     if alternative is None:
@@ -131,7 +133,10 @@ def decide(state: BootState) -> Decision:
 
 
 def read(path: str) -> BootState:
-    """Returns the state in a grubenv and the file `confirmed` beside it; damage is a state, not an error."""
+    """Reads a grubenv and the file `confirmed` beside it, and returns the state.
+
+    A file that is missing or damaged is not an error: its values are None or empty.
+    """
     variables = _variables(path)
     alternative = variables.get("boot_alternative")
     confirmed = _variables(confirmed_path(path)).get("confirmed_slot")
@@ -139,9 +144,9 @@ def read(path: str) -> BootState:
 
 
 def write(path: str, state: BootState) -> None:
-    """Stores a state that has both slots; what is stored already is not written again.
+    """Writes a state whose slots are both known; files that have the wanted values already are not written.
 
-    The confirmed slot goes first: what was cut off between the two is a confirmed slot all the same.
+    The confirmed slot is written first: if the power fails between the two writes, the slot is confirmed all the same.
 
     Raises:
         GuestError: a file cannot be written.

@@ -66,13 +66,13 @@ def test_what_grub_does(state, slot, reason, after):
         assert state_.next_slot == turn(slot)
 
 
-def test_where_nothing_is_known_it_is_the_slot_that_ships():
+def test_without_a_known_slot_the_default_slot_is_booted():
     assert decide(BootState(None, "", None)).slot == "A"
     assert decide(BootState("B", "", None)).slot == "A"
 
 
 @pytest.mark.parametrize("state", [state for state in ALL if state.confirmed])
-def test_a_slot_that_was_not_confirmed_is_booted_once_at_most(state):
+def test_an_unconfirmed_slot_is_booted_at_most_once(state):
     confirmed = state.confirmed
     booted = []
     for _ in range(5):
@@ -83,7 +83,7 @@ def test_a_slot_that_was_not_confirmed_is_booted_once_at_most(state):
     assert set(booted[1:]) == {confirmed}
 
 
-def test_a_confirmed_system_stays():
+def test_a_confirmed_system_is_booted_again():
     state = decide(BootState("B", FIRST_BOOT, "A")).after.confirm("B")
     assert state == BootState("B", STABLE, "B")
     assert decide(state).after.next_slot == "B"
@@ -103,13 +103,13 @@ def test_confirm_makes_the_running_slot_stable_or_refuses(state, slot):
 
 
 @pytest.mark.parametrize("state", ALL)
-def test_a_stored_state_is_read(path, state):
+def test_a_stored_state_is_read_back(path, state):
     store(path, state)
     assert boot_state.read(path) == state
 
 
 @pytest.mark.parametrize("length", [0, 1, 24, 25, 60, 512, 1023])
-def test_a_cut_grubenv_says_nothing(path, length):
+def test_a_truncated_grubenv_counts_as_damaged(path, length):
     store(path, BootState("A", STABLE, "B"))
     with open(path, "r+b") as file:
         file.truncate(length)
@@ -117,13 +117,13 @@ def test_a_cut_grubenv_says_nothing(path, length):
     assert boot_state.read(path).describe() == "damaged"
 
 
-def test_without_any_file_nothing_is_known(path):
+def test_missing_files_give_an_unknown_state(path):
     assert boot_state.read(path) == BootState(None, "", None)
     grubenv.write(boot_state.confirmed_path(path), {"confirmed_slot": "C"})
     assert boot_state.read(path).confirmed is None
 
 
-def test_only_what_changes_is_written_and_the_confirmed_slot_first(path, monkeypatch):
+def test_only_changed_files_are_written_and_the_confirmed_slot_first(path, monkeypatch):
     store(path, BootState("B", FAILSAFE_CHECK, "A"))
     written = []
     real = grubenv.write
@@ -135,5 +135,5 @@ def test_only_what_changes_is_written_and_the_confirmed_slot_first(path, monkeyp
     assert written == []
 
 
-def test_a_power_cut_between_the_two_files_confirms():
+def test_a_power_cut_between_the_two_writes_leaves_the_slot_confirmed():
     assert decide(BootState("B", FAILSAFE_CHECK, "B")).slot == "B"

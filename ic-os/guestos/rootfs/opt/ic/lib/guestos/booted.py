@@ -1,4 +1,4 @@
-"""What was booted: the initial RAM file system says so in /run/guestos/boot, one KEY=value a line."""
+"""Reads /run/guestos/boot, in which the initramfs records the booted slot and disk, one KEY=value per line."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class Booted:
 
     Attributes:
         slot: A or B.
-        disk: the kernel's name of the disk.
-        root_hash: the root hash of the root's integrity tree.
+        disk: the kernel's name of the disk, such as vda.
+        root_hash: the root hash of the root partition, in hex.
     """
 
     slot: str
@@ -27,17 +27,17 @@ def read(path: str) -> Booted:
     """Returns what was booted.
 
     Raises:
-        GuestError: the file is not there, or not as the initial RAM file system writes it.
+        GuestError: the file is missing, or has not the format that the initramfs writes.
     """
     try:
         with open(path, encoding="ascii") as file:
             values = dict(line.rstrip("\n").partition("=")[::2] for line in file)
     except (OSError, UnicodeDecodeError) as error:
-        raise GuestError(f"{path}: cannot be read: {error}; it is there only in a system that was booted") from error
+        raise GuestError(f"{path}: cannot be read: {error}; it exists only in a booted system") from error
     try:
         booted = Booted(values["SLOT"], values["DISK"], values["ROOT_HASH"])
     except KeyError as error:
-        raise GuestError(f"{path}: has no line {error.args[0]}=") from error
+        raise GuestError(f"{path}: the line {error.args[0]}= is missing") from error
     if booted.slot not in SLOTS:
         raise GuestError(f"{path}: SLOT={booted.slot} is neither A nor B")
     return booted

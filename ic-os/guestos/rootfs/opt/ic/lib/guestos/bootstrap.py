@@ -1,9 +1,10 @@
-"""Takes in the configuration that a machine is given on its first boot.
+"""Imports the configuration of a machine from a bootstrap medium, once, on its first boot.
 
-It comes as ic-bootstrap.tar on a FAT file system on another disk than the booted one. What it may hold is listed
-below; everything else is refused, and so is anything but files and directories. It is unpacked beside its place in the
-config store first and moved there when all of it was good; the mark CONFIGURED goes last. So a damaged archive changes
-nothing, a power cut in between leads to another try, and a machine that has its configuration never takes a second.
+The medium is a FAT file system on any disk but the booted one, with the file ic-bootstrap.tar. The lists below name the
+members that the archive may have; other members, links and devices are refused. The archive is first unpacked into a
+temporary directory in the config store. If it is valid, its files are moved to their places, and then the file
+CONFIGURED is created. So a damaged archive changes nothing, a power cut before CONFIGURED exists leads to a retry at
+the next boot, and a machine with that file ignores every later medium.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ CONFIG = Path("/boot/config")
 MOUNT_POINT = Path("/run/guestos/bootstrap")
 ARCHIVE = "ic-bootstrap.tar"
 CANDIDATES = Path("/dev/guestos/bootstrap")
-"""70-guestos-bootstrap.rules has udev make links here."""
+"""Directory with links to the devices that may be a bootstrap medium; made by udev (70-guestos-bootstrap.rules)."""
 
 FILES = (
     "network.conf",
@@ -36,20 +37,24 @@ FILES = (
 """Files that stay in the config store."""
 
 ACCOUNT_KEYS = "accounts_ssh_authorized_keys"
-"""A folder with one file of SSH keys for each account that may log in."""
+"""A directory with a file of public SSH keys for each account that may log in; the file has the account's name."""
 
 MOVED = {
     "ic_crypto": Path("/var/lib/ic/crypto"),
     "ic_registry_local_store": Path("/var/lib/ic/data/ic_registry_local_store"),
 }
-"""Folders that go to the store, and where to."""
+"""Directories that go to the store instead of the config store, and their places there."""
 
 _MOST_BYTES = 64 << 20
 _MOST_MEMBERS = 100_000
 
 
 def main() -> int:
-    """Looks for a configuration and takes it in; returns the exit status: 0 as well where there is none."""
+    """Imports the configuration from the first medium that has one.
+
+    Returns:
+        The exit status: always 0. A machine without a configuration, or with an invalid one, continues to boot.
+    """
     marked = CONFIG / "CONFIGURED"
     if marked.exists():
         return 0
@@ -59,8 +64,8 @@ def main() -> int:
                 archive = folder / ARCHIVE
                 if not archive.is_file():
                     continue
-                take_in(archive, CONFIG, MOVED)
-                print(f"took in {ARCHIVE} from {device}")
+                import_archive(archive, CONFIG, MOVED)
+                print(f"imported {ARCHIVE} from {device}")
                 return 0
     except GuestError as error:
         print(f"<3>the bootstrap configuration is ignored: {error}", file=sys.stderr)
@@ -70,12 +75,12 @@ def main() -> int:
 
 
 def candidates() -> list[Path]:
-    """Returns the devices with a FAT file system that are not on the booted disk, in the order of their names."""
+    """Returns the devices that have a FAT file system and are not on the booted disk, sorted by name."""
     return sorted(CANDIDATES.glob("*"))
 
 
 class _Mounted:
-    """A file system, mounted read-only."""
+    """Context manager that mounts a FAT file system read-only; its value is the mount point."""
 
     def __init__(self, device: Path) -> None:
         self._device = device
@@ -93,17 +98,17 @@ class _Mounted:
         subprocess.run(["/usr/bin/umount", os.fspath(MOUNT_POINT)], check=False)
 
 
-def take_in(archive: Path, config: Path, moved: dict[str, Path]) -> None:
-    """Puts the content of an archive in its places.
+def import_archive(archive: Path, config: Path, moved: dict[str, Path]) -> None:
+    """Unpacks an archive, moves its files to their places, and creates CONFIGURED.
 
     Args:
-        archive: the tar.
-        config: the config store.
-        moved: where folders go that do not stay in the config store.
+        archive: path of the tar.
+        config: path of the config store.
+        moved: directories of the archive that do not go to the config store, and their places.
 
     Raises:
-        GuestError: the archive is damaged or holds what it may not; nothing was changed then. Or a place cannot be
-            written to.
+        GuestError: the archive is damaged or has a member that is not allowed, in which case nothing was changed; or a
+            file cannot be written.
     """
     unpacked = config / "bootstrap.new"
     shutil.rmtree(unpacked, ignore_errors=True)
@@ -132,18 +137,22 @@ def _unpack(archive: Path, target: Path) -> None:
 
 
 def _checked(tar: tarfile.TarFile) -> list[tarfile.TarInfo]:
-    """Returns the members, when all of them are what may be there."""
+    """Returns the members of an archive, after a check that each of them is allowed.
+
+    Raises:
+        GuestError: a member is not allowed, there are too many, or the archive is truncated.
+    """
     size = 0
     members: list[tarfile.TarInfo] = []
     for member in tar:
         parts = PurePosixPath(member.name).parts
-        if not parts:  # the entry for the top folder itself
+        if not parts:  # the entry of the top directory itself
             continue
         size += member.size
         if len(members) == _MOST_MEMBERS or size > _MOST_BYTES:
-            raise GuestError(f"{tar.name!s}: holds more than {_MOST_MEMBERS} files or {_MOST_BYTES} bytes")
+            raise GuestError(f"{tar.name!s}: has more than {_MOST_MEMBERS} files or {_MOST_BYTES} bytes")
         if member.name.startswith("/") or ".." in parts or not _allowed(parts, member):
-            raise GuestError(f"{tar.name!s}: holds {member.name!r}, which has no place in a configuration")
+            raise GuestError(f"{tar.name!s}: has {member.name!r}, which is not allowed in a configuration")
         members.append(member)
     _check_end(tar, members)
     return members
@@ -160,13 +169,13 @@ def _allowed(parts: tuple[str, ...], member: tarfile.TarInfo) -> bool:
 
 
 def _check_end(tar: tarfile.TarFile, members: list[tarfile.TarInfo]) -> None:
-    """Refuses an archive that was cut: tarfile takes one that ends between two members for a whole one."""
+    """Refuses a truncated archive: tarfile accepts one that ends between two members."""
     last = members[-1] if members else None
     end = last.offset_data + -(-last.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE if last else 0
     assert tar.fileobj is not None
     tar.fileobj.seek(end)
     if tar.fileobj.read(2 * tarfile.BLOCKSIZE) != bytes(2 * tarfile.BLOCKSIZE):
-        raise GuestError(f"{tar.name!s}: is cut off: it does not end as a tar does")
+        raise GuestError(f"{tar.name!s}: is truncated: the two zero blocks at the end of a tar are missing")
 
 
 def _unpack_member(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
@@ -182,7 +191,7 @@ def _unpack_member(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) 
 
 
 def _replace(source: Path, target: Path) -> None:
-    """Moves a file or the content of a folder to its place, over what is there."""
+    """Moves a file, or the content of a directory, to a path, and replaces files that exist there."""
     if source.is_dir():
         target.mkdir(mode=0o755, parents=True, exist_ok=True)
         for path in sorted(source.iterdir()):
@@ -190,7 +199,7 @@ def _replace(source: Path, target: Path) -> None:
         return
     new = target.with_name(f"{target.name}.new")
     shutil.copyfile(source, new)
-    if target.parent.stat().st_uid:  # the folder of a service: it gets what is in it
+    if target.parent.stat().st_uid:  # the directory of a service, which becomes the owner of the file as well
         owner = target.parent.stat()
         os.chown(new, owner.st_uid, owner.st_gid)
     os.replace(new, target)

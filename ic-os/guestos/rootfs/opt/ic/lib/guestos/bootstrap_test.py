@@ -36,7 +36,7 @@ def listing(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-def test_everything_comes_to_its_place(tmp_path, places):
+def test_files_are_moved_to_their_places(tmp_path, places):
     config, moved = places
     tar = archive(
         tmp_path / "a.tar",
@@ -47,7 +47,7 @@ def test_everything_comes_to_its_place(tmp_path, places):
         ("ic_crypto/public_keys.pb", b"keys"),
         ("ic_registry_local_store/0001/02/03.pb", b"registry"),
     )
-    bootstrap.take_in(tar, config, moved)
+    bootstrap.import_archive(tar, config, moved)
     assert listing(config) == {
         "CONFIGURED": b"",
         "accounts_ssh_authorized_keys/admin": b"ssh-ed25519 AAAA\n",
@@ -76,60 +76,60 @@ def test_everything_comes_to_its_place(tmp_path, places):
         ("ic_crypto/pipe", tarfile.FIFOTYPE),
     ],
 )
-def test_what_has_no_place_is_refused_before_anything_changes(tmp_path, places, name, content):
+def test_members_that_are_not_allowed_are_refused_before_anything_changes(tmp_path, places, name, content):
     config, moved = places
     tar = archive(tmp_path / "a.tar", ("nns.conf", b"good"), (name, content))
-    with pytest.raises(GuestError, match="which has no place in a configuration"):
-        bootstrap.take_in(tar, config, moved)
+    with pytest.raises(GuestError, match="which is not allowed in a configuration"):
+        bootstrap.import_archive(tar, config, moved)
     assert listing(tmp_path) == {"a.tar": tar.read_bytes()}
 
 
-def test_an_archive_that_is_cut_anywhere_changes_nothing(tmp_path, places):
+def test_a_truncated_archive_changes_nothing(tmp_path, places):
     config, moved = places
     tar = archive(tmp_path / "a.tar", ("network.conf", b"hostname=a\n"), ("ic_crypto/key", b"k" * 600))
     whole = tar.read_bytes()
     for length in range(0, 3 * 512 + 2 * 512 + 512, 256):
         tar.write_bytes(whole[:length])
         with pytest.raises(GuestError):
-            bootstrap.take_in(tar, config, moved)
+            bootstrap.import_archive(tar, config, moved)
         assert listing(config) == {}
     tar.write_bytes(whole)
-    bootstrap.take_in(tar, config, moved)
+    bootstrap.import_archive(tar, config, moved)
     assert (config / "CONFIGURED").exists()
 
 
 @pytest.mark.parametrize("data", [b"", b"nonsense", b"\xff" * 2048, b"\x1f\x8b\x08" + bytes(2000)])
-def test_what_is_no_tar_is_refused(tmp_path, places, data):
+def test_a_file_that_is_not_a_tar_is_refused(tmp_path, places, data):
     config, moved = places
     tar = tmp_path / "a.tar"
     tar.write_bytes(data)
     with pytest.raises(GuestError):
-        bootstrap.take_in(tar, config, moved)
+        bootstrap.import_archive(tar, config, moved)
     assert listing(config) == {}
 
 
-def test_an_archive_that_claims_too_much_is_refused(tmp_path, places):
+def test_an_archive_that_declares_too_much_data_is_refused(tmp_path, places):
     config, moved = places
     tar = tmp_path / "a.tar"
     info = tarfile.TarInfo("ic_crypto/big")
     info.size = 1 << 40
     tar.write_bytes(info.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
     with pytest.raises(GuestError):
-        bootstrap.take_in(tar, config, moved)
+        bootstrap.import_archive(tar, config, moved)
 
 
-def test_what_an_interrupted_run_left_is_no_obstacle(tmp_path, places):
+def test_remains_of_an_interrupted_run_are_replaced(tmp_path, places):
     config, moved = places
     (config / "bootstrap.new").mkdir()
     (config / "bootstrap.new" / "nonsense").write_bytes(b"")
     (config / "network.conf").write_bytes(b"old")
     tar = archive(tmp_path / "a.tar", ("network.conf", b"new"))
-    bootstrap.take_in(tar, config, moved)
+    bootstrap.import_archive(tar, config, moved)
     assert listing(config) == {"CONFIGURED": b"", "network.conf": b"new"}
 
 
-def test_a_second_configuration_is_never_looked_for(tmp_path, monkeypatch):
+def test_a_configured_machine_ignores_every_medium(tmp_path, monkeypatch):
     (tmp_path / "CONFIGURED").write_bytes(b"")
     monkeypatch.setattr(bootstrap, "CONFIG", tmp_path)
-    monkeypatch.setattr(bootstrap, "candidates", lambda: pytest.fail("it was looked for"))
+    monkeypatch.setattr(bootstrap, "candidates", lambda: pytest.fail("media were searched"))
     assert bootstrap.main() == 0

@@ -1,7 +1,7 @@
-"""A stream of bytes from a file or from standard input, decompressed if it is compressed, as its first bytes tell.
+"""Reads a file or standard input as a stream of bytes, and decompresses it if its first bytes show gzip or zstd.
 
-Memory is bounded whatever the input says: gzip is decompressed in steps of bounded size (RFC 1952; several members may
-follow each other), and zstd by the program of that name, with a limit for the window (RFC 8878, section 3.1.1.1.2).
+Memory is bounded for any input: gzip is decompressed in steps of bounded size (RFC 1952; several members may follow
+each other), and zstd by the program of that name, with a limit for the window (RFC 8878, section 3.1.1.1.2).
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ _CHUNK = 1 << 18
 
 
 class Stream(Protocol):
-    """Bytes one after the other."""
+    """A stream of bytes that is read once, from its start to its end."""
 
     def read(self, size: int) -> bytes:
         """Returns the next `size` bytes; fewer only at the end of the stream.
 
         Raises:
-            ImageError: the stream is damaged or cut off.
-            GuestError: it cannot be read.
+            ImageError: the stream is damaged or truncated.
+            GuestError: the input cannot be read.
         """
 
 
 @contextlib.contextmanager
 def open_stream(path: str) -> Iterator[Stream]:
-    """Opens a file, or standard input for `-`.
+    """Opens a file, or standard input for `-`, and yields its content, decompressed.
 
     Raises:
-        ImageError: it is empty.
+        ImageError: the input is empty.
         GuestError: it cannot be read.
     """
     with contextlib.ExitStack() as cleanup:
@@ -70,7 +70,7 @@ def _open(path: str, cleanup: contextlib.ExitStack) -> BinaryIO:
 
 
 class _Source:
-    """The input as it is."""
+    """The input without decompression."""
 
     def __init__(self, file: BinaryIO, name: str) -> None:
         self._file = file
@@ -82,7 +82,7 @@ class _Source:
         return self._head
 
     def some(self) -> bytes:
-        """Returns some bytes; none at the end."""
+        """Returns the next bytes, as many as one read gives; empty at the end of the input."""
         if self._head:
             head, self._head = self._head, b""
             return head
@@ -105,7 +105,7 @@ class _Source:
 
 
 def _gather(read: Callable[[int], bytes], size: int) -> bytes:
-    """Returns `size` bytes of a function that returns some at a time, and none at the end."""
+    """Calls a function that returns up to the given number of bytes until `size` bytes are there, or the input ends."""
     data = read(size)
     if len(data) == size or not data:
         return data
@@ -133,7 +133,7 @@ class _Gzip:
                 self._input = self._source.some()
             if not self._input:
                 if self._started:
-                    raise ImageError(f"{self._source.name}: is cut off: its gzip stream has no end")
+                    raise ImageError(f"{self._source.name}: is truncated: its gzip stream has no end")
                 return b""
             self._started = True
             try:
@@ -163,14 +163,14 @@ class _Zstd:
             )
         except OSError as error:
             raise GuestError(f"{_ZSTD[0]}: cannot be run: {error.strerror}") from error
-        # Not waited for at the end: it may hang on an input that says no more.
+        # A daemon, and never joined: it may block forever on an input that delivers nothing more.
         self._feeder = threading.Thread(target=self._feed, daemon=True)
         self._feeder.start()
 
     def _feed(self) -> None:
         assert self._process.stdin is not None
         try:
-            # A broken pipe: zstd has said why on its standard error, or is not needed any more.
+            # A broken pipe means that zstd failed, which its standard error explains, or that `close` ended it.
             with contextlib.suppress(BrokenPipeError), self._process.stdin as stdin:
                 while data := self._source.some():
                     view = memoryview(data)
@@ -192,7 +192,7 @@ class _Zstd:
         if self._process.wait() != 0 or self._problem is not None:
             if self._problem is not None:
                 raise self._problem
-            raise ImageError(f"{self._source.name}: is damaged or cut off: {' '.join(said.split())}")
+            raise ImageError(f"{self._source.name}: is damaged or truncated: {' '.join(said.split())}")
 
     def close(self) -> None:
         self._process.kill()

@@ -1,4 +1,4 @@
-"""Files that are on the disk, whole, when a function returns."""
+"""Writes files so that they survive a power cut as soon as the function has returned."""
 
 from __future__ import annotations
 
@@ -9,17 +9,23 @@ from guestos.errors import GuestError
 
 
 def replace(path: str, data: bytes) -> None:
-    """Makes a file hold `data`. After a power cut it holds that or what it held before, and never a mixture.
+    """Replaces the content of a file atomically, and fsyncs it and its directory.
+
+    After a power cut the file has the new or the old content, never a mixture.
+
+    Args:
+        path: of the file, which need not exist.
+        data: the new content.
 
     Raises:
-        GuestError: it cannot be written; it is what it was.
+        GuestError: the file cannot be written; it has its old content.
     """
     new = f"{path}.new"
     try:
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
         try:
             if os.pwrite(descriptor, data, 0) != len(data):
-                raise OSError(0, "the disk took only a part of it")
+                raise OSError(0, "only a part of the data was written")
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -32,7 +38,7 @@ def replace(path: str, data: bytes) -> None:
 
 
 def sync_folder(path: str) -> None:
-    """Puts the names in a folder on the disk."""
+    """Fsyncs a directory, so that creations, renames and deletions in it survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""Where things are on a machine; tests have an environment of their own."""
+"""The paths and commands of a machine that the upgrade code depends on; tests replace them."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
-    """The paths that the upgrade and the boot state need.
+    """Paths, commands and the clock of a machine.
 
     Attributes:
-        grubenv: the boot state; the file `confirmed` is beside it.
-        booted: what the initial RAM file system says was booted.
-        layout: the partitions that it knows, one a line: number, name, GUID.
-        devices: the folder that has the partitions of the booted disk by their names, such as `B_root`.
-        share: what the image says of itself, and the keys for updates.
-        config: the config store.
-        metrics: node_exporter's folder for text files.
-        command_line: the kernel's.
-        reboot: the command that starts the machine over.
+        grubenv: the file with the boot cycle; the file `confirmed` is beside it.
+        booted: the file in which the initramfs records what was booted.
+        layout: the file in which the initramfs lists the partitions of the disk, one per line: number, name, GUID.
+        devices: directory with links to the partitions of the booted disk by their names, such as `B_root`.
+        share: directory with the image's version, product, variant and update keys.
+        config: mount point of the config store.
+        metrics: directory for the text files of node_exporter.
+        command_line: the file with the kernel command line.
+        reboot: the command that reboots the machine.
         now: returns the time, in seconds since the epoch.
     """
 

@@ -1,34 +1,34 @@
-"""The exceptions that the programs here show to a person, or to the journal, as they are.
+"""Exceptions whose message is shown to the user and written to the journal, without a traceback.
 
-Each has the exit status that manageboot.sh ends with.
+The class determines the exit status of manageboot.sh.
 """
 
 
 class GuestError(Exception):
-    """Something that cannot be used or done; the message says what, where, and what to do, in one line."""
+    """An error of this machine or its files. The message is one line: what is wrong, where, and what to do."""
 
     status = 1
 
 
 class UsageError(GuestError):
-    """The command line is not one."""
+    """The command line is invalid."""
 
     status = 2
 
 
 class StateError(GuestError):
-    """Refused: not possible in the state that the machine is in. Nothing was changed."""
+    """Refused because the machine's state does not permit it. Nothing was changed."""
 
     status = 3
 
 
 class ImageError(GuestError):
-    """An update image, or its signature, is not one that this machine takes."""
+    """An update image is damaged, not signed by a trusted key, or for another machine."""
 
     status = 4
 
 
 class BusyError(GuestError):
-    """Refused: something else is at work, on the same state or the same partitions. Nothing was changed."""
+    """Refused because another program uses the same boot state or partition. Nothing was changed."""
 
     status = 5

@@ -1,8 +1,8 @@
-"""GRUB's environment block: a file of 1024 bytes with one variable a line, padded with `#`.
+"""GRUB environment block: a file of 1024 bytes with one variable per line, padded with `#`.
 
-Format: GNU GRUB manual 2.12, section 15.4 "The GRUB environment block"; grub-core/lib/envblk.c. GRUB writes the file in
-place, sector by sector, without the help of a file system, so its size must never change. All variables stand in the
-first sector, which a disk writes as a whole or not at all.
+Format: GNU GRUB manual 2.12, section 15.4 "The GRUB environment block"; grub-core/lib/envblk.c. GRUB overwrites the
+sectors of the file in place and cannot allocate new ones, so the size must never change. All variables are in the
+first sector, which a disk writes atomically.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SECTOR = 512
 _SIGNATURE = b"# GRUB Environment Block\n"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _VALUE = re.compile(r"[A-Za-z0-9_.,:=+ -]*")
-"""What is written: nothing that GRUB, or a shell, could read as more than text."""
+"""The values that are written: only characters that neither GRUB nor a shell interprets."""
 
 
 def parse(data: bytes) -> dict[str, str]:
@@ -30,7 +30,7 @@ def parse(data: bytes) -> dict[str, str]:
         data: the content of the file.
 
     Raises:
-        GuestError: it is not an environment block.
+        GuestError: the signature of an environment block is missing.
     """
     if not data.startswith(_SIGNATURE):
         raise GuestError("not a GRUB environment block: it does not begin with the signature")
@@ -45,10 +45,10 @@ def parse(data: bytes) -> dict[str, str]:
 
 
 def serialize(variables: Mapping[str, str]) -> bytes:
-    """Returns the content of the file that holds the variables.
+    """Returns the content of an environment block with the variables.
 
     Raises:
-        GuestError: a name or value has characters that are never written, or there are too many.
+        GuestError: a name or value has a character that is not allowed, or the variables do not fit in one sector.
     """
     lines = [_SIGNATURE]
     for name, value in sorted(variables.items()):
@@ -65,7 +65,7 @@ def read(path: str) -> dict[str, str]:
     """Returns the variables in a file.
 
     Raises:
-        GuestError: it cannot be read, or it is not an environment block.
+        GuestError: the file cannot be read, or is not an environment block.
     """
     try:
         with open(path, "rb") as file:
@@ -73,7 +73,7 @@ def read(path: str) -> dict[str, str]:
     except OSError as error:
         raise GuestError(f"{path}: cannot be read: {error.strerror}") from error
     if len(data) != SIZE:
-        raise GuestError(f"{path}: has not the {SIZE} bytes of a GRUB environment block")
+        raise GuestError(f"{path}: is not a GRUB environment block, which has exactly {SIZE} bytes")
     try:
         return parse(data)
     except GuestError as error:
@@ -81,14 +81,14 @@ def read(path: str) -> dict[str, str]:
 
 
 def write(path: str, variables: Mapping[str, str]) -> None:
-    """Replaces the variables in a file, in place; they are on the disk when this returns.
+    """Replaces the variables in a file, in place, and fsyncs the file and its directory.
 
     Raises:
-        GuestError: it cannot be written.
+        GuestError: the file cannot be written, or reads back differently.
     """
     data = serialize(variables)
     try:
-        # Not truncated first: a power cut then would leave an empty file.
+        # Without O_TRUNC: after a power cut the file would be empty.
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             os.pwrite(descriptor, data, 0)
@@ -101,4 +101,4 @@ def write(path: str, variables: Mapping[str, str]) -> None:
     except OSError as error:
         raise GuestError(f"{path}: cannot be written: {error.strerror}") from error
     if stored != data:
-        raise GuestError(f"{path}: holds something else than was written")
+        raise GuestError(f"{path}: reads back differently from what was written")

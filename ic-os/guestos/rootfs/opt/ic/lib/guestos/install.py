@@ -1,16 +1,16 @@
 """Installs an update image into the slot that does not run.
 
-In this order, so that a power cut at any time leaves a machine that boots the slot that runs now, and a slot that
-nothing takes for a whole one:
+The order of the steps guarantees that after a power cut at any time the machine boots the slot that runs now, and that
+a slot with an incomplete system is never booted:
 
-. check all that can be known before: the state, the image's signature and purpose, the sizes;
-. note in the config store that the slot is being written to;
-. wipe the slot's var, so that the new system can never meet the old one's, and the head of its boot partition, so that
-  not even a boot loader that is at its wits' end starts it;
-. write boot and root, each piece checked before; the head of the boot partition comes last;
-. have the disk write it all, and read all of it back;
-. look whether boot and root belong to each other;
-. note that the slot is ready.
+. check the machine's state, the image's signature, product and version, and the sizes;
+. record in the config store that the slot is being written;
+. wipe the head of the slot's var partition, so that the new system cannot open the old /var, and the head of its boot
+  partition, so that even a fallback boot cannot start the slot;
+. write boot and root; each piece is verified before it is written; the first piece of boot is written last;
+. fsync both partitions, and read them back;
+. check that boot and root belong to each other;
+. record that the slot is ready.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from guestos.system import read_system
 from guestos.update_image import UpdateImage, piece_digest
 
 VAR_HEAD = 16 << 20
-"""What is wiped of var, in bytes: both headers of LUKS2 and its key slots, cryptsetup(8) "LUKS2 header"."""
+"""How much of var is wiped, in bytes: both LUKS2 headers and the key slots (cryptsetup(8), "LUKS2 header")."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The partitions of the slot that is written to."""
+    """The slot that is written, and its open partitions."""
 
     slot: str
     boot: Partition
@@ -45,35 +45,41 @@ class Target:
 
 
 def check_state(environment: Environment) -> str:
-    """Returns the slot to install to.
+    """Returns the slot to install to, which is the one that does not run.
 
     Raises:
-        StateError: the system that runs is not confirmed, or is about to be left.
+        StateError: the running system is not confirmed, or the next boot is of the other slot.
     """
     current = booted.read(environment.booted).slot
     state = boot_state.read(environment.grubenv)
     if not state.is_confirmed(current):
         raise StateError(
             f"the boot state is {state.describe()}, and slot {current} runs: "
-            "an upgrade needs a confirmed system that would be booted again; see manageboot.sh status"
+            "an upgrade needs a confirmed system that boots next as well; see manageboot.sh status"
         )
     return other(current)
 
 
 def install(environment: Environment, update: UpdateImage, slot: str, *, allow_downgrade: bool = False) -> None:
-    """Installs an update image; the caller holds the lock and has the slot from `check_state`.
+    """Installs an update image. The caller holds the lock of `transitions.locked`.
+
+    Args:
+        environment: the machine.
+        update: the update image; its signature has been verified.
+        slot: the slot to write, from `check_state`.
+        allow_downgrade: whether a version below the version floor is accepted.
 
     Raises:
-        ImageError: it is not an image for this machine, or is damaged.
+        ImageError: the image is for another machine, or is damaged.
         BusyError: a partition is in use.
-        GuestError: something failed; the slot is noted as bad if anything was written.
+        GuestError: a step failed; if anything was written, the slot is recorded as failed or as installing.
     """
     manifest = update.manifest
     check_purpose(environment, manifest, allow_downgrade=allow_downgrade)
     with _open_target(environment, slot) as target:
         for image, partition in ((manifest.boot, target.boot), (manifest.root, target.root)):
             if image.size > partition.size:
-                raise ImageError(f"{image.name} has {image.size} bytes, and {partition.path} only {partition.size}")
+                raise ImageError(f"{image.name} has {image.size} bytes, but {partition.path} only {partition.size}")
         _refuse_running(environment, target)
         known = Slot(
             state=slots.INSTALLING,
@@ -86,29 +92,29 @@ def install(environment: Environment, update: UpdateImage, slot: str, *, allow_d
         try:
             _write(update, target)
         except GuestError as error:
-            _note_failure(environment, target, known, error)
+            _record_failure(environment, target, known, error)
             raise
         slots.write(environment, slot, replace(known, state=slots.READY))
     journal.note(f"installed version {manifest.version} in slot {slot}, signed by {os.path.basename(update.key.path)}")
 
 
 def check_purpose(environment: Environment, manifest: Manifest, *, allow_downgrade: bool) -> None:
-    """Checks that an update is for this machine.
+    """Checks that an update is for this machine: product, variant, architecture, disk layout, version floor.
 
     Raises:
-        ImageError: it is not.
+        ImageError: it is for another machine, or its version is too low.
     """
     system = read_system(environment)
     for name in ("product", "variant", "architecture", "layout"):
         wanted, given = getattr(system, name), getattr(manifest, name)
         if wanted != given:
-            raise ImageError(f"the update is for the {name} {given}, and this system is of {wanted}")
+            raise ImageError(f"the update is for the {name} {given}, but this system has {wanted}")
     floor = versions.floor(environment)
     if floor is not None and versions.key(manifest.version) < versions.key(floor):
         if not allow_downgrade:
             raise ImageError(
-                f"the update has version {manifest.version}, and this system takes none below {floor}; "
-                "--allow-downgrade is for when that is wanted"
+                f"the update has version {manifest.version}, which is below this system's version floor {floor}; "
+                "--allow-downgrade installs it all the same"
             )
         journal.warn(f"version {manifest.version} is below {floor}, and is installed because of --allow-downgrade")
 
@@ -123,7 +129,7 @@ def _open_target(environment: Environment, slot: str) -> Iterator[Target]:
 
 
 def _refuse_running(environment: Environment, target: Target) -> None:
-    """Refuses partitions that are those of the slot that runs, whatever they are called."""
+    """Refuses partitions that are those of the running slot under another path."""
     for partition in (target.boot, target.root, target.var):
         for name in ("boot", "root", "var"):
             running = environment.partition(other(target.slot), name)
@@ -148,7 +154,7 @@ def _write(update: UpdateImage, target: Target) -> None:
 
 
 def _wipe(partition: Partition, length: int) -> None:
-    """Makes the head of a partition zeros, and sees that it is."""
+    """Zeroes the first `length` bytes of a partition, and verifies that they read as zeros."""
     length = min(length, partition.size)
     partition.zero(0, length)
     partition.sync()
@@ -158,7 +164,17 @@ def _wipe(partition: Partition, length: int) -> None:
 
 
 def _write_image(update: UpdateImage, image: Image, partition: Partition, *, keep_head: bool = False) -> bytes:
-    """Writes an image's data and zeroes its holes; returns its first piece, which is not written if `keep_head`."""
+    """Writes the data of an image and zeroes its holes.
+
+    Args:
+        update: the update image.
+        image: the image in it that is written.
+        partition: where to write it.
+        keep_head: whether the first piece is left out, so that the caller can write it later.
+
+    Returns:
+        The first piece.
+    """
     head = b""
     hole = 0
     for piece in update.pieces(image):
@@ -179,17 +195,19 @@ def _write_image(update: UpdateImage, image: Image, partition: Partition, *, kee
 
 
 def _check_image(image: Image, partition: Partition, begin: int, end: int) -> None:
-    """Compares what the disk holds with an image's pieces from `begin` to `end`."""
+    """Reads pieces `begin` to `end` back from the disk and compares them with the hashes of an image."""
     chunks = partition.read_back(begin * PIECE_SIZE, min(end * PIECE_SIZE, image.size))
     for index, chunk in enumerate(chunks, begin):
-        # Zeros are the most of an image, and are compared faster than they are hashed.
+        # Most of an image is zeros, and a comparison is faster than a hash.
         data = None if chunk == ZEROS[: len(chunk)] else chunk
         if piece_digest(data, len(chunk)) != image.pieces[index]:
-            raise GuestError(f"{partition.path}: does not hold what was written to it, at byte {index * PIECE_SIZE}")
+            raise GuestError(
+                f"{partition.path}: reads back differently from what was written, at byte {index * PIECE_SIZE}"
+            )
 
 
-def _note_failure(environment: Environment, target: Target, known: Slot, error: GuestError) -> None:
-    # It is noted as unfinished already: what fails here makes nothing worse.
+def _record_failure(environment: Environment, target: Target, known: Slot, error: GuestError) -> None:
+    # If this fails too, the slot is still recorded as `installing`, which is never booted.
     with contextlib.suppress(GuestError):
         _wipe(target.boot, PIECE_SIZE)
     with contextlib.suppress(GuestError):

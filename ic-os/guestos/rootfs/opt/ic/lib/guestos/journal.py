@@ -1,4 +1,4 @@
-"""Lines in the system's journal."""
+"""Writes messages of manageboot.sh to the system's journal."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import syslog
 
 
 def note(text: str) -> None:
-    """Writes a line that says what was done."""
+    """Logs what was done."""
     _write(syslog.LOG_INFO, text)
 
 
 def warn(text: str) -> None:
-    """Writes a line that a person should see."""
+    """Logs a warning."""
     _write(syslog.LOG_WARNING, text)
 
 
 def error(text: str) -> None:
-    """Writes a line that says what failed."""
+    """Logs what failed."""
     _write(syslog.LOG_ERR, text)
 
 

@@ -1,7 +1,8 @@
-"""The command line manageboot.sh: installs upgrades, and shows and changes the boot state.
+"""The command manageboot.sh: installs upgrades, and shows and changes the boot state.
 
-Exit status: 0 done; 1 failed; 2 wrong usage; 3 refused in this state of the machine; 4 refused or stopped because of
-the update image; 5 something else is at work. All but 0 come with one line on standard error, and in the journal.
+Exit status: 0 success; 1 error; 2 invalid command line; 3 refused in the current state of the machine; 4 the update
+image is invalid or not for this machine; 5 another program uses the boot state or a partition. Every status but 0 comes
+with one line on standard error and in the journal.
 """
 
 from __future__ import annotations
@@ -25,13 +26,18 @@ from guestos.update_image import Trust, UpdateImage, open_archive, open_files
 Action = Callable[[argparse.Namespace, Environment], None]
 
 _EPILOG = (
-    "Exit status: 0 done; 1 failed; 2 wrong usage; 3 refused in this state of the machine; 4 refused or stopped "
-    "because of the update image; 5 something else is at work."
+    "Exit status: 0 success; 1 error; 2 invalid command line; 3 refused in the current state of the machine; "
+    "4 the update image is invalid or not for this machine; 5 another program uses the boot state or a partition."
 )
 
 
 def main(arguments: Sequence[str] | None = None, environment: Environment | None = None) -> int:
-    """Runs one action on a machine, by default this one, and returns the exit status."""
+    """Runs one action and returns the exit status.
+
+    Args:
+        arguments: the command line without the program; by default that of this process.
+        environment: the machine; by default this one.
+    """
     environment = environment or Environment()
     options = _parser(environment).parse_args(arguments)
     environment = dataclasses.replace(environment, grubenv=options.grubenv)
@@ -57,7 +63,9 @@ def _parser(environment: Environment) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     default = environment.grubenv
-    parser.add_argument("-f", dest="grubenv", default=default, metavar="grubenv", help=f"default: {default}")
+    parser.add_argument(
+        "-f", dest="grubenv", default=default, metavar="grubenv", help=f"file with the boot state (default: {default})"
+    )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
 
     def add(name: str, run: Action, text: str, *, changes: bool = False) -> argparse.ArgumentParser:
@@ -70,26 +78,28 @@ def _parser(environment: Environment) -> argparse.ArgumentParser:
         "images",
         nargs="+",
         metavar="IMAGE",
-        help="TAR: an update image, which may be compressed, or - for standard input; "
-        "or BOOT_IMG ROOT_IMG: the same unpacked",
+        help="TAR: an update image, plain, gzip or zstd; - is standard input. "
+        "Or BOOT_IMG ROOT_IMG: the images of an unpacked update image",
     )
-    upgrade.add_argument("--manifest", help="of BOOT_IMG and ROOT_IMG; by default manifest.json beside BOOT_IMG")
-    upgrade.add_argument("--allow-downgrade", action="store_true", help="take a version below the version floor")
-    commit = add("upgrade-commit", _commit, "Boot what was installed, for one try, and reboot now.", changes=True)
-    commit.add_argument("--no-reboot", action="store_true", help="leave the reboot to the caller")
+    upgrade.add_argument(
+        "--manifest", help="manifest of BOOT_IMG and ROOT_IMG (default: manifest.json in the directory of BOOT_IMG)"
+    )
+    upgrade.add_argument("--allow-downgrade", action="store_true", help="accept a version below the version floor")
+    commit = add("upgrade-commit", _commit, "Boot the installed system next, for one trial; reboot now.", changes=True)
+    commit.add_argument("--no-reboot", action="store_true", help="do not reboot")
     commit.add_argument("--version", help="refuse if another version is installed")
     add("confirm", _confirm, "Confirm that the running system works: it is booted from now on.", changes=True)
-    add("end-trial", _end_trial, "Reboot, and so go back, if what runs is a new system that is not confirmed.")
+    add("end-trial", _end_trial, "Reboot into the previous system if the running one is on trial and not confirmed.")
     add("current", _print_current, "Print the slot that runs.")
-    add("target", _print_target, "Print the slot that an upgrade goes to.")
+    add("target", _print_target, "Print the slot that an upgrade is installed in.")
     add("next", _print_next, "Print the slot that boots next.")
     for name in ("current_partition", "current_root"):
-        add(name, _print_current_root, "Print the device of the root partition that runs.")
+        add(name, _print_current_root, "Print the device of the running slot's root partition.")
     for name in ("target_partition", "target_root"):
-        add(name, _print_target_root, "Print the device of the root partition that an upgrade goes to.")
+        add(name, _print_target_root, "Print the device of the root partition that an upgrade is installed in.")
     add("metrics", _metrics, "Write slots and boot state for node_exporter.")
     show = add("status", _status, "Print the slots and the boot state.")
-    show.add_argument("--json", action="store_true", help="as a JSON object")
+    show.add_argument("--json", action="store_true", help="print a JSON object")
     return parser
 
 
@@ -141,7 +151,7 @@ def _open_update(
 
 def _commit(options: argparse.Namespace, environment: Environment) -> None:
     version = transitions.commit(environment, options.version)
-    print(f"version {version} is booted next, for one try")
+    print(f"version {version} is booted next, on trial")
     if not options.no_reboot:
         transitions.reboot(environment)
 

@@ -50,7 +50,7 @@ def test_prints_slots_and_partitions(machine, capsys):
     assert capsys.readouterr().out.split() == ["B", "A", "A", b_root, b_root, a_root, a_root]
 
 
-def test_confirm_is_there_when_it_returns_and_says_nothing(machine, capsys):
+def test_confirm_writes_the_boot_state_and_prints_nothing(machine, capsys):
     assert machine("confirm") == 0
     assert boot_state.read(machine.grubenv) == BootState("B", STABLE, "B")
     assert capsys.readouterr() == ("", "")
@@ -71,10 +71,10 @@ def test_confirm_again_writes_nothing(machine):
     [
         ("A", FIRST_BOOT, "slot A waits for its first boot: reboot before you confirm what was never booted"),
         ("B", FIRST_BOOT, "slot B waits for its first boot: reboot before you confirm what was never booted"),
-        ("A", FAILSAFE_CHECK, "slot A is on trial, but slot B runs: it cannot confirm the other"),
+        ("A", FAILSAFE_CHECK, "slot A is on trial, but slot B runs; a system can only confirm its own slot"),
     ],
 )
-def test_confirm_of_what_does_not_run_is_refused(machine, capsys, alternative, cycle, message):
+def test_confirm_is_refused_while_another_slot_is_on_trial(machine, capsys, alternative, cycle, message):
     machine.state(alternative, cycle, "A")
     before = Path(machine.grubenv).read_bytes()
     assert machine("confirm") == 3
@@ -83,26 +83,26 @@ def test_confirm_of_what_does_not_run_is_refused(machine, capsys, alternative, c
 
 
 @pytest.mark.parametrize(("alternative", "cycle", "confirmed"), [("B", INSTALL, "A"), ("B", STABLE, "A")])
-def test_confirm_mends_what_grub_could_not_save(machine, alternative, cycle, confirmed):
+def test_confirm_repairs_a_state_that_grub_could_not_save(machine, alternative, cycle, confirmed):
     machine.state(alternative, cycle, confirmed)
     assert machine("confirm") == 0
     assert boot_state.read(machine.grubenv) == BootState("B", STABLE, "B")
 
 
-def test_confirm_mends_a_damaged_grubenv(machine):
+def test_confirm_repairs_a_damaged_grubenv(machine):
     Path(machine.grubenv).write_bytes(b"")
     assert machine("confirm") == 0
     assert boot_state.read(machine.grubenv) == BootState("B", STABLE, "B")
 
 
-def test_a_second_one_at_the_same_time_is_refused(machine, capsys, tmp_path):
+def test_a_second_process_is_refused(machine, capsys, tmp_path):
     descriptor = os.open(tmp_path, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         assert machine("confirm") == 5
     finally:
         os.close(descriptor)
-    assert "another manageboot.sh is at work" in capsys.readouterr().err
+    assert "another manageboot.sh is running" in capsys.readouterr().err
     assert machine("confirm") == 0
 
 
@@ -129,20 +129,20 @@ def test_status(machine, capsys):
 
 
 @pytest.mark.parametrize("text", ["", "SLOT=C\nDISK=vda\nROOT_HASH=0\n", "SLOT=A\n"])
-def test_what_was_booted_must_be_known(machine, capsys, text):
+def test_a_damaged_record_of_the_boot_is_an_error(machine, capsys, text):
     machine.boot.write_text(text)
     assert machine("confirm") == 1
     assert capsys.readouterr().err.startswith(f"manageboot.sh: {machine.boot}: ")
 
 
 @pytest.mark.parametrize("arguments", [[], ["nonsense"], ["confirm", "more"], ["--nonsense", "confirm"], ["curr"]])
-def test_wrong_usage_is_status_2(machine, arguments):
+def test_an_invalid_command_line_has_exit_status_2(machine, arguments):
     with pytest.raises(SystemExit) as exit_:
         machine(*arguments)
     assert exit_.value.code == 2
 
 
-def test_the_script_finds_its_code_from_anywhere(tmp_path):
+def test_the_script_runs_through_a_link_from_any_directory(tmp_path):
     script = Path(manageboot.__file__).parents[2] / "bin" / "manageboot.sh"
     link = tmp_path / "link"
     link.symlink_to(script)

@@ -1,7 +1,7 @@
-"""The manifest of an update image, as this machine takes it.
+"""Parses the manifest of an update image.
 
-It is the first member of the update image, and what the signature is for. The format is described where it is written,
-in tools/upgrade/manifest.py.
+The manifest is the first member of the update image; the signatures sign its bytes. The module that writes it,
+tools/upgrade/manifest.py, describes the format.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ BOOT, ROOT = "boot.img", "root.img"
 
 PIECE_SIZE = 1 << 20
 MOST_BYTES = 4 << 20
-"""Of a manifest: that of images of 50 GiB."""
+"""The largest manifest that is accepted, in bytes; enough for images of 50 GiB."""
 
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~-]{0,127}")
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -31,13 +31,13 @@ _SECTOR = 512
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image of a partition.
+    """The image of a partition.
 
     Attributes:
         name: boot.img or root.img.
         size: in bytes.
-        root_hash: the root hash of its integrity tree, in hex; None where it has none.
-        pieces: the SHA-256 of each PIECE_SIZE bytes; the last one may be of fewer.
+        root_hash: the root hash of its hash tree, in hex; None if it has no hash tree.
+        pieces: the SHA-256 of each piece; a piece has PIECE_SIZE bytes, but the last one may have fewer.
     """
 
     name: str
@@ -52,15 +52,15 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What an update image is.
+    """The content of a manifest.
 
     Attributes:
-        product, variant, architecture: what it is for.
-        layout: the SHA-256 of the layout of the disks that it is for, as the initial RAM file system knows it.
-        version: of the system in it.
+        product, variant, architecture: of the machines that the update is for.
+        layout: the SHA-256 of the layout of their disks, in the form that the initramfs has; None if not given.
+        version: of the system in the update.
         boot: the boot partition.
         root: the root partition.
-        digest: the SHA-256 of the manifest's bytes, in hex, which tells update images apart.
+        digest: the SHA-256 of the manifest's bytes, in hex, which identifies the update image.
     """
 
     product: str
@@ -74,22 +74,25 @@ class Manifest:
 
 
 def parse(data: bytes) -> Manifest:
-    """Returns the manifest in the bytes of its file.
+    """Returns the manifest that a file contains.
+
+    Args:
+        data: the content of the file.
 
     Raises:
-        ImageError: they are not a manifest of the format that is known here.
+        ImageError: it is not a manifest, or has another format version.
     """
     try:
         values = json.loads(data)
         if values["format"] != FORMAT:
-            raise ImageError(f"{NAME}: has format {values['format']!r}; this system knows {FORMAT}")
+            raise ImageError(f"{NAME}: has format {values['format']!r}; this system supports {FORMAT}")
         words = [_word(values, name) for name in ("product", "variant", "architecture", "version")]
         boot, root = (_image(each) for each in values["images"])
         layout = None if values["layout"] is None else _digest(values["layout"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ImageError(f"{NAME}: is not a manifest: {error!r}") from error
     if (boot.name, root.name) != (BOOT, ROOT):
-        raise ImageError(f"{NAME}: is for {boot.name} and {root.name}, not for {BOOT} and {ROOT}")
+        raise ImageError(f"{NAME}: lists {boot.name} and {root.name}, not {BOOT} and {ROOT}")
     if root.root_hash is None:
         raise ImageError(f"{NAME}: has no root hash for {ROOT}")
     product, variant, architecture, version = words
@@ -113,7 +116,7 @@ def _digest(value: Any) -> str:
 def _image(values: dict[str, Any]) -> Image:
     name, size, pieces = _word(values, "name"), values["size"], values["pieces"]
     if type(size) is not int or size < PIECE_SIZE or size % _SECTOR:
-        raise ValueError(f"{name} has {size!r} bytes")
+        raise ValueError(f"{name} has an invalid size of {size!r} bytes")
     if values["piece_size"] != PIECE_SIZE or len(pieces) != -(-size // PIECE_SIZE):
         raise ValueError(f"the pieces of {name} do not match its size")
     root_hash = None if values["root_hash"] is None else _digest(values["root_hash"])

@@ -1,13 +1,13 @@
 """Configures the network and the host name from network.conf in the config store.
 
-The file has one `key=value` a line; empty lines and those that begin with `#` are skipped:
+The file has one `key=value` per line; empty lines and those that begin with `#` are skipped:
 
-    hostname       the host's name
-    ipv6_address   an address, with `/` and the length of its prefix, 64 where that is left out
+    hostname       the host name
+    ipv6_address   an address, optionally with `/` and the length of its prefix (default: 64)
     ipv6_gateway   the address of the router
     name_servers   addresses of name servers, separated by spaces or commas
 
-Without ipv6_address the address comes from router advertisements. The result is a file for systemd-networkd.
+Without ipv6_address the address comes from router advertisements. The result is a .network file for systemd-networkd.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ NETWORK = "/run/systemd/network/10-guestos.network"
 
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)")
 _HOST_NAME_MAX = 64
-"""The longest name that Linux keeps (gethostname(2))."""
+"""The longest host name that Linux supports, in bytes (gethostname(2))."""
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """What network.conf says.
+    """The settings in network.conf.
 
     Attributes:
-        hostname: None to leave it as it is.
-        address: None for one by router advertisement.
-        gateway: None for one by router advertisement.
-        name_servers: addresses.
+        hostname: None to keep the current one.
+        address: None to get one by router advertisements.
+        gateway: None to get one by router advertisements.
+        name_servers: addresses of name servers.
     """
 
     hostname: str | None = None
@@ -49,7 +49,11 @@ class Network:
 
 
 def main() -> int:
-    """Reads network.conf, writes the file for systemd-networkd, sets the host name; returns the exit status."""
+    """Reads network.conf, writes the .network file and sets the host name.
+
+    Returns:
+        The exit status: 1 if network.conf is invalid, in which case nothing is written.
+    """
     try:
         network = parse(Path(CONFIG).read_text(encoding="utf-8"), CONFIG)
     except (OSError, UnicodeDecodeError) as error:
@@ -64,19 +68,19 @@ def main() -> int:
 
 
 def _report(message: str) -> int:
-    print(f"<3>{message}; the network is left to router advertisements", file=sys.stderr)
+    print(f"<3>{message}; the network uses router advertisements and DHCP", file=sys.stderr)
     return 1
 
 
 def parse(text: str, origin: str) -> Network:
-    """Returns what the text of a network.conf says.
+    """Returns the settings in the text of a network.conf.
 
     Args:
         text: the file's content.
-        origin: what to call it in messages.
+        origin: the file's name for messages.
 
     Raises:
-        GuestError: a line is wrong; the message has file and line.
+        GuestError: a line is invalid; the message has file and line.
     """
     values: dict[str, object] = {}
     for number, line in enumerate(map(str.strip, text.splitlines()), 1):
@@ -85,7 +89,7 @@ def parse(text: str, origin: str) -> Network:
         key, equals, value = (part.strip() for part in line.partition("="))
         field, convert = _KEYS.get(key, ("", None))
         if not equals or convert is None:
-            raise GuestError(f"{origin}:{number}: not one of {', '.join(_KEYS)} with a value: {line!r}")
+            raise GuestError(f"{origin}:{number}: expected KEY=VALUE with one of {', '.join(_KEYS)}, not {line!r}")
         if field in values:
             raise GuestError(f"{origin}:{number}: {key} is given twice")
         try:
@@ -98,7 +102,7 @@ def parse(text: str, origin: str) -> Network:
 
 
 def networkd_file(network: Network) -> str:
-    """Returns the configuration for systemd-networkd (systemd.network(5))."""
+    """Returns the content of the .network file (systemd.network(5))."""
     lines = ["[Match]", "Type=ether", "", "[Network]", "LinkLocalAddressing=ipv6"]
     if network.address is None:
         lines.append("IPv6AcceptRA=yes")

@@ -37,12 +37,12 @@ def test_a_static_address():
     ]
 
 
-def test_without_an_address_it_is_by_advertisement():
+def test_without_an_address_router_advertisements_are_accepted():
     assert "IPv6AcceptRA=yes" in networkd_file(parse("", "x"))
     assert "\nAddress=" not in networkd_file(parse("hostname=a", "x"))
 
 
-def test_a_prefix_has_64_bits_where_nothing_is_said():
+def test_the_default_length_of_a_prefix_is_64():
     assert parse("ipv6_address=2001:db8::5", "x").address == ipaddress.IPv6Interface("2001:db8::5/64")
 
 
@@ -58,8 +58,8 @@ def test_a_prefix_has_64_bits_where_nothing_is_said():
         ("ipv6_address=2001:db8::5/129", "ipv6_address: "),
         ("ipv6_gateway=nonsense\nipv6_address=::5", "ipv6_gateway: "),
         ("name_servers=a.b", "name_servers: "),
-        ("nonsense=1", "not one of hostname, ipv6_address"),
-        ("hostname", "not one of hostname, ipv6_address"),
+        ("nonsense=1", "expected KEY=VALUE with one of hostname, ipv6_address"),
+        ("hostname", "expected KEY=VALUE with one of hostname, ipv6_address"),
         ("hostname=a\nhostname=b", "hostname is given twice"),
     ],
 )
@@ -74,7 +74,7 @@ def test_a_gateway_needs_an_address():
         parse("ipv6_gateway=fe80::1", "x")
 
 
-def test_nothing_gets_into_the_file_that_could_be_another_setting():
+def test_values_cannot_inject_other_settings_into_the_file():
     for text in ("name_servers=::1\x0b[Match]", "hostname=a\x1cDNS=::1"):
         with pytest.raises(GuestError):
             parse(text, "x")

@@ -1,6 +1,6 @@
-"""A partition that is written as a whole, while nothing else uses it.
+"""Exclusive access to a partition: write, zero, fsync, and read back past the page cache.
 
-Tests use regular files as partitions; they behave the same.
+Regular files work as well; tests use them as partitions.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Self
 from guestos.errors import BusyError, GuestError
 
 CHUNK = 1 << 20
-"""The most that is read or written at once, in bytes."""
+"""The largest read or write, in bytes."""
 
 ZEROS = bytes(CHUNK)
 
@@ -36,7 +36,7 @@ _libc.fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c
 
 
 class Partition:
-    """A partition that is open for this process alone; use it in a `with` statement.
+    """A partition that is open exclusively; use it in a `with` statement.
 
     Attributes:
         path: of its device.
@@ -44,28 +44,31 @@ class Partition:
     """
 
     def __init__(self, path: str) -> None:
-        """Opens it.
+        """Opens and locks the device.
+
+        Args:
+            path: of the device.
 
         Raises:
-            BusyError: it is mounted, or used by something else.
+            BusyError: it is mounted, or another program uses it.
             GuestError: it cannot be opened.
         """
         self.path = path
         try:
-            # O_EXCL without O_CREAT: the kernel refuses a device that is mounted, or part of another device (open(2)).
+            # O_EXCL without O_CREAT: EBUSY if the device is mounted or part of another device (open(2)).
             exclusive = os.O_EXCL if stat.S_ISBLK(os.stat(path).st_mode) else 0
             self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC | exclusive)
         except OSError as error:
             if error.errno == errno.EBUSY:
-                raise BusyError(f"{path}: is mounted or in use; it is not written to") from error
+                raise BusyError(f"{path}: is mounted or in use, so it is not written") from error
             raise GuestError(f"{path}: cannot be opened: {error.strerror}") from error
         with contextlib.ExitStack() as cleanup:
             cleanup.callback(os.close, self._file)
             try:
-                # The lock that programs take that care for others: https://systemd.io/BLOCK_DEVICE_LOCKING
+                # The advisory lock that udev and partitioning tools honour: https://systemd.io/BLOCK_DEVICE_LOCKING
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise BusyError(f"{path}: is locked by another program; it is not written to") from error
+                raise BusyError(f"{path}: is locked by another program, so it is not written") from error
             self.size = self._size()
             cleanup.pop_all()
 
@@ -85,23 +88,27 @@ class Partition:
         return status.st_size
 
     def write(self, offset: int, data: bytes) -> None:
-        """Writes data; `sync` puts them on the disk.
+        """Writes data at an offset, in bytes. It is only certain to be on the disk after `sync`.
 
         Raises:
-            GuestError: they cannot be written.
+            GuestError: the data cannot be written.
         """
         try:
             done = os.pwrite(self._file, data, offset)
         except OSError as error:
             raise self._problem("written", offset, error) from error
         if done != len(data):
-            raise GuestError(f"{self.path}: took only {done} of {len(data)} bytes at byte {offset}")
+            raise GuestError(f"{self.path}: only {done} of {len(data)} bytes were written at byte {offset}")
 
     def zero(self, offset: int, length: int) -> None:
-        """Makes a range read as zeros, without writing them where the disk can do without.
+        """Zeroes a range: discards it if the device supports that, and writes zeros if not.
+
+        Args:
+            offset: of the range, in bytes.
+            length: of the range, in bytes.
 
         Raises:
-            GuestError: that cannot be done.
+            GuestError: the range cannot be zeroed.
         """
         try:
             punch_hole(self._file, offset, length)
@@ -121,10 +128,10 @@ class Partition:
             self.write(begin, ZEROS[: offset + length - begin])
 
     def sync(self) -> None:
-        """Puts all that was written on the disk.
+        """Fsyncs the device.
 
         Raises:
-            GuestError: that failed: nothing is known of what was written.
+            GuestError: it failed; any of the data that was written may be lost.
         """
         try:
             os.fsync(self._file)
@@ -132,18 +139,22 @@ class Partition:
             raise self._problem("written", None, error) from error
 
     def read_back(self, begin: int, end: int) -> Iterator[bytes]:
-        """Yields what the disk holds from `begin`, which is a multiple of CHUNK, to `end`.
+        """Reads a range from the disk, bypassing the page cache (O_DIRECT), so that lost writes are detected.
 
-        The kernel's memory of what was written is gone around: a disk that lost it is
-        found out.
+        Args:
+            begin: offset of the range in bytes, a multiple of CHUNK.
+            end: offset of its end in bytes.
+
+        Yields:
+            The data, in chunks of CHUNK bytes; the last one may be shorter.
 
         Raises:
-            GuestError: it cannot be read.
+            GuestError: the range cannot be read.
         """
         with contextlib.ExitStack() as cleanup:
             file = self._open_direct()
             cleanup.callback(os.close, file)
-            buffer = mmap.mmap(-1, CHUNK)  # aligned to pages, as direct reads want it
+            buffer = mmap.mmap(-1, CHUNK)  # page-aligned, as O_DIRECT requires
             for offset in range(begin, end, CHUNK):
                 length = min(CHUNK, end - offset)
                 try:
@@ -161,7 +172,7 @@ class Partition:
         except OSError as error:
             if error.errno != errno.EINVAL:
                 raise self._problem("read back", None, error) from error
-        # A file system that has no direct reads, which only tests have.
+        # Only in tests: a regular file on a file system without O_DIRECT. Drop its pages from the cache instead.
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
         return file
@@ -172,10 +183,15 @@ class Partition:
 
 
 def punch_hole(file: int, offset: int, length: int) -> None:
-    """Makes a range of an open file or device read as zeros and gives its space back.
+    """Deallocates a range of an open file or device, which then reads as zeros.
+
+    Args:
+        file: descriptor of the file or device.
+        offset: of the range, in bytes.
+        length: of the range, in bytes.
 
     Raises:
-        OSError: that cannot be done; EOPNOTSUPP where zeros have to be written instead.
+        OSError: it failed; EOPNOTSUPP if the file system or device does not support it.
     """
     if _libc.fallocate(file, _PUNCH_HOLE_KEEP_SIZE, offset, length) != 0:
         number = ctypes.get_errno()

@@ -1,16 +1,16 @@
-"""Who may sign updates, and whether one of them did.
+"""Reads the keys that may sign updates, and verifies the signatures of a manifest.
 
-The image has the public keys in a folder, as PEM files with one Ed25519 key each (RFC 8410). What stands before the
-key in a file is for people (RFC 7468, section 2), but for a line `Expires: 2030-12-31`: after that day, in UTC, the key
-is not taken any more. A file `revoked` lists keys that are never taken, by their ids, one a line; `#` starts a comment.
-A key's id is the SHA-256 of its SubjectPublicKeyInfo in hex, which is what the PEM file encodes.
+The image has a directory of public keys: PEM files with one Ed25519 key each (RFC 8410). The text before the key in
+such a file is a comment (RFC 7468, section 2), except for a line `Expires: 2030-12-31`: after that day, in UTC, the key
+is not accepted. The file `revoked` lists the ids of keys that are never accepted, one per line; `#` starts a comment.
+A key's id is the SHA-256, in hex, of its SubjectPublicKeyInfo, the structure that the PEM file encodes.
 
-A manifest's signatures are lines of text, each with the algorithm, the id of the key and the signature in hex:
+The signatures of a manifest are lines of text, each with the algorithm, the id of the key and the signature in hex:
 
     ed25519 89ab… 0123…
 
-One by a key that is trusted is enough. So an update that is signed with an old key and a new one is taken by machines
-that know either.
+One signature by a trusted key is sufficient. So machines that trust either of two keys accept an update that is signed
+by both, which is how keys are rotated.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from guestos.errors import GuestError, ImageError
 
 MOST_BYTES = 1 << 14
-"""Of a manifest's signatures."""
+"""The largest file of signatures that is accepted, in bytes."""
 
 FOLDER = "update-keys"
 REVOKED = "revoked"
@@ -47,7 +47,7 @@ class Key:
     Attributes:
         path: of its file.
         id: the SHA-256 of its SubjectPublicKeyInfo, in hex.
-        expires: the last day on which it is taken; None where there is none.
+        expires: the last day on which it is accepted, in UTC; None if it does not expire.
     """
 
     path: str
@@ -57,18 +57,22 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """The keys that a system trusts, and those that it will not trust again."""
+    """The keys of a system.
+
+    Attributes:
+        trusted: the keys in its directory.
+        revoked: ids of keys that are never accepted, even if they are in the directory.
+    """
 
     trusted: Sequence[Key]
     revoked: frozenset[str]
 
 
 def read_keys(folder: str) -> Keys:
-    """Returns the keys in a folder.
+    """Returns the keys in a directory.
 
     Raises:
-        GuestError: a file is not as the module's docstring says. A list of revoked keys that cannot be read is not
-            taken for an empty one.
+        GuestError: a key or the list of revoked keys is invalid or cannot be read.
     """
     keys = [_read_key(path) for path in sorted(glob.glob(os.path.join(glob.escape(folder), "*.pem")))]
     path = os.path.join(folder, REVOKED)
@@ -81,20 +85,20 @@ def read_keys(folder: str) -> Keys:
 
 
 def verify(data: bytes, signatures: bytes | None, keys: Keys, today: dt.date) -> Key:
-    """Returns the key that one of a manifest's signatures is by.
+    """Verifies the signatures of a manifest and returns the trusted key of the first valid one.
 
     Args:
         data: the manifest.
-        signatures: the lines of its signatures; None where it has none.
-        keys: those of the system.
-        today: for keys that expire.
+        signatures: the file of its signatures; None if there is none.
+        keys: the keys of the system.
+        today: the date, in UTC, that expiry dates are compared with.
 
     Raises:
-        ImageError: there is no signature by a key that is trusted; the message says what is wrong with the first.
-        GuestError: the program that checks them cannot be run.
+        ImageError: no signature by a trusted key is valid; the message is about the first signature.
+        GuestError: openssl cannot be run.
     """
     if not keys.trusted:
-        raise ImageError("this system has no key for updates, so it takes none")
+        raise ImageError("this system has no update keys, so it accepts no update")
     if signatures is None:
         raise ImageError("the update is not signed")
     lines = signatures.decode("ascii", "replace").splitlines()
@@ -104,7 +108,7 @@ def verify(data: bytes, signatures: bytes | None, keys: Keys, today: dt.date) ->
     for line in lines:
         match = _LINE.fullmatch(line)
         if match is None:
-            problems.append("the signature is damaged, or of a kind that is not known")
+            problems.append("the signature is damaged, or its algorithm is not supported")
             continue
         found = _check(data, match[1], bytes.fromhex(match[2]), keys, today)
         if isinstance(found, Key):
@@ -114,21 +118,21 @@ def verify(data: bytes, signatures: bytes | None, keys: Keys, today: dt.date) ->
 
 
 def _check(data: bytes, key_id: str, signature: bytes, keys: Keys, today: dt.date) -> Key | str:
-    """Returns the key of a good signature, or what is wrong."""
+    """Returns the key if the signature is valid and the key trusted, else a message that says what is wrong."""
     if key_id in keys.revoked:
         return f"the update is signed by a revoked key: {key_id}"
     key = next((key for key in keys.trusted if key.id == key_id), None)
     if key is None:
-        return f"the update is signed by a key that this system does not know: {key_id}"
+        return f"the update is signed by a key that this system does not trust: {key_id}"
     if key.expires is not None and today > key.expires:
         return f"the update is signed by a key that expired on {key.expires}: {key_id}"
-    if not _is_good(data, signature, key.path):
-        return f"the signature of the update is wrong: it is not what {key.path} stands for"
+    if not _is_valid(data, signature, key.path):
+        return f"the signature of the update is invalid: it does not match the manifest and {key.path}"
     return key
 
 
-def _is_good(data: bytes, signature: bytes, key: str) -> bool:
-    # In memory, since openssl takes files: a signature of Ed25519 is over all of the data at once.
+def _is_valid(data: bytes, signature: bytes, key: str) -> bool:
+    # openssl reads both from files; these are in memory, so that nothing can change them.
     files = [_memory_file("manifest", data), _memory_file("signature", signature)]
     try:
         manifest, signed = (f"/proc/self/fd/{file}" for file in files)
@@ -171,7 +175,7 @@ def _read_key(path: str) -> Key:
         expires = _EXPIRES.search(text[: match.start()])
         last = None if expires is None else dt.date.fromisoformat(expires[1])
     except (binascii.Error, ValueError) as error:
-        raise GuestError(f"{path}: is not a key, or expires on no day: {error}") from error
+        raise GuestError(f"{path}: the key or its expiry date is invalid: {error}") from error
     return Key(path, hashlib.sha256(encoded).hexdigest(), last)
 
 

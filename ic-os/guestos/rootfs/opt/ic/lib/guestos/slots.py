@@ -1,15 +1,15 @@
-"""What is known of the content of the slots, in files of the config store: slots/A.json and slots/B.json.
+"""Slot records: the state of each slot's content, in slots/A.json and slots/B.json of the config store.
 
-A slot that an installation has begun to write to is not to be booted until the installation is done. So it is noted
-here, on the disk, before the first byte of the slot is written:
+A slot must not be booted while it is only partly written. So the record is written, and fsynced, before the first byte
+of the slot is. Its states:
 
-    installing  an installation began, and did not end
+    installing  an installation has started and not finished
     failed      an installation ended with an error
-    ready       an installation ended well: what the slot holds is what the manifest says
-    committed   the boot loader was told to try it, and it was not confirmed since
-    confirmed   it ran and was confirmed
+    ready       an installation succeeded: the slot contains what the manifest describes
+    committed   the slot was set to be booted next, and has not been confirmed since
+    confirmed   the slot ran and was confirmed
 
-A slot without such a file was never written to by an upgrade. A file that cannot be understood stands for `failed`.
+A slot without a record was never written by an upgrade. A record that cannot be parsed counts as `failed`.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ _MOST_BYTES = 1 << 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slot:
-    """What is known of a slot.
+    """The record of a slot.
 
     Attributes:
         state: one of STATES.
-        version: of the system in it.
+        version: of the system in the slot.
         manifest: the SHA-256 of the manifest that it was installed from, in hex.
-        root_hash: of its root, in hex.
+        root_hash: the root hash of its root partition, in hex.
         heads: the SHA-256 of the first piece of its boot and of its root partition, in hex.
-        problem: why it failed.
+        problem: the error message if the state is FAILED.
     """
 
     state: str
@@ -55,12 +55,12 @@ class Slot:
 
 
 def path(environment: Environment, slot: str) -> str:
-    """Returns the path of a slot's file."""
+    """Returns the path of a slot's record."""
     return os.path.join(environment.config, "slots", f"{slot}.json")
 
 
 def read(environment: Environment, slot: str) -> Slot | None:
-    """Returns what is known of a slot; None where no upgrade ever wrote to it."""
+    """Returns the record of a slot; None if no upgrade ever wrote the slot."""
     name = path(environment, slot)
     try:
         with open(name, "rb") as file:
@@ -77,10 +77,10 @@ def read(environment: Environment, slot: str) -> Slot | None:
 
 
 def write(environment: Environment, slot: str, value: Slot) -> None:
-    """Notes what is known of a slot; it is on the disk when this returns.
+    """Writes the record of a slot and fsyncs it.
 
     Raises:
-        GuestError: it cannot be written.
+        GuestError: the record cannot be written.
     """
     name = path(environment, slot)
     folder = os.path.dirname(name)
@@ -89,5 +89,5 @@ def write(environment: Environment, slot: str, value: Slot) -> None:
             os.mkdir(folder, 0o755)
             durable.sync_folder(environment.config)
     except OSError as error:
-        raise GuestError(f"{folder}: cannot be made: {error.strerror}") from error
+        raise GuestError(f"{folder}: cannot be created: {error.strerror}") from error
     durable.replace(name, (json.dumps(asdict(value), indent=1, sort_keys=True) + "\n").encode())

@@ -1,4 +1,4 @@
-"""What there is to say of the slots and the boot state: for a person, for programs, and as metrics."""
+"""The status of the slots and the boot state: as text, as JSON, and as metrics of node_exporter."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Any
 from guestos import boot_state, booted, slots
 from guestos.boot_state import DAMAGED, FALLBACK, FIRST_BOOT, SLOTS, BootState, other
 from guestos.environment import Environment
-from guestos.system import read_boot_state, read_version
+from guestos.system import read_boot_reason, read_version
 
 METRICS = "guestos_upgrade.prom"
 
 
 def read_status(environment: Environment) -> dict[str, Any]:
-    """Returns the status as `status --json` shows it; doc/Upgrade.adoc says what each value means.
+    """Returns the object that `status --json` prints; doc/Upgrade.adoc explains the values.
 
     Raises:
-        GuestError: it is not known what was booted.
+        GuestError: the file that records what was booted is missing or damaged.
     """
     current = booted.read(environment.booted).slot
     state = boot_state.read(environment.grubenv)
-    reason = read_boot_state(environment)
+    reason = read_boot_reason(environment)
     return {
         "current": current,
         "next": state.next_slot,
@@ -45,12 +45,12 @@ def _slot(environment: Environment, slot: str, current: str, state: BootState) -
     if known is None:
         return {"state": "as shipped", "version": None, "problem": None}
     if known.state == slots.COMMITTED and boot_state.decide(state).slot != slot:
-        return {"state": "not confirmed", "version": known.version, "problem": "it had its try and was not confirmed"}
+        return {"state": "not confirmed", "version": known.version, "problem": "its trial ended without confirmation"}
     return {"state": known.state, "version": known.version or None, "problem": known.problem or None}
 
 
 def _notes(environment: Environment, current: str, state: BootState, reason: str | None) -> list[str]:
-    """Returns what a person should know, in sentences."""
+    """Returns sentences about everything that is not as usual."""
     passive = other(current)
     known = slots.read(environment, passive)
     version = f" with version {known.version}" if known is not None and known.version else ""
@@ -62,16 +62,16 @@ def _notes(environment: Environment, current: str, state: BootState, reason: str
     elif reason == DAMAGED:
         notes.append(f"The boot state was damaged: slot {current} was booted because it was the last confirmed one.")
     if state.cycle == FIRST_BOOT and state.alternative == passive:
-        notes.append(f"The next boot gives slot {passive}{version} its one try.")
+        notes.append(f"The next boot is the trial of slot {passive}{version}.")
     elif not state.is_confirmed(current):
         notes.append(f"Slot {current} is not confirmed: the next boot is of slot {state.next_slot}.")
     if known is not None and known.state in (slots.INSTALLING, slots.FAILED):
-        notes.append(f"Slot {passive} holds no whole system: {known.problem or 'an installation did not end'}.")
+        notes.append(f"Slot {passive} has no complete system: {known.problem or 'an installation did not finish'}.")
     return notes
 
 
 def as_text(status: dict[str, Any]) -> str:
-    """Returns a status as lines for a person."""
+    """Returns a status as lines of text."""
     lines = [f"{name}: {_word(value)}" for name, value in status.items() if not isinstance(value, dict | list)]
     for slot, values in status["slots"].items():
         problem = f" ({values['problem']})" if values["problem"] else ""
@@ -84,10 +84,14 @@ def _word(value: object) -> str:
 
 
 def write_metrics(environment: Environment) -> None:
-    """Writes the status for node_exporter; where that cannot be done nothing else suffers."""
+    """Writes the status as metrics; an error when writing them is ignored.
+
+    Raises:
+        GuestError: the file that records what was booted is missing or damaged.
+    """
     status = read_status(environment)
     lines = [
-        "# HELP guestos_slot_info What a slot holds.",
+        "# HELP guestos_slot_info State and version of the system in a slot.",
         "# TYPE guestos_slot_info gauge",
         *(
             f'guestos_slot_info{{slot="{slot}",state="{values["state"]}",version="{_word(values["version"])}"}} 1'
@@ -96,7 +100,7 @@ def write_metrics(environment: Environment) -> None:
         "# HELP guestos_boot_confirmed Whether the running system is confirmed.",
         "# TYPE guestos_boot_confirmed gauge",
         f"guestos_boot_confirmed {int(status['stable'])}",
-        "# HELP guestos_next_slot_info The slot that is booted next.",
+        "# HELP guestos_next_slot_info The slot that boots next.",
         "# TYPE guestos_next_slot_info gauge",
         f'guestos_next_slot_info{{slot="{status["next"]}"}} 1',
     ]

@@ -1,4 +1,4 @@
-"""What the running system is: what it says of itself in system.json, and what the machine says."""
+"""The identity of the running system: product and variant from system.json, version, architecture, boot reason."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ VERSION = "version.txt"
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """What an update has to be for.
+    """The identity of a system; an update must have the same values.
 
     Attributes:
         product: such as guestos.
         variant: such as dev or prod.
-        architecture: of the machine, as `uname -m` says it.
-        layout: the SHA-256 of the disk's layout as the initial RAM file system knows it, in hex.
+        architecture: of the machine, as `uname -m` prints it.
+        layout: the SHA-256 of the list of partitions that the initramfs writes, in hex.
     """
 
     product: str
@@ -32,10 +32,10 @@ class System:
 
 
 def read_system(environment: Environment) -> System:
-    """Returns what the running system is.
+    """Returns the identity of the running system.
 
     Raises:
-        GuestError: it does not say so.
+        GuestError: system.json or the list of partitions is missing or damaged.
     """
     path = os.path.join(environment.share, SYSTEM)
     try:
@@ -45,12 +45,12 @@ def read_system(environment: Environment) -> System:
         with open(environment.layout, "rb") as file:
             layout = hashlib.sha256(file.read()).hexdigest()
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise GuestError(f"{path}: this system does not say what it is: {error!r}") from error
+        raise GuestError(f"{path}: the identity of this system cannot be read: {error!r}") from error
     return System(product, variant, os.uname().machine, layout)
 
 
 def read_version(environment: Environment) -> str | None:
-    """Returns the version of the running system; None where it does not say."""
+    """Returns the version of the running system; None if it cannot be read."""
     try:
         with open(os.path.join(environment.share, VERSION), encoding="utf-8") as file:
             return file.read().strip()
@@ -58,10 +58,10 @@ def read_version(environment: Environment) -> str | None:
         return None
 
 
-def read_boot_state(environment: Environment) -> str | None:
-    """Returns why the boot loader chose the slot that runs; None where the kernel was not told.
+def read_boot_reason(environment: Environment) -> str | None:
+    """Returns why the boot loader chose the running slot: the value of dfinity.boot_state on the kernel command line.
 
-    That is the value of dfinity.boot_state on the kernel command line; doc/Boot.adoc lists them.
+    doc/Boot.adoc lists the values; None if the argument is missing. The state for the next boot is `boot_state.read`.
     """
     try:
         with open(environment.command_line, encoding="utf-8", errors="replace") as file:

@@ -1,9 +1,9 @@
-"""Reads a tar as it comes: the members that an update image has, and nothing else.
+"""Reads the tar of an update image from a stream.
 
-An update image is written by this project's build, so this takes regular files with plain names, with holes in the one
-way that the build writes them, and refuses all else: nothing of what another program might see in such an archive can
-get past. Format: IEEE Std 1003.1, pax ("ustar Interchange Format", "pax Extended Header"); GNU tar manual, "Storing
-Sparse Files", PAX format version 1.0.
+Only what the build writes is accepted: regular files with plain names, dense or in GNU tar's sparse format 1.0. Every
+other member, header or data between members is refused, so that no program can see more in the archive than this one
+does. Format: IEEE Std 1003.1, pax ("ustar Interchange Format", "pax Extended Header"); GNU tar manual, "Storing Sparse
+Files", PAX format version 1.0.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~-]{0,99}")
 _RECORD = 20 * BLOCK
 _MOST_EXTENDED = 1 << 16
 _MOST_MAP = 1 << 22
-"""Of an extended header, and of a map of holes, in bytes: more than any that the build writes."""
+"""Limits for the size of an extended header and of a sparse map, in bytes; what the build writes is smaller."""
 
 _KNOWN = {"GNU.sparse.major", "GNU.sparse.minor", "GNU.sparse.name", "GNU.sparse.realsize", "comment", "mtime", "path"}
 
@@ -30,9 +30,9 @@ class Member:
     """A file in the archive.
 
     Attributes:
-        name: without a folder.
-        size: in bytes.
-        ranges: where it has data, as offset and length in bytes, in order; all else is zeros.
+        name: of the file, without a directory.
+        size: of the file with its holes, in bytes.
+        ranges: offset and length of each range with data, in bytes, in order; the rest is holes, which read as zeros.
     """
 
     name: str
@@ -51,10 +51,13 @@ class TarStream:
         self._before: set[str] = set()
 
     def next(self) -> Member | None:
-        """Returns the next member, whose data `read` returns then; None at the end of the archive.
+        """Reads the header of the next member; `read` then returns the member's data.
+
+        Returns:
+            The member; None at the end of the archive.
 
         Raises:
-            ImageError: there is no whole member, or one of another kind.
+            ImageError: the archive is damaged or truncated, or has a member that is not accepted.
         """
         self._skip_rest()
         block = self._block()
@@ -69,17 +72,17 @@ class TarStream:
             return None
         member = self._member(block, records)
         if not _NAME.fullmatch(member.name):
-            raise ImageError(f"the archive has a member {member.name!r}, which is not a plain name of a file")
+            raise ImageError(f"the archive has a member {member.name!r}, which is not a plain file name")
         if member.name in self._before:
             raise ImageError(f"the archive has {member.name} twice")
         self._before.add(member.name)
         return member
 
     def read(self, size: int) -> bytes:
-        """Returns the next bytes of the member's data, without its holes.
+        """Returns the next `size` bytes of the member's data, without its holes.
 
         Raises:
-            ImageError: they are not there.
+            ImageError: the member has less data, or the archive is truncated.
         """
         if size > self._left:
             raise ImageError("a member of the archive has less data than its map says")
@@ -88,14 +91,14 @@ class TarStream:
 
     def _member(self, block: bytes, records: dict[str, str]) -> Member:
         if block[257:263] != b"ustar\0":
-            raise ImageError("the archive is not a tar of the formats ustar or pax")
+            raise ImageError("the archive is not a tar in the format ustar or pax")
         if sum(block[:148]) + sum(block[156:]) + 8 * ord(" ") != _number(block[148:156]):
             raise ImageError("the archive is damaged: the checksum of a header is wrong")
         name = block[:100].partition(b"\0")[0].decode("ascii", "replace")
         if block[156:157] not in (b"0", b"\0"):
             raise ImageError(f"the archive has a member {name!r} that is not a regular file")
         if block[345] != 0:
-            raise ImageError(f"the archive has a member {name!r} in a folder")
+            raise ImageError(f"the archive has a member {name!r} in a directory")
         stored = _number(block[124:136])
         self._left = stored
         self._padding = -stored % BLOCK
@@ -107,38 +110,42 @@ class TarStream:
         return Member(records.get("GNU.sparse.name", name), size, self._map(size))
 
     def _map(self, size: int) -> tuple[tuple[int, int], ...]:
-        """Reads the map of a file with holes, which stands before its data."""
+        """Reads the sparse map of a member, which precedes its data; returns the ranges with data.
+
+        Args:
+            size: of the file with its holes, in bytes.
+        """
         lines = self._map_lines()
         numbers = [_decimal(line) for line in lines]
         ranges: list[tuple[int, int]] = []
         end = 0
         for offset, length in zip(numbers[::2], numbers[1::2], strict=True):
             if offset < end or offset + length > size:
-                raise ImageError("the archive is damaged: a map of holes is not in order")
+                raise ImageError("the archive is damaged: the ranges of a sparse map are not in order")
             if length:
                 ranges.append((offset, length))
             end = offset + length
         if sum(length for _, length in ranges) != self._left:
-            raise ImageError("the archive is damaged: a map of holes does not fit its data")
+            raise ImageError("the archive is damaged: a sparse map does not match the size of the data")
         return tuple(ranges)
 
     def _map_lines(self) -> list[str]:
         text = self.read(BLOCK)
         if b"\n" not in text[:20]:
-            raise ImageError("the archive is damaged: a map of holes does not begin with its length")
+            raise ImageError("the archive is damaged: a sparse map does not begin with its length")
         count = 2 * _decimal(text[: text.index(b"\n")].decode("ascii", "replace")) + 1
         blocks = [text]
         found = text.count(b"\n")
         while found < count:
             if len(blocks) * BLOCK >= _MOST_MAP:
-                raise ImageError("the archive has a map of holes that is too large")
+                raise ImageError(f"the archive has a sparse map of more than {_MOST_MAP} bytes")
             blocks.append(self.read(BLOCK))
             found += blocks[-1].count(b"\n")
         return b"".join(blocks).decode("ascii", "replace").split("\n")[1:count]
 
     def _extended(self, size: int) -> dict[str, str]:
         if size > _MOST_EXTENDED:
-            raise ImageError("the archive has an extended header that is too large")
+            raise ImageError(f"the archive has an extended header of more than {_MOST_EXTENDED} bytes")
         data = self._exactly(size)
         self._exactly(-size % BLOCK)
         records: dict[str, str] = {}
@@ -149,27 +156,27 @@ class TarStream:
             record = data[at + len(digits) + 1 : at + length - 1]
             keyword, equals, value = record.decode("utf-8", "replace").partition("=")
             if at + length > size or data[at + length - 1 : at + length] != b"\n" or not equals:
-                raise ImageError("the archive is damaged: an extended header is not one")
+                raise ImageError("the archive is damaged: an extended header is invalid")
             if keyword not in _KNOWN or keyword in records:
-                raise ImageError(f"the archive has an extended header with {keyword!r}, which is not known")
+                raise ImageError(f"the archive has an extended header with {keyword!r}, which is unknown or repeated")
             records[keyword] = value
             at += length
         return records
 
     def _skip_rest(self) -> None:
         if self._left:
-            raise ImageError("the archive has a member with more data than is needed")
+            raise ImageError("the archive has a member with more data than its manifest entry")
         if self._exactly(self._padding).strip(b"\0"):
             raise ImageError("the archive is damaged: there is data between its members")
         self._padding = 0
 
     def _check_end(self) -> None:
-        """Checks that nothing but the padding of the archive's last record follows."""
+        """Checks that only the padding of the archive's last record follows."""
         rest = self._stream.read(_RECORD + 1)
         if len(rest) > _RECORD or rest.strip(b"\0"):
-            raise ImageError("something follows the end of the archive")
+            raise ImageError("there is data after the end of the archive")
         if len(rest) < BLOCK or (self._position + len(rest)) % _RECORD:
-            raise ImageError("the archive is cut off: it has no end")
+            raise ImageError("the archive is truncated: its end is missing")
 
     def _block(self) -> bytes:
         return self._exactly(BLOCK)
@@ -177,13 +184,13 @@ class TarStream:
     def _exactly(self, size: int) -> bytes:
         data = self._stream.read(size) if size else b""
         if len(data) < size:
-            raise ImageError("the archive is cut off")
+            raise ImageError("the archive is truncated")
         self._position += size
         return data
 
 
 def _number(field: bytes) -> int:
-    """Returns a number of a header: octal digits, or in base 256, which begins with the byte 0x80."""
+    """Returns the number in a header field: octal digits, or binary after a byte 0x80 (GNU tar's base 256)."""
     if field[0] == 0x80:
         return int.from_bytes(field[1:], "big")
     digits = field.strip(b" \0")
@@ -194,5 +201,5 @@ def _number(field: bytes) -> int:
 
 def _decimal(text: str) -> int:
     if not re.fullmatch("[0-9]{1,18}", text, re.ASCII):
-        raise ImageError("the archive is damaged: a number of an extended header or a map is not one")
+        raise ImageError(f"the archive is damaged: {text!r} in an extended header or sparse map is not a number")
     return int(text)

@@ -1,4 +1,4 @@
-"""What changes the boot state from inside the system: the commit of an upgrade, and the confirmation of a boot."""
+"""Changes of the boot state by the running system: commit of an upgrade, confirmation of a boot, end of a trial."""
 
 from __future__ import annotations
 
@@ -17,25 +17,28 @@ from guestos.errors import BusyError, GuestError, StateError
 from guestos.manifest import PIECE_SIZE
 from guestos.partition import Partition
 from guestos.slots import Slot
-from guestos.system import read_boot_state
+from guestos.system import read_boot_reason
 
 
 def commit(environment: Environment, version: str | None = None) -> str:
-    """Makes the slot that an upgrade was installed in the next one to boot, for one try; returns its version.
+    """Sets the slot with the installed upgrade to boot next, for one trial.
 
     Args:
         environment: the machine.
         version: the version that must be installed there; None for any.
 
+    Returns:
+        The version that is installed there.
+
     Raises:
-        StateError: nothing was installed there that is whole, or not that version.
-        GuestError: the state cannot be written; it is what it was.
+        StateError: the slot has no complete system, or another version.
+        GuestError: the boot state cannot be written; it is unchanged.
     """
     with locked(environment):
         slot = install.check_state(environment)
         ready = _ready(environment, slot, version)
         _check_heads(environment, slot, ready)
-        # Noted first: a slot that had its try is not taken for one that waits for it.
+        # COMMITTED is recorded before grubenv is written, so that a slot whose trial is over is never READY again.
         slots.write(environment, slot, replace(ready, state=slots.COMMITTED))
         try:
             with writable(environment.grubenv):
@@ -44,7 +47,7 @@ def commit(environment: Environment, version: str | None = None) -> str:
             if boot_state.read(environment.grubenv).cycle != FIRST_BOOT:
                 slots.write(environment, slot, ready)
             raise
-    journal.note(f"slot {slot} with version {ready.version} is booted next, for one try")
+    journal.note(f"slot {slot} with version {ready.version} is booted next, on trial")
     return ready.version
 
 
@@ -60,15 +63,15 @@ def _ready(environment: Environment, slot: str, version: str | None) -> Slot:
 
 def _why_not_ready(known: Slot) -> str:
     return {
-        slots.INSTALLING: f"the installation of version {known.version} did not end",
+        slots.INSTALLING: f"the installation of version {known.version} did not finish",
         slots.FAILED: f"the installation of version {known.version} failed: {known.problem}",
         slots.COMMITTED: f"version {known.version} was committed before, and was not confirmed",
-        slots.CONFIRMED: f"it has version {known.version}, which was replaced",
+        slots.CONFIRMED: f"it has the previous version {known.version}",
     }[known.state]
 
 
 def _check_heads(environment: Environment, slot: str, ready: Slot) -> None:
-    """Checks that the partitions still begin as the installation left them."""
+    """Checks that the first pieces of boot and root are those that the installation wrote."""
     for name, expected in zip(("boot", "root"), ready.heads, strict=True):
         with Partition(environment.partition(slot, name)) as partition:
             (head,) = partition.read_back(0, min(PIECE_SIZE, partition.size))
@@ -77,16 +80,16 @@ def _check_heads(environment: Environment, slot: str, ready: Slot) -> None:
 
 
 def confirm(environment: Environment) -> None:
-    """Makes the running slot the one to boot from now on; that is on the disk when this returns.
+    """Confirms the running slot, which is booted from now on. The boot state is fsynced when this returns.
 
-    Where that is so already, nothing is written.
+    If the slot is confirmed already, nothing is written.
 
     Raises:
-        StateError: what runs is not what is on trial.
-        GuestError: the state cannot be written.
+        StateError: another slot is on trial, or waits for its first boot.
+        GuestError: the boot state cannot be written.
     """
     slot = booted.read(environment.booted).slot
-    if boot_state.read(environment.grubenv).is_confirmed(slot) and not _has_to_be_noted(environment, slot):
+    if boot_state.read(environment.grubenv).is_confirmed(slot) and not _is_recorded_as_committed(environment, slot):
         return
     with locked(environment):
         before = boot_state.read(environment.grubenv)
@@ -94,62 +97,64 @@ def confirm(environment: Environment) -> None:
         if confirmed != before:
             with writable(environment.grubenv):
                 boot_state.write(environment.grubenv, confirmed)
-        _note_confirmation(environment, slot)
+        _record_confirmation(environment, slot)
     journal.note(f"confirmed slot {slot}; the boot state was {before.describe()}")
 
 
-def _has_to_be_noted(environment: Environment, slot: str) -> bool:
+def _is_recorded_as_committed(environment: Environment, slot: str) -> bool:
     known = slots.read(environment, slot)
     return known is not None and known.state == slots.COMMITTED
 
 
-def _note_confirmation(environment: Environment, slot: str) -> None:
+def _record_confirmation(environment: Environment, slot: str) -> None:
     try:
         known = slots.read(environment, slot)
         if known is not None and known.state == slots.COMMITTED:
             slots.write(environment, slot, replace(known, state=slots.CONFIRMED))
         versions.keep_floor(environment)
     except GuestError as error:
-        journal.warn(f"confirmed slot {slot}, and could not note it: {error}")
+        journal.warn(f"slot {slot} is confirmed, but its record or the version floor cannot be written: {error}")
 
 
 def end_trial(environment: Environment) -> None:
-    """Has the machine start over if what runs is a new system that was not confirmed: the boot loader then goes back.
+    """Reboots if the running system is on trial and not confirmed; the boot loader then falls back to the other slot.
 
-    A boot state that cannot be read is one that was not confirmed.
+    A boot state that cannot be read counts as not confirmed.
 
     Raises:
-        GuestError: the machine does not start over.
+        GuestError: the reboot fails.
     """
-    if read_boot_state(environment) != FIRST_BOOT:
+    if read_boot_reason(environment) != FIRST_BOOT:
         return
     slot = booted.read(environment.booted).slot
     if boot_state.read(environment.grubenv).is_confirmed(slot):
         return
-    journal.error(f"slot {slot} was not confirmed in time: the machine starts over, back to slot {other(slot)}")
+    journal.error(f"slot {slot} was not confirmed in time: rebooting into slot {other(slot)}")
     reboot(environment)
 
 
 def reboot(environment: Environment) -> None:
-    """Has the machine start over.
+    """Starts a reboot of the machine.
 
     Raises:
-        GuestError: it does not.
+        GuestError: the command that reboots fails.
     """
     try:
         result = subprocess.run(environment.reboot, capture_output=True, text=True, check=False)
     except OSError as error:
         raise GuestError(f"{environment.reboot[0]}: cannot be run: {error.strerror}") from error
     if result.returncode != 0:
-        raise GuestError(f"the machine does not start over by itself: {result.stderr.strip()}; reboot it")
+        raise GuestError(f"{' '.join(environment.reboot)} failed: {result.stderr.strip()}; reboot the machine by hand")
 
 
 @contextlib.contextmanager
 def locked(environment: Environment) -> Iterator[None]:
-    """Keeps a second manageboot.sh from changing the same state meanwhile; a lock on its folder writes nothing.
+    """Holds the lock on the boot state, so that only one manageboot.sh changes it at a time.
+
+    The lock is flock(2) on the directory of grubenv, which works on a read-only file system too.
 
     Raises:
-        BusyError: another one runs.
+        BusyError: another process holds the lock.
     """
     folder = os.path.dirname(os.path.abspath(environment.grubenv))
     try:
@@ -160,7 +165,7 @@ def locked(environment: Environment) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise BusyError("another manageboot.sh is at work; try again when it is done") from error
+            raise BusyError("another manageboot.sh is running; retry when it has finished") from error
         yield
     finally:
         os.close(descriptor)
@@ -168,11 +173,12 @@ def locked(environment: Environment) -> Iterator[None]:
 
 @contextlib.contextmanager
 def writable(path: str) -> Iterator[None]:
-    """Makes the file system of a path writable for as long as it is needed, where it is mounted read-only.
+    """Remounts the file system of a path read-write for the duration of the context, if it is mounted read-only.
+
+    An error of the remount to read-only at the end is logged and ignored: the data has been fsynced by then.
 
     Raises:
-        GuestError: it cannot be made writable. That it cannot be made read-only again is no reason to fail: what had to
-            be written is on the disk.
+        GuestError: the file system cannot be remounted read-write.
     """
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.ismount(folder) or not os.statvfs(folder).f_flag & os.ST_RDONLY:
@@ -192,4 +198,4 @@ def _remount(folder: str, mode: str) -> None:
     command = ["/usr/bin/mount", "-o", f"remount,{mode}", folder]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode != 0:
-        raise GuestError(f"{folder}: cannot be made {mode}: {result.stderr.strip()}")
+        raise GuestError(f"{folder}: cannot be remounted {mode}: {result.stderr.strip()}")

@@ -1,8 +1,8 @@
-"""An update image as a stream of pieces, each of which is checked before it is handed out.
+"""Reads an update image as a stream of pieces; each piece is verified before it is returned.
 
-The manifest is read and its signature checked before anything else. What comes after is taken only as the manifest
-says, in the order in which it says it: so no more is read than was declared, and what is handed out is what was hashed,
-whatever becomes of the file meanwhile.
+The manifest comes first, and its signature is verified before anything else is read. The images must follow in the
+order and with the sizes of the manifest, so no more than the declared amount is read. A piece is hashed and returned
+from the same memory, so a change of the file in the meantime has no effect.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Piece:
     Attributes:
         offset: in bytes.
         length: in bytes.
-        data: None where all of it is zeros.
+        data: None if all of it is zeros.
     """
 
     offset: int
@@ -41,44 +41,53 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """Whose updates are taken: the keys, and the day on which that is asked."""
+    """What signatures are verified with.
+
+    Attributes:
+        keys: the keys of the system.
+        today: the verification date, in UTC.
+    """
 
     keys: signatures.Keys
     today: dt.date
 
 
 class UpdateImage(Protocol):
-    """An update image whose manifest is signed by a key that is trusted.
+    """An update image whose manifest has a valid signature.
 
     Attributes:
-        manifest: says what is in it.
-        key: the key that it is signed by.
+        manifest: the manifest.
+        key: the trusted key that signed it.
     """
 
     manifest: Manifest
     key: signatures.Key
 
     def pieces(self, image: Image) -> Iterator[Piece]:
-        """Yields an image's pieces; the images are asked for in the order of the manifest.
+        """Yields the pieces of an image. The caller reads the images in the order of the manifest.
 
         Raises:
-            ImageError: a piece is not there, or not what the manifest says.
+            ImageError: a piece is missing, or its hash differs from the manifest.
         """
 
     def finish(self) -> None:
-        """Checks what comes after the images.
+        """Checks the rest of the archive, after the images.
 
         Raises:
-            ImageError: it is not as it should be.
+            ImageError: the version file is missing or differs from the manifest, or something follows it.
         """
 
 
 @contextlib.contextmanager
 def open_archive(path: str, trust: Trust) -> Iterator[UpdateImage]:
-    """Opens an update image: a tar, which may be compressed; `-` is standard input.
+    """Opens an update image and verifies its signature.
+
+    Args:
+        path: of a tar, plain or compressed by gzip or zstd; `-` is standard input.
+        trust: what the signature is verified with.
 
     Raises:
-        ImageError: it is not an update image, or not one to trust.
+        ImageError: it is not an update image, or is not signed by a trusted key.
         GuestError: it cannot be read.
     """
     with compressed_stream.open_stream(path) as stream:
@@ -87,11 +96,17 @@ def open_archive(path: str, trust: Trust) -> Iterator[UpdateImage]:
 
 @contextlib.contextmanager
 def open_files(boot: str, root: str, manifest_path: str, trust: Trust) -> Iterator[UpdateImage]:
-    """Opens an update image that was unpacked, with its manifest and the manifest's signature beside that.
+    """Opens an unpacked update image and verifies its signature.
+
+    Args:
+        boot: path of boot.img.
+        root: path of root.img.
+        manifest_path: path of the manifest; the file of its signatures is in the same directory.
+        trust: what the signature is verified with.
 
     Raises:
-        ImageError: it is not an update image, or not one to trust.
-        GuestError: it cannot be read.
+        ImageError: the manifest is invalid, or is not signed by a trusted key.
+        GuestError: a file cannot be read.
     """
     data = _read_file(manifest_path, manifest.MOST_BYTES)
     folder = os.path.dirname(manifest_path)
@@ -122,16 +137,16 @@ class _Archive:
         self._member = None
         if member.name != image.name or member.size != image.size:
             found = f"{member.name} of {member.size} bytes"
-            raise ImageError(f"the archive has {found} where the manifest has {image.name} of {image.size}")
+            raise ImageError(f"the archive has {found} where the manifest has {image.name} of {image.size} bytes")
         return _checked(image, _Assembler(member, self._tar).piece)
 
     def finish(self) -> None:
         text = self._small(manifest.VERSION_NAME, 1024, self._next(manifest.VERSION_NAME))
         if text != f"{self.manifest.version}\n".encode():
-            raise ImageError(f"{manifest.VERSION_NAME} says {text!r}, and the manifest {self.manifest.version}")
+            raise ImageError(f"{manifest.VERSION_NAME} contains {text!r}, but the manifest {self.manifest.version!r}")
         member = self._tar.next()
         if member is not None:
-            raise ImageError(f"the archive has {member.name}, which is no part of an update image")
+            raise ImageError(f"the archive has {member.name}, which is not part of an update image")
 
     def _next(self, name: str) -> Member:
         member = self._tar.next()
@@ -141,17 +156,17 @@ class _Archive:
 
     def _check_next(self, member: Member | None, name: str) -> None:
         if member is None or member.name != name:
-            found = "its end" if member is None else member.name
-            raise ImageError(f"the archive has {found} where {name} should be")
+            found = "ends" if member is None else f"has {member.name}"
+            raise ImageError(f"the archive {found} where {name} is expected")
 
     def _small(self, name: str, most: int, member: Member) -> bytes:
         if member.size > most or member.ranges != ((0, member.size),):
-            raise ImageError(f"{name} has {member.size} bytes, or holes; it should have 1 to {most}")
+            raise ImageError(f"{name} has {member.size} bytes, or holes; it must have 1 to {most} bytes of data")
         return self._tar.read(member.size)
 
 
 class _Assembler:
-    """Makes the pieces of a member, one after the other, out of its ranges with data."""
+    """Returns the pieces of a member, in order, from the ranges of its data."""
 
     def __init__(self, member: Member, tar: TarStream) -> None:
         self._ranges = iter(member.ranges)
@@ -159,7 +174,7 @@ class _Assembler:
         self._range = next(self._ranges, None)
 
     def piece(self, offset: int, length: int) -> bytes | None:
-        """Returns the bytes of a piece; None where all of it is in a hole."""
+        """Returns the bytes of a piece; None if all of it is in a hole."""
         end = offset + length
         if self._range is None or self._range[0] >= end:
             return None
@@ -189,7 +204,7 @@ class _Files:
         file = self._files[image.name]
         size = os.fstat(file).st_size
         if size != image.size:
-            raise ImageError(f"{image.name} has {size} bytes, and the manifest says {image.size}")
+            raise ImageError(f"{image.name} has {size} bytes, but the manifest says {image.size}")
 
         def read(offset: int, length: int) -> bytes | None:
             return None if _is_hole(file, offset, length) else os.pread(file, length, offset)
@@ -197,23 +212,28 @@ class _Files:
         return _checked(image, read)
 
     def finish(self) -> None:
-        """Nothing comes after the images."""
+        """Does nothing: an unpacked update image has no rest."""
 
 
 def _checked(image: Image, read: Callable[[int, int], bytes | None]) -> Iterator[Piece]:
-    """Yields the pieces that a function returns, of which None stands for zeros."""
+    """Verifies the pieces of an image against the manifest and yields them.
+
+    Args:
+        image: the image in the manifest.
+        read: returns the bytes at an offset, of a length; None if all of them are zeros.
+    """
     for index, expected in enumerate(image.pieces):
         offset, length = index * PIECE_SIZE, image.length(index)
         data = read(offset, length)
         if data is not None and data == _ZEROS[:length]:
             data = None
         if piece_digest(data, length) != expected:
-            raise ImageError(f"{image.name} is damaged: bytes {offset} to {offset + length} are not what was signed")
+            raise ImageError(f"{image.name} is damaged: bytes {offset} to {offset + length} do not match their hash")
         yield Piece(offset, length, data)
 
 
 def piece_digest(data: bytes | None, length: int) -> bytes:
-    """Returns the SHA-256 of a piece; None stands for `length` zeros."""
+    """Returns the SHA-256 of a piece of `length` bytes; None stands for zeros."""
     if data is not None:
         return hashlib.sha256(data).digest()
     return _ZEROS_DIGEST if length == PIECE_SIZE else hashlib.sha256(_ZEROS[:length]).digest()
@@ -222,7 +242,7 @@ def piece_digest(data: bytes | None, length: int) -> bytes:
 def _is_hole(file: int, offset: int, length: int) -> bool:
     try:
         return os.lseek(file, offset, os.SEEK_DATA) >= offset + length
-    except OSError:  # no data from here on; or a file system that does not say, where reading tells
+    except OSError:  # ENXIO: no data from here on. Other errors: SEEK_DATA is not supported, so compare the bytes.
         return os.lseek(file, 0, os.SEEK_END) >= offset + length and os.pread(file, length, offset) == _ZEROS[:length]
 
 

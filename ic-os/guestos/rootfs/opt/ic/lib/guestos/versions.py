@@ -1,10 +1,10 @@
-"""Order of versions, and the lowest one that a system lets itself be replaced by.
+"""The order of versions, and the version floor: the lowest version that a machine upgrades to.
 
 Versions are ordered as Debian orders them (deb-version(7), "Sorting algorithm", without epoch and revision): runs of
 digits by their value, all else by characters, letters before others, `~` before everything, even the end.
 
-The floor is the higher one of two files: `version-floor.txt` in the image, and the file of that name in the config
-store, where `confirm` keeps the highest that there has been. Where there is neither, any version goes.
+The floor is the higher one of two versions: that in `version-floor.txt` of the image, and that in the file of the same
+name in the config store, where `confirm` saves the highest floor of all confirmed images. Without both, there is none.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _END = 0
 
 
 def key(version: str) -> list[tuple[tuple[int, ...], int]]:
-    """Returns what versions are compared by."""
+    """Returns a sort key for a version."""
     parts = [part.groups() for part in _PARTS.finditer(version) if part[0]]
     return [((*map(_weight, text), _END), int(digits or "0")) for text, digits in parts] + [((_END,), 0)]
 
@@ -35,20 +35,20 @@ def _weight(character: str) -> int:
 
 
 def floor(environment: Environment) -> str | None:
-    """Returns the lowest version that an update may have; None for any.
+    """Returns the lowest version that an update may have; None if there is no limit.
 
     Raises:
-        GuestError: a file is there and cannot be read.
+        GuestError: a file exists but cannot be read.
     """
     found = [_read(os.path.join(folder, FLOOR)) for folder in (environment.share, environment.config)]
     return max((version for version in found if version), key=key, default=None)
 
 
 def keep_floor(environment: Environment) -> None:
-    """Keeps the floor in the config store, where it is lower there, or not there.
+    """Saves the floor in the config store, if it is higher than the one there.
 
     Raises:
-        GuestError: it cannot be written.
+        GuestError: a file cannot be read or written.
     """
     path = os.path.join(environment.config, FLOOR)
     highest = floor(environment)

@@ -1,7 +1,7 @@
-"""The independent tools that judge in tests what the writers of this project make.
+"""Finds and runs the independent tools that serve as test oracles: e2fsck, mtools, sgdisk, GNU tar and others.
 
-A test that needs a tool which is not there is skipped, and says what to install. With ICOS_REQUIRE_JUDGES=1 in the
-environment it fails instead, so that a continuous build cannot lose a judge unnoticed.
+A test whose oracle is not installed is skipped, and the reason names the Debian package to install. With
+ICOS_REQUIRE_ORACLES=1 in the environment, as in CI, the test fails instead, so that no oracle is lost unnoticed.
 """
 
 from __future__ import annotations
@@ -51,17 +51,17 @@ _PACKAGES = {
     "umount": "mount",
     "veritysetup": "cryptsetup-bin",
 }
-"""The Debian package of each judge whose package has another name."""
+"""Maps the name of a program to its Debian package, where the two differ."""
 
 _SYSTEM_FOLDERS = "/usr/sbin:/sbin"
-"""Where Debian keeps tools for the administrator, which are not on everyone's PATH."""
+"""Debian's folders for administration tools, which an unprivileged user's PATH may lack."""
 
 
-def judge(name: str) -> str:
-    """Returns the path of a judge, or skips the calling test.
+def oracle(name: str) -> str:
+    """Returns the path of an oracle's executable; skips (or fails) the calling test if it is not installed.
 
     Args:
-        name: the program's name.
+        name: name of the program, searched in PATH, /usr/sbin and /sbin.
     """
     path = shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:{_SYSTEM_FOLDERS}")
     if path is None:
@@ -70,25 +70,25 @@ def judge(name: str) -> str:
 
 
 def unavailable(reason: str) -> NoReturn:
-    """Skips the calling test for something that the machine lacks, or fails it with ICOS_REQUIRE_JUDGES=1."""
-    if os.environ.get("ICOS_REQUIRE_JUDGES") == "1":
-        pytest.fail(f"{reason} (ICOS_REQUIRE_JUDGES=1)")
+    """Skips the calling test because the machine lacks something; fails it if ICOS_REQUIRE_ORACLES is 1."""
+    if os.environ.get("ICOS_REQUIRE_ORACLES") == "1":
+        pytest.fail(f"{reason} (ICOS_REQUIRE_ORACLES=1)")
     pytest.skip(reason)
 
 
 def ask(name: str, *arguments: str | os.PathLike[str], check: bool = True, **env: str) -> str:
-    """Runs a judge and returns what it says: standard output, then standard error.
+    """Runs an oracle and returns its standard output followed by its standard error.
 
     Args:
-        name: as for `judge`.
-        arguments: the judge's own.
-        check: whether an exit code other than 0 fails the calling test.
-        env: variables that are added to a plain environment (C locale, UTC).
+        name: name of the program, as for `oracle`.
+        arguments: the program's command line arguments.
+        check: whether an exit status other than 0 fails the calling test.
+        env: environment variables to set besides LC_ALL=C and TZ=UTC.
     """
-    command = [judge(name), *(os.fspath(argument) for argument in arguments)]
+    command = [oracle(name), *(os.fspath(argument) for argument in arguments)]
     environment = os.environ | {"LC_ALL": "C", "TZ": "UTC"} | env
     done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False)
-    said = (done.stdout + done.stderr).decode("utf-8", "replace")
+    output = (done.stdout + done.stderr).decode("utf-8", "replace")
     if check and done.returncode:
-        pytest.fail(f"{' '.join(command)} exits with {done.returncode}:\n{said}")
-    return said
+        pytest.fail(f"{' '.join(command)} exits with {done.returncode}:\n{output}")
+    return output

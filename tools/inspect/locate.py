@@ -1,0 +1,106 @@
+"""Finds what has its data at a byte of an image: a partition, a file, or a structure of a format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tools.core.errors import UserError
+from tools.ext4.reader import read_ext4
+from tools.fat.reader import read_fat
+from tools.gpt.reader import read_table
+from tools.image.extents import Extent, FileRange, Image
+from tools.inspect.volumes import is_disk, kind_of
+from tools.tree.compare import printable
+from tools.tree.node import Directory, File, walk
+from tools.verity.superblock import Superblock
+from tools.verity.tree import hash_tree_size, read_superblock
+
+_LEAST_BLOCK_LOG = 10
+
+
+def locate(image: Image, offset: int, origin: str) -> Iterator[str]:
+    """Yields a line for each level that a byte belongs to, from the whole image down to a file.
+
+    Args:
+        image: of a disk or a file system, opened from a file: ranges of the file are what tells the levels apart.
+        offset: of the byte, from the start of the image.
+        origin: what to call the image in messages.
+
+    Raises:
+        UserError: there is no such byte, or something in the image is damaged.
+    """
+    if not 0 <= offset < image.size:
+        raise UserError(f"{origin}: has no byte {offset}; its bytes are 0 to {image.size - 1}")
+    yield f"image: byte {offset} of {image.size}, {'data' if _extent_at(image, offset) else 'in a hole (reads as 0)'}"
+    if not is_disk(image):
+        yield from _in_volume(image, offset, origin)
+        return
+    table = read_table(image, origin)
+    for entry in table.entries:
+        inside = offset - entry.offset
+        if 0 <= inside < entry.size:
+            yield f"partition {entry.number} ({entry.name}): byte {inside} of {entry.size}"
+            yield from _in_volume(image.slice(entry.offset, entry.size), inside, f"{origin}: partition {entry.name}")
+            return
+    begin, end = table.usable
+    yield "between partitions" if begin <= offset < end else "partition table"
+
+
+def _extent_at(image: Image, offset: int) -> Extent | None:
+    """Returns the one byte of an image at an offset as an extent; None in a hole."""
+    return next(image.overlapping(offset, offset + 1), None)
+
+
+def _in_volume(volume: Image, offset: int, origin: str) -> Iterator[str]:
+    kind = kind_of(volume)
+    if kind is None:
+        yield "no file system"
+        return
+    root, size = _ext4(volume, origin) if kind == "ext4" else (read_fat(volume, origin).root, volume.size)
+    if offset >= size:
+        yield _behind_file_system(volume, offset, size)
+        return
+    byte = _extent_at(volume, offset)
+    if byte is None:
+        yield f"{kind}: no file has data there"
+    elif found := _file_at(root, byte):
+        path, inside, length = found
+        yield f"{kind}: {printable(path)}, byte {inside} of {length}"
+    else:
+        yield f"{kind}: metadata of the file system, such as a table, a directory or the journal"
+
+
+def _ext4(volume: Image, origin: str) -> tuple[Directory, int]:
+    """Returns the files of a file system, and its size, which can be less than that of its partition."""
+    found = read_ext4(volume, origin)
+    return found.root, found.superblock.blocks << (_LEAST_BLOCK_LOG + found.superblock.log_block_size)
+
+
+def _behind_file_system(volume: Image, offset: int, size: int) -> str:
+    parameters = _verity(volume, size)
+    inside = offset - size
+    if parameters is not None and inside < (length := hash_tree_size(parameters)):
+        return f"dm-verity: hash tree of the file system, byte {inside} of {length}"
+    return "behind the file system: unused"
+
+
+def _verity(volume: Image, offset: int) -> Superblock | None:
+    try:
+        return read_superblock(volume, offset)
+    except UserError:
+        return None
+
+
+def _file_at(root: Directory, byte: Extent) -> tuple[bytes, int, int] | None:
+    """Returns path, offset and size of the file whose content includes a byte; None if there is no such file."""
+    if not isinstance(byte.source, FileRange):
+        return None
+    for path, node in walk(root):
+        if not isinstance(node, File):
+            continue
+        for extent in node.content.extents:
+            if isinstance(extent.source, FileRange) and extent.source.file is byte.source.file:
+                inside = byte.source.start - extent.source.start
+                if 0 <= inside < extent.length:
+                    return path, extent.offset + inside, node.content.size
+    return None
