@@ -1,13 +1,13 @@
-"""The actions that build images, read from Bazel's analysis, for the scripts that build without Bazel.
+"""The actions that build images, from Bazel's analysis, for the scripts that build without Bazel.
 
-What the scripts are called with is not known yet: places stand for packages, version, executables and keys. They are
-files below `place/KIND/NAME` of this package, and the version `PLACE`.
+Placeholders stand for what the scripts are given later: the version is `PLACEHOLDER`, and packages, executables and keys are
+the files `placeholder/KIND/NAME` of this package.
 """
 
 load("@rules_pkg//pkg:providers.bzl", "PackageFilesInfo")
 load("//defs:debian.bzl", "DebianPackageInfo", "DebianPackagesInfo")
 
-_VERSION = "PLACE"
+_VERSION = "PLACEHOLDER"
 
 _ActionsInfo = provider(
     doc = "How a target is built.",
@@ -17,51 +17,51 @@ _ActionsInfo = provider(
     },
 )
 
-def _place(ctx, kind, name):
-    """Returns a file that stands for something that a script is given."""
-    file = ctx.actions.declare_file("place/%s/%s" % (kind, name))
+def _placeholder(ctx, kind, name):
+    """Returns a file that stands for one that a script is given."""
+    file = ctx.actions.declare_file("placeholder/%s/%s" % (kind, name))
     ctx.actions.write(file, "")
     return file
 
-def _packages_place_impl(ctx):
-    deb = _place(ctx, "packages", ctx.attr.set)
+def _packages_placeholder_impl(ctx):
+    deb = _placeholder(ctx, "packages", ctx.attr.set)
     info = DebianPackageInfo(architecture = "amd64", deb = deb, name = ctx.attr.set, version = "")
     return [
         DefaultInfo(files = depset([deb])),
         DebianPackagesInfo(packages = [info], provided = ["${provided:%s}" % ctx.attr.set]),
     ]
 
-packages_place = rule(
-    implementation = _packages_place_impl,
+packages_placeholder = rule(
+    implementation = _packages_placeholder_impl,
     doc = "Stands for a set of locked packages.",
     attrs = {"set": attr.string(doc = "Name of the set.", mandatory = True)},
     provides = [DebianPackagesInfo],
 )
 
-def _executables_place_impl(ctx):
-    files = {"opt/ic/bin/" + name: _place(ctx, "executables", name) for name in ctx.attr.names}
+def _executables_placeholder_impl(ctx):
+    files = {"opt/ic/bin/" + name: _placeholder(ctx, "executables", name) for name in ctx.attr.names}
     return [
         DefaultInfo(files = depset(files.values())),
         PackageFilesInfo(attributes = {"mode": "0755"}, dest_src_map = files),
     ]
 
-executables_place = rule(
-    implementation = _executables_place_impl,
+executables_placeholder = rule(
+    implementation = _executables_placeholder_impl,
     doc = "Stands for the executables of a release.",
     attrs = {"names": attr.string_list(doc = "Names of the executables.", mandatory = True)},
     provides = [PackageFilesInfo],
 )
 
-def _files_place_impl(ctx):
-    return [DefaultInfo(files = depset([_place(ctx, ctx.label.name, "*")]))]
+def _files_placeholder_impl(ctx):
+    return [DefaultInfo(files = depset([_placeholder(ctx, ctx.label.name, "*")]))]
 
-files_place = rule(
-    implementation = _files_place_impl,
+files_placeholder = rule(
+    implementation = _files_placeholder_impl,
     doc = "Stands for files; the target's name says what they are.",
 )
 
 def _dependencies(attributes):
-    """Returns what an aspect found of the targets in the attributes of a rule."""
+    """Returns the _ActionsInfo of the targets in the attributes of a rule."""
     found = []
     for name in dir(attributes):
         value = getattr(attributes, name)
@@ -81,7 +81,7 @@ def _action(action):
 def _actions_aspect_impl(target, ctx):
     below = _dependencies(ctx.rule.attr)
 
-    # Programs have actions too, which make them executable.
+    # The actions of a program build the program itself, which the scripts run from its sources.
     made = [] if target[DefaultInfo].files_to_run.executable else [_action(action) for action in target.actions]
     prefix = "distribution="
     distributions = [tag.removeprefix(prefix) for tag in ctx.rule.attr.tags if tag.startswith(prefix)]
@@ -110,7 +110,7 @@ _SETTINGS = {
 }
 _DISTRIBUTION = "//ic-os/guestos:distribution"
 
-_places = transition(
+_placeholders = transition(
     implementation = lambda _settings, attr: {
         distribution: _SETTINGS | {_DISTRIBUTION: distribution}
         for distribution in attr.locks
@@ -143,7 +143,7 @@ image_actions = rule(
         "images": attr.label_list(
             allow_files = True,
             aspects = [_actions_aspect],
-            cfg = _places,
+            cfg = _placeholders,
             doc = "The images.",
             mandatory = True,
         ),
@@ -154,7 +154,7 @@ image_actions = rule(
         "programs": attr.label_keyed_string_dict(
             aspects = [_actions_aspect],
             cfg = "exec",
-            doc = "Programs that are of use to the scripts besides, to what the scripts call them.",
+            doc = "Other programs that the scripts run, to the names that the scripts have for them.",
         ),
     },
 )

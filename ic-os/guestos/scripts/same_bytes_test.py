@@ -82,6 +82,12 @@ def test_upgrade_image_of_prod_with_and_without_keys(run, tmp_path):
     assert sha256_of(tmp_path / "prod_UPDATE") != sha256_of(tmp_path / "RELEASE_UPDATE")
 
 
+def test_upgrade_image_of_ubuntu(run, tmp_path):
+    run("build-ubuntu.sh", "-d", "ubuntu", "-o", tmp_path / "update-img.tar")
+    (archive,) = given("UBUNTU_UPDATE")
+    assert sha256_of(tmp_path / "update-img.tar") == sha256_of(archive)
+
+
 def test_a_password_changes_the_disk_and_nothing_else_does(run, tmp_path):
     for name, password in (("a", "secret"), ("b", "secret"), ("c", "root")):
         run("build-disk-image.sh", "-p", password, "-o", tmp_path / name)

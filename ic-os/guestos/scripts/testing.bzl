@@ -1,26 +1,35 @@
-"""Images as a release has them, for tests of the scripts that build without Bazel."""
+"""Images with other settings than the default, for tests of the scripts that build without Bazel."""
 
-_release = transition(
-    implementation = lambda _settings, attr: {
-        "//ic-os/guestos:signing_key": attr.signing_key,
-        "//ic-os/guestos:update_keys": attr.update_key,
+_SETTINGS = {
+    "//ic-os/guestos:distribution": "debian",
+    "//ic-os/guestos:signing_key": Label("//ic-os/guestos:no_keys"),
+    "//ic-os/guestos:update_keys": Label("//ic-os/guestos:no_keys"),
+}
+
+_configured = transition(
+    implementation = lambda _settings, attr: _SETTINGS | {
+        "//ic-os/guestos:" + name: value
+        for name, value in {
+            "distribution": attr.distribution,
+            "signing_key": attr.signing_key,
+            "update_keys": attr.update_keys,
+        }.items()
+        if value
     },
     inputs = [],
-    outputs = [
-        "//ic-os/guestos:signing_key",
-        "//ic-os/guestos:update_keys",
-    ],
+    outputs = _SETTINGS.keys(),
 )
 
-def _release_image_impl(ctx):
-    return [DefaultInfo(files = depset(ctx.files.src))]
+def _configured_image_impl(ctx):
+    return [DefaultInfo(files = depset([ctx.file.src]))]
 
-release_image = rule(
-    implementation = _release_image_impl,
-    doc = "An image of the variant `prod`, built with keys.",
+configured_image = rule(
+    implementation = _configured_image_impl,
+    doc = "An image, built with other settings than the default.",
     attrs = {
-        "signing_key": attr.label(allow_single_file = [".pem"], doc = "Signs upgrades.", mandatory = True),
-        "src": attr.label(allow_single_file = True, cfg = _release, doc = "The image.", mandatory = True),
-        "update_key": attr.label(allow_single_file = [".pem"], doc = "Upgrades are taken by it.", mandatory = True),
+        "distribution": attr.string(doc = "The distribution whose packages are installed.", values = ["debian", "ubuntu"]),
+        "signing_key": attr.label(allow_single_file = [".pem"], doc = "The private key that signs upgrades of `prod`."),
+        "src": attr.label(allow_single_file = True, cfg = _configured, doc = "The image.", mandatory = True),
+        "update_keys": attr.label(allow_files = [".pem"], doc = "The public keys by which `prod` accepts upgrades."),
     },
 )

@@ -171,8 +171,8 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "rules_icos", "scripts")
 
 
-def places(wanted: Request) -> Mapping[str, Sequence[str]]:
-    """Returns what the places of the plan stand for, but for the packages."""
+def placeholders(wanted: Request) -> Mapping[str, Sequence[str]]:
+    """Returns what the placeholders of the plan stand for, but for the packages."""
     constants = image_constants()
     if wanted.executables is None:
         executables = {name: GUESTOS / "payload" / f"{name}.py" for name in constants["REQUIRED_BINARIES"]}
@@ -203,7 +203,7 @@ class Build:
         self._runner = Runner(
             plan,
             wanted.distribution,
-            places(wanted),
+            placeholders(wanted),
             Packages(WORKSPACE / plan.locks[wanted.distribution], cache / "packages", policy),
             Wheels(_WHEELS, cache / "wheels", policy),
             workspace=WORKSPACE,

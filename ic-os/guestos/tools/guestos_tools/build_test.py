@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from guestos_tools import build, disk_image, upgrade_image
-from guestos_tools.build import Request, add_options, cache_folder, places, request
+from guestos_tools.build import Request, add_options, cache_folder, placeholders, request
 from guestos_tools.description import GUESTOS
 from guestos_tools.options import Parser, call
 
@@ -85,9 +85,9 @@ def test_downloaded_binaries_are_the_default(tmp_path):
     assert wanted("-x", "some").executables == tmp_path / "some"
 
 
-def test_places_have_what_was_asked_for(tmp_path):
+def test_placeholders_have_what_was_asked_for(tmp_path):
     payload = GUESTOS / "payload"
-    assert places(wanted("-v", "1", "-p", "p")) == {
+    assert placeholders(wanted("-v", "1", "-p", "p")) == {
         "executables:orchestrator": [str(payload / "orchestrator.py")],
         "executables:replica": [str(payload / "replica.py")],
         "password": ["p"],
@@ -97,7 +97,7 @@ def test_places_have_what_was_asked_for(tmp_path):
     }
     (tmp_path / "some" / "replica").write_bytes(b"")
     keys = ["--update-key", "k/a.pem", "--signing-key", "l/a.pem"]
-    found = places(wanted("-t", "prod", "-x", "some", *keys))
+    found = placeholders(wanted("-t", "prod", "-x", "some", *keys))
     assert {name: value for name, value in found.items() if name not in ("password", "version")} == {
         "executables:orchestrator": [f"{tmp_path}/some/orchestrator"],
         "executables:replica": [f"{tmp_path}/some/replica"],

@@ -7,8 +7,8 @@ The plan is a JSON file, ic-os/guestos/plan/images.json:
 - `programs`: modules of other programs that scripts run, by name.
 - `actions`: how files are made; see `Action`.
 
-Strings of an action have references, `${NAME}`. NAME is an output of an action, a file of the checkout, or a place,
-which stands for what the build is called with:
+Strings of an action have references, `${NAME}`. NAME is an output of an action, a file of the checkout, or a
+placeholder for what the build is given:
 
 - `version`, `password`.
 - `packages:SET`, `provided:SET`: package files of a set of the lock, and virtual packages that need no package.

@@ -33,7 +33,7 @@ class Runner:
         self,
         plan: Plan,
         distribution: str,
-        places: Mapping[str, Sequence[str]],
+        placeholders: Mapping[str, Sequence[str]],
         packages: Packages,
         wheels: Wheels,
         *,
@@ -47,7 +47,7 @@ class Runner:
         Args:
             plan: says how files are made.
             distribution: that the images are made from.
-            places: what the references to places other than packages stand for.
+            placeholders: what the references to placeholders other than packages stand for.
             packages: of the distribution.
             wheels: what commands import.
             workspace: folder of the checkout.
@@ -63,10 +63,10 @@ class Runner:
         self._output = output
         self._cache = cache
         self._say = say
-        self._places = dict(places)
+        self._placeholders = dict(placeholders)
         for name in packages.sets():
-            self._places[_PACKAGES + name] = packages.files(name)
-            self._places[_PROVIDED + name] = packages.provided(name)
+            self._placeholders[_PACKAGES + name] = packages.files(name)
+            self._placeholders[_PROVIDED + name] = packages.provided(name)
         self._made: set[str] = set()
 
     def make(self, name: str) -> Path:
@@ -109,8 +109,8 @@ class Runner:
 
     def _values(self, name: str) -> Sequence[str]:
         """Returns what a reference stands for."""
-        if name in self._places:
-            return self._places[name]
+        if name in self._placeholders:
+            return self._placeholders[name]
         if name in self._actions:
             return [str(self._output / name)] if self._is_there(self._actions[name]) else []
         return [] if ":" in name else [str(self._workspace / name)]

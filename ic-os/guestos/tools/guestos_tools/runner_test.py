@@ -70,7 +70,7 @@ class Checkout:
         self.cache = root / "cache"
         self.log = root / "log"
         self.packages = FakePackages(self.cache / "packages")
-        self.places = {"version": ["1.2"]}
+        self.placeholders = {"version": ["1.2"]}
         self.said = []
         self.outputs = 0
         self.write("rooms/__init__.py")
@@ -88,7 +88,7 @@ class Checkout:
         return Runner(
             Plan({}, ["w"], {"program": "rooms.command"}, actions),
             "debian",
-            self.places,
+            self.placeholders,
             self.packages,
             FakeWheels(),
             workspace=self.root,
@@ -182,7 +182,7 @@ def test_what_needs_a_key_is_left_out_without_one(checkout):
     ]
     assert checkout.make("image", *actions).startswith("image(s)")
     assert checkout.ran() == ["image"]
-    checkout.places["key:*"] = [str(checkout.root / "key.pem")]
+    checkout.placeholders["key:*"] = [str(checkout.root / "key.pem")]
     assert checkout.make("image", *actions).startswith("image(ssig(key)")
     assert checkout.ran() == ["sig", "image"]
 

@@ -1,7 +1,7 @@
-"""Writes the plan of the images anew, by `bazel run //ic-os/guestos/plan:update`.
+"""Writes the plan of the images, by `bazel run //ic-os/guestos/plan:update`.
 
-The plan is what //ic-os/guestos/plan:actions has read from Bazel, without what only Bazel knows: folders of outputs,
-actions that no image needs. `guestos_tools/plan.py` says how to read it.
+The plan has the actions of //ic-os/guestos/plan:actions that the images need, with references instead of Bazel's paths.
+plan.py describes the format.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ PLAN = "ic-os/guestos/plan/images.json"
 PROGRAM = "update"
 
 _OUTPUT = re.compile(r"bazel-out/[^/]+/bin/([^\"]+)")
-_PLACE = re.compile(r"ic-os/guestos/plan/place/([^/]+)/(.+)")
-_VERSION = "PLACE"
+_PLACEHOLDER = re.compile(r"ic-os/guestos/plan/placeholder/([^/]+)/(.+)")
+_VERSION = "PLACEHOLDER"
 _WIDTH = 120
 
 
@@ -123,9 +123,9 @@ def _word(word: str, sources: set[str]) -> str:
 
 
 def _output(path: str) -> str:
-    """Returns what the plan calls an output of Bazel, or what a place stands for."""
+    """Returns the name that the plan has for an output of Bazel, or for a placeholder."""
     name = _OUTPUT.sub(r"\1", path)
-    return _PLACE.sub(r"\1:\2", name)
+    return _PLACEHOLDER.sub(r"\1:\2", name)
 
 
 def _module(program: str) -> str:

@@ -5,7 +5,7 @@ from guestos_tools.update_plan import PLAN, PROGRAM, main, plan_text
 
 BIN = "bazel-out/cfg/bin/"
 OUT = "bazel-out/k8-fastbuild-ST-1/bin/"
-PLACE = f"{BIN}ic-os/guestos/plan/place/"
+PLACEHOLDER = f"{BIN}ic-os/guestos/plan/placeholder/"
 
 
 def written(path, content):
@@ -24,18 +24,20 @@ def command(mnemonic, program, output, *words, inputs=()):
 
 def actions(distribution):
     return [
-        written("ic-os/guestos/plan/place/packages/base", ""),
-        written("version.txt", "PLACE\n"),
+        written("ic-os/guestos/plan/placeholder/packages/base", ""),
+        written("version.txt", "PLACEHOLDER\n"),
         command("Unused", "tools/commands/unused", "unused", "--x"),
         command(
             "Base",
             "tools/commands/base",
             "base.tar",
-            f"--deb={PLACE}packages/base",
+            f"--deb={PLACEHOLDER}packages/base",
             "--provided=${provided:base}",
             f"--output={BIN}base.tar",
         ),
-        command("Sign", "tools/commands/sign", "sig", "--data=a/b=c", f"--key={PLACE}signing_key/*", inputs=["a/b=c"]),
+        command(
+            "Sign", "tools/commands/sign", "sig", "--data=a/b=c", f"--key={PLACEHOLDER}signing_key/*", inputs=["a/b=c"]
+        ),
         command(
             "Image",
             "tools/commands/image",
