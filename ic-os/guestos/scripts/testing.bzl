@@ -21,11 +21,14 @@ _configured = transition(
 )
 
 def _configured_image_impl(ctx):
-    return [DefaultInfo(files = depset([ctx.file.src]))]
+    # Under a name of its own: in a test's runfiles, images of all configurations have the same path.
+    output = ctx.actions.declare_file(ctx.label.name + ".tar")
+    ctx.actions.symlink(output = output, target_file = ctx.file.src)
+    return [DefaultInfo(files = depset([output]))]
 
 configured_image = rule(
     implementation = _configured_image_impl,
-    doc = "An image, built with other settings than the default.",
+    doc = "An image as a tar, built with other settings than the default.",
     attrs = {
         "distribution": attr.string(doc = "The distribution whose packages are installed.", values = ["debian", "ubuntu"]),
         "signing_key": attr.label(allow_single_file = [".pem"], doc = "The private key that signs upgrades of `prod`."),
