@@ -1,11 +1,15 @@
 """Counts the tests of a run: those of a log that closes with `N passed, N failed`, and those of Bazel's reports.
 
-Usage: count_tests.py LOG TESTLOGS. The last line printed counts them all; the exit status is 1 if one failed.
+Usage: count_tests.py LOG… EVENTS, where EVENTS is the file that `bazel test --build_event_json_file` wrote. Reports of
+results that were cached count as well, reports that earlier runs left in `bazel-testlogs` do not. The last line printed
+counts all tests; the exit status is 1 if one failed.
 """
 
+import json
 import re
 import sys
 from pathlib import Path
+from urllib.parse import unquote, urlparse
 from xml.etree import ElementTree as ET
 
 
@@ -34,12 +38,39 @@ def of_report(report: Path) -> tuple[int, int, int]:
     return passed, failed, skipped
 
 
-def main(log: str, testlogs: str) -> int:
+def reports(events: Path) -> tuple[list[Path], int]:
+    """Returns the reports that a file of build events names, and how many of them are cached ones.
+
+    https://bazel.build/remote/bep-glossary#testresult
+    """
+    found, cached = {}, set()
+    for line in events.read_text().splitlines():
+        event = json.loads(line)
+        key = event["id"].get("testResult")
+        if key is None:
+            continue
+        # The last attempt is the one that counts.
+        part = (key["label"], key.get("run"), key.get("shard"))
+        result = event["testResult"]
+        found[part] = [
+            Path(unquote(urlparse(output["uri"]).path))
+            for output in result.get("testActionOutput", [])
+            if output["name"] == "test.xml"
+        ]
+        if result.get("cachedLocally") or result.get("executionInfo", {}).get("cachedRemotely"):
+            cached.add(part)
+    return sorted(path for paths in found.values() for path in paths), len(cached)
+
+
+def main(*arguments: str) -> int:
     """Prints the counts; returns the exit status."""
-    counts = [of_log(Path(log)), *(of_report(report) for report in sorted(Path(testlogs).rglob("test.xml")))]
+    *logs, events = arguments
+    paths, cached = reports(Path(events))
+    counts = [*(of_log(Path(log)) for log in logs), *(of_report(path) for path in paths)]
     passed, failed, skipped = (sum(column) for column in zip(*counts, strict=True))
+    print(f"{len(paths)} reports of Bazel's, {cached} of them cached")
     print(f"{passed} passed, {failed} failed, {skipped} skipped")
-    return 1 if failed or len(counts) == 1 else 0
+    return 1 if failed or not paths else 0
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ def ours(arguments: Arguments) -> list[Step]:
     """Returns the step of this project's tool."""
     flags = [f"--size={arguments.size}", f"--uuid={_UUID}", "--nojournal", "--output=large.img.tar"]
     layers = '--layers=[{"entries": [{"path": "file", "source": "tree/file"}], "label": "bench"}]'
-    return [Step("ext4_image", tool_command("build_ext4_image", layers, *flags))]
+    return [Step("ext4_image", tool_command("ext4_image", layers, *flags))]
 
 
 def main(arguments: Arguments) -> None:

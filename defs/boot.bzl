@@ -1,4 +1,4 @@
-"""What a machine needs to start a root file system.
+"""The initramfs, and arguments for the kernel command line.
 
 An example. From [examples/minimal-appliance/BUILD.bazel](../../examples/minimal-appliance/BUILD.bazel):
 

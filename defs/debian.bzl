@@ -53,15 +53,15 @@ debian_data = _debian_data
 debian_file = _debian_file
 
 def debian_lock(name, **kwargs):
-    """Targets that make and check the lock of a manifest of this package.
+    """Declares targets that update and check the lock of a manifest in this package.
 
-    The manifest is `NAME.toml`, the lock `NAME.lock.json`. `bazel run :NAME.lock` writes the lock, with apt and the
-    network. `bazel test :NAME_lock_test` says whether the lock belongs to the manifest as it is; there's none as long
-    as there's no lock.
+    The manifest is `NAME.toml`, the lock `NAME.lock.json`. `bazel run :NAME.lock` writes the lock and prints which
+    packages were added, removed and upgraded; it needs apt and the network. `bazel test :NAME_lock_test` fails if the
+    manifest has changed since then. The test is declared only if the lock exists.
 
     Args:
         name: of the manifest, without `.toml`.
-        **kwargs: passed on to both targets: tags, visibility.
+        **kwargs: further attributes of both targets, such as `tags` and `visibility`.
     """
     manifest, lock = name + ".toml", name + ".lock.json"
     command = "bazel run //%s:%s.lock" % (native.package_name(), name)
@@ -70,11 +70,11 @@ def debian_lock(name, **kwargs):
         name = name + ".lock",
         srcs = [Label("//tools/commands:debian_lock_update.py")],
         args = [
-            "--manifest=%s/%s" % (native.package_name(), manifest),
-            "--lock=%s/%s" % (native.package_name(), lock),
+            "--manifest=workspace:%s/%s" % (native.package_name(), manifest),
+            "--lock=workspace:%s/%s" % (native.package_name(), lock),
         ],
         main = Label("//tools/commands:debian_lock_update.py"),
-        deps = [Label("//tools/debian:locking")],
+        deps = [Label("//tools/commands:debian_lock_update")],
         **kwargs
     )
     if native.glob([lock], allow_empty = True):
@@ -83,12 +83,12 @@ def debian_lock(name, **kwargs):
             size = "small",
             srcs = [Label("//tools/commands:debian_lock_check.py")],
             args = [
-                "--manifest=$(rootpath %s)" % manifest,
-                "--lock=$(rootpath %s)" % lock,
+                "--manifest=runfile:$(rootpath %s)" % manifest,
+                "--lock=runfile:$(rootpath %s)" % lock,
                 "'--command=%s'" % command,
             ],
             data = [manifest, lock],
             main = Label("//tools/commands:debian_lock_check.py"),
-            deps = [Label("//tools/debian:locking")],
+            deps = [Label("//tools/commands:debian_lock_check")],
             **kwargs
         )

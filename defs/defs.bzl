@@ -1,4 +1,4 @@
-"""All that rules_icos offers; each topic has a file of its own beside this one."""
+"""All public rules, macros and providers of rules_icos. The other files in this package have those of one topic each."""
 
 load("//defs:boot.bzl", _boot_args = "boot_args", _initramfs = "initramfs")
 load(

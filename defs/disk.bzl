@@ -1,4 +1,4 @@
-"""Images of disks, and what upgrades a running system.
+"""Images of disks, update images, and checksums.
 
 An example. From [examples/data-disk/BUILD.bazel](../../examples/data-disk/BUILD.bazel):
 
@@ -49,32 +49,34 @@ def _sha256_files(name, **kwargs):
         sha256(name = output + ".sha256", src = ":" + output, **kwargs)
 
 def disk_image(name, visibility = None, tags = None, testonly = None, **kwargs):
-    """The image of a disk, in three formats, and a checksum of each.
+    """Declares the image of a disk as a tar, plain and compressed by gzip and zstd, and a checksum of each.
 
-    Targets: `NAME` for all formats; `NAME.tar`, `NAME.tar.gz` and `NAME.tar.zst` for one; `NAME.tar.sha256` and so on.
+    Targets: `NAME` for all formats; `NAME.tar`, `NAME.tar.gz` and `NAME.tar.zst` for one format each; and for each of
+    these a checksum, such as `NAME.tar.sha256`.
 
     Args:
         name: of the target.
         visibility: of all targets.
         tags: of all targets.
         testonly: of all targets.
-        **kwargs: attributes of the rule.
+        **kwargs: attributes of the rule `disk_image`.
     """
     common = {"tags": tags, "testonly": testonly, "visibility": visibility}
     _disk_image(name = name, **(_outputs(name) | common | kwargs))
     _sha256_files(name, **common)
 
 def upgrade_image(name, visibility = None, tags = None, testonly = None, **kwargs):
-    """What upgrades a running system, in three formats, and a checksum of each.
+    """Declares an update image as a tar, plain and compressed by gzip and zstd, and a checksum of each.
 
-    Targets: `NAME` for all formats; `NAME.tar`, `NAME.tar.gz` and `NAME.tar.zst` for one; `NAME.tar.sha256` and so on.
+    Targets: `NAME` for all formats; `NAME.tar`, `NAME.tar.gz` and `NAME.tar.zst` for one format each; and for each of
+    these a checksum, such as `NAME.tar.sha256`.
 
     Args:
         name: of the target.
         visibility: of all targets.
         tags: of all targets.
         testonly: of all targets.
-        **kwargs: attributes of the rule.
+        **kwargs: attributes of the rule `upgrade_image`.
     """
     common = {"tags": tags, "testonly": testonly, "visibility": visibility}
     _upgrade_image(name = name, **(_outputs(name) | common | kwargs))

@@ -1,4 +1,4 @@
-"""Images of partitions: file systems, and hash trees over them.
+"""Images of partitions: file systems, and file systems with a dm-verity hash tree.
 
 An example. From [examples/data-disk/BUILD.bazel](../../examples/data-disk/BUILD.bazel):
 

@@ -1,4 +1,4 @@
-"""Trees of files, before they are in any file system.
+"""Root trees: the files of a root file system, before an image is written.
 
 An example. From [examples/data-disk/BUILD.bazel](../../examples/data-disk/BUILD.bazel):
 

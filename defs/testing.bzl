@@ -1,4 +1,4 @@
-"""Tests of images.
+"""Tests of images: their content, their file systems, and their reproducibility.
 
 An example. From [examples/data-disk/BUILD.bazel](../../examples/data-disk/BUILD.bazel):
 

@@ -1,4 +1,4 @@
-"""Virtual machines that run disk images.
+"""Virtual machines that boot disk images, for users and for tests.
 
 An example. From [examples/minimal-appliance/BUILD.bazel](../../examples/minimal-appliance/BUILD.bazel):
 

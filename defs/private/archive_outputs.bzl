@@ -1,4 +1,4 @@
-"""What the rules that write archives of images have in common: a plain tar, and compressed ones made of pieces."""
+"""The outputs of the rules that write archives of images: a plain tar, and compressed ones."""
 
 load("//defs/private:json_spec.bzl", "json_spec")
 
@@ -9,11 +9,11 @@ ARCHIVE_ATTRS = {
 }
 
 def part_specs(partition, codec):
-    """Returns the parts of a partition as tools' specifications have them, and the files that they name.
+    """Returns the parts of a partition for the JSON spec of a tool, and the files that they name.
 
     Args:
         partition: PartitionInfo.
-        codec: whose compressed data to hand over; None for the images alone.
+        codec: name of the codec whose compressed data the tool needs; None if it needs the images only.
     """
     specs, inputs = [], []
     for part in partition.parts:
@@ -26,17 +26,17 @@ def part_specs(partition, codec):
     return specs, inputs
 
 def write_archives(ctx, tool, mnemonic, describe):
-    """Declares an action for each format; each is run only where its output is asked for.
+    """Declares an action for each format. Bazel runs it only if the output is requested.
 
     Args:
         ctx: of a rule with ARCHIVE_ATTRS.
-        tool: executable that takes a specification.
+        tool: executable that reads a JSON spec.
         mnemonic: of the actions.
-        describe: function of a codec, or None for the plain tar, that returns the specification, but for its outputs,
-            and the list of inputs.
+        describe: function that takes the name of a codec, or None for the plain tar, and returns the spec without its
+            outputs, and the list of inputs.
 
     Returns:
-        Dict of string to File: the outputs by format, `tar`, `zst` and `gz`.
+        Dict of formats (`tar`, `zst`, `gz`) to output Files.
     """
     outputs = {"gz": ctx.outputs.gz, "tar": ctx.outputs.tar, "zst": ctx.outputs.zst}
     for format, output in outputs.items():

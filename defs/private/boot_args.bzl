@@ -28,22 +28,22 @@ def _boot_args_impl(ctx):
 
 boot_args = rule(
     implementation = _boot_args_impl,
-    doc = """Arguments for the kernel's command line, as a GRUB environment block with the variable `extra_boot_args`.
+    doc = """A GRUB environment block whose variable `extra_boot_args` has arguments for the kernel command line.
 
-A boot loader takes them with `load_env --file PATH extra_boot_args`, which never runs what it reads.""",
+GRUB reads it by `load_env --file PATH extra_boot_args`, which does not evaluate the value.""",
     attrs = {
         "args": attr.string_list(doc = "Arguments."),
         "hash_offset_argument": attr.string(
             default = "dfinity.hash_offset",
-            doc = "Name of the argument that says where the hash tree stands in the root partition, in bytes.",
+            doc = "Name of the argument with the offset of the hash tree in the root partition, in bytes.",
         ),
         "root": attr.label(
-            doc = "The root partition, whose root hash becomes an argument.",
+            doc = "The root partition, whose root hash and offset of the hash tree become arguments.",
             providers = [VerityInfo],
         ),
         "root_hash_argument": attr.string(
             default = "dfinity.root_hash",
-            doc = "Name of the argument that says the root hash.",
+            doc = "Name of the argument with the root hash.",
         ),
         "srcs": attr.label_list(
             allow_files = True,

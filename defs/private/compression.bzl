@@ -1,4 +1,4 @@
-"""Compression of what partitions hold, once for each format."""
+"""Compression of the payload data of partitions, once for each codec."""
 
 CODECS = ["zst", "gz"]
 
@@ -7,14 +7,14 @@ COMPRESS_ATTRS = {
 }
 
 def compressed_payloads(ctx, image):
-    """Declares an image's data in every compressed format; each is made only where something asks for it.
+    """Declares actions that compress the payload data of an image. Bazel runs them only if the outputs are requested.
 
     Args:
         ctx: of a rule with COMPRESS_ATTRS.
         image: File, a tar whose one member is a sparse file, named `NAME.img.tar`.
 
     Returns:
-        Dict of string to File: by codec.
+        Dict of codecs to Files.
     """
     payloads = {}
     for codec in CODECS:

@@ -8,7 +8,7 @@ def _debian_base_root_impl(ctx):
     debs = [info.deb for info in packages.packages]
     installer = [info.deb for info in ctx.attr.installer[DebianPackagesInfo].packages]
     args = ctx.actions.args()
-    args.use_param_file("--flagfile=%s", use_always = True)
+    args.use_param_file("@%s", use_always = True)
     args.set_param_file_format("multiline")
     args.add_all(debs, format_each = "--deb=%s")
     args.add_all(installer, format_each = "--installer=%s")
@@ -32,27 +32,28 @@ def _debian_base_root_impl(ctx):
 
 debian_base_root = rule(
     implementation = _debian_base_root_impl,
-    doc = """A root file system with a set of packages installed, as a tar.
+    doc = """A tar of a root file system in which a set of packages is installed.
 
-The packages' maintainer scripts run, without a network, in a root that holds nothing but these packages; of the
-machine that builds it takes part only the kernel. The tar is the same on every machine.
+The packages' maintainer scripts run without a network, in a root that contains only these packages. Nothing of the build
+machine but its kernel takes part, and the tar is the same on every machine.
 
-The action needs a user namespace, or root; its message says how to get one where there's none.""",
+The action needs a user namespace, or root. If neither is available, its error message lists the alternatives.""",
     attrs = {
         "exclude": attr.string_list(
-            doc = "Patterns of paths, without a leading slash, to leave out; `*` matches slashes too. A directory goes " +
-                  "when it matches and nothing is left in it. The packages' database still lists what was left out.",
+            doc = "Patterns of paths to leave out, without a leading slash; `*` matches slashes too. A directory that " +
+                  "matches is left out if it is empty then. The packages' database still lists the excluded files.",
         ),
-        "include": attr.string_list(doc = "Patterns of paths to keep though `exclude` matches."),
+        "include": attr.string_list(doc = "Patterns of paths to keep although `exclude` matches."),
         "installer": attr.label(
             mandatory = True,
             providers = [DebianPackagesInfo],
-            doc = "The packages fakeroot, libfakeroot and libeatmydata1, of the same release; they aren't installed.",
+            doc = "The packages fakeroot, libfakeroot and libeatmydata1 of the same release, which the installation " +
+                  "uses; they are not installed.",
         ),
         "packages": attr.label(
             mandatory = True,
             providers = [DebianPackagesInfo],
-            doc = "What to install: a set with `essential = true` in its manifest.",
+            doc = "The packages to install: a set with `essential = true` in its manifest.",
         ),
         "_debian_base_root": attr.label(default = "//tools/commands:debian_base_root", executable = True, cfg = "exec"),
     },

@@ -1,4 +1,4 @@
-"""The rules debian_data and debian_file: what packages hold, without installing them."""
+"""The rules debian_data and debian_file: files of packages that are not installed."""
 
 load("//defs/private:debian_providers.bzl", "DebianPackagesInfo")
 
@@ -8,11 +8,11 @@ def _extract(ctx, output, selection):
     Args:
         ctx: of the rule.
         output: the file to write.
-        selection: arguments that say what to take.
+        selection: arguments that select the files.
     """
     debs = [info.deb for info in ctx.attr.src[DebianPackagesInfo].packages]
     args = ctx.actions.args()
-    args.use_param_file("--flagfile=%s", use_always = True)
+    args.use_param_file("@%s", use_always = True)
     args.set_param_file_format("multiline")
     args.add_all(debs, format_each = "--deb=%s")
     args.add_all(ctx.attr.packages, format_each = "--package=%s")
@@ -30,7 +30,7 @@ def _extract(ctx, output, selection):
 
 _ATTRS = {
     "packages": attr.string_list(
-        doc = "Patterns of names of the packages of `src` to read, such as `linux-image-[0-9]*`; by default, all. One " +
+        doc = "Patterns for names of packages in `src` to read, such as `linux-image-[0-9]*`; all by default. A pattern " +
               "that matches no package is an error.",
     ),
     "src": attr.label(mandatory = True, providers = [DebianPackagesInfo], doc = "A package, or a set of them."),
@@ -44,11 +44,11 @@ def _debian_data_impl(ctx):
 
 debian_data = rule(
     implementation = _debian_data_impl,
-    doc = "The files of packages as one tar, with owners, modes and times as packaged; no maintainer script is run.",
+    doc = "A tar with files of packages, with the owners, modes and times in the packages. No maintainer script runs.",
     attrs = _ATTRS | {
         "paths": attr.string_list(
-            doc = "Patterns of paths to take, without a leading slash; `*` matches slashes too. The directories above " +
-                  "come along. By default, all is taken. A pattern that matches nothing is an error.",
+            doc = "Patterns of paths to include, without a leading slash; `*` matches slashes too. Their parent " +
+                  "directories are included. All files by default. A pattern that matches nothing is an error.",
         ),
     },
 )
@@ -65,7 +65,7 @@ debian_file = rule(
         "out": attr.string(doc = "Name of the output; by default, the target's."),
         "path": attr.string(
             mandatory = True,
-            doc = "Pattern of the file's path, without a leading slash. Anything but one match is an error.",
+            doc = "Pattern for the file's path, without a leading slash. It must match exactly one file.",
         ),
     },
 )

@@ -1,4 +1,4 @@
-"""Targets for locked Debian packages, which the repositories of third_party/debian declare."""
+"""Rules for locked Debian packages, which the repositories of third_party/debian use."""
 
 load("//defs/private:debian_providers.bzl", "DebianPackageInfo", "DebianPackagesInfo")
 
@@ -51,10 +51,10 @@ def _debian_package_set_impl(ctx):
 
 debian_package_set = rule(
     implementation = _debian_package_set_impl,
-    doc = "A set of packages that were resolved together. Building it, or with it, fails if the lock is out of step " +
-          "with its manifest.",
+    doc = "A set of packages that were resolved together. A build that uses it fails if the lock does not match its " +
+          "manifest.",
     attrs = {
-        "command": attr.string(mandatory = True, doc = "What makes the lock anew, for messages."),
+        "command": attr.string(mandatory = True, doc = "The command that updates the lock, for messages."),
         "lock": attr.label(mandatory = True, allow_single_file = [".json"], doc = "The lock that lists the set."),
         "manifest": attr.label(mandatory = True, allow_single_file = [".toml"], doc = "The manifest of the lock."),
         "packages": attr.label_list(providers = [DebianPackagesInfo], doc = "The packages."),

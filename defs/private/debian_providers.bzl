@@ -1,4 +1,4 @@
-"""What Debian packages hand on to the rules that use them."""
+"""The providers of Debian packages."""
 
 DebianPackageInfo = provider(
     doc = "One Debian package.",
@@ -6,14 +6,14 @@ DebianPackageInfo = provider(
         "architecture": "String: architecture that the package is for, or `all`.",
         "deb": "File: the package.",
         "name": "String: name of the package.",
-        "version": "String: its version.",
+        "version": "String: version of the package.",
     },
 )
 
 DebianPackagesInfo = provider(
-    doc = "Debian packages that belong together.",
+    doc = "A set of Debian packages.",
     fields = {
         "packages": "List of DebianPackageInfo.",
-        "provided": "List of strings: virtual packages that no package of these provides, but the image does.",
+        "provided": "List of strings: virtual packages that the image provides by other means than these packages.",
     },
 )

@@ -7,13 +7,13 @@ load("//defs/private:partition_info.bzl", "PartitionInfo")
 load("//defs/private:size.bzl", "parse_size")
 
 def _check_layout(ctx, common):
-    """Declares the validation action: partitions are known and large enough. It needs no image to be built.
+    """Declares the validation action, which checks names and sizes of partitions. It needs no image.
 
     https://bazel.build/extending/rules#validation_actions
     """
     output = ctx.actions.declare_file(ctx.label.name + ".checked")
     sizes = [
-        {"name": name, "size": target[PartitionInfo].size}
+        {"hash_tree": target[PartitionInfo].verity != None, "name": name, "size": target[PartitionInfo].size}
         for target, names in ctx.attr.partitions.items()
         for name in names.split(" ")
     ]
@@ -60,12 +60,12 @@ disk_image = rule(
     implementation = _disk_image_impl,
     doc = """The image of a disk with a GUID partition table, as a tar whose one member is a sparse file.
 
-Each of the three outputs is made only where it is asked for, by its own label; the target itself asks for all. What
-partitions hold is compressed once for each format, however many images hold it.""",
+Each of the three outputs has a label of its own, and is built only if it is requested; the target itself requests all.
+The data of a partition is compressed once for each format, also if several images contain it.""",
     attrs = ARCHIVE_ATTRS | {
         "disk_guid": attr.string(doc = "GUID of the disk.", mandatory = True),
         "expanded_size": attr.string(
-            doc = "Size of the disk, in bytes or with K, M, G or T; by default, the least that holds the layout.",
+            doc = "Size of the disk, in bytes or with K, M, G or T; by default, the smallest that fits the layout.",
         ),
         "layout": attr.label(
             allow_single_file = [".csv"],
@@ -74,11 +74,11 @@ partitions hold is compressed once for each format, however many images hold it.
         ),
         "member": attr.string(default = "disk.img", doc = "Name of the disk in the tar."),
         "partitions": attr.label_keyed_string_dict(
-            doc = "What partitions hold: an image to the names of one or more partitions, separated by spaces. The " +
-                  "others are empty.",
+            doc = "Dict of images to the names of the partitions that contain them, separated by spaces. Other " +
+                  "partitions are empty.",
             providers = [PartitionInfo],
         ),
-        "without": attr.string_list(doc = "Partitions of the layout that the disk doesn't have yet."),
+        "without": attr.string_list(doc = "Partitions of the layout that are not in the disk's partition table."),
         "_disk_image": attr.label(default = "//tools/commands:disk_image", executable = True, cfg = "exec"),
         "_disk_layout_check": attr.label(default = "//tools/commands:disk_layout_check", executable = True, cfg = "exec"),
     },

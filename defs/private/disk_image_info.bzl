@@ -1,4 +1,4 @@
-"""What a disk image hands on to the rules that use it."""
+"""The provider of disk images."""
 
 DiskImageInfo = provider(
     doc = "The image of a whole disk.",

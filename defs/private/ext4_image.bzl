@@ -27,24 +27,23 @@ ext4_image = rule(
     implementation = _ext4_image_impl,
     doc = """The image of an ext4 file system, as a tar whose one member is a sparse file.
 
-Output groups: `zst` and `gz` hold the image's data compressed, as disk and upgrade images take it over.""",
+Output groups: `zst` and `gz` have the image's compressed data, which disk and update images reuse.""",
     attrs = TREE_ATTRS | COMPRESS_ATTRS | {
         "block_size": attr.int(default = 4096, doc = "Size of a block, in bytes: 1024, 2048 or 4096.", values = [1024, 2048, 4096]),
         "file_contexts": attr.label_list(
             allow_files = True,
-            doc = "Files of SELinux labels (file_contexts and, after it, its additions). Paths are looked up as in the " +
-                  "running system: those of a partition with `subdir` are below that, and its root has its label. No " +
-                  "labels by default.",
+            doc = "Files of SELinux labels: file_contexts and its additions, in this order. Paths are looked up as in " +
+                  "the running system, so the paths of an image with `subdir` begin with that. No labels by default.",
         ),
         "file_contexts_subs": attr.label(
             allow_single_file = True,
-            doc = "File of paths to look up instead of others, such as file_contexts.subs_dist.",
+            doc = "File of path substitutions for the lookup, such as file_contexts.subs_dist.",
         ),
         "hash_seed": attr.string(doc = "UUID that seeds the directory hash; derived from `uuid` by default."),
         "inode_ratio": attr.int(doc = "Bytes of the file system for each inode; 16384 by default."),
-        "journal": attr.bool(doc = "Whether there is a journal; what is mounted read-only needs none."),
+        "journal": attr.bool(doc = "Whether there is a journal; a file system that is mounted read-only needs none."),
         "label": attr.string(doc = "Label of the volume, at most 16 bytes."),
-        "metadata_csum": attr.bool(doc = "Whether all metadata carries checksums."),
+        "metadata_csum": attr.bool(doc = "Whether metadata has checksums."),
         "uuid": attr.string(doc = "UUID of the file system.", mandatory = True),
         "_ext4_image": attr.label(default = "//tools/commands:ext4_image", executable = True, cfg = "exec"),
     },

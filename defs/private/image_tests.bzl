@@ -1,4 +1,4 @@
-"""Tests of images: what they hold, and whether file systems are sound."""
+"""Tests of images: of their content, and of the consistency of file systems."""
 
 load("@rules_python//python:py_test.bzl", "py_test")
 load("//dev/pytest:pytest_test.bzl", "pytest_test")
@@ -15,7 +15,7 @@ def _structure_spec_impl(ctx):
 
 _structure_spec = rule(
     implementation = _structure_spec_impl,
-    doc = "What an image should hold, as a file for the tool that checks it.",
+    doc = "A JSON file with the expected content of an image, for the tool that checks it.",
     attrs = {
         "absent": attr.string_list(doc = "See image_structure_test."),
         "contains": attr.string_list_dict(doc = "See image_structure_test."),
@@ -34,19 +34,19 @@ def image_structure_test(
         lacks = {},
         size = "small",
         **kwargs):
-    """Checks what an image holds, without mounting it.
+    """Declares a test of the content of an image, which it reads without a mount.
 
     Args:
         name: of the test.
-        image: one file: the image of a partition or of a disk, raw or as a tar whose one member it is.
-        partition: of a disk, by name or number.
-        present: paths that must be there, to what they are in keywords of mtree(5), such as
-            `type=file mode=0755 uid=0 gid=0`; also `size=` and `link=`. An empty string asks for no more than the path.
-        absent: patterns of paths that must not be there.
-        contains: files to regular expressions, each of which their text has to match.
-        lacks: files to regular expressions, none of which their text may match.
+        image: a file: the image of a partition or of a disk, raw or as the only member of a tar.
+        partition: name or number of the partition, if the image is that of a disk.
+        present: dict of paths that must exist to their expected metadata, as keywords of mtree(5):
+            `type=file mode=0755 uid=0 gid=0`, `size=`, `link=`. With an empty string the path must only exist.
+        absent: patterns of paths that must not exist.
+        contains: dict of files to regular expressions, all of which must match the text.
+        lacks: dict of files to regular expressions, none of which may match the text.
         size: of the test.
-        **kwargs: passed on to the test: tags, visibility and so on.
+        **kwargs: further attributes of the test, such as `tags` and `visibility`.
     """
     tags = kwargs.get("tags", [])
     _structure_spec(
@@ -58,7 +58,7 @@ def image_structure_test(
         present = present,
         tags = tags,
     )
-    arguments = ["--spec=$(rootpath :%s.spec)" % name, "--image=$(rootpath %s)" % image]
+    arguments = ["--spec=runfile:$(rootpath :%s.spec)" % name, "--image=runfile:$(rootpath %s)" % image]
     py_test(
         name = name,
         size = size,
@@ -71,16 +71,16 @@ def image_structure_test(
     )
 
 def filesystem_check_test(name, image, partition = None, size = "medium", **kwargs):
-    """Checks that a file system is sound, with e2fsck or fsck.fat.
+    """Declares a test of the consistency of a file system, by e2fsck or fsck.fat.
 
-    Without these programs (Debian's packages e2fsprogs and dosfstools) the test is skipped, and says so.
+    If the program is missing (Debian packages e2fsprogs and dosfstools), the test is skipped with a message.
 
     Args:
         name: of the test.
-        image: one file: the image of a partition or of a disk, raw or as a tar whose one member it is.
-        partition: of a disk, by name or number.
+        image: a file: the image of a partition or of a disk, raw or as the only member of a tar.
+        partition: name or number of the partition, if the image is that of a disk.
         size: of the test.
-        **kwargs: passed on to the test: tags, visibility and so on.
+        **kwargs: further attributes of the test, such as `tags` and `visibility`.
     """
     pytest_test(
         name = name,

@@ -34,22 +34,22 @@ def _initramfs_impl(ctx):
 
 initramfs = rule(
     implementation = _initramfs_impl,
-    doc = """An initial RAM file system with programs and modules of a root tree, and the kernel that belongs to them.
+    doc = """An initramfs with programs and kernel modules of a root tree, and the kernel of that tree.
 
-Nothing of the tree is run. Programs bring their libraries and modules those that they need. The kernel is in the
-output group `kernel`.""",
+No program of the tree is run. The libraries of programs and the dependencies of modules are included. The output group
+`kernel` has the kernel.""",
     attrs = {
         "disk_guid": attr.string(doc = "GUID of the disk.", mandatory = True),
-        "folders": attr.string_list(doc = "Empty directories to make, such as mount points."),
-        "init": attr.label(allow_single_file = True, doc = "The first process.", mandatory = True),
+        "folders": attr.string_list(doc = "Empty directories to create, such as mount points."),
+        "init": attr.label(allow_single_file = True, doc = "The program that becomes /init.", mandatory = True),
         "layout": attr.label(
             allow_single_file = [".csv"],
-            doc = "The partitions of the disk; `/etc/partitions` lists them, one a line: number, name and GUID.",
+            doc = "The layout of the disk; `/etc/partitions` lists its partitions, one per line: number, name and GUID.",
             mandatory = True,
         ),
-        "modules": attr.string_list(doc = "Kernel modules to load, in this order, after those they need."),
-        "paths": attr.string_list(doc = "Other files of the tree to take along."),
-        "programs": attr.string_list(doc = "Programs of the tree to take along."),
+        "modules": attr.string_list(doc = "Kernel modules that init loads, in this order, after their dependencies."),
+        "paths": attr.string_list(doc = "Other files of the tree to include."),
+        "programs": attr.string_list(doc = "Programs of the tree to include."),
         "rootfs": attr.label(doc = "The root tree.", mandatory = True, providers = [RootfsInfo]),
         "_initramfs": attr.label(
             default = "//tools/commands:initramfs",

@@ -1,27 +1,27 @@
-"""JSON specifications for tools, with paths that Bazel may map."""
+"""JSON specs for tools, whose paths are subject to Bazel's path mapping."""
 
 _MOST_VALUES = 1000000
 
 def json_spec(ctx, flag, value):
-    """Returns arguments that hand a tool a JSON document in a file.
+    """Returns the arguments that pass a JSON document to a tool in a file.
 
-    The document is written as a parameter file and not by an action of its own, so that paths in it follow path
-    mapping: https://bazel.build/reference/command-line-reference#flag--experimental_output_paths
+    The document is written as a parameter file and not by an action of its own, so that path mapping applies to it:
+    https://bazel.build/reference/command-line-reference#flag--experimental_output_paths
 
     Args:
         ctx: of the rule.
         flag: name of the tool's flag that takes the file, such as `--spec`.
-        value: dicts, lists, strings, numbers, booleans, None, and Files, which become their paths. What is None in a
-            dict is left out.
+        value: dicts, lists, strings, numbers, booleans, None, and Files, of which the path is written. Keys of a dict
+            whose value is None are left out.
 
     Returns:
-        Args: to be the action's only ones or beside others.
+        Args, for the `arguments` of an action.
     """
     args = ctx.actions.args()
     args.set_param_file_format("multiline")
     args.use_param_file(flag + "=%s", use_always = True)
 
-    # What is left to write, last first: strings are written as they are, [value, suffix] is a value and what follows.
+    # A stack of what is left to write: a string is written unchanged, [value, suffix] is a value and the text after it.
     left = [[value, ""]]
     for _ in range(_MOST_VALUES):
         if not left:
@@ -47,4 +47,4 @@ def json_spec(ctx, flag, value):
                 left.append([value[index], "," if index < len(value) - 1 else ""])
         else:
             args.add(json.encode(value) + suffix)
-    fail("%s: the specification has more than %d values" % (ctx.label, _MOST_VALUES))
+    fail("%s: has more than %d values in all its attributes; divide it into several targets" % (ctx.label, _MOST_VALUES))

@@ -1,4 +1,4 @@
-"""What the rules that write a tree into a file system have in common."""
+"""The common part of the rules that write a root tree into a file system."""
 
 load("//defs/private:compression.bzl", "compressed_payloads")
 load("//defs/private:json_spec.bzl", "json_spec")
@@ -10,27 +10,27 @@ load("//defs/private:size.bzl", "parse_size")
 TREE_ATTRS = {
     "extra_files": attr.label_keyed_string_dict(
         allow_files = True,
-        doc = "Single files on top of `src`, to the path where each goes after `subdir` is taken, `PATH` or `PATH:MODE` " +
-              "with octal digits (0644).",
+        doc = "Dict of files that are added to `src` to their paths in the image: `PATH` or `PATH:MODE`, with an octal " +
+              "mode (default: 0644). The paths do not include `subdir`.",
     ),
-    "mtime": attr.int(doc = "Time of every file, in seconds since the epoch."),
+    "mtime": attr.int(doc = "Modification time of every file, in seconds since the epoch."),
     "partition_size": attr.string(
         doc = "Size of the file system, in bytes or with K, M, G or T for a power of 1024.",
         mandatory = True,
     ),
-    "src": attr.label(doc = "The tree of files, a rootfs_tree; empty by default.", providers = [RootfsInfo]),
+    "src": attr.label(doc = "The root tree, a rootfs_tree; empty by default.", providers = [RootfsInfo]),
     "strip_paths": attr.string_list(doc = "Patterns of paths of `src` to leave out; see rootfs_tree."),
-    "subdir": attr.string(doc = "Directory of `src` that becomes the root, such as `boot`."),
+    "subdir": attr.string(doc = "Directory of `src` that becomes the root of the image, such as `boot`."),
 }
 
 def partition_image(ctx, tool, mnemonic, parameters, inputs = []):
-    """Declares the action that writes a tree into an image of a file system.
+    """Declares the action that writes a root tree into the image of a file system.
 
     Args:
         ctx: of a rule with TREE_ATTRS and COMPRESS_ATTRS.
-        tool: executable that takes a specification.
+        tool: executable that reads a JSON spec.
         mnemonic: of the action.
-        parameters: dict, what the specification says besides tree, size and output.
+        parameters: dict of the spec's keys besides tree, size and output.
         inputs: files that the parameters name.
 
     Returns:
@@ -45,7 +45,7 @@ def partition_image(ctx, tool, mnemonic, parameters, inputs = []):
     }
     entries = [
         dict(entry, path = ctx.attr.subdir + "/" + entry["path"])
-        for entry in extra_file_entries(ctx.attr.extra_files)
+        for entry in extra_file_entries(ctx.attr.extra_files, ctx.label)
     ]
     tree["layers"] = tree["layers"] + entries_layer(ctx.label, entries)
     spec = tree | parameters | {"member": ctx.label.name + ".img", "output": output, "size": size}

@@ -1,14 +1,14 @@
-"""What an image of a partition hands on to the rules that use it."""
+"""The provider of partition images."""
 
 PartitionInfo = provider(
-    doc = "The image of a partition: parts at offsets, none of which is copied before a disk or upgrade image is written.",
+    doc = "The image of a partition, as parts at offsets. The parts are copied only into disk and update images.",
     fields = {
-        "parts": """List of struct: what stands where in the partition.
+        "parts": """List of structs, the parts of the partition:
 
             - `offset`: int, in bytes.
             - `image`: File, a tar whose one member is a sparse file.
-            - `payloads`: dict of string to File, the data of `image` compressed, by the codec's name (`zst`, `gz`).""",
-        "size": "Int: size of the partition's image, in bytes.",
+            - `payloads`: dict of codecs (`zst`, `gz`) to Files, the compressed data of `image`.""",
+        "size": "Int: size of the file system, in bytes. The hash tree that follows it with `verity` is not counted.",
         "verity": "VerityInfo of the image, or None.",
     },
 )

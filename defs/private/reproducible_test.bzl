@@ -1,8 +1,8 @@
-"""A test that builds a target twice, under different circumstances, and compares the bytes."""
+"""A test that builds a target twice, in different environments, and compares the bytes."""
 
 load("@rules_python//python:py_test.bzl", "py_test")
 
-# What the second build's actions find in their environment, where they take one at all.
+# The environment of the second build's actions, if they use Bazel's.
 _ENVIRONMENT = {
     "HOME": "/nonexistent",
     "HOSTNAME": "another-host",
@@ -21,8 +21,8 @@ def _second_build_impl(_settings, _attr):
     environment = ["%s=%s" % entry for entry in _ENVIRONMENT.items()]
     return {
         _ACTION_ENV: environment,
-        # With names of configurations taken out of paths (--experimental_output_paths=strip), both builds' actions
-        # would be the same to a cache, and the second one never run.
+        # With --experimental_output_paths=strip the actions of both builds would have the same key in a cache, so the
+        # second build would not run them.
         _EXECUTION_INFO: [".*=-supports-path-mapping"],
         _HOST_ACTION_ENV: environment,
     }
@@ -40,22 +40,22 @@ _second_build = transition(
 def _two_builds_impl(ctx):
     first, second = ctx.files.first, ctx.files.second
     if not first:
-        fail("%s: has no outputs to compare" % ctx.attr.first.label)
+        fail("%s: src: %s has no outputs to compare; give a target that builds files" % (ctx.label, ctx.attr.first.label))
     outputs, links = {}, []
     for one, other in zip(first, second):
         if one.is_source:
-            fail("%s: is a source file; nothing builds it" % one.owner)
+            fail("%s: src: %s is a source file; give a target that builds files" % (ctx.label, one.owner))
         if one.path == other.path:
-            fail("%s: is built only once, since its path is the same in both configurations" % one.path)
+            fail("%s: src: %s has the same path in both configurations, so it is built only once; give a target that depends on the configuration" % (ctx.label, one.path))
 
-        # The same path below the runfiles otherwise.
+        # The links have different paths in the runfiles, where both files would have the same.
         pair = []
         for build, file in (("first", one), ("second", other)):
             name = "%s/%s/%s" % (ctx.label.name, build, file.short_path.removeprefix("../"))
             link = ctx.actions.declare_directory(name) if file.is_directory else ctx.actions.declare_file(name)
             ctx.actions.symlink(output = link, target_file = file)
             pair.append(link)
-        outputs[one.short_path] = [link.short_path for link in pair]
+        outputs[one.short_path] = ["runfile:" + link.short_path for link in pair]
         links.extend(pair)
     spec = ctx.actions.declare_file(ctx.label.name + ".json")
     ctx.actions.write(spec, json.encode_indent({"outputs": outputs}))
@@ -63,7 +63,7 @@ def _two_builds_impl(ctx):
 
 two_builds = rule(
     implementation = _two_builds_impl,
-    doc = "A file that names the outputs of a target of two builds in pairs; the outputs are its runfiles.",
+    doc = "A JSON file that lists the outputs of two builds of a target in pairs; the outputs are its runfiles.",
     attrs = {
         "first": attr.label(allow_files = True, mandatory = True, doc = "The target."),
         "second": attr.label(allow_files = True, cfg = _second_build, mandatory = True, doc = "The same target."),
@@ -72,26 +72,26 @@ two_builds = rule(
 )
 
 def reproducible_test(name, src, size = "medium", **kwargs):
-    """Checks that a target's outputs have the same bytes when they are built again under other circumstances.
+    """Declares a test that a target's outputs have the same bytes when they are built again in another environment.
 
-    The target is built twice, with all that it depends on and all tools of its actions. For the second build there are
+    The target is built twice, with all its dependencies and all tools of its actions. The second build has
 
-    - other output paths, with nothing mapped to a common name, so no action is another one to a cache and each is run;
-    - other values of TZ, LANG, HOME, USER, LOGNAME, HOSTNAME and PYTHONHASHSEED, for actions that take their
-      environment from Bazel (`--action_env` is replaced by these in the second build);
-    - another process, at another time.
+    - other output paths, without path mapping, so that no action is a cache hit of the first build;
+    - other values of TZ, LANG, HOME, USER, LOGNAME, HOSTNAME and PYTHONHASHSEED, for actions with Bazel's environment
+      (in the second build they replace `--action_env`);
+    - other processes, at another time.
 
-    Where outputs differ the test fails, and its log names what differs first: the output, the member of an archive, the
-    partition of a disk, the path in a file system, and the field. Compressed outputs are compared by what they hold
-    before they are by their bytes.
+    If outputs differ, the test fails, and its log names the first difference: the output, the member of an archive, the
+    partition of a disk, the path in a file system, and the field. Compressed outputs are first compared by their
+    decompressed content.
 
-    What stays the same is what one run of Bazel can't change: the machine, its kernel, and the place of the checkout.
+    The machine, its kernel, and the path of the checkout are the same in both builds.
 
     Args:
         name: of the test.
         src: the target to build twice, such as an image. Its default outputs are compared; a `filegroup` selects others.
         size: of the test.
-        **kwargs: passed on to the test: tags, visibility and so on.
+        **kwargs: further attributes of the test, such as `tags` and `visibility`.
     """
     builds = name + ".builds"
     two_builds(
@@ -105,7 +105,7 @@ def reproducible_test(name, src, size = "medium", **kwargs):
         name = name,
         size = size,
         srcs = [str(Label("//tools/commands:compare_builds.py"))],
-        args = ["--spec=$(rootpath :%s)" % builds],
+        args = ["--spec=runfile:$(rootpath :%s)" % builds],
         data = [builds],
         main = Label("//tools/commands:compare_builds.py"),
         deps = [Label("//tools/commands:compare_builds")],

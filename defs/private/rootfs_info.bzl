@@ -1,23 +1,23 @@
-"""What a root tree hands on to the rules that write it."""
+"""The provider of root trees."""
 
 RootfsInfo = provider(
-    doc = "A tree of files that isn't written anywhere yet.",
+    doc = "A root tree: the description of the files of a root file system.",
     fields = {
         "accounts": "Dict: accounts to add, as in `AccountsSpec` of tools/rootfs/tree_spec.py, or None.",
-        "inputs": "Depset of File: what `layers` refer to.",
-        "layers": "List of dicts, each a `LayerSpec` of tools/rootfs/tree_spec.py; the later ones on top.",
+        "inputs": "Depset of Files that `layers` name.",
+        "layers": "List of dicts, each a `LayerSpec` of tools/rootfs/tree_spec.py; later ones on top.",
         "strip_paths": "List of strings: patterns of paths to leave out.",
     },
 )
 
 def rootfs_arguments(rootfs, subdir = "", strip_paths = [], mtime = 0):
-    """Returns the part of a tool's specification that says what tree to write.
+    """Returns the part of a tool's JSON spec that describes the tree to write.
 
     Args:
         rootfs: RootfsInfo.
         subdir: directory of the tree that becomes the root.
         strip_paths: patterns of further paths to leave out.
-        mtime: time of every file, in seconds since the epoch.
+        mtime: modification time of every file, in seconds since the epoch.
 
     Returns:
         Dict: keys of `RootfsArguments` in tools/rootfs/tree_spec.py.

@@ -12,15 +12,15 @@ load("//defs/private:rootfs_info.bzl", "RootfsInfo")
 _PACKAGE_PROVIDERS = [[PackageFilegroupInfo], [PackageFilesInfo], [PackageDirsInfo], [PackageSymlinkInfo]]
 
 def _metadata(attributes, label):
-    """Returns mode and owner of an entry, from the attributes that rules of rules_pkg give.
+    """Returns the mode and owner of an entry, from the attributes of a provider of rules_pkg.
 
     Args:
-        attributes: dict of a provider of rules_pkg.
-        label: of the target that gives them, for messages.
+        attributes: dict of the provider.
+        label: of the provider's target, for messages.
     """
     for name, number in (("user", "uid"), ("group", "gid")):
         if attributes.get(name, "root") not in ("root", None) and attributes.get(number) == None:
-            fail("%s: %s %r is a name; an image needs its number, give %s" % (label, name, attributes[name], number))
+            fail("%s: %s %r is a name; an image needs a number, so set %s" % (label, name, attributes[name], number))
     return {
         "gid": int(attributes.get("gid") or 0),
         "mode": attributes.get("mode") or None,
@@ -62,26 +62,27 @@ def _package_entries(target):
         entries += _symlink_entries(target[PackageSymlinkInfo], target.label)
     return entries
 
-def extra_file_entries(extra_files):
+def extra_file_entries(extra_files, label):
     """Returns the entries of an attribute `extra_files`.
 
     Args:
-        extra_files: dict of targets with one file each, to `PATH` or `PATH:MODE`.
+        extra_files: dict of targets with one file each to `PATH` or `PATH:MODE`.
+        label: of the target that has the attribute, for messages.
     """
     entries = []
     for target, place in extra_files.items():
         files = target[DefaultInfo].files.to_list()
         if len(files) != 1:
-            fail("extra_files: %s has %d files; one is needed for %s" % (target.label, len(files), place))
+            fail("%s: extra_files: %s has %d files; choose one for %s, as by a filegroup" % (label, target.label, len(files), place))
         path, _, mode = place.partition(":")
         entries.append({"mode": mode or None, "path": path, "source": files[0]})
     return entries
 
 def entries_layer(label, entries, overrides = [], directories = "same"):
-    """Returns a list with a layer of entries, or an empty one if there are none.
+    """Returns a list with one layer of entries, or the empty list if there are no entries.
 
     Args:
-        label: of the target that describes them, for messages.
+        label: of the target that has the entries, for messages.
         entries: list of dicts, each an `Entry` of tools/rootfs/tree_spec.py.
         overrides: see rootfs_tree.
         directories: see rootfs_tree.
@@ -107,13 +108,13 @@ def _rootfs_tree_impl(ctx):
             continue
         archives = target[DefaultInfo].files.to_list()
         if not archives:
-            fail("layers: %s is no rootfs_tree, and has no files" % target.label)
+            fail("%s: layers: %s is no rootfs_tree and has no files; give a rootfs_tree or a .tar" % (ctx.label, target.label))
         for archive in archives:
             if not archive.basename.endswith(".tar"):
-                fail("layers: %s of %s is no .tar" % (archive.basename, target.label))
+                fail("%s: layers: %s of %s is no .tar; give a rootfs_tree or a plain .tar" % (ctx.label, archive.basename, target.label))
             layers.append({"archive": archive, "directories": ctx.attr.directories, "label": str(target.label)})
             inputs.append(depset([archive]))
-    entries = extra_file_entries(ctx.attr.extra_files)
+    entries = extra_file_entries(ctx.attr.extra_files, ctx.label)
     for target in ctx.attr.srcs:
         entries += _package_entries(target)
     entries += [{"path": path, "target": link, "type": "symlink"} for path, link in ctx.attr.symlinks.items()]
@@ -130,46 +131,46 @@ def _rootfs_tree_impl(ctx):
 
 rootfs_tree = rule(
     implementation = _rootfs_tree_impl,
-    doc = """A tree of files, in layers; nothing is copied before an image of it is written.
+    doc = """A root tree in layers. It is a description; files are copied only into images.
 
-A path that two layers give has to be the same in both, but for its time. What differs is an error that names both,
-unless it is among `overrides`.""",
+If two layers have the same path, it must be equal in both, apart from its time. A difference is an error that names both
+layers, unless the path is in `overrides`.""",
     attrs = {
         "directories": attr.string(
             default = "same",
-            doc = "What becomes of directories that this target's own layers describe otherwise than those below: " +
-                  "`same` is an error, `keep` leaves them, `replace` takes this target's mode and owner.",
+            doc = "How to treat directories whose mode or owner differs in this target's layer and in a lower one: " +
+                  "`same` is an error, `keep` keeps the lower one's, `replace` uses this target's.",
             values = ["same", "keep", "replace"],
         ),
         "extra_files": attr.label_keyed_string_dict(
             allow_files = True,
-            doc = "Single files, to the path where each goes, `PATH` or `PATH:MODE` with octal digits (0644).",
+            doc = "Dict of files to their paths: `PATH` or `PATH:MODE`, with an octal mode (default: 0644).",
         ),
         "layers": attr.label_list(
-            # Trees have no files, so what files have to be is not for Bazel to check.
+            # Without file types: a tree provides RootfsInfo and no files, so the implementation checks for `.tar`.
             allow_files = True,
-            doc = "What lies below: other trees, or plain tars; the later ones on top.",
+            doc = "The lower layers: other trees, or uncompressed tars; later ones on top.",
         ),
         "overrides": attr.string_list(
-            doc = "Patterns of those paths of `srcs`, `extra_files` and `symlinks` that replace what lies below. One " +
-                  "that no path matches is an error.",
+            doc = "Patterns for paths of `srcs`, `extra_files` and `symlinks` that may replace paths of lower layers. A " +
+                  "pattern that matches no path is an error.",
         ),
         "passwords": attr.string_dict(
-            doc = "Passwords in clear, by account: for images that anybody may enter, such as those for development.",
+            doc = "Dict of accounts to passwords in clear text, for images such as those for development.",
         ),
         "srcs": attr.label_list(
-            doc = "Files, directories and links as rules_pkg describes them: pkg_files, pkg_mkdirs, pkg_mklink, " +
+            doc = "Files, directories and links, as targets of rules_pkg: pkg_files, pkg_mkdirs, pkg_mklink, " +
                   "pkg_filegroup. Owners are numbers (uid, gid), root by default.",
             providers = _PACKAGE_PROVIDERS,
         ),
         "strip_paths": attr.string_list(
-            doc = "Patterns of paths to leave out of the whole tree: `/usr/share/doc` with all that it holds, `/run/*` " +
-                  "without the directory itself. What isn't there is an error, unless the pattern has a `*`, `?` or `[`.",
+            doc = "Patterns of paths to leave out of the complete tree: `/usr/share/doc` with its content, `/run/*` " +
+                  "without the directory itself. A pattern without `*`, `?` and `[` must match.",
         ),
-        "symlinks": attr.string_dict(doc = "Symbolic links: path to target."),
+        "symlinks": attr.string_dict(doc = "Dict of paths of symbolic links to their targets."),
         "sysusers": attr.string_list(
-            doc = "Paths in the tree of files in the format of sysusers.d(5), whose accounts are added to /etc/passwd " +
-                  "and its like.",
+            doc = "Paths in the tree of files in the format of sysusers.d(5), whose accounts are added to /etc/passwd, " +
+                  "/etc/group and /etc/shadow.",
         ),
     },
     provides = [RootfsInfo],

@@ -18,7 +18,7 @@ def _sha256_impl(ctx):
 
 sha256 = rule(
     implementation = _sha256_impl,
-    doc = "The SHA-256 of a file, as `sha256sum --check` reads it; the output has the target's name.",
+    doc = "The SHA-256 of a file, in the format of `sha256sum --check`. The output has the name of the target.",
     attrs = {
         "src": attr.label(allow_single_file = True, doc = "The file.", mandatory = True),
         "_sha256": attr.label(default = "//tools/commands:sha256", executable = True, cfg = "exec"),

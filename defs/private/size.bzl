@@ -7,7 +7,7 @@ def parse_size(text, where):
 
     Args:
         text: digits, and optionally K, M, G or T for a power of 1024.
-        where: what to call it in messages.
+        where: name of the value for messages.
     """
     digits, factor = (text[:-1], _FACTORS[text[-1]]) if text and text[-1] in _FACTORS else (text, 1)
     if not digits.isdigit():

@@ -39,10 +39,10 @@ def _manifest(ctx, partitions):
     return output
 
 def _signature(ctx, manifest):
-    """Declares the action that signs the manifest; returns None where the image goes without a signature."""
+    """Declares the action that signs the manifest; returns its output, or None if the image is not signed."""
     if not ctx.files.signing_key and not ctx.files.signatures:
         if not ctx.attr.unsigned:
-            fail("%s: has no signing_key and no signatures, so no machine would take it; unsigned = True says that this is meant" % ctx.label)
+            fail("%s: signing_key, signatures: are both missing, so no machine would install this; give one, or unsigned = True" % ctx.label)
         return None
     output = ctx.actions.declare_file(ctx.label.name + ".manifest.json.sig")
     args = ctx.actions.args()
@@ -55,7 +55,7 @@ def _signature(ctx, manifest):
     ctx.actions.run(
         arguments = [args],
         executable = ctx.executable._upgrade_signature,
-        # A private key is not handed to other machines.
+        # A private key must not be sent to other machines.
         execution_requirements = {"no-remote-exec": "1", "supports-path-mapping": "1"},
         inputs = [manifest] + ctx.files.signing_key + ctx.files.signatures + ctx.files.public_keys + ctx.files.refused_keys,
         mnemonic = "UpgradeSignature",
@@ -93,41 +93,41 @@ def _upgrade_image_impl(ctx):
 
 upgrade_image = rule(
     implementation = _upgrade_image_impl,
-    doc = """What a running system needs to upgrade itself: a tar of a manifest, `boot.img`, `root.img` and `VERSION.TXT`.
+    doc = """An update image, which upgrades a running system: a tar of a manifest, `boot.img`, `root.img`, `VERSION.TXT`.
 
-The manifest comes first and has a hash for every MiB of the images; its signature follows. The manifest alone is in the
-output group `manifest`, for those who sign it elsewhere and hand the signatures over as `signatures`. Each of the three outputs is made only where it is
-asked for, by its own label; the target itself asks for all.""",
+The manifest is the first member and has a hash for every MiB of the images; its signatures are the second. The output
+group `manifest` has the manifest alone, so that it can be signed elsewhere; `signatures` takes the result. Each of the
+three outputs has a label of its own, and is built only if it is requested; the target itself requests all.""",
     attrs = ARCHIVE_ATTRS | {
-        "architecture": attr.string(default = "x86_64", doc = "Of the machines, as `uname -m` says it."),
-        "boot_partition": attr.label(doc = "What the boot partition will hold.", mandatory = True, providers = [PartitionInfo]),
+        "architecture": attr.string(default = "x86_64", doc = "Architecture of the machines, as `uname -m` prints it."),
+        "boot_partition": attr.label(doc = "The image of the boot partition.", mandatory = True, providers = [PartitionInfo]),
         "disk_guid": attr.string(doc = "GUID of the machines' disks; needed with `layout`."),
         "layout": attr.label(
             allow_single_file = [".csv"],
-            doc = "The partitions of the machines' disks; a machine with others refuses the upgrade.",
+            doc = "The layout of the machines' disks; a machine with another layout refuses the upgrade.",
         ),
-        "product": attr.string(doc = "What it is an upgrade of, such as `guestos`.", mandatory = True),
+        "product": attr.string(doc = "The product that is upgraded, such as `guestos`.", mandatory = True),
         "public_keys": attr.label_list(
             allow_files = [".pem"],
-            doc = "Public keys that check `signatures`.",
+            doc = "Public keys that `signatures` are verified with.",
         ),
         "refused_keys": attr.label_list(
             allow_files = [".pem"],
-            doc = "Public keys whose private halves must not sign it, such as keys for tests.",
+            doc = "Public keys whose private halves must not sign the manifest, such as keys for tests.",
         ),
-        "root_partition": attr.label(doc = "What the root partition will hold.", mandatory = True, providers = [PartitionInfo]),
+        "root_partition": attr.label(doc = "The image of the root partition.", mandatory = True, providers = [PartitionInfo]),
         "signatures": attr.label_list(
             allow_files = True,
-            doc = "Files of signatures of the manifest that were made elsewhere; see tools/upgrade/signing.py.",
+            doc = "Files of signatures that were made elsewhere; tools/upgrade/signing.py describes the format.",
         ),
         "signing_key": attr.label(
             allow_files = True,
-            doc = """Private keys of Ed25519, as PEM files, each of which signs the manifest; a target without files is none.
+            doc = """Ed25519 private keys, as PEM files, each of which signs the manifest; a target without files means none.
 
-            They are used on the machine that builds, never on remote executors.""",
+            The action that uses them runs on the local machine, never on a remote executor.""",
         ),
-        "unsigned": attr.bool(doc = "Whether it may go without a signature where there is no key; machines refuse it then."),
-        "variant": attr.string(doc = "Such as `dev` or `prod`; a machine takes upgrades of its own.", mandatory = True),
+        "unsigned": attr.bool(doc = "Whether the image is built without a signature if there is no key; machines refuse it then."),
+        "variant": attr.string(doc = "Variant of the machines, such as `dev` or `prod`; others refuse the upgrade.", mandatory = True),
         "version_file": attr.label(allow_single_file = True, doc = "A file with the version.", mandatory = True),
         "_upgrade_image": attr.label(default = "//tools/commands:upgrade_image", executable = True, cfg = "exec"),
         "_upgrade_manifest": attr.label(

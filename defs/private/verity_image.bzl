@@ -5,31 +5,13 @@ load("//defs/private:partition_info.bzl", "PartitionInfo")
 load("//defs/private:verity_info.bzl", "VerityInfo")
 
 _BLOCK = 4096
-_DIGESTS_IN_BLOCK = _BLOCK // 32
-
-# 128 digests a block: more levels than this are not needed for 2^64 bytes.
-_MOST_LEVELS = 8
-
-def hash_tree_size(data_size):
-    """Returns the size of superblock and hash tree over some data, in bytes.
-
-    Args:
-        data_size: in bytes, whole blocks of 4096.
-    """
-    blocks, total = data_size // _BLOCK, 1
-    for _ in range(_MOST_LEVELS):
-        if blocks == 1:
-            break
-        blocks = -(-blocks // _DIGESTS_IN_BLOCK)
-        total += blocks
-    return total * _BLOCK
 
 def _verity_image_impl(ctx):
     source = ctx.attr.src[PartitionInfo]
     if len(source.parts) != 1 or source.parts[0].offset != 0:
-        fail("%s: src: %s is made of %d parts, not of one file system" % (ctx.label, ctx.attr.src.label, len(source.parts)))
+        fail("%s: src: %s is made of %d parts; give the image of one file system" % (ctx.label, ctx.attr.src.label, len(source.parts)))
     if source.size % _BLOCK:
-        fail("%s: src: %s has %d bytes, not whole blocks of %d" % (ctx.label, ctx.attr.src.label, source.size, _BLOCK))
+        fail("%s: src: %s has %d bytes; choose a size in whole blocks of %d bytes" % (ctx.label, ctx.attr.src.label, source.size, _BLOCK))
     data = source.parts[0].image
     hashes = ctx.actions.declare_file(ctx.label.name + ".hashes.img.tar")
     root_hash = ctx.actions.declare_file(ctx.label.name + ".root_hash")
@@ -55,7 +37,7 @@ def _verity_image_impl(ctx):
         OutputGroupInfo(root_hash = depset([root_hash])),
         PartitionInfo(
             parts = source.parts + [struct(image = hashes, offset = source.size, payloads = payloads)],
-            size = source.size + hash_tree_size(source.size),
+            size = source.size,
             verity = verity,
         ),
         verity,
@@ -63,13 +45,13 @@ def _verity_image_impl(ctx):
 
 verity_image = rule(
     implementation = _verity_image_impl,
-    doc = """The image of a partition that dm-verity protects: a file system, and its hash tree after it.
+    doc = """The image of a partition that dm-verity protects: a file system, followed by its hash tree.
 
-The outputs are the hash tree and the root hash; the file system's data is not copied.""",
+The outputs are the hash tree and the root hash; the file system is not copied.""",
     attrs = COMPRESS_ATTRS | {
         "salt": attr.string(
-            doc = "Hexadecimal digits, hashed before every block: at most 256 bytes. Images of different products " +
-                  "should have different ones.",
+            doc = "Up to 256 bytes, as hexadecimal digits, that are hashed before every block. Images of different " +
+                  "products should have different salts.",
             mandatory = True,
         ),
         "src": attr.label(doc = "The file system, such as an ext4_image.", mandatory = True, providers = [PartitionInfo]),

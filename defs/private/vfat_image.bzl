@@ -19,11 +19,11 @@ vfat_image = rule(
     implementation = _vfat_image_impl,
     doc = """The image of a FAT file system, as a tar whose one member is a sparse file.
 
-Output groups: `zst` and `gz` hold the image's data compressed, as disk and upgrade images take it over.""",
+Output groups: `zst` and `gz` have the image's compressed data, which disk and update images reuse.""",
     attrs = TREE_ATTRS | COMPRESS_ATTRS | {
         "label": attr.string(doc = "Label of the volume, at most 11 characters."),
         "volume_id": attr.string(
-            doc = "Eight hexadecimal digits that name the volume; a dash in the middle is allowed (12AB-34CD).",
+            doc = "The volume's serial number: eight hexadecimal digits, optionally with a dash in the middle (12AB-34CD).",
             mandatory = True,
         ),
         "_vfat_image": attr.label(default = "//tools/commands:vfat_image", executable = True, cfg = "exec"),

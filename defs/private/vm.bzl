@@ -1,23 +1,23 @@
-"""Virtual machines that run disk images: for a person, and for tests."""
+"""Macros for virtual machines that boot disk images, for users and for tests."""
 
 load("@rules_python//python:py_binary.bzl", "py_binary")
 load("@rules_python//python:py_test.bzl", "py_test")
 
 def raw_disk(name, disk, output = "disk.img", **kwargs):
-    """`bazel run` of this target writes a disk image as a raw file with holes, into the folder it is called from.
+    """Declares a target whose `bazel run` writes a disk image as a sparse file into the current directory.
 
-    It is no output of a build: caches would keep and send every zero of it.
+    A raw image is not an output of a build, because caches would store and transfer every zero of it.
 
     Args:
         name: of the target.
         disk: the image as a tar, such as `:disk-img.tar`.
-        output: the file to write; `-- --output=FILE` says another one.
-        **kwargs: passed on: tags, visibility and so on.
+        output: the file to write, relative to that folder; `-- --output=FILE` overrides it.
+        **kwargs: further attributes of the target, such as `tags` and `visibility`.
     """
     py_binary(
         name = name,
         srcs = [str(Label("//tools/commands:raw_disk.py"))],
-        args = ["--disk=$(rootpath %s)" % disk, "--output=" + output],
+        args = ["--disk=runfile:$(rootpath %s)" % disk, "--output=" + output],
         data = [disk],
         main = Label("//tools/commands:raw_disk.py"),
         deps = [Label("//tools/commands:raw_disk")],
@@ -25,20 +25,21 @@ def raw_disk(name, disk, output = "disk.img", **kwargs):
     )
 
 def vm_launcher(name, disk, args = [], **kwargs):
-    """`bazel run` of this target boots a disk image in QEMU, with its console on the terminal.
+    """Declares a target whose `bazel run` boots a disk image in QEMU, with its console on the terminal.
 
-    The image stays as it is. `bazel run TARGET -- --help` lists what can be said: ports, memory, KVM or emulation.
+    The image is not changed. `bazel run TARGET -- --help` lists the options, such as ports, memory, KVM or emulation, and
+    `--medium` for a removable disk.
 
     Args:
         name: of the target.
         disk: the image as a tar, such as `:disk-img.tar`.
-        args: further arguments.
-        **kwargs: passed on: tags, visibility and so on.
+        args: further arguments of the launcher.
+        **kwargs: further attributes of the target, such as `tags` and `visibility`.
     """
     py_binary(
         name = name,
         srcs = [str(Label("//tools/commands:vm_launcher.py"))],
-        args = ["--disk=$(rootpath %s)" % disk] + args,
+        args = ["--disk=runfile:$(rootpath %s)" % disk] + args,
         data = [disk],
         main = Label("//tools/commands:vm_launcher.py"),
         deps = [Label("//tools/commands:vm_launcher")],
@@ -52,7 +53,7 @@ def _boot_spec_impl(ctx):
 
 _boot_spec = rule(
     implementation = _boot_spec_impl,
-    doc = "What a machine should show and answer, as a file for the tool that boots it.",
+    doc = "A JSON file with the expected console output and the commands, for the tool that boots the machine.",
     attrs = {
         "commands": attr.string_dict(doc = "See vm_boot_test."),
         "console": attr.string_list(doc = "See vm_boot_test."),
@@ -71,25 +72,25 @@ def vm_boot_test(
         size = "enormous",
         tags = [],
         **kwargs):
-    """Boots a disk image in QEMU with OVMF, and checks the running system.
+    """Declares a test that boots a disk image in QEMU with OVMF, and checks the running system.
 
-    The serial console has to be ttyS0. With `commands` or `root`, someone logs in on it, and in the end the command
-    `poweroff` has to end the machine. What the console shows is among the test's outputs, `console.log`.
+    The system must have its console on ttyS0. With `commands` or `root` the test logs in there, and the command
+    `poweroff` must end the machine. The output of the console is among the test's outputs, as `console.log`.
 
     Args:
         name: of the test.
         disk: the image as a tar, such as `:disk-img.tar`.
-        console: regular expressions that the console has to show, in this order, before anybody logs in.
-        commands: lines for a shell, to a regular expression that all of a line's output has to match; space around the
-            output doesn't count. A command that fails fails the test.
-        root: the verity_image that the system must have opened as /dev/mapper/root; for this the system needs findmnt
-            and dmsetup.
-        user: account that logs in; it has to be allowed what the commands do.
+        console: regular expressions that the console must show, in this order, before the login.
+        commands: dict of shell commands to regular expressions that must match their complete output, without
+            surrounding white space. A command with another exit status than 0 fails the test.
+        root: the verity_image that the system must have opened as /dev/mapper/root; for this check the system needs
+            findmnt and dmsetup.
+        user: account that logs in; it needs the rights for the commands.
         password: its password.
-        args: further arguments, such as `--secure_boot` or `--timeout=900`.
+        args: further arguments of the test, such as `--secure_boot` or `--timeout=900`.
         size: of the test; an emulated boot takes half a minute to several minutes.
         tags: of the test; `vm` is added.
-        **kwargs: passed on: visibility and so on.
+        **kwargs: further attributes of the test, such as `visibility`.
     """
     _boot_spec(
         name = name + ".spec",
@@ -99,8 +100,8 @@ def vm_boot_test(
         tags = tags,
     )
     arguments = [
-        "--disk=$(rootpath %s)" % disk,
-        "--spec=$(rootpath :%s.spec)" % name,
+        "--disk=runfile:$(rootpath %s)" % disk,
+        "--spec=runfile:$(rootpath :%s.spec)" % name,
         "--user=" + user,
         "--password=" + password,
     ]
@@ -113,7 +114,7 @@ def vm_boot_test(
             output_group = "root_hash",
             tags = tags,
         )
-        arguments.append("--root_hash=$(rootpath :%s.root_hash)" % name)
+        arguments.append("--root_hash=runfile:$(rootpath :%s.root_hash)" % name)
         data.append(name + ".root_hash")
     py_test(
         name = name,

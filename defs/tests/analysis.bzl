@@ -1,4 +1,4 @@
-"""Tests of what rules declare, without building any of it."""
+"""Tests of the actions and providers that rules declare; nothing is built."""
 
 load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
 load("//defs:disk.bzl", "DiskImageInfo", "UpgradeImageInfo")
@@ -19,7 +19,7 @@ def _actions_test_impl(ctx):
 
 actions_test = analysistest.make(
     _actions_test_impl,
-    doc = "Checks that each action runs a tool of this project itself, without a shell and without an environment.",
+    doc = "Checks that each action runs a tool of this project directly, without a shell and with an empty environment.",
     attrs = {"tools": attr.string_dict(doc = "Tools by the mnemonics of the target's actions.", mandatory = True)},
 )
 
@@ -38,10 +38,10 @@ def _partition_test_impl(ctx):
 
 partition_test = analysistest.make(
     _partition_test_impl,
-    doc = "Checks what a partition's image hands on.",
+    doc = "Checks the providers of a partition's image.",
     attrs = {
-        "bytes": attr.string(doc = "Its size; a number may be too large for an int attribute.", mandatory = True),
-        "offsets": attr.string_list(doc = "Where its parts stand, in bytes.", mandatory = True),
+        "bytes": attr.string(doc = "Size of the file system; a string, since an int attribute is limited to 32 bits.", mandatory = True),
+        "offsets": attr.string_list(doc = "The offsets of its parts, in bytes.", mandatory = True),
     },
 )
 
@@ -53,8 +53,8 @@ def _layers_test_impl(ctx):
 
 layers_test = analysistest.make(
     _layers_test_impl,
-    doc = "Checks what a tree is made of.",
-    attrs = {"labels": attr.string_list(doc = "Names of the targets that give its layers.", mandatory = True)},
+    doc = "Checks the layers of a root tree.",
+    attrs = {"labels": attr.string_list(doc = "Names of the targets that have its layers.", mandatory = True)},
 )
 
 def _archive_test_impl(ctx):
@@ -74,7 +74,7 @@ def _archive_test_impl(ctx):
 
 archive_test = analysistest.make(
     _archive_test_impl,
-    doc = "Checks the formats of a disk or upgrade image: each is made of data of its own compression alone.",
+    doc = "Checks the formats of a disk or update image: each action gets compressed data of its own codec only.",
 )
 
 def _failure_test_impl(ctx):
@@ -84,7 +84,7 @@ def _failure_test_impl(ctx):
 
 failure_test = analysistest.make(
     _failure_test_impl,
-    doc = "Checks that a target is refused.",
-    attrs = {"message": attr.string(doc = "Part of what is said.", mandatory = True)},
+    doc = "Checks that the analysis of a target fails.",
+    attrs = {"message": attr.string(doc = "Part of the error message.", mandatory = True)},
     expect_failure = True,
 )

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import io
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 from dev.drawing.layout_picture import draw
 from tools.core.cli import argument, run
-from tools.core.json_spec import Size
+from tools.core.json_spec import FileName, Size
 from tools.core.outputs import replacing, write_all
 from tools.gpt.layout import read_layout
 
@@ -18,17 +16,16 @@ from tools.gpt.layout import read_layout
 class Arguments:
     """Arguments of the command line."""
 
-    layout: str = argument("the partitions.csv")
+    layout: FileName = argument("the partitions.csv", positional=True)
     disk_size: Size = argument("size of the disk; partitions that take the rest end there")
-    output: str = argument("the PNG to write; `bazel run` takes it as a path in the workspace")
+    output: FileName = argument("the PNG to write", positional=True)
 
 
 def main(arguments: Arguments) -> None:
     """Runs the command line."""
     picture = io.BytesIO()
     draw(read_layout(arguments.layout), arguments.disk_size).save(picture, "PNG", optimize=True)
-    output = Path(os.environ.get("BUILD_WORKSPACE_DIRECTORY", ""), arguments.output)
-    with replacing(output) as fd:
+    with replacing(arguments.output) as fd:
         write_all(fd, picture.getvalue())
 
 

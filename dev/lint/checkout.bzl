@@ -1,8 +1,11 @@
 """The files of this checkout as inputs of lint tests, whatever targets they belong to.
 
 A file that no target names would escape a check that goes by targets, so the checkout itself is listed. The repository
-holds a link to every file that some check reads; Bazel lists them again when a folder's entries change, and runs a test
+holds a link to every file; Bazel lists them again when a folder's entries change, and runs a test
 again when a file that it reads does. So the tests are like others: cached, sandboxed, with all inputs declared.
+
+Tests that build the checkout by a Bazel of their own, outside of any sandbox, have the same inputs: `files` is all of them,
+`rules` all but the product's, which no other repository sees.
 
 Links are named as the file with `.file` at the end: a name such as BUILD.bazel would make a package of its own.
 """
@@ -87,18 +90,24 @@ def _ignored(mctx, root):
 
 def _checkout_repository_impl(rctx):
     root = rctx.path(Label("//:MODULE.bazel")).realpath.dirname
-    for kind in _ALL_KINDS:
-        for path in rctx.attr.index[kind]:
-            rctx.symlink(root.get_child(path), path + _SUFFIX)
+    for path in rctx.attr.index[_PATHS]:
+        rctx.symlink(root.get_child(path), path + _SUFFIX)
     rctx.file("index.json", json.encode_indent(rctx.attr.index) + "\n")
     rctx.file("BUILD.bazel", _build_file(rctx.attr.index))
 
 def _build_file(index):
     lines = ['package(default_visibility = ["//visibility:public"])', 'exports_files(["index.json"])']
-    for kind in _ALL_KINDS:
-        files = [path + _SUFFIX for path in index[kind]]
+    groups = {kind: index[kind] for kind in _ALL_KINDS}
+    groups["files"] = index[_PATHS]
+    groups["rules"] = [path for path in index[_PATHS] if _is_of_rules(path)]
+    for kind, paths in groups.items():
+        files = [path + _SUFFIX for path in paths]
         lines.append("filegroup(\n    name = %r,\n    srcs = %r,\n)" % (kind, files))
     return "\n\n".join(lines) + "\n"
+
+def _is_of_rules(path):
+    """Returns whether another repository that uses the rules depends on a file: of the product, on its packages' names."""
+    return not path.startswith("ic-os/") or path.endswith("/BUILD.bazel")
 
 def _kind(mctx, file, path):
     """Returns the kind of a file, or None for one that no check reads."""

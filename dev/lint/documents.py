@@ -1,11 +1,11 @@
-"""Checks what documents (Markdown, AsciiDoc) say of the repository: a lint program.
+"""Checks references to the repository in documents (Markdown, AsciiDoc): a lint program.
 
-- A relative link leads to a file or folder.
+- The target of a relative link exists.
 - A path or label of the repository, in code or as code, exists. Paths may be relative to the document's folder or to
   any folder above it. What starts with no folder of the checkout, or has a placeholder in capitals such as NAME in it,
   is not taken for a path.
-- A block of code under a line such as "From [examples/a/BUILD.bazel](…):" stands in that file as it stands here, each
-  of its paragraphs by itself.
+- A block of code under a line such as "From [examples/a/BUILD.bazel](…):" is an excerpt of that file: each
+  of its paragraphs is in the file as it is.
 """
 
 from __future__ import annotations
@@ -71,18 +71,18 @@ def _broken_links(line: str, document: PurePosixPath, checkout: Checkout) -> Ite
         target = found[1] or found[2]
         path = target.partition("#")[0]
         if path and not _SCHEME.match(target) and not (checkout.root / document.parent / path).exists():
-            yield f"the link to {target} leads nowhere"
+            yield f"link to {target}: does not exist"
 
 
 def _missing_paths(line: str, code: bool, document: PurePosixPath, checkout: Checkout) -> Iterator[str]:
     for word in line.split() if code else _CODE.findall(line):
         path = word.strip("'\"")
         if checkout.is_path(path) and not checkout.has(path, document):
-            yield f"there is no {path}"
+            yield f"{path}: does not exist"
     for package in _LABEL.findall(line):
         folder = package.removesuffix("/...").rstrip(".").rstrip("/")
         if folder.partition("/")[0] in checkout.top and not checkout.has(folder, document):
-            yield f"there is no package //{folder}"
+            yield f"package //{folder}: does not exist"
 
 
 def _altered_excerpts(lines: Sequence[str], begin: int, end: int, checkout: Checkout) -> Iterator[tuple[int, str]]:
@@ -97,7 +97,7 @@ def _altered_excerpts(lines: Sequence[str], begin: int, end: int, checkout: Chec
         if number == end or not lines[number]:
             excerpt = "\n".join(lines[paragraph:number])
             if f"\n{excerpt}\n" not in f"\n{text}":
-                yield paragraph, f"is not in {source[1]} as it stands here"
+                yield paragraph, f"differs from {source[1]}: this paragraph is not in it"
             paragraph = number + 1
 
 

@@ -1,4 +1,4 @@
-"""What documents say of the repository is checked, and nothing else that they say."""
+"""References to the repository are checked, and nothing else in a document."""
 
 from pathlib import Path, PurePosixPath
 
@@ -25,19 +25,19 @@ def found(checkout: Checkout, text: str, document: str = "README.md") -> list[st
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("[a](tools/gtp)", "README.md:1: the link to tools/gtp leads nowhere"),
-        ("\n![a](doc/a.png)", "README.md:2: the link to doc/a.png leads nowhere"),
-        ("[a](doc/gide.md#part)", "README.md:1: the link to doc/gide.md#part leads nowhere"),
-        ("[`a`](tools/gtp)", "README.md:1: the link to tools/gtp leads nowhere"),
-        ("link:doc/a.adoc[a]", "README.md:1: the link to doc/a.adoc leads nowhere"),
-        ("image::doc/a.png[a]", "README.md:1: the link to doc/a.png leads nowhere"),
-        ("in `tools/gpt/lay.py`", "README.md:1: there is no tools/gpt/lay.py"),
-        ("in `tools/gtp/`", "README.md:1: there is no tools/gtp/"),
-        ("a\n\n    ./tools/run.sh --help", "README.md:3: there is no ./tools/run.sh"),
-        ("```sh\ncat tools/run.sh\n```", "README.md:2: there is no tools/run.sh"),
-        ("`bazel test //tools/gtp/...`", "README.md:1: there is no package //tools/gtp"),
-        ('load("@rules_icos//tools/defs:a.bzl")', "README.md:1: there is no package //tools/defs"),
-        ("`--//doc/flags:version=1`", "README.md:1: there is no package //doc/flags"),
+        ("[a](tools/gtp)", "README.md:1: link to tools/gtp: does not exist"),
+        ("\n![a](doc/a.png)", "README.md:2: link to doc/a.png: does not exist"),
+        ("[a](doc/gide.md#part)", "README.md:1: link to doc/gide.md#part: does not exist"),
+        ("[`a`](tools/gtp)", "README.md:1: link to tools/gtp: does not exist"),
+        ("link:doc/a.adoc[a]", "README.md:1: link to doc/a.adoc: does not exist"),
+        ("image::doc/a.png[a]", "README.md:1: link to doc/a.png: does not exist"),
+        ("in `tools/gpt/lay.py`", "README.md:1: tools/gpt/lay.py: does not exist"),
+        ("in `tools/gtp/`", "README.md:1: tools/gtp/: does not exist"),
+        ("a\n\n    ./tools/run.sh --help", "README.md:3: ./tools/run.sh: does not exist"),
+        ("```sh\ncat tools/run.sh\n```", "README.md:2: tools/run.sh: does not exist"),
+        ("`bazel test //tools/gtp/...`", "README.md:1: package //tools/gtp: does not exist"),
+        ('load("@rules_icos//tools/defs:a.bzl")', "README.md:1: package //tools/defs: does not exist"),
+        ("`--//doc/flags:version=1`", "README.md:1: package //doc/flags: does not exist"),
     ],
 )
 def test_what_is_not_there(checkout: Checkout, text: str, fault: str) -> None:
@@ -86,15 +86,15 @@ def test_excerpt(checkout: Checkout) -> None:
 )
 def test_altered_excerpt(checkout: Checkout, lines: list[str], number: int) -> None:
     assert found(checkout, excerpt(*lines)) == [
-        f"README.md:{number}: is not in examples/a/BUILD.bazel as it stands here"
+        f"README.md:{number}: differs from examples/a/BUILD.bazel: this paragraph is not in it"
     ]
 
 
 def test_excerpt_of_no_file(checkout: Checkout) -> None:
     faulty = found(checkout, excerpt("disk(", source="From `examples/b/BUILD.bazel`:"))
     assert faulty == [
-        "README.md:1: there is no examples/b/BUILD.bazel",
-        "README.md:4: is not in examples/b/BUILD.bazel as it stands here",
+        "README.md:1: examples/b/BUILD.bazel: does not exist",
+        "README.md:4: differs from examples/b/BUILD.bazel: this paragraph is not in it",
     ]
 
 
@@ -102,5 +102,5 @@ def test_command(checkout: Checkout, monkeypatch: pytest.MonkeyPatch, capsys: py
     monkeypatch.chdir(checkout.root)
     (checkout.root / "doc/guide.md").write_text("[a](a.md)\n")
     assert main(["README.md", "doc/guide.md"]) == 1
-    assert capsys.readouterr().err == "doc/guide.md:1: the link to a.md leads nowhere\n"
+    assert capsys.readouterr().err == "doc/guide.md:1: link to a.md: does not exist\n"
     assert main(["README.md"]) == 0

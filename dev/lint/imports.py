@@ -13,15 +13,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 FLOORS: Sequence[Sequence[str]] = (
-    ("bench", "dev", "guestos_tools", "third_party"),
+    ("bench", "dev", "guestos_tools", "third_party", "tools.completion"),
     ("tools.commands",),
     ("tools.inspect",),
-    ("tools.ext4", "tools.fat", "tools.initramfs", "tools.rootfs"),
+    ("tools.ext4", "tools.fat", "tools.initramfs", "tools.rootfs", "tools.vm"),
     ("tools.ext4.format", "tools.tree"),
     ("tools.tar",),
     ("tools.gpt", "tools.upgrade", "tools.verity"),
     ("tools.image",),
-    ("tools.debian", "tools.vm"),
+    ("tools.debian",),
     ("tools.core",),
 )
 """The rooms, the highest floor first. Rooms on one floor don't import each other."""

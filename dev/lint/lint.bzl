@@ -19,9 +19,9 @@ def lint_test(name, check, kind, reads = [], programs = {}, deps = [], **kwargs)
         srcs = ["lint.py"],
         main = "lint.py",
         args = [
-            "--index=$(rootpath @checkout//:index.json)",
+            "--index=runfile:$(rootpath @checkout//:index.json)",
             "--check=" + check,
-        ] + ["--program=%s=$(rootpath %s)" % item for item in programs.items()],
+        ] + ["--program=%s=runfile:$(rootpath %s)" % item for item in programs.items()],
         data = [
             "@checkout//:configuration",
             "@checkout//:index.json",

@@ -1,7 +1,7 @@
 """Checks the form of the checkout's files: a test for each program, `bazel run //dev/lint:fix` to mend what can be.
 
 Under `bazel test` the files come from `@checkout`, and are laid out in a folder as in the checkout, since programs go
-by names and by configuration beside the files. Under `bazel run` the checkout itself is looked at, or changed.
+by names and by configuration beside the files. With --checkout the files there are looked at, or changed.
 """
 
 from __future__ import annotations
@@ -13,21 +13,30 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from absl import app, flags
-
 from dev.lint.checks import CHECKS, Check, argv
-from tools.core.errors import UserError
+from tools.core.cli import argument, run
+from tools.core.errors import CheckError, UserError
+from tools.core.json_spec import FileName
 
 _CONFIGURATION = "configuration"
 _PATHS = "paths"
 _SUFFIX = ".file"
 
-_INDEX = flags.DEFINE_string("index", None, "index.json of @checkout.", required=True)
-_CHECK = flags.DEFINE_multi_enum("check", [], list(CHECKS), "What to check; given again for more.")
-_PROGRAM = flags.DEFINE_multi_string("program", [], "NAME=PATH of a program.")
-_FIX = flags.DEFINE_bool("fix", False, "Change the files instead of reporting.")
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Arguments of the command line."""
+
+    index: FileName = argument("index.json of @checkout")
+    check: tuple[str, ...] = argument(f"what to check: {', '.join(CHECKS)}; default: all", default=())
+    program: dict[str, FileName] | None = argument("path of a program", default=None)
+    checkout: FileName | None = argument(
+        "folder whose files are looked at; default: a copy of those of @checkout", default=None
+    )
+    fix: bool = argument("change the files of --checkout instead of reporting", default=False)
 
 
 def read_index(path: Path) -> dict[str, list[str]]:
@@ -97,47 +106,44 @@ def run_check(check: Check, paths: Sequence[str], root: Path, programs: Mapping[
     return done.returncode == 0
 
 
-def _programs(values: Iterable[str]) -> dict[str, str]:
-    programs = {}
-    for value in values:
-        name, found, path = value.partition("=")
-        if not found:
-            raise UserError(f"--program={value}: not of the form NAME=PATH")
-        programs[name] = str(Path(path).absolute())
-    return programs
+def run_all(root: Path, index: Mapping[str, Sequence[str]], arguments: Arguments) -> list[str]:
+    """Runs the checks that are asked for over the files in a folder; returns the names of those that found something.
+
+    Raises:
+        UserError: there is no check of a name, or no file to check.
+    """
+    programs = {name: os.path.abspath(path) for name, path in (arguments.program or {}).items()}
+    return [
+        name
+        for name in arguments.check or CHECKS
+        if not run_check(CHECKS[name], index[CHECKS[name].kind], root, programs, arguments.fix)
+    ]
 
 
-def _run_all(root: Path, index: Mapping[str, Sequence[str]], fix: bool) -> list[str]:
-    """Returns the names of the checks that found something."""
-    programs = _programs(_PROGRAM.value)
-    names = _CHECK.value or list(CHECKS)
-    return [name for name in names if not run_check(CHECKS[name], index[CHECKS[name].kind], root, programs, fix)]
+def main(arguments: Arguments) -> None:
+    """Runs the command line.
 
-
-def _report(failed: Sequence[str]) -> int:
-    for name in failed:
-        if CHECKS[name].fix:
-            print(f"{name}: `bazel run //dev/lint:fix` mends what can be mended by itself", file=sys.stderr)
-    return 1 if failed else 0
-
-
-def main(argv: Sequence[str]) -> int:
-    """Runs the command line; returns its exit status."""
-    try:
-        if len(argv) > 1:
-            raise UserError(f"unexpected argument: {argv[1]}")
-        index_path = Path(_INDEX.value).absolute()
-        index = read_index(index_path)
-        if workspace := os.environ.get("BUILD_WORKSPACE_DIRECTORY"):
-            return _report(_run_all(Path(workspace), index, _FIX.value))
+    Raises:
+        CheckError: a check found something.
+    """
+    if unknown := [name for name in arguments.check if name not in CHECKS]:
+        raise UserError(f"--check={unknown[0]}: must be one of {', '.join(CHECKS)}")
+    if arguments.fix and arguments.checkout is None:
+        raise UserError("--fix: needs --checkout, the folder whose files it changes; call `bazel run //dev/lint:fix`")
+    index_path = Path(arguments.index).absolute()
+    index = read_index(index_path)
+    if arguments.checkout is not None:
+        failed = run_all(Path(arguments.checkout), index, arguments)
+    else:
         with tempfile.TemporaryDirectory() as scratch:
-            for name in _CHECK.value or CHECKS:
+            for name in arguments.check or CHECKS:
                 lay_out_for(CHECKS[name], index_path.parent, index, Path(scratch))
-            return _report(_run_all(Path(scratch), index, fix=False))
-    except UserError as error:
-        print(f"lint: {error}", file=sys.stderr)
-        return 1
+            failed = run_all(Path(scratch), index, arguments)
+    if failed:
+        fixable = any(CHECKS[name].fix for name in failed)
+        advice = "; `bazel run //dev/lint:fix` mends what a program can mend" if fixable else ""
+        raise CheckError(f"{', '.join(failed)}: see the lines above{advice}")
 
 
 if __name__ == "__main__":
-    app.run(main)
+    run(main, Arguments, __doc__)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from dev.lint.checks import CHECKS
-from dev.lint.lint import lay_out, lay_out_for, read_index, run_check
+from dev.lint.lint import Arguments, lay_out, lay_out_for, main, read_index, run_check
+from tools.core.cli import call
 from tools.core.errors import UserError
 
 # For each check a file, contents that it must find fault with, and contents that it must accept.
@@ -112,6 +113,31 @@ def test_files_are_laid_out_as_in_the_checkout(tmp_path: Path) -> None:
     index = read_index(source / "index.json")
     lay_out(source, index["starlark"], tmp_path / "out")
     assert (tmp_path / "out" / "a" / "BUILD.bazel").read_text() == "content"
+
+
+@pytest.mark.parametrize(
+    ("flags", "status", "message"),
+    [
+        (["--check=imports"], 1, "error: imports: see the lines above\n"),
+        (["--check=imports", "--checkout=out"], 0, ""),
+        (["--check=none"], 2, "error: --check=none: must be one of buildifier, "),
+        (["--fix"], 2, "error: --fix: needs --checkout"),
+        (["--program=ruff"], 2, "error: --program: must be NAME=FILE"),
+    ],
+)
+def test_command_line(capfd, monkeypatch, tmp_path, flags, status, message) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder, text in (("repository", "import tools.tar.reader\n"), ("out", "import tools.core.errors\n")):
+        path = tmp_path / folder / "tools/image/a.py"
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+        path.with_name("a.py.file").write_text(text)
+    index = {"configuration": [], "python": ["tools/image/a.py"]}
+    (tmp_path / "repository/index.json").write_text(json.dumps(index))
+    assert call(main, Arguments, "", ["lint", "--index=repository/index.json", *flags]) == status
+    error = capfd.readouterr().err
+    assert message in error
+    assert ("tools/image/a.py:1: " in error) == (status == 1)
 
 
 def test_names_of_other_files_are_laid_out(tmp_path: Path) -> None:

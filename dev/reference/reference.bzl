@@ -80,7 +80,7 @@ def reference(name, topics, whole, public, others = {}, rules = {}, deps = []):
     py_binary(
         name = "update",
         srcs = [str(Label("//dev/reference:update_reference.py"))],
-        args = ["--built=$(rootpath :%s)" % name, "--folder=" + folder],
+        args = ["--built=runfile:$(rootpath :%s)" % name, "--folder=workspace:" + folder],
         data = [":" + name],
         main = Label("//dev/reference:update_reference.py"),
         deps = [Label("//dev/reference:update_reference")],

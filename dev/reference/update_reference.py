@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from tools.core.cli import argument, run
-from tools.core.errors import UserError
+from tools.core.json_spec import FileName
 from tools.core.outputs import replacing, write_all
 
 
@@ -15,20 +14,13 @@ from tools.core.outputs import replacing, write_all
 class Arguments:
     """Arguments of the command line."""
 
-    built: str = argument("the folder with the pages as built")
-    folder: str = argument("where pages stand in the checkout")
+    built: FileName = argument("the folder with the pages as built")
+    folder: FileName = argument("the folder of the pages in the checkout")
 
 
 def main(arguments: Arguments) -> None:
-    """Writes the pages, and removes those that are no more.
-
-    Raises:
-        UserError: there's no checkout to write to.
-    """
-    checkout = os.environ.get("BUILD_WORKSPACE_DIRECTORY")
-    if checkout is None:
-        raise UserError("BUILD_WORKSPACE_DIRECTORY is not set; call it by `bazel run`")
-    folder = Path(checkout) / arguments.folder
+    """Writes the pages, and removes those that are not built any more."""
+    folder = Path(arguments.folder)
     pages = {page.name: page for page in Path(arguments.built).iterdir()}
     for name, page in pages.items():
         with replacing(folder / name) as fd:

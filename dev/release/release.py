@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import re
 import shutil
 import sys
@@ -23,21 +22,19 @@ from dev.release.registry import METADATA, PRESUBMIT, integrity, metadata_json, 
 from dev.release.source_archive import source_archive
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
-from tools.core.json_spec import read_object
+from tools.core.json_spec import FileName, read_object
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
     """Arguments of the command line."""
 
-    output: str = argument("the folder to make")
-    checkout: str | None = argument(
-        "the checkout to release; default: the one that `bazel run` is called in", default=None
-    )
+    output: FileName = argument("the folder to make", positional=True)
+    checkout: FileName = argument("the checkout to release")
     url: str | None = argument(
         "where the archive will be published; default: as the templates in .bcr say", default=None
     )
-    registry: str | None = argument(
+    registry: FileName | None = argument(
         "a checkout of the registry that the release is meant for, whose list of versions is continued", default=None
     )
 
@@ -118,15 +115,10 @@ def main(arguments: Arguments) -> None:
     Raises:
         UserError: it can't be made; nothing is written.
     """
-    # `bazel run` starts in the runfiles; paths are meant from where it's called.
-    here = Path(os.environ.get("BUILD_WORKING_DIRECTORY", "."))
-    checkout = arguments.checkout or os.environ.get("BUILD_WORKSPACE_DIRECTORY")
-    if checkout is None:
-        raise UserError("--checkout: is missing; only `bazel run` knows it by itself")
-    folder = here / checkout
-    output = here / arguments.output
+    folder = Path(arguments.checkout)
+    output = Path(arguments.output)
     with _new_folder(output) as temporary:
-        files = release_files(folder, arguments.url, here / arguments.registry if arguments.registry else None)
+        files = release_files(folder, arguments.url, Path(arguments.registry) if arguments.registry else None)
         for path, content in files.items():
             target = temporary / path
             target.parent.mkdir(parents=True, exist_ok=True)

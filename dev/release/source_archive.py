@@ -7,14 +7,13 @@ from collections.abc import Iterable
 import deflate
 
 from dev.release.checkout import TrackedFile
-from tools.core.errors import UserError
 from tools.tar import header
+from tools.tar.member_header import member_header
 
-MTIME = 946684800
-"""Time of all files: 2000-01-01, in seconds since the epoch; tools complain of earlier ones, or can't write them."""
+_MTIME_NS = 946684800 * 10**9
+"""Time of all files: 2000-01-01; tools complain of earlier ones, or can't write them."""
 
 _LEVEL = 12
-_NAME, _PREFIX = 100, 155  # what the fields of a header hold, in bytes
 
 
 def source_archive(files: Iterable[TrackedFile], folder: str) -> bytes:
@@ -23,32 +22,15 @@ def source_archive(files: Iterable[TrackedFile], folder: str) -> bytes:
     Args:
         files: in the order in which they are to stand there.
         folder: that all of them are in.
-
-    Raises:
-        UserError: a path is too long.
     """
     parts: list[bytes] = []
     for file in files:
-        prefix, name = _split(folder.encode() + b"/" + file.path)
+        path = folder.encode() + b"/" + file.path
         if file.symlink:
-            parts.append(header.build(name, header.SYMLINK, mode=0o777, mtime=MTIME, link=file.content, prefix=prefix))
+            parts.append(member_header(path, header.SYMLINK, mode=0o777, mtime_ns=_MTIME_NS, link=file.content))
             continue
         mode = 0o755 if file.executable else 0o644
         size = len(file.content)
-        parts.append(header.build(name, header.REGULAR, mode=mode, mtime=MTIME, size=size, prefix=prefix))
+        parts.append(member_header(path, header.REGULAR, mode=mode, mtime_ns=_MTIME_NS, size=size))
         parts += [file.content, bytes(header.padded(size) - size)]
     return bytes(deflate.gzip_compress(b"".join([*parts, header.END]), _LEVEL))
-
-
-def _split(path: bytes) -> tuple[bytes, bytes]:
-    """Returns prefix and name of a path, as a header holds them.
-
-    Raises:
-        UserError: there's no place to split it.
-    """
-    if len(path) <= _NAME:
-        return b"", path
-    at = path.find(b"/", len(path) - _NAME - 1)
-    if not 0 < at <= _PREFIX:
-        raise UserError(f"{path.decode(errors='replace')}: is too long for a tar; shorten it")
-    return path[:at], path[at + 1 :]

@@ -46,7 +46,7 @@ def serve(tmp_path):
 
 def refused(process):
     out, err = process.communicate()
-    assert process.returncode == 1
+    assert process.returncode == 2
     assert not out
     (line,) = err.splitlines()
     return line

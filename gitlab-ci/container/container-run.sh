@@ -33,6 +33,8 @@ environment:
   ICOS_DEBIAN_MIRROR     where Debian's packages come from (default: http://deb.debian.org/debian)
   ICOS_IMAGE_DEFINITION  another definition instead of image.sh
 
+completion.bash, beside this script, completes these options in bash; source it from ~/.bashrc.
+
 exit status: that of COMMAND; 125 when the container could not be set up or started.
 EOF
 }

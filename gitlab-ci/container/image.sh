@@ -16,7 +16,7 @@ packages=(
     python3 git ca-certificates ca-certificates-java
     # The toolchain of base root trees: installs the locked Debian packages.
     mmdebstrap fakeroot dpkg apt gpgv debian-archive-keyring
-    # Judges: they read what the tools write, and never make it.
+    # Oracles: they read what the tools write, and never make it.
     attr binutils cpio cryptsetup-bin dosfstools e2fsprogs fdisk gdisk gnupg grub-common libarchive-tools libarchive13t64
     mtools mtree-netbsd openssl passwd
     python3-selinux selinux-utils
@@ -28,7 +28,7 @@ packages=(
     # Another Python and another clock, for a second build that must give the same bytes.
     libfaketime python3.13
     # What a person or a script expects in a shell, and containers inside this one.
-    bubblewrap curl file less mount procps util-linux
+    bash-completion bubblewrap curl file less mount procps util-linux
 )
 
 # The modules that Debian has, by the names of their folders. Those that every module graph holds, Bazel's own being
@@ -80,6 +80,9 @@ buildozer_binary = module_extension(implementation = lambda _: _repository(name 
 EOF
 }
 
+# Prints what tells images apart that differ in a package's version or in this file.
+content_of() { { chroot "$1" dpkg-query --show && cat "${BASH_SOURCE[0]}"; } | sha256sum | cut -c1-16; }
+
 # The system's bazelrc, after Debian's own lines: what makes this Bazel work without the central registry.
 write_bazelrc() {
     local name
@@ -93,13 +96,79 @@ write_bazelrc() {
         for name in "${stub_modules[@]}"; do
             echo "common --override_module=$name=/usr/share/bazel/stubs/$name"
         done
-        echo "# every judge is here: a test without its judge fails"
-        echo "test --test_env=ICOS_REQUIRE_JUDGES=1"
+        # For all commands: options of tests that differ between two commands make Bazel analyze everything again.
+        echo "# every oracle is here: a test without its oracle fails"
+        echo "build --test_env=ICOS_REQUIRE_ORACLES=1"
+        echo "# results of tests are those of this image: https://bazel.build/remote/caching"
+        echo "build --test_env=ICOS_IMAGE_CONTENT=$(content_of "$1")"
         echo "# Debian's bazelrc keeps every sandbox for inspection"
         echo "build --nosandbox_debug"
     } >>"$1/etc/bazel/bazelrc"
     # A flag that does nothing any more but warn.
     sed -i '/--host_javabase/d' "$1/etc/bazel/bazelrc"
+}
+
+# Completes Bazel in bash: Debian's package has the lists of commands and flags, but no function that uses them.
+write_completion() {
+    cat >>"$1/usr/share/bash-completion/completions/bazel" <<'EOF'
+_bazel() {
+    local cur prev words cword comp_args word command=""
+    _comp_initialize -n =: -- "$@" || return
+    for word in "${words[@]:1:cword-1}"; do
+        [[ $word == -* ]] || command=${command:-$word}
+    done
+    local flags=BAZEL_COMMAND_${command^^}_FLAGS argument=BAZEL_COMMAND_${command^^}_ARGUMENT
+    flags=${flags//-/_} argument=${argument//-/_}
+    [ -n "$command" ] || flags=BAZEL_STARTUP_OPTIONS
+    case $cur in
+        -*=*) _bazel_values "${!flags}" ;;
+        -*) _bazel_flags "${!flags}" ;;
+        *) case $command/${!argument-} in
+            /) mapfile -t COMPREPLY < <(compgen -W "$BAZEL_COMMAND_LIST" -- "$cur") ;;
+            */info-key) mapfile -t COMPREPLY < <(compgen -W "$BAZEL_INFO_KEYS" -- "$cur") ;;
+            */label*) _bazel_labels ;;
+        esac ;;
+    esac
+}
+
+_bazel_flags() { # FLAGS, one a line, such as --color={yes,no} or --jobs=
+    mapfile -t COMPREPLY < <(compgen -W "$(sed 's/=.*/=/' <<<"$1")" -- "$cur")
+    [[ ${COMPREPLY[0]-} != *= ]] || compopt -o nospace
+}
+
+_bazel_values() {
+    local values
+    values=$(sed -n "s/^${cur%%=*}={\(.*\)}/\1/p" <<<"$1")
+    if [ -n "$values" ]; then
+        mapfile -t COMPREPLY < <(compgen -W "${values//,/ }" -- "${cur#*=}")
+    else
+        compopt -o filenames
+        mapfile -t COMPREPLY < <(compgen -f -- "${cur#*=}")
+    fi
+}
+
+# Completes packages by their folders, and targets by a query, unless Bazel is at work.
+_bazel_labels() {
+    local root=$PWD
+    until [ -e "$root/MODULE.bazel" ] || [ -e "$root/WORKSPACE" ] || [ -z "$root" ]; do root=${root%/*}; done
+    case $cur in
+        *:*)
+            mapfile -t COMPREPLY < <(compgen -W "$(bazel --noblock_for_lock query "${cur%%:*}:all" 2>/dev/null |
+                sed "s|.*:|${cur%%:*}:|")" -- "$cur")
+            _comp_ltrim_colon_completions "$cur"
+            ;;
+        //*)
+            compopt -o nospace
+            mapfile -t COMPREPLY < <(cd "${root:-/}" && for word in $(compgen -d -- "${cur#//}"); do
+                [ -z "$(compgen -d -- "$word/")" ] || echo "//$word/"
+                [ ! -e "$word/BUILD.bazel" ] && [ ! -e "$word/BUILD" ] || echo "//$word:"
+            done)
+            ;;
+    esac
+}
+
+complete -F _bazel bazel
+EOF
 }
 
 customize() {
@@ -108,6 +177,9 @@ customize() {
     ln -s /usr/lib/x86_64-linux-gnu/libzstd-jni.so "$root/usr/share/bazel/"
     # The name that the firmware has in older releases and other distributions, and in much that is written about it.
     ln -s ../ovmf/OVMF.fd "$root/usr/share/OVMF/OVMF_CODE.fd"
+    # shellcheck disable=SC2016 # expanded by the shell that reads it
+    echo '. /usr/share/bash-completion/bash_completion' >>"$root/etc/bash.bashrc"
+    write_completion "$root"
     write_registry "$root"
     write_bazelrc "$root"
     rm -rf "$root"/var/lib/apt/lists/* "$root"/var/cache/apt/*.bin

@@ -2,12 +2,13 @@
 
 load("@bazel_skylib//rules:write_file.bzl", "write_file")
 load("@rules_pkg//pkg:mappings.bzl", "pkg_attributes", "pkg_files", "strip_prefix")
+load("@rules_python//python:py_binary.bzl", "py_binary")
 load("//defs:boot.bzl", "boot_args", "initramfs")
 load("//defs:disk.bzl", "disk_image", "upgrade_image")
 load("//defs:partitions.bzl", "ext4_image", "verity_image")
 load("//defs:rootfs.bzl", "rootfs_tree")
 load("//defs:testing.bzl", "filesystem_check_test", "image_structure_test")
-load("//defs:vm.bzl", "raw_disk", "vm_launcher")
+load("//defs:vm.bzl", "raw_disk")
 load("//ic-os/guestos:payload.bzl", "payload")
 load("//ic-os/guestos:release_binaries.bzl", "REQUIRED_BINARIES")
 load("//ic-os/guestos:testing.bzl", "guestos_boot_test")
@@ -176,9 +177,13 @@ def guestos_image(
         name = "disk.img",
         disk = ":disk-img.tar",
     )
-    vm_launcher(
+    py_binary(
         name = "launch-local-vm",
-        disk = ":disk-img.tar",
+        srcs = ["//ic-os/guestos/tools:guestos_tools/launch_local_vm.py"],
+        args = ["--disk=$(rootpath :disk-img.tar)"],
+        data = [":disk-img.tar"],
+        main = "//ic-os/guestos/tools:guestos_tools/launch_local_vm.py",
+        deps = ["//ic-os/guestos/tools:launch_local_vm"],
     )
 
 def guestos_tests(name, variant, secure_boot = False, present = {}, absent = [], contains = {}, lacks = {}):

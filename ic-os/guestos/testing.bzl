@@ -32,10 +32,10 @@ def guestos_boot_test(name, disk, version, root, variant, args = [], size = "eno
         size = size,
         srcs = ["//ic-os/guestos/tools:guestos_tools/boot_test.py"],
         args = [
-            "--disk=$(rootpath %s)" % disk,
-            "--root_hash=$(rootpath :%s.root_hash)" % name,
+            "--disk=runfile:$(rootpath %s)" % disk,
+            "--root_hash=runfile:$(rootpath :%s.root_hash)" % name,
             "--variant=" + variant,
-            "--version=$(rootpath %s)" % version,
+            "--version=runfile:$(rootpath %s)" % version,
         ] + args,
         data = [disk, version, name + ".root_hash"],
         main = "//ic-os/guestos/tools:guestos_tools/boot_test.py",

@@ -13,9 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.downstream import INSTALLED, Downstream, output_user_root
-from tests.faults.workspace import RULES
+from tests.downstream import RULES, Workspace
+from tests.e2e.downstream import checked_in
 from tools.testing.oracles import oracle
+
+INSTALLED = Path("/usr/share/bazel")
+"""Where Debian's packages of Bazel's rules are."""
 
 REPOSITORIES = {
     "bazel_features": "tools/features",
@@ -33,25 +36,25 @@ OLD = ("bazel_skylib",)
 
 
 @pytest.fixture(scope="module")
-def consumer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Downstream]:
-    found = Downstream(RULES / "tests/e2e/consumer", output_user_root(tmp_path_factory.getbasetemp()))
+def consumer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+    found = checked_in("tests/e2e/consumer", tmp_path_factory.getbasetemp())
     yield found
     found.bazel("shutdown")
 
 
 @pytest.fixture(scope="module")
-def old_rules(consumer: Downstream, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def old_rules(consumer: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the oldest rules, which come from a lock of the consumer's own."""
     folder = tmp_path_factory.mktemp("old")
     newest = way(consumer, "modules")
-    status, said = newest.build("build", "//:old_rules")
+    status, said = newest.build("//:old_rules")
     assert status == 0, said
     archive = newest.folder_of("bazel-bin") / "old_rules.tar"
     subprocess.run([oracle("tar"), "--extract", "--file", archive, "--directory", folder], check=True)
     return folder / INSTALLED.relative_to("/")
 
 
-def way(consumer: Downstream, config: str, old: Path | None = None) -> Downstream:
+def way(consumer: Workspace, config: str, old: Path | None = None) -> Workspace:
     """Returns the consumer with the flags that lead it to rules.
 
     Args:
@@ -64,12 +67,12 @@ def way(consumer: Downstream, config: str, old: Path | None = None) -> Downstrea
     if config == "workspace" and INSTALLED.exists():
         for name, folder in REPOSITORIES.items():
             flags.append(f"--override_repository={name}={(old if old and name in OLD else INSTALLED) / folder}")
-    return replace(consumer, flags=flags)
+    return replace(consumer, flags=[*consumer.flags, *flags])
 
 
-def check(consumer: Downstream) -> str:
+def check(consumer: Workspace) -> str:
     """Builds and tests all of the consumer; returns a checksum of its disk."""
-    status, said = consumer.build("test", "//...")
+    status, said = consumer.run("test", "//...")
     assert status == 0, said
     assert "5 tests pass." in said, said
     disk = consumer.folder_of("bazel-bin") / "disk.tar"
@@ -77,17 +80,17 @@ def check(consumer: Downstream) -> str:
 
 
 @pytest.fixture(scope="module")
-def disk(consumer: Downstream) -> str:
+def disk(consumer: Workspace) -> str:
     """Checksum of the disk that the newest rules make of modules."""
     return check(way(consumer, "modules"))
 
 
-def test_without_modules(consumer: Downstream, disk: str) -> None:
+def test_without_modules(consumer: Workspace, disk: str) -> None:
     assert check(way(consumer, "workspace")) == disk
 
 
 @pytest.mark.skipif(not INSTALLED.exists(), reason="older rules are had with Debian's Bazel only: container-run.sh")
-def test_oldest_rules(consumer: Downstream, disk: str, old_rules: Path) -> None:
+def test_oldest_rules(consumer: Workspace, disk: str, old_rules: Path) -> None:
     """Without modules: these rules are older than modules, and what else makes a graph of modules needs newer ones."""
     assert check(way(consumer, "workspace", old_rules)) == disk
 

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults import workspace
-from tests.faults.workspace import Workspace
+from tests import downstream as rules
+from tests.downstream import Workspace
 from tools.debian.lock import Lock, LockedArchive, LockedPackage
 from tools.debian.manifest import read_manifest
 from tools.testing.debian_packages import build_deb
 
 MODULE = (
-    workspace.MODULE
+    rules.MODULE
     + """
 debian = use_extension("@rules_icos//third_party/debian:extension.bzl", "debian")
 debian.lock(name = "example", manifest = "//packages:example.toml")
@@ -175,7 +175,7 @@ def test_lock_of_another_format(downstream: Downstream) -> None:
 def test_no_such_file_in_the_package(downstream: Downstream) -> None:
     status, said = downstream.build("//:missing")
     assert status != 0
-    assert "debian_data: tool_1.0_all.deb: no path matches 'usr/share/nothing'" in said, said
+    assert "error: tool_1.0_all.deb: no path matches 'usr/share/nothing'" in said, said
     assert "Traceback" not in said, said
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.workspace import MODULE, Workspace
+from tests.downstream import MODULE, Workspace
 
 LAYOUT = """\
 name,start,size,type,uuid,comment
@@ -135,7 +135,7 @@ def test_partition_that_the_layout_does_not_have(downstream: Workspace) -> None:
 
 def test_upgrade_that_nobody_signs(downstream: Workspace) -> None:
     said = refused(downstream, "--nobuild", "//:not_signed.tar")
-    assert "//:not_signed: has no signing_key and no signatures, so no machine would take it" in said, said
+    assert "//:not_signed: signing_key, signatures: are both missing, so no machine would install this" in said, said
     assert "unsigned = True says that this is meant" in said, said
 
 

@@ -14,12 +14,11 @@ import pytest
 
 from dev.release.module import read_changes, read_module
 from dev.release.release import Arguments, main
-from tests.faults.workspace import RULES, Workspace
+from tests.downstream import MODULE_FLAGS, PLAIN_OUTPUT, RULES, Workspace, repository_cache
 from tools.core.errors import UserError
 from tools.testing.oracles import oracle, unavailable
 
 IDENTITY = ("-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false")
-FLAGS = ("--enable_bzlmod", "--noenable_workspace", "--lockfile_mode=off", "--color=no", "--curses=no")
 
 BUILD = """
 load("@rules_icos//defs:defs.bzl", "disk_image", "ext4_image", "filesystem_check_test", "image_structure_test")
@@ -105,10 +104,10 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 def bazel_flags(registry: Path) -> list[str]:
     """Returns flags by which a module comes from the release, and all others from where this machine has them."""
-    flags = [*FLAGS, f"--registry=file://{registry}", "--registry=https://bcr.bazel.build"]
+    flags = [*MODULE_FLAGS, *PLAIN_OUTPUT, f"--registry=file://{registry}", "--registry=https://bcr.bazel.build"]
     # What the Bazel that runs this test has downloaded need not be downloaded again.
-    downloaded = Path(os.environ.get("TEST_SRCDIR", "/").partition("/execroot/")[0]).parent / "cache/repos/v1"
-    return flags + ([f"--repository_cache={downloaded}"] if downloaded.exists() else [])
+    downloaded = repository_cache()
+    return flags + ([f"--repository_cache={downloaded}"] if downloaded else [])
 
 
 def test_same_bytes_again_and_elsewhere(checkout: Path, registry: Path, tmp_path: Path) -> None:
@@ -153,7 +152,7 @@ def test_images_of_a_module_that_depends_on_it(registry: Path, tmp_path: Path) -
         status, said = downstream.bazel("test", *bazel_flags(registry), "--test_output=errors", "//...")
         assert status == 0, said
         assert "3 tests pass" in said, said
-        root = downstream.bazel("info", *FLAGS, "output_base")[1].splitlines()[-1]
+        root = downstream.bazel("info", *MODULE_FLAGS, "output_base")[1].splitlines()[-1]
     finally:
         downstream.bazel("shutdown")
     # The canonical name of a module's repository ends in one of these.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import subprocess
 import time
@@ -14,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from guestos_tools.download import sha256_of
+from tests.downstream import json_values
 from tools.testing.oracles import oracle
 
 
@@ -121,11 +121,11 @@ class Running:
         said, _ = self.process.communicate()
         seconds = time.monotonic() - self.started
         runners = {}
-        for event in _values(self.events):
+        for event in json_values(self.events):
             for item in event.get("buildMetrics", {}).get("actionSummary", {}).get("runnerCount", []):
                 runners[item["name"]] = item.get("count", 0)
         runners = {name: count for name, count in runners.items() if name not in ("total", "internal")}
-        return Build(self.process.returncode, said, seconds, runners, list(_values(self.log)))
+        return Build(self.process.returncode, said, seconds, runners, list(json_values(self.log)))
 
 
 @contextmanager
@@ -136,27 +136,3 @@ def client(workspace: Path, output_base: Path, *flags: str) -> Iterator[Client]:
         yield made
     finally:
         made.shut_down()
-
-
-def sha256_of(path: Path) -> str:
-    """Returns the hash of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _values(path: Path) -> Iterator[dict[str, Any]]:
-    """Yields the JSON objects in a file, one after the other; nothing where there is no file."""
-    if not path.exists():
-        return
-    text = path.read_text()
-    decoder = json.JSONDecoder()
-    position = 0
-    while (position := _skip_space(text, position)) < len(text):
-        value, position = decoder.raw_decode(text, position)
-        yield value
-
-
-def _skip_space(text: str, position: int) -> int:
-    while position < len(text) and text[position].isspace():
-        position += 1
-    return position

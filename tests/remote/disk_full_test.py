@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.remote.bazel_client import Client, client, sha256_of
+from guestos_tools.download import sha256_of
+from tests.remote.bazel_client import Client, client
 from tests.remote.small_image import DATA_BYTES, write_small_image
 from tools.testing.mounts import small_file_system
 

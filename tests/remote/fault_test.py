@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.remote.bazel_client import Client, client, sha256_of
+from guestos_tools.download import sha256_of
+from tests.remote.bazel_client import Client, client
 from tests.remote.figures import write_figures
 from tests.remote.server import Server, server, sha256_in_name
 from tests.remote.small_image import DATA_BYTES, DISK, SmallImage, write_small_image

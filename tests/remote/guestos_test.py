@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.faults.workspace import RULES
-from tests.remote.bazel_client import Build, client, sha256_of
+from guestos_tools.download import sha256_of
+from tests.downstream import RULES
+from tests.remote.bazel_client import Build, client
 from tests.remote.figures import write_figures
 from tests.remote.guestos import IMAGES, TARGETS
 from tests.remote.server import Server, server, sha256_in_name

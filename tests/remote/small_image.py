@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.faults.workspace import MODULE, RULES
+from tests.downstream import MODULE, RULES
 
 # One partition is built before the gate, the other one and the disk behind it.
 _BUILD = """

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.downstream import repository_cache
 from tests.repro.actions import faults, needed, read_actions
 from tests.repro.surroundings import DAYS, FOLDER, HOST, STARTERS, USER, USER_NAME, other_surroundings
 from tools.inspect.file_differences import file_differences
@@ -30,14 +31,6 @@ DAY = 24 * 60 * 60
 def given():
     """Returns the outputs of the first build, by their paths in `bazel-bin`."""
     return {word.partition("/")[2]: Path.cwd().parent / word for word in os.environ["OUTPUTS"].split()}
-
-
-def repository_cache():
-    """Returns where the Bazel that runs this test keeps its downloads, if that is the usual place."""
-    folders = Path(os.environ["TEST_SRCDIR"]).parents
-    base = next((folder.parent for folder in folders if folder.name == "execroot"), None)
-    cache = base and base.parent / "cache/repos/v1"
-    return cache if cache and cache.is_dir() else None
 
 
 @pytest.fixture(scope="module")

@@ -1,11 +1,10 @@
 """What reproducible_test builds twice is really run twice, and no cache answers for the second build."""
 
-import json
 from collections import defaultdict
 
 import pytest
 
-from tests.faults.workspace import MODULE, Workspace
+from tests.downstream import MODULE, Workspace, json_values
 
 PACKAGE = """
 load("@rules_icos//defs:defs.bzl", "disk_image", "ext4_image", "reproducible_test", "verity_image")
@@ -62,10 +61,8 @@ def run(module, target):
     cache = module.folder.parent / "cache"
     status, said = module.build(*SHARING, f"--disk_cache={cache}", f"--execution_log_json_file={log}", target)
     assert status == 0, said
-    decoder, text, spawns, at = json.JSONDecoder(), log.read_text(), defaultdict(list), 0
-    while at < len(text):
-        spawn, at = decoder.raw_decode(text, at)
-        at += len(text[at:]) - len(text[at:].lstrip())
+    spawns = defaultdict(list)
+    for spawn in json_values(log):
         spawns[spawn["mnemonic"]].append(spawn)
     return spawns
 

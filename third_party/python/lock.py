@@ -5,44 +5,49 @@ Versions that are locked stay, as far as the manifest allows; --upgrade lets the
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from absl import app, flags
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from third_party.python.lock_file import Lock, merge, read_lock
 from third_party.python.manifest import Manifest, read_manifest
 from third_party.python.resolve import Choice, resolve
 from third_party.python.side_by_side import check_distribution
 from third_party.python.targets import Target, all_targets
-from tools.core.errors import UserError
+from tools.core.cli import argument, run
+from tools.core.errors import CheckError, UserError
+from tools.core.json_spec import FileName
+from tools.core.version_changes import version_changes
 
 _COMMAND = "bazel run //third_party/python:lock"
 _ALL = "all"
 
-_MANIFEST = flags.DEFINE_string(
-    "manifest",
-    "third_party/python/requirements.in",
-    "NAME.in, the manifest to read; its lock is NAME.lock.json beside it.",
-)
-_CHECK = flags.DEFINE_bool("check", False, "Only say whether the lock belongs to the manifest; no network is used.")
-_UPGRADE = flags.DEFINE_list(
-    "upgrade", [], f"Distributions to take in the newest version that the manifest allows; '{_ALL}' for every one."
-)
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Arguments of the command line."""
+
+    manifest: FileName = argument("NAME.in, the manifest to read; its lock is NAME.lock.json beside it")
+    check: bool = argument("only check that the lock was made from the manifest; no network is used", default=False)
+    upgrade: tuple[str, ...] = argument(
+        f"distributions to take in the newest version that the manifest allows, with commas; {_ALL} for every one",
+        default=(),
+    )
 
 
 def check(manifest: Manifest, lock: Lock) -> None:
     """Compares the manifest's digest with the one that the lock was made from.
 
     Raises:
-        UserError: they differ.
+        CheckError: they differ.
     """
     if lock.manifest != manifest.digest():
-        raise UserError(
+        raise CheckError(
             f"{manifest.path}: changed since the lock was made; run {_COMMAND} -- --manifest={manifest.path}"
         )
 
@@ -92,36 +97,32 @@ def make_lock(manifest: Manifest, versions: dict[str, str]) -> Lock:
 
 
 def refresh(manifest: Manifest, path: Path, upgrade: Sequence[str]) -> None:
-    """Writes a new lock in place of the one at `path`; all of it or nothing."""
+    """Writes a new lock in place of the one at `path`, all of it or nothing, and prints how versions changed."""
     old = read_lock(path) if path.exists() else Lock("", {})
     new = make_lock(manifest, kept_versions(manifest, old, upgrade))
     for name, distribution in new.distributions.items():
         if old.distributions.get(name) != distribution:
-            print(f"{name}: {distribution.version}", file=sys.stderr)
             check_distribution(name, distribution)
     temporary = path.with_name(path.name + ".new")
     temporary.write_text(new.to_text(), encoding="utf-8")
     temporary.replace(path)
+    for line in version_changes(old.versions(), new.versions(), _compare):
+        print(line)
 
 
-def run(argv: Sequence[str]) -> int:
-    """Runs the command line; returns its exit status."""
-    # `bazel run` starts in the runfiles, `bazel test` has no workspace: there the paths are of the runfiles.
-    root = Path(os.environ.get("BUILD_WORKSPACE_DIRECTORY", ""))
-    try:
-        if len(argv) > 1:
-            raise UserError(f"unexpected argument: {argv[1]}")
-        manifest = read_manifest(root / _MANIFEST.value)
-        lock = Path(manifest.path).with_suffix(".lock.json")
-        if _CHECK.value:
-            check(manifest, read_lock(lock))
-        else:
-            refresh(manifest, lock, _UPGRADE.value)
-    except UserError as error:
-        print(f"lock: {error}", file=sys.stderr)
-        return 1
-    return 0
+def _compare(one: str, other: str) -> int:
+    return (Version(one) > Version(other)) - (Version(one) < Version(other))
+
+
+def main(arguments: Arguments) -> None:
+    """Runs the command line."""
+    manifest = read_manifest(Path(arguments.manifest))
+    lock = Path(manifest.path).with_suffix(".lock.json")
+    if arguments.check:
+        check(manifest, read_lock(lock))
+    else:
+        refresh(manifest, lock, [name for names in arguments.upgrade for name in names.split(",") if name])
 
 
 if __name__ == "__main__":
-    app.run(run)
+    run(main, Arguments, __doc__)

@@ -13,6 +13,7 @@ from third_party.python.manifest import Manifest, read_manifest
 from third_party.python.resolve import Choice
 from third_party.python.side_by_side import check_distribution, find_clash
 from third_party.python.targets import CPUS, PYTHONS, Target, all_targets
+from tools.core.cli import call
 from tools.core.errors import UserError
 
 FOLDER = Path(__file__).parent
@@ -146,6 +147,33 @@ def test_failure_says_what_to_try(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     monkeypatch.setattr(lock, "resolve", resolve)
     with pytest.raises(UserError, match=r"no solution .*--upgrade=all"):
         lock.make_lock(manifest_of(tmp_path, "some"), {})
+
+
+def test_refresh_prints_what_changed(monkeypatch, tmp_path, capsys) -> None:
+    (tmp_path / "requirements.in").write_text("new\n")
+    (tmp_path / "requirements.lock.json").write_text(
+        Lock("", {"up": locked("1.9"), "gone": locked("2"), "down": locked("2.0")}).to_text()
+    )
+    new = Lock("", {"up": locked("1.10"), "new": locked("1"), "down": locked("2.0rc1")})
+    monkeypatch.setattr(lock, "make_lock", lambda *_: new)
+    monkeypatch.setattr(lock, "check_distribution", lambda *_: None)
+    command = ["lock", f"--manifest={tmp_path}/requirements.in", "--upgrade=up,down"]
+    assert call(lock.main, lock.Arguments, "", command) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "downgraded: down 2.0 -> 2.0rc1",
+        "removed: gone 2",
+        "added: new 1",
+        "upgraded: up 1.9 -> 1.10",
+        "1 added, 1 removed, 1 upgraded, 1 downgraded",
+    ]
+    assert read_lock(tmp_path / "requirements.lock.json") == new
+
+
+def test_check_of_a_changed_manifest_fails(tmp_path, capsys) -> None:
+    (tmp_path / "requirements.in").write_text("new\n")
+    (tmp_path / "requirements.lock.json").write_text(Lock("00", {}).to_text())
+    assert call(lock.main, lock.Arguments, "", ["lock", f"--manifest={tmp_path}/requirements.in", "--check"]) == 1
+    assert "changed since the lock was made" in capsys.readouterr().err
 
 
 def test_wheel_for_all_machines_is_listed_once() -> None:

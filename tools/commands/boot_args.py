@@ -1,4 +1,4 @@
-"""Writes the arguments that a slot adds to its kernel's command line, as GRUB's `load_env` reads them.
+"""Writes the arguments that a slot adds to its kernel's command line as a GRUB environment block.
 
 The inputs are text: words, and comments from `#` to the end of the line. The output is a GRUB environment block (GRUB
 manual, "The GRUB environment block"): 1024 bytes, one variable, padded with `#`.
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
+from tools.core.json_spec import FileName
 from tools.core.outputs import replacing, write_all
 
 VARIABLE = "extra_boot_args"
@@ -22,11 +23,13 @@ _SIZE = 1024
 class Arguments:
     """Arguments of the command line."""
 
-    input: tuple[str, ...] = argument("a file with arguments", default=())
+    input: tuple[FileName, ...] = argument("a file with arguments", default=(), positional=True)
     word: tuple[str, ...] = argument("an argument to add", default=())
-    root_hash_file: str | None = argument("file with the root hash of the root partition's hash tree", default=None)
+    root_hash_file: FileName | None = argument(
+        "file with the root hash of the root partition's hash tree", default=None
+    )
     root_hash_argument: str = argument("the argument that hands the root hash over", default="dfinity.root_hash")
-    output: str = argument("the file to write")
+    output: FileName = argument("the file to write")
 
 
 def words(text: str) -> list[str]:
@@ -46,7 +49,9 @@ def environment_block(arguments: list[str]) -> bytes:
     line = f"{VARIABLE}={' '.join(arguments)}\n".encode()
     room = _SIZE - len(_HEADER) - len(line)
     if room < 0:
-        raise UserError(f"the arguments take {-room} bytes more than an environment block of {_SIZE} bytes has")
+        raise UserError(
+            f"the arguments are {-room} bytes too long for an environment block of {_SIZE} bytes; shorten them"
+        )
     return _HEADER + line + b"#" * room
 
 

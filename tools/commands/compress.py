@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
-from tools.core.json_spec import Size
+from tools.core.json_spec import FileName, Size
 from tools.core.progress import progress
 from tools.image.compressed_file import write_compressed
 from tools.image.compression import Codec, Gzip, Zstd
@@ -22,8 +22,8 @@ from tools.tar.sparse_archive import data_of
 class Arguments:
     """Arguments of the command line."""
 
-    input: str = argument("the file to compress")
-    output: str = argument("the file to write, which ends in .zst or .gz")
+    input: FileName = argument("the file to compress", positional=True)
+    output: FileName = argument("the file to write, which ends in .zst or .gz", positional=True)
     data: bool = argument(
         "whether the input is a tar with an image, of which just the data is compressed, without headers and holes: "
         "what archives that hold the image take over",
@@ -41,12 +41,12 @@ def codec_of(arguments: Arguments) -> Codec:
     """Returns the format that arguments ask for.
 
     Raises:
-        UserError: they ask for none, or for what it doesn't have.
+        UserError: the output has no known suffix, or the format has no such parameter or value.
     """
     given = {"level": arguments.level, "piece_size": arguments.piece_size}
     options = {name: value for name, value in given.items() if value is not None}
     if options.get("piece_size", 1) <= 0:
-        raise UserError("--piece_size: must not be 0")
+        raise UserError("--piece_size: must be at least 1 byte, such as 4M")
     if arguments.output.endswith(".zst"):
         _check("level", arguments.level, 1, 22)
         _check("window_log", arguments.window_log, 10, 27)
@@ -56,7 +56,7 @@ def codec_of(arguments: Arguments) -> Codec:
     if arguments.output.endswith(".gz"):
         _check("level", arguments.level, 0, 12)
         if arguments.window_log is not None:
-            raise UserError("--window_log: gzip has no such parameter")
+            raise UserError("--window_log: is a parameter of zstd; leave it out for .gz")
         return Gzip(**options)
     raise UserError(f"--output: {arguments.output} must end in .zst or .gz")
 

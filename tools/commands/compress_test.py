@@ -32,6 +32,12 @@ def test_file_and_data(tmp_path, suffix, decompress):
     assert decompress((tmp_path / f"data.{suffix}").read_bytes()) == content(data_of(IMAGE, 4096))
 
 
+def test_arguments_without_names(tmp_path):
+    (tmp_path / "x").write_bytes(b"abc")
+    assert compress(tmp_path / "x", tmp_path / "x.gz", "--level=1") == 0
+    assert gzip.decompress((tmp_path / "x.gz").read_bytes()) == b"abc"
+
+
 def test_codec_of_arguments():
     assert codec_of(Arguments(input="", output="x.zst")) == Zstd()
     assert codec_of(Arguments(input="", output="x.gz")) == Gzip()
@@ -46,9 +52,9 @@ def test_codec_of_arguments():
         ({"output": "x.xz"}, r"--output: x\.xz must end in \.zst or \.gz"),
         ({"output": "x.zst", "level": 23}, "--level: must be from 1 to 22, not 23"),
         ({"output": "x.gz", "level": 13}, "--level: must be from 0 to 12, not 13"),
-        ({"output": "x.gz", "window_log": 20}, "--window_log: gzip has no such"),
+        ({"output": "x.gz", "window_log": 20}, "--window_log: is a parameter of zstd; leave it out for .gz"),
         ({"output": "x.zst", "window_log": 40}, "--window_log: must be from 10 to 27"),
-        ({"output": "x.zst", "piece_size": 0}, "--piece_size: must not be 0"),
+        ({"output": "x.zst", "piece_size": 0}, "--piece_size: must be at least 1 byte"),
     ],
 )
 def test_bad_arguments(arguments, message):
@@ -58,6 +64,6 @@ def test_bad_arguments(arguments, message):
 
 def test_data_of_something_else_is_an_error(tmp_path, capsys):
     (tmp_path / "x").write_text("x")
-    assert compress(f"--input={tmp_path}/x", f"--output={tmp_path}/x.gz", "--data") == 1
+    assert compress(f"--input={tmp_path}/x", f"--output={tmp_path}/x.gz", "--data") == 2
     assert capsys.readouterr().err == f"error: {tmp_path}/x: is not a tar archive: it has 1 bytes\n"
     assert not (tmp_path / "x.gz").exists()

@@ -2,37 +2,33 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from absl import app, flags
-
-from tools.core.errors import UserError
+from tools.core.cli import argument, run
+from tools.core.json_spec import FileName
 from tools.debian.extract import choose, write_data, write_file
 
-_DEB = flags.DEFINE_multi_string("deb", None, "A package file.", required=True)
-_PACKAGE = flags.DEFINE_multi_string("package", [], "Pattern of names of packages to read; all without.")
-_PATH = flags.DEFINE_multi_string("path", [], "Pattern of paths to take into the tar; all without.")
-_FILE = flags.DEFINE_string("file", None, "Pattern of the one file that is to be the output, instead of a tar.")
-_OUTPUT = flags.DEFINE_string("output", None, "The file to write.", required=True)
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Arguments of the command line."""
+
+    deb: tuple[FileName, ...] = argument("a package file", positional=True)
+    package: tuple[str, ...] = argument("pattern of names of packages to read; default: all", default=())
+    path: tuple[str, ...] = argument("pattern of paths to take into the tar; default: all", default=())
+    file: str | None = argument("pattern of the one file to write, instead of a tar", default=None)
+    output: FileName = argument("the file to write")
 
 
-def run(argv: Sequence[str]) -> int:
-    """Runs the command line; returns its exit status."""
-    try:
-        if len(argv) > 1:
-            raise UserError(f"unexpected argument: {argv[1]}")
-        debs = choose([Path(deb) for deb in _DEB.value], _PACKAGE.value)
-        if _FILE.value is not None:
-            write_file(debs, _FILE.value, Path(_OUTPUT.value))
-        else:
-            write_data(debs, _PATH.value, Path(_OUTPUT.value))
-    except UserError as error:
-        print(f"debian_data: {error}", file=sys.stderr)
-        return 1
-    return 0
+def main(arguments: Arguments) -> None:
+    """Runs the command line."""
+    debs = choose([Path(deb) for deb in arguments.deb], arguments.package)
+    if arguments.file is not None:
+        write_file(debs, arguments.file, Path(arguments.output))
+    else:
+        write_data(debs, arguments.path, Path(arguments.output))
 
 
 if __name__ == "__main__":
-    app.run(run)
+    run(main, Arguments, __doc__)

@@ -1,38 +1,34 @@
-"""Checks that a lock belongs to its manifest; uses no network."""
+"""Checks that a lock was made from its manifest as it is now; uses no network. The exit status is 1 if it was not."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from absl import app, flags
-
-from tools.core.errors import UserError
+from tools.core.cli import argument, run
+from tools.core.json_spec import FileName
 from tools.core.outputs import replacing
 from tools.debian.lock import check_lock
 from tools.debian.manifest import read_manifest
 
-_MANIFEST = flags.DEFINE_string("manifest", None, "The manifest.", required=True)
-_LOCK = flags.DEFINE_string("lock", None, "The lock.", required=True)
-_COMMAND = flags.DEFINE_string("command", None, "What makes the lock anew, for the message.", required=True)
-_OUTPUT = flags.DEFINE_string("output", None, "An empty file to write when all is well.")
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Arguments of the command line."""
+
+    manifest: FileName = argument("the manifest", positional=True)
+    lock: FileName = argument("the lock", positional=True)
+    command: str = argument("the command that makes the lock anew, for the message")
+    output: FileName | None = argument("an empty file to write if the check passes", default=None)
 
 
-def run(argv: Sequence[str]) -> int:
-    """Runs the command line; returns its exit status."""
-    try:
-        if len(argv) > 1:
-            raise UserError(f"unexpected argument: {argv[1]}")
-        check_lock(read_manifest(Path(_MANIFEST.value)), Path(_LOCK.value), _COMMAND.value)
-        if _OUTPUT.value is not None:
-            with replacing(_OUTPUT.value):
-                pass
-    except UserError as error:
-        print(f"debian_lock_check: {error}", file=sys.stderr)
-        return 1
-    return 0
+def main(arguments: Arguments) -> None:
+    """Runs the command line."""
+    check_lock(read_manifest(Path(arguments.manifest)), Path(arguments.lock), arguments.command)
+    if arguments.output is not None:
+        with replacing(arguments.output):
+            pass
 
 
 if __name__ == "__main__":
-    app.run(run)
+    run(main, Arguments, __doc__)

@@ -1,31 +1,46 @@
-"""Makes or refreshes the lock of a manifest: `bazel run` it, look at the difference, and commit it."""
+"""Makes or refreshes the lock of a manifest, and prints which packages were added, removed and upgraded.
+
+apt resolves the manifest's sets of packages with the archives as they are now. Commit the new lock.
+"""
 
 from __future__ import annotations
 
-import os
-import sys
 import tempfile
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from absl import app, flags
-
+from tools.core.cli import argument, run
 from tools.core.errors import UserError
+from tools.core.json_spec import FileName
 from tools.core.outputs import replacing, write_all
+from tools.core.version_changes import version_changes
 from tools.debian.apt import Access, resolve
+from tools.debian.lock import locked_versions
 from tools.debian.manifest import Manifest, read_manifest
-
-_MANIFEST = flags.DEFINE_string("manifest", None, "The manifest, relative to the workspace.", required=True)
-_LOCK = flags.DEFINE_string("lock", None, "The lock to write, relative to the workspace.", required=True)
-_MIRROR = flags.DEFINE_multi_string(
-    "mirror", [], "ARCHIVE=URL: a mirror to ask this time instead of the archive's first; the lock doesn't name it."
-)
-_CHECK_VALID_UNTIL = flags.DEFINE_bool(
-    "check_valid_until", True, "Refuse package lists that are past their date; off for a mirror that stands still."
-)
+from tools.debian.versions import compare_versions
 
 
-def _mirrors(manifest: Manifest, values: Sequence[str]) -> dict[str, str]:
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Arguments of the command line."""
+
+    manifest: FileName = argument("the manifest")
+    lock: FileName = argument("the lock to write")
+    mirror: tuple[str, ...] = argument(
+        "ARCHIVE=URL: a mirror to ask this time instead of the archive's first; the lock doesn't name it", default=()
+    )
+    check_valid_until: bool = argument(
+        "refuse package lists that are past their date; --nocheck_valid_until for a mirror that stands still",
+        default=True,
+    )
+
+
+def mirrors_of(manifest: Manifest, values: tuple[str, ...]) -> dict[str, str]:
+    """Returns the URLs of mirrors by archive.
+
+    Raises:
+        UserError: a value is not ARCHIVE=URL with an archive of the manifest.
+    """
     mirrors = {}
     for value in values:
         name, separator, url = value.partition("=")
@@ -36,28 +51,24 @@ def _mirrors(manifest: Manifest, values: Sequence[str]) -> dict[str, str]:
     return mirrors
 
 
-def run(argv: Sequence[str]) -> int:
-    """Runs the command line; returns its exit status."""
-    workspace = Path(os.environ.get("BUILD_WORKSPACE_DIRECTORY", ""))
-    try:
-        if len(argv) > 1:
-            raise UserError(f"unexpected argument: {argv[1]}")
-        path = workspace / _MANIFEST.value
-        manifest = read_manifest(path)
-        access = Access(
-            keyrings=path.parent,
-            mirrors=_mirrors(manifest, _MIRROR.value),
-            check_valid_until=_CHECK_VALID_UNTIL.value,
-        )
-        with tempfile.TemporaryDirectory() as scratch:
-            text = resolve(manifest, access, Path(scratch)).to_json()
-        with replacing(workspace / _LOCK.value) as file:
-            write_all(file, text.encode())
-    except UserError as error:
-        print(f"debian_lock_update: {error}", file=sys.stderr)
-        return 1
-    return 0
+def main(arguments: Arguments) -> None:
+    """Runs the command line."""
+    path = Path(arguments.manifest)
+    manifest = read_manifest(path)
+    access = Access(
+        keyrings=path.parent,
+        mirrors=mirrors_of(manifest, arguments.mirror),
+        check_valid_until=arguments.check_valid_until,
+    )
+    old = locked_versions(Path(arguments.lock))
+    with tempfile.TemporaryDirectory() as scratch:
+        lock = resolve(manifest, access, Path(scratch))
+    text = lock.to_json()
+    with replacing(arguments.lock) as file:
+        write_all(file, text.encode())
+    for line in version_changes(old, lock.versions(), compare_versions):
+        print(line)
 
 
 if __name__ == "__main__":
-    app.run(run)
+    run(main, Arguments, __doc__)

@@ -6,14 +6,13 @@ The tar has one sparse member, so that its size follows what the partitions hold
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from uuid import UUID
 
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
-from tools.core.json_spec import Size
+from tools.core.json_spec import FileName
 from tools.core.progress import progress
-from tools.gpt.disk import check_contents, least_disk_size, place
-from tools.gpt.layout import read_layout
+from tools.gpt.arguments import TableArguments, table_of
+from tools.gpt.disk import check_contents
 from tools.gpt.table import Table, encode
 from tools.image.holes import BLOCK_SIZE
 from tools.image.rawfile import write_raw
@@ -30,19 +29,6 @@ class PartitionSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TableArguments:
-    """The arguments that say what partitions there are."""
-
-    layout: str = argument("the partitions.csv")
-    disk_guid: str = argument("the GUID of the disk")
-    without: tuple[str, ...] = argument("a partition to leave out of the table", default=())
-    expanded_size: Size | None = argument(
-        "size of the disk; the default is the smallest that holds the layout", default=None
-    )
-    sector_size: int = argument("of the disk, 512 or 4096 bytes", default=512)
-
-
-@dataclass(frozen=True, kw_only=True)
 class Arguments(TableArguments):
     """Arguments of the command line."""
 
@@ -52,25 +38,10 @@ class Arguments(TableArguments):
         default=(),
     )
     member: str = argument("name of the disk in the tar", default="disk.img")
-    output_tar: str | None = argument("the tar to write", default=None)
-    output_zst: str | None = argument("the tar to write, compressed as zstd", default=None)
-    output_gz: str | None = argument("the tar to write, compressed as gzip", default=None)
-    output_raw: str | None = argument("the disk to write as a raw file with holes", default=None)
-
-
-def table_of(arguments: TableArguments) -> Table:
-    """Returns the partition table that arguments describe.
-
-    Raises:
-        UserError: the layout is wrong, or doesn't fit the disk.
-    """
-    try:
-        guid = UUID(arguments.disk_guid)
-    except ValueError as error:
-        raise UserError(f"disk_guid: {arguments.disk_guid!r} is not a GUID") from error
-    layout = read_layout(arguments.layout).without(arguments.without)
-    size = least_disk_size(layout) if arguments.expanded_size is None else arguments.expanded_size
-    return place(layout, size, guid, arguments.sector_size)
+    output_tar: FileName | None = argument("the tar to write", default=None)
+    output_zst: FileName | None = argument("the tar to write, compressed as zstd", default=None)
+    output_gz: FileName | None = argument("the tar to write, compressed as gzip", default=None)
+    output_raw: FileName | None = argument("the disk to write as a raw file with holes", default=None)
 
 
 def parts_of(table: Table, partitions: tuple[PartitionSpec, ...], layout: str) -> list[Part]:

@@ -164,7 +164,7 @@ def test_raw_images_will_do(folder):
 )
 def test_errors_are_one_line_and_leave_nothing(folder, capsys, changes, message):
     before = sorted({*os.listdir(), "disk.json"})
-    assert build(**{"output_tar": "x.tar"} | changes) == 1
+    assert build(**{"output_tar": "x.tar"} | changes) == 2
     said = capsys.readouterr().err
     assert message in said
     assert said.startswith("error: ")

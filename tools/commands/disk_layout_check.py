@@ -6,33 +6,52 @@ The output is an empty file: what matters is that there is none when something i
 from __future__ import annotations
 
 from dataclasses import dataclass
+from uuid import UUID
 
-from tools.commands.disk_image import TableArguments, table_of
 from tools.core.cli import argument, run
-from tools.core.json_spec import Size
+from tools.core.json_spec import FileName, Size
 from tools.core.outputs import replacing
+from tools.gpt.arguments import TableArguments, table_of
 from tools.gpt.disk import check_contents
+from tools.verity.superblock import Superblock
+from tools.verity.tree import hash_tree_size
 
 
 @dataclass(frozen=True, slots=True)
 class PartitionSize:
-    """The size of a partition's image, in bytes."""
+    """The size of a partition's image.
+
+    Attributes:
+        name: of the partition.
+        size: of the file system, in bytes.
+        hash_tree: whether a dm-verity tree stands after it.
+    """
 
     name: str
     size: Size
+    hash_tree: bool = False
+
+    @property
+    def needed(self) -> int:
+        """All that the image takes, in bytes."""
+        if not self.hash_tree:
+            return self.size
+        return self.size + hash_tree_size(Superblock(data_size=self.size, salt=b"", uuid=UUID(int=0)))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments(TableArguments):
     """Arguments of the command line."""
 
-    partitions: tuple[PartitionSize, ...] = argument('sizes of the images, as [{"name": …, "size": …}]', default=())
-    output: str = argument("the file to write when all is well")
+    partitions: tuple[PartitionSize, ...] = argument(
+        'sizes of the images, as [{"name": …, "size": …, "hash_tree": …}]', default=()
+    )
+    output: FileName = argument("the file to write when all is well")
 
 
 def main(arguments: Arguments) -> None:
     """Runs the command line."""
-    sizes = [(partition.name, partition.size) for partition in arguments.partitions]
+    sizes = [(partition.name, partition.needed) for partition in arguments.partitions]
     check_contents(table_of(arguments), sizes, arguments.layout)
     with replacing(arguments.output):
         pass

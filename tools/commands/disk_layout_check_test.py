@@ -15,7 +15,7 @@ def check(tmp_path):
     output = tmp_path / "checked"
 
     def run(*sizes, **arguments):
-        partitions = tuple(PartitionSize(name, size) for name, size in sizes)
+        partitions = tuple(PartitionSize(*size) for size in sizes)
         main(Arguments(layout=str(layout), disk_guid=GUID, partitions=partitions, output=str(output), **arguments))
 
     run.output = output
@@ -25,6 +25,14 @@ def check(tmp_path):
 def test_what_fits_passes(check):
     check(("one", 1 << 20), ("two", 1))
     assert check.output.read_bytes() == b""
+
+
+def test_the_hash_tree_is_counted(check):
+    """It takes 4 blocks: the superblock, two of digests of the data, one of the digests of those."""
+    check(("one", 252 * 4096, True))
+    with pytest.raises(UserError, match="and 1052672 are needed"):
+        check(("one", 253 * 4096, True))
+    assert PartitionSize("root", 64 << 20, hash_tree=True).needed == 67641344
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
-from tools.core.json_spec import Size
+from tools.core.json_spec import FileName, Size
 from tools.core.progress import progress
 from tools.ext4.format.constants import LOST_AND_FOUND
 from tools.ext4.options import Ext4Options
@@ -42,9 +42,9 @@ class Ext4Arguments:
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments(Ext4Arguments, RootfsArguments):
-    """What the command line takes."""
+    """Arguments of the command line."""
 
-    output: str = argument("file to write")
+    output: FileName = argument("file to write")
     member: str | None = argument("name of the image in the output; by default the output's without .tar", default=None)
     raw: bool = argument("write the image itself, instead of a tar with it", default=False)
 
@@ -61,7 +61,7 @@ def options_of(arguments: Ext4Arguments) -> Ext4Options:
         try:
             given[name] = UUID(given[name])
         except ValueError:
-            raise UserError(f"{name}: {given[name]!r} is not a UUID") from None
+            raise UserError(f"--{name}: {given[name]!r} is not a UUID; `uuidgen` makes one") from None
     return Ext4Options(**given)
 
 

@@ -1,25 +1,24 @@
 """Takes files out of an image without mounting it.
 
 A file is written as it is, with its holes; a directory becomes a tar with all that it holds: owners, modes, times,
-extended attributes and hard links included. Without --path the image, or the partition, is written itself.
+extended attributes and hard links included. Without a path the image, or the partition, is written itself.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tools.commands.image_ls import PlaceArguments
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
+from tools.core.json_spec import FileName
 from tools.core.outputs import write_to_stdout
 from tools.core.progress import progress
 from tools.image.extents import Image
 from tools.image.rawfile import write_raw
 from tools.image.stream import buffers
-from tools.inspect.volumes import read_tree
+from tools.inspect.place import PlaceArguments
 from tools.tree.compare import printable, type_name
 from tools.tree.node import Directory, File
-from tools.tree.paths import components, lookup
 from tools.tree.tar_writer import tar_image
 
 
@@ -27,8 +26,10 @@ from tools.tree.tar_writer import tar_image
 class Arguments(PlaceArguments):
     """Arguments of the command line."""
 
-    path: str | None = argument("a file or directory; symbolic links are followed", default=None)
-    output: str = argument("the file to write, - for standard output", default="-")
+    path: str | None = argument(
+        "a file or directory; symbolic links are followed; default: the image itself", default=None, positional=True
+    )
+    output: FileName = argument("the file to write, - for standard output", default="-", positional=True)
 
 
 def content(arguments: Arguments) -> Image:
@@ -40,16 +41,13 @@ def content(arguments: Arguments) -> Image:
     image = arguments.open()
     if arguments.path is None:
         return image
-    parts = components(arguments.path)
-    node = lookup(read_tree(image, arguments.origin), parts, follow=True)
+    path, node = arguments.node(image, arguments.path, follow=True)
     match node:
         case File():
             return node.content
         case Directory():
             return tar_image(node)
-        case None:
-            raise UserError(f"{arguments.origin}: has no {printable(b'/'.join(parts))}")
-    raise UserError(f"{arguments.origin}: {printable(b'/'.join(parts))} is a {type_name(node)}, which has no content")
+    raise UserError(f"{arguments.origin}: {printable(path)} is a {type_name(node)}, which has no content")
 
 
 def main(arguments: Arguments) -> None:

@@ -30,6 +30,12 @@ def test_a_file(image, tmp_path, path):
     assert (tmp_path / "out").read_bytes() == b"library"
 
 
+def test_arguments_without_names(image, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert call(main, Arguments, "", ["image_extract", "disk.img", "/lib/x", "out", "--partition=A_root"]) == 0
+    assert (tmp_path / "out").read_bytes() == b"library"
+
+
 def test_to_standard_output(image, capfdbinary):
     assert extract(image, "--partition=1", "--path=EFI/x.efi") == 0
     assert capfdbinary.readouterr().out == b"shim"
@@ -44,6 +50,11 @@ def test_a_directory_is_a_tar(image, tmp_path):
     assert list(differences(expected, found)) == []
     assert "./usr/lib/x" not in ask("tar", "-tf", tmp_path / "out.tar").splitlines()
     assert "usr/lib/x" in ask("tar", "-tf", tmp_path / "out.tar").splitlines()
+
+
+def test_path_in_a_disk_needs_a_partition(image, tmp_path, capfd):
+    assert extract(image, "--path=/lib", f"--output={tmp_path / 'out'}") == 2
+    assert "is a disk; say by --partition in which partition /lib is" in capfd.readouterr().err
 
 
 def test_a_directory_behind_a_link(image, tmp_path):
@@ -71,6 +82,6 @@ def test_what_has_no_content_is_an_error(tmp_path, capfd, path, message):
     root.entries[b"pipe"] = Fifo()
     write_raw(ext4(root), tmp_path / "root.img")
     output = tmp_path / "out"
-    assert extract(tmp_path / "root.img", f"--path={path}", f"--output={output}") == 1
+    assert extract(tmp_path / "root.img", f"--path={path}", f"--output={output}") == 2
     assert message in capfd.readouterr().err
     assert not output.exists()

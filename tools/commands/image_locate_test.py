@@ -81,7 +81,7 @@ def test_other_bytes(path, offset, line):
 def test_command(path, capfd):
     image = open_partition(path, "A_root")
     begin = next(at for at in range(0, image.size, 1024) if image.read(at, 9) == b"localhost")
-    arguments = [f"--image={path}", f"--byte={3 * MIB + begin + 4}"]
+    arguments = [str(path), str(3 * MIB + begin + 4)]
     assert call(main, Arguments, "", ["image_locate", *arguments]) == 0
     assert capfd.readouterr().out.splitlines() == [
         f"image: byte {3 * MIB + begin + 4} of {10 * MIB}, data",

@@ -1,13 +1,18 @@
-"""Lists what is in an image: the partitions of a disk, or the files of a file system. Nothing is mounted.
+r"""Lists what is in an image: the partitions of a disk, or the files of a file system. Nothing is mounted.
 
-The image is a raw file, or a member of a plain tar. For a disk, --partition says whose files to list.
+The image is a raw file, or a member of a plain tar. For a disk, --partition names the one whose files to list.
+
+--json prints one object. For a disk it has the key `partitions`, a list of objects with the keys `number`, `name`,
+`offset` and `size` in bytes, `guid`, `type_guid`, and `holds`: `ext4`, `FAT`, `data` or `empty`. For a file system it
+has the key `files`, a list of objects with the keys `path`, `type` (such as `file`, `directory`, `symbolic link`),
+`mode` (four octal digits), `uid`, `gid`, `mtime` (decimal seconds since the epoch, as text), `links` (how many of the
+listed paths are this file), `size` in bytes, `target`, `device` (major and minor number) and `xattrs` (hexadecimal
+digits by name); what a type does not have is null. A byte of a name that is not UTF-8 stands as \udcXX.
 """
 
 from __future__ import annotations
 
-import datetime as dt
-import stat
-from collections import Counter
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -15,104 +20,54 @@ from typing import Literal
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
 from tools.core.outputs import write_to_stdout
-from tools.gpt.reader import read_table
-from tools.image.extents import Image
-from tools.inspect.volumes import is_disk, kind_of, open_partition, read_tree
-from tools.tree.compare import printable, seconds
+from tools.inspect.listing import file_lines, file_values, nodes_below, partition_lines, partition_values
+from tools.inspect.place import PlaceArguments
+from tools.inspect.volumes import is_disk
+from tools.tree.compare import printable
 from tools.tree.mtree import mtree
-from tools.tree.node import Device, Directory, File, Node, Symlink, walk
-from tools.tree.paths import components, lookup
-
-_EPOCH = dt.datetime(1970, 1, 1)
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlaceArguments:
-    """The arguments that say what to look into."""
-
-    image: str = argument("image of a file system or a disk: raw, or a tar with it")
-    member: str | None = argument("name of the image in a tar of several", default=None)
-    partition: str | None = argument("partition of the disk, by name or number", default=None)
-
-    def open(self) -> Image:
-        """Returns the image, or the partition of it.
-
-        Raises:
-            UserError: there is none.
-        """
-        return open_partition(self.image, self.partition, self.member)
-
-    @property
-    def origin(self) -> str:
-        """What to call it in messages."""
-        parts = (self.image, self.member, None if self.partition is None else f"partition {self.partition}")
-        return ": ".join(part for part in parts if part is not None)
+from tools.tree.node import Directory
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments(PlaceArguments):
     """Arguments of the command line."""
 
-    path: str = argument("list this file, or this directory and all below it", default="/")
-    format: Literal["long", "mtree", "paths"] = argument(
-        "as `ls -l` does it, as mtree(5) with digests of contents, or paths alone", default="long"
+    path: tuple[str, ...] = argument(
+        "list this file, or this directory and all below it; default: all of the file system",
+        default=(),
+        positional=True,
     )
-
-
-def partitions(image: Image, origin: str) -> Iterator[str]:
-    """Yields a line for each partition of a disk: number, start and size in bytes, GUID, what it holds, name."""
-    for entry in read_table(image, origin).entries:
-        content = image.slice(entry.offset, entry.size)
-        kind = kind_of(content) or ("data" if content.data_size else "empty")
-        yield f"{entry.number:3} {entry.offset:14} {entry.size:14} {entry.uuid} {kind:5} {entry.name}"
-
-
-def long_lines(node: Node, path: bytes) -> Iterator[str]:
-    """Yields a line for a node and each one below it, much as `ls -l` does."""
-    nodes = list(walk(node)) if isinstance(node, Directory) else [(b"", node)]
-    links = Counter(each for _, each in nodes)
-    for below, each in nodes:
-        size = ""
-        target = ""
-        match each:
-            case File():
-                size = str(each.content.size)
-            case Device():
-                size = f"{each.major},{each.minor}"
-            case Symlink():
-                target = f" -> {printable(each.target)[1:]}"
-        name = printable(b"/".join(part for part in (path, below) if part))
-        words = (
-            f"{stat.filemode(each.mode)} {links[each]:3} {each.uid:5} {each.gid:5} {size:>11} {_time(each.mtime_ns)}"
-        )
-        yield f"{words} {name}{target}"
-
-
-def _time(mtime_ns: int) -> str:
-    try:
-        return f"{_EPOCH + dt.timedelta(seconds=mtime_ns // 10**9):%Y-%m-%dT%H:%M:%SZ}"
-    except OverflowError:
-        return seconds(mtime_ns)
+    format: Literal["long", "mtree", "paths"] = argument(
+        "as `ls -lh` does it, as mtree(5) with digests of contents, or paths alone", default="long"
+    )
+    bytes: bool = argument("give sizes in bytes", default=False)
+    json: bool = argument("print JSON instead, for programs", default=False)
 
 
 def lines(arguments: Arguments) -> Iterator[str]:
     """Yields what the command line prints."""
+    if arguments.json and arguments.format != "long":
+        raise UserError("--json: has a format of its own; leave out --format")
     image = arguments.open()
-    if is_disk(image):
-        yield from partitions(image, arguments.origin)
+    if is_disk(image) and not arguments.path:
+        if arguments.json:
+            yield json.dumps({"partitions": partition_values(image, arguments.origin)}, indent=2)
+        else:
+            yield from partition_lines(image, arguments.origin, in_bytes=arguments.bytes)
         return
-    parts = components(arguments.path)
-    node = lookup(read_tree(image, arguments.origin), parts)
-    if node is None:
-        raise UserError(f"{arguments.origin}: has no {printable(b'/'.join(parts))}")
-    match arguments.format:
-        case "long":
-            yield from long_lines(node, b"/".join(parts))
-        case "paths":
-            nodes = walk(node) if isinstance(node, Directory) else [(b"", node)]
-            yield from (printable(b"/".join(part for part in (*parts, path) if part)) for path, _ in nodes)
-        case "mtree":
-            yield from mtree(node if isinstance(node, Directory) else Directory(entries={parts[-1]: node}))
+    found = [arguments.node(image, path) for path in arguments.path or ("/",)]
+    nodes = [each for path, node in found for each in nodes_below(node, path)]
+    if arguments.json:
+        yield json.dumps({"files": file_values(nodes)}, indent=2)
+    elif arguments.format == "long":
+        yield from file_lines(nodes, in_bytes=arguments.bytes)
+    elif arguments.format == "paths":
+        yield from (printable(path) for path, _ in nodes)
+    else:
+        if len(found) > 1:
+            raise UserError("--format=mtree: lists one path; call the command for each")
+        ((path, node),) = found
+        yield from mtree(node if isinstance(node, Directory) else Directory(entries={path.rpartition(b"/")[2]: node}))
 
 
 def main(arguments: Arguments) -> None:

@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -28,13 +29,19 @@ def images(tmp_path):
     return tmp_path
 
 
-def listed(path, **arguments):
-    return list(lines(Arguments(image=str(path), **arguments)))
+def listed(image, **arguments):
+    return list(lines(Arguments(image=str(image), **arguments)))
 
 
 @pytest.mark.parametrize("name", ["disk.img", "disk.img.tar"])
 def test_lists_partitions(images, name):
     assert listed(images / name) == [
+        " NR          START           SIZE GUID                                 HOLDS NAME",
+        "  1           1.0M           2.0M 00000000-0000-0000-0000-000000000001 FAT   esp",
+        "  2           3.0M           4.0M 00000000-0000-0000-0000-000000000002 ext4  A_root",
+        "  3           7.0M           1.0M 00000000-0000-0000-0000-000000000003 empty empty",
+    ]
+    assert listed(images / name, bytes=True)[1:] == [
         "  1        1048576        2097152 00000000-0000-0000-0000-000000000001 FAT   esp",
         "  2        3145728        4194304 00000000-0000-0000-0000-000000000002 ext4  A_root",
         "  3        7340032        1048576 00000000-0000-0000-0000-000000000003 empty empty",
@@ -44,16 +51,17 @@ def test_lists_partitions(images, name):
 @pytest.mark.parametrize("partition", ["A_root", "2"])
 def test_lists_files_of_ext4(images, partition):
     assert listed(images / "disk.img.tar", partition=partition) == [
-        "drwxr-xr-x   1     0     0             1970-01-01T00:00:00Z /",
-        "drwxr-xr-x   1     0     0             2023-11-14T22:13:20Z /etc",
-        "-rw-r--r--   2     0     0           9 1970-01-01T00:00:00Z /etc/hosts",
-        "-rw-r--r--   2     0     0           9 1970-01-01T00:00:00Z /etc/same",
-        "drwx------   1     0     0             1970-01-01T00:00:00Z /lost+found",
-        "lrwxrwxrwx   1     0     0             1970-01-01T00:00:00Z /odd\\n\\xff -> usr/lib",
-        "drwxrwxrwt   1     0     0             1970-01-01T00:00:00Z /tmp",
-        "drwxr-xr-x   1     0     0             1970-01-01T00:00:00Z /usr",
-        "drwxr-xr-x   1     0     0             1970-01-01T00:00:00Z /usr/lib",
-        "-rw-r--r--   1     0     0           7 1970-01-01T00:00:00Z /usr/lib/x",
+        "MODE       LINKS   UID   GID        SIZE MODIFIED             NAME",
+        "drwxr-xr-x     1     0     0             1970-01-01T00:00:00Z /",
+        "drwxr-xr-x     1     0     0             2023-11-14T22:13:20Z /etc",
+        "-rw-r--r--     2     0     0           9 1970-01-01T00:00:00Z /etc/hosts",
+        "-rw-r--r--     2     0     0           9 1970-01-01T00:00:00Z /etc/same",
+        "drwx------     1     0     0             1970-01-01T00:00:00Z /lost+found",
+        "lrwxrwxrwx     1     0     0             1970-01-01T00:00:00Z /odd\\n\\xff -> usr/lib",
+        "drwxrwxrwt     1     0     0             1970-01-01T00:00:00Z /tmp",
+        "drwxr-xr-x     1     0     0             1970-01-01T00:00:00Z /usr",
+        "drwxr-xr-x     1     0     0             1970-01-01T00:00:00Z /usr/lib",
+        "-rw-r--r--     1     0     0           7 1970-01-01T00:00:00Z /usr/lib/x",
     ]
 
 
@@ -68,13 +76,84 @@ def test_lists_files_of_fat(images):
 
 def test_lists_a_part(images):
     at = {"image": str(images / "update.tar"), "member": "root.img"}
-    assert list(lines(Arguments(**at, path="/usr", format="paths"))) == ["/usr", "/usr/lib", "/usr/lib/x"]
-    assert list(lines(Arguments(**at, path="etc/hosts", format="paths"))) == ["/etc/hosts"]
-    assert [line.split()[0] for line in lines(Arguments(**at, path="/etc/hosts", format="mtree"))] == [
+    assert list(lines(Arguments(**at, path=("/usr",), format="paths"))) == ["/usr", "/usr/lib", "/usr/lib/x"]
+    assert list(lines(Arguments(**at, path=("etc/hosts",), format="paths"))) == ["/etc/hosts"]
+    assert [line.split()[0] for line in lines(Arguments(**at, path=("/etc/hosts",), format="mtree"))] == [
         "#mtree",
         ".",
         "./hosts",
     ]
+
+
+def test_sizes_are_for_people_unless_bytes_are_asked_for(tmp_path):
+    root = root_tree("x = " + 1500 * "x")
+    write_raw(ext4(root), tmp_path / "root.img")
+    assert [line.split()[4] for line in listed(tmp_path / "root.img", path=("/x",))[1:]] == ["1.5K"]
+    assert [line.split()[4] for line in listed(tmp_path / "root.img", path=("/x",), bytes=True)[1:]] == ["1500"]
+
+
+def test_several_paths_without_names_of_flags(images, capfd):
+    words = [f"{images}/disk.img", "/tmp", "/usr/lib", "--partition=A_root", "--format=paths"]
+    assert call(main, Arguments, "", ["image_ls", *words]) == 0
+    assert capfd.readouterr().out.splitlines() == ["/tmp", "/usr/lib", "/usr/lib/x"]
+
+
+def test_control_characters_of_names_are_escaped(tmp_path, capfd):
+    root = root_tree("x = 1", "link -> x")
+    root.entries[b"\x1b[2J\r\xc2\x9b"] = root.entries.pop(b"x")
+    root.entries[b"link"].target = b"\x1b]0;title\x07"
+    write_raw(disk(fat(root_tree("x = 1")), ext4(root), name="\x1b[31m"), tmp_path / "disk.img")
+    for flags in ([], ["--partition=2"], ["--partition=2", "--format=paths"], ["--partition=2", "--format=mtree"]):
+        assert call(main, Arguments, "", ["image_ls", f"{tmp_path}/disk.img", *flags]) == 0
+        out = capfd.readouterr().out
+        assert all(char.isprintable() for char in out.replace("\n", ""))
+    assert "/\\x1b[2J\\r\\x9b" in "\n".join(listed(tmp_path / "disk.img", partition="2"))
+
+
+def test_json_of_partitions(images, capfd):
+    assert call(main, Arguments, "", ["image_ls", f"{images}/disk.img", "--json"]) == 0
+    found = json.loads(capfd.readouterr().out)
+    assert [each["name"] for each in found["partitions"]] == ["esp", "A_root", "empty"]
+    assert found["partitions"][1] == {
+        "number": 2,
+        "name": "A_root",
+        "offset": 3145728,
+        "size": 4194304,
+        "guid": "00000000-0000-0000-0000-000000000002",
+        "type_guid": "0fc63daf-8483-4772-8e79-3d69d8477de4",
+        "holds": "ext4",
+    }
+
+
+def test_json_of_files(images, capfd):
+    words = [f"{images}/disk.img", "--partition=2", "--json"]
+    assert call(main, Arguments, "", ["image_ls", *words]) == 0
+    found = {each["path"]: each for each in json.loads(capfd.readouterr().out)["files"]}
+    assert list(found) == [
+        "/",
+        "/etc",
+        "/etc/hosts",
+        "/etc/same",
+        "/lost+found",
+        "/odd\n\udcff",
+        "/tmp",
+        "/usr",
+        "/usr/lib",
+        "/usr/lib/x",
+    ]
+    common = {"uid": 0, "gid": 0, "device": None, "xattrs": {}}
+    assert found["/etc/same"] == {
+        "path": "/etc/same",
+        "type": "file",
+        "mode": "0644",
+        "mtime": "0.000000000",
+        "links": 2,
+        "size": 9,
+        "target": None,
+        **common,
+    }
+    assert found["/odd\n\udcff"]["target"] == "usr/lib"
+    assert (found["/tmp"]["mode"], found["/etc"]["mtime"]) == ("1777", "1700000000.123456789")
 
 
 def test_lists_as_mtree(images):
@@ -90,18 +169,23 @@ def test_lists_as_mtree(images):
         ({"partition": "B_root"}, "has no partition B_root; it has esp, A_root, empty"),
         ({"partition": "empty"}, "partition empty: is neither ext4 nor FAT"),
         ({"partition": "esp", "path": "/efi"}, "partition esp: has no /efi"),
+        ({"path": "/EFI"}, "disk.img.tar: is a disk; say by --partition in which partition /EFI is"),
+        ({"json": "true", "format": "paths"}, "--json: has a format of its own; leave out --format"),
+        ({"partition": "2", "format": "mtree", "path": "/etc"}, "--format=mtree: lists one path"),
         ({"member": "x"}, "has no file 'x'; it has disk.img"),
     ],
 )
 def test_what_is_not_there_is_named(images, capfd, arguments, message):
     words = [f"--{name}={value}" for name, value in arguments.items()]
-    assert call(main, Arguments, "", ["image_ls", f"--image={images / 'disk.img.tar'}", *words]) == 1
+    if "mtree" in arguments.values():
+        words.append("--path=/usr")
+    assert call(main, Arguments, "", ["image_ls", f"--image={images / 'disk.img.tar'}", *words]) == 2
     assert message in capfd.readouterr().err
 
 
 def test_compressed_images_are_refused_with_advice(images, capfd):
     ask("zstd", "-q", images / "disk.img.tar")
-    assert call(main, Arguments, "", ["image_ls", f"--image={images / 'disk.img.tar.zst'}", "--partition=1"]) == 1
+    assert call(main, Arguments, "", ["image_ls", f"--image={images / 'disk.img.tar.zst'}", "--partition=1"]) == 2
     assert "disk.img.tar.zst: is compressed" in (message := capfd.readouterr().err)
     assert "(zstd -d)" in message
 

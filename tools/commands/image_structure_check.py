@@ -1,5 +1,8 @@
 """Checks what an image holds, without mounting it: paths, their metadata and contents, and what must not be there.
 
+The exit status is 0 if all is as it should be; 1 if something is not, and each fault is a line; 2 if the image cannot
+be checked.
+
 Metadata is given in the keywords of mtree(5): `type=file mode=0755 uid=0 gid=0 link=target size=12`.
 """
 
@@ -10,7 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tools.core.cli import argument, run
-from tools.core.errors import UserError
+from tools.core.errors import CheckError, UserError
+from tools.core.json_spec import FileName
+from tools.core.text import escaped
 from tools.inspect.volumes import open_partition, read_tree
 from tools.tree.mtree import keywords
 from tools.tree.node import Directory, File
@@ -22,7 +27,7 @@ from tools.tree.select import select
 class Arguments:
     """Arguments of the command line."""
 
-    image: str = argument("image of a file system or disk: raw, or a tar whose one member it is")
+    image: FileName = argument("image of a file system or disk: raw, or a tar whose one member it is", positional=True)
     partition: str | None = argument("partition of the disk, by name or number", default=None)
     present: dict[str, str] | None = argument("what is there: path to keywords of mtree", default=None)
     absent: tuple[str, ...] = argument("pattern of paths that must not be there", default=())
@@ -35,7 +40,7 @@ class Arguments:
 
 
 def faults(root: Directory, arguments: Arguments) -> Iterator[str]:
-    """Yields what is not as it should be, in words."""
+    """Yields a line for everything that is not as the arguments say."""
     for path, expected in (arguments.present or {}).items():
         yield from _metadata_faults(root, path, expected)
     for pattern in arguments.absent:
@@ -54,7 +59,7 @@ def faults(root: Directory, arguments: Arguments) -> Iterator[str]:
 def _metadata_faults(root: Directory, path: str, expected: str) -> Iterator[str]:
     node = lookup(root, components(path))
     if node is None:
-        yield f"{path}: isn't there"
+        yield f"{path}: is missing"
         return
     actual = keywords(node)
     for word in expected.split():
@@ -67,8 +72,8 @@ def _metadata_faults(root: Directory, path: str, expected: str) -> Iterator[str]
 
 def _matches(root: Directory, pattern: str) -> list[str]:
     try:
-        return [name.decode(errors="backslashreplace") for _, name in select(root, pattern)]
-    except UserError:  # what stands before the first special character isn't there either
+        return [escaped(name) for _, name in select(root, pattern)]
+    except UserError:  # what stands before the first special character is missing too
         return []
 
 
@@ -80,23 +85,27 @@ def text(root: Directory, path: str) -> str:
     """
     node = lookup(root, components(path), follow=True)
     if not isinstance(node, File):
-        raise UserError(f"{path}: is no file in the image")
+        raise UserError(f"{path}: is no file in the image; give the path of a file")
     return node.content.read(0, node.content.size).decode(errors="backslashreplace")
 
 
 def main(arguments: Arguments) -> None:
-    """Runs the command line."""
+    """Runs the command line.
+
+    Raises:
+        CheckError: something is not as the arguments say.
+    """
     origin = arguments.image if arguments.partition is None else f"partition {arguments.partition}"
     root = read_tree(open_partition(arguments.image, arguments.partition), origin)
     found = list(faults(root, arguments))
     for fault in found:
-        print(fault)
+        print(escaped(fault))
     given = (arguments.present, arguments.absent, arguments.contains, arguments.lacks)
     checks = sum(len(each or ()) for each in given)
     if not checks:
-        raise UserError("nothing to check: say what is present, absent, contained or lacking")
+        raise UserError("there is nothing to check: give --present, --absent, --contains or --lacks")
     if found:
-        raise UserError(f"{origin}: {len(found)} faults, see above")
+        raise CheckError(f"{origin}: {len(found)} faults, see the lines above")
     print(f"{origin}: {checks} checks passed")
 
 

@@ -3,10 +3,11 @@
 import pytest
 
 from tools.commands.image_structure_check import Arguments, main
-from tools.core.errors import UserError
+from tools.core.errors import CheckError, UserError
 from tools.fat.writer import Options, fat_image
 from tools.image.extents import Image
 from tools.image.rawfile import write_raw
+from tools.testing.sample_disk import ext4
 from tools.tree.node import Directory, File
 
 
@@ -31,7 +32,7 @@ def test_what_is_right_passes(check, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"present": {"/none": ""}}, "/none: isn't there"),
+        ({"present": {"/none": ""}}, "/none: is missing"),
         ({"present": {"/folder": "type=file"}}, "/folder: has type=dir, not file"),
         ({"present": {"/folder": "size=1"}}, "/folder: has size=none, not 1"),
         ({"absent": ("/folder/f*",)}, "/folder/f*: must not be there, but file is"),
@@ -40,9 +41,20 @@ def test_what_is_right_passes(check, capsys):
     ],
 )
 def test_each_fault_is_named(check, capsys, arguments, message):
-    with pytest.raises(UserError, match="1 faults"):
+    with pytest.raises(CheckError, match="1 faults, see the lines above"):
         check(**arguments)
     assert capsys.readouterr().out == message + "\n"
+
+
+def test_faults_show_no_control_characters(tmp_path, capsys):
+    root = Directory(entries={b"\x1b[2J\n": File(content=Image.from_bytes(b"\x1bx"))})
+    write_raw(ext4(root), tmp_path / "image")
+    with pytest.raises(CheckError):
+        main(Arguments(image=str(tmp_path / "image"), absent=("/\x1b*",), lacks={"/\x1b[2J\n": ("x",)}))
+    assert capsys.readouterr().out.splitlines() == [
+        "/\\x1b*: must not be there, but \\x1b[2J\\n is",
+        "/\\x1b[2J\\n: must not match 'x', but 'x' does",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -55,5 +67,6 @@ def test_each_fault_is_named(check, capsys, arguments, message):
     ],
 )
 def test_what_cannot_be_checked_is_refused(check, arguments, message):
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError, match=message) as raised:
         check(**arguments)
+    assert not isinstance(raised.value, CheckError)

@@ -12,6 +12,7 @@ import zstandard
 
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
+from tools.core.json_spec import FileName
 from tools.core.outputs import replacing, write_all
 from tools.gpt.listing import listing
 from tools.image.extents import Image
@@ -27,12 +28,12 @@ from tools.tree.paths import components, lookup
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments(RootfsArguments):
-    """What the command line takes."""
+    """Arguments of the command line."""
 
-    output: str = argument("file to write the initial RAM file system to")
-    kernel_output: str | None = argument("file to write the kernel to", default=None)
-    init: str = argument("file that becomes the first process")
-    partitions: str = argument("partitions.csv of the disk")
+    output: FileName = argument("file to write the initial RAM file system to")
+    kernel_output: FileName | None = argument("file to write the kernel to", default=None)
+    init: FileName = argument("file that becomes the first process")
+    partitions: FileName = argument("partitions.csv of the disk")
     disk_guid: str = argument("GUID of the disk, from which those of partitions without one are derived")
     programs: tuple[str, ...] = argument("path in the tree of a program, which brings its libraries", default=())
     paths: tuple[str, ...] = argument("path in the tree of another file to take along", default=())

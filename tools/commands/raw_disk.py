@@ -1,15 +1,11 @@
-"""Writes the disk image in a tar as a raw file with holes, for virtual machines.
-
-Under `bazel run`, a relative path is relative to the folder that Bazel was called from.
-"""
+"""Writes the disk image in a tar as a raw file with holes, for virtual machines."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 from tools.core.cli import argument, run
+from tools.core.json_spec import FileName
 from tools.core.progress import progress
 from tools.image.rawfile import write_raw
 from tools.tar.image_file import open_image
@@ -19,17 +15,16 @@ from tools.tar.image_file import open_image
 class Arguments:
     """Arguments of the command line."""
 
-    disk: str = argument("the image: a tar whose one member it is, or a raw file")
-    output: str = argument("the file to write", default="disk.img")
+    disk: FileName = argument("the image: a tar whose one member it is, or a raw file", positional=True)
+    output: FileName = argument("the file to write", default="disk.img", positional=True)
 
 
 def main(arguments: Arguments) -> None:
     """Runs the command line."""
-    output = Path(os.environ.get("BUILD_WORKING_DIRECTORY", ""), arguments.output)
     image = open_image(arguments.disk)
-    with progress(f"writing {output}", image.data_size) as tell:
-        write_raw(image, output, tell)
-    print(f"{output}: {image.size} bytes, of which {image.data_size} are data")
+    with progress(f"writing {arguments.output}", image.data_size) as tell:
+        write_raw(image, arguments.output, tell)
+    print(f"{arguments.output}: {image.size} bytes, of which {image.data_size} are data")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ import os
 from dataclasses import dataclass
 
 from tools.core.cli import argument, run
-from tools.core.outputs import replacing, write_all
+from tools.core.json_spec import FileName
+from tools.core.outputs import replacing, write_all, write_to_stdout
 from tools.image.digest import sha256
 from tools.image.rawfile import open_allocated
 
@@ -15,8 +16,11 @@ from tools.image.rawfile import open_allocated
 class Arguments:
     """Arguments of the command line."""
 
-    input: str = argument("the file")
-    output: str = argument("the file to write: one line with the hash and the input's name, without folders")
+    input: FileName = argument("the file", positional=True)
+    output: FileName = argument(
+        "the file to write: one line with the hash and the input's name, without folders; - for standard output",
+        default="-",
+    )
     name: str | None = argument("what to write as the input's name", default=None)
 
 
@@ -24,8 +28,12 @@ def main(arguments: Arguments) -> None:
     """Runs the command line."""
     digest = sha256(open_allocated(arguments.input)).hex()
     name = os.path.basename(arguments.input) if arguments.name is None else arguments.name
+    line = f"{digest}  {name}\n".encode()
+    if arguments.output == "-":
+        write_to_stdout([line])
+        return
     with replacing(arguments.output) as fd:
-        write_all(fd, f"{digest}  {name}\n".encode())
+        write_all(fd, line)
 
 
 if __name__ == "__main__":

@@ -14,3 +14,9 @@ def test_sha256sum_checks_it(tmp_path):
     assert (tmp_path / "disk.img.sha256").read_text() == ask("sh", "-c", f"cd {tmp_path} && sha256sum disk.img")
     assert call(main, Arguments, None, ["sha256", *flags, "--name=other"]) == 0
     assert (tmp_path / "disk.img.sha256").read_text().endswith("  other\n")
+
+
+def test_prints_without_an_output(tmp_path, capfd):
+    write_raw(Image.from_bytes(b"abc"), tmp_path / "x")
+    assert call(main, Arguments, None, ["sha256", f"{tmp_path}/x"]) == 0
+    assert capfd.readouterr().out == f"{ask('sha256sum', tmp_path / 'x').split()[0]}  x\n"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
-from tools.core.json_spec import read_spec
+from tools.core.json_spec import FileName, read_spec
 from tools.image.extents import Image
 from tools.tar.artifacts import Artifact, Outputs, member_of, write_archive
 from tools.tar.sparse_archive import Member, archive_of
@@ -29,15 +29,15 @@ class ImageSpec:
 class Arguments:
     """Arguments of the command line."""
 
-    manifest: str = argument("the manifest")
-    signature: str | None = argument("the manifest's signature", default=None)
+    manifest: FileName = argument("the manifest")
+    signature: FileName | None = argument("the manifest's signature", default=None)
     images: tuple[ImageSpec, ...] = argument(
         'the images, as [{"name": "root.img", "parts": [{"image": …, "offset": …, "zst": …, "gz": …}]}]: the tar of an '
         "image (or a raw file), where it stands, and its data compressed by `compress --data`"
     )
-    output_tar: str | None = argument("the tar to write", default=None)
-    output_zst: str | None = argument("the tar to write, compressed as zstd", default=None)
-    output_gz: str | None = argument("the tar to write, compressed as gzip", default=None)
+    output_tar: FileName | None = argument("the tar to write", default=None)
+    output_zst: FileName | None = argument("the tar to write, compressed as zstd", default=None)
+    output_gz: FileName | None = argument("the tar to write, compressed as gzip", default=None)
 
 
 def members_of(arguments: Arguments) -> list[Member]:

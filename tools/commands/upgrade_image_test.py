@@ -128,13 +128,13 @@ def test_compressed_data_is_taken_over(folder):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"version": "2"}, "give one of --version and --version_file"),
-        ({"version_file": None}, "give one of --version and --version_file"),
+        ({"version": "2"}, "--version, --version_file: give one of them, not both"),
+        ({"version_file": None}, "--version, --version_file: give one of them, not both"),
         ({"version_file": "none"}, "none: cannot be read"),
         ({"version_file": None, "version": ""}, "version: '' must be letters"),
         ({"version_file": None, "version": "1 2"}, "version: '1 2' must be letters"),
-        ({"layout": "partitions.csv"}, "give --layout and --disk_guid, or none of them"),
-        ({"disk_guid": "x"}, "give --layout and --disk_guid, or none of them"),
+        ({"layout": "partitions.csv"}, "--layout, --disk_guid: belong together; give both or none"),
+        ({"disk_guid": "x"}, "--layout, --disk_guid: belong together; give both or none"),
         ({"layout": "none.csv", "disk_guid": "x"}, "disk_guid: 'x' is not a GUID"),
         ({"variant": "../x"}, "variant: '../x' must be letters"),
         ({"images": [{"name": "VERSION.TXT", "parts": []}]}, "image 'VERSION.TXT': is no name of a file, is reserved"),
@@ -148,7 +148,7 @@ def test_compressed_data_is_taken_over(folder):
     ],
 )
 def test_bad_manifest_is_not_written(folder, capsys, changes, message):
-    assert build_manifest(**changes) == 1
+    assert build_manifest(**changes) == 2
     assert message in capsys.readouterr().err
     assert not (folder / "manifest.json").exists()
 
@@ -172,7 +172,7 @@ def test_bad_manifest_is_not_written(folder, capsys, changes, message):
 )
 def test_bad_image_is_not_written(folder, capsys, changes, message):
     assert build_manifest() == 0
-    assert build_image(**changes) == 1
+    assert build_image(**changes) == 2
     assert message in capsys.readouterr().err
     assert not (folder / "update-img.tar").exists()
 
@@ -187,5 +187,5 @@ def test_manifest_of_another_format_is_refused(folder, capsys):
     ):
         assert change[0] in text
         (folder / "manifest.json").write_text(text.replace(*change))
-        assert build_image() == 1
+        assert build_image() == 2
         assert message in capsys.readouterr().err

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
+from tools.core.json_spec import FileName
 from tools.core.outputs import replacing, write_all
 from tools.gpt.listing import listing
 from tools.tar.artifacts import Artifact, member_of
@@ -34,13 +35,13 @@ class Arguments:
     variant: str = argument("such as dev or prod")
     architecture: str = argument("of the machines, such as x86_64")
     version: str | None = argument("of the images", default=None)
-    version_file: str | None = argument("a file with the version, instead of --version", default=None)
-    layout: str | None = argument("partitions.csv of the machines' disks", default=None)
+    version_file: FileName | None = argument("a file with the version, instead of --version", default=None)
+    layout: FileName | None = argument("partitions.csv of the machines' disks", default=None)
     disk_guid: str | None = argument("GUID of the disks; needed with --layout", default=None)
     images: tuple[ImageSpec, ...] = argument(
         'the images in order, as [{"name": "root.img", "root_hash_file": …, "parts": [{"image": …, "offset": …}]}]'
     )
-    output: str = argument("the file to write")
+    output: FileName = argument("the file to write")
 
 
 def version_of(version: str | None, version_file: str | None) -> str:
@@ -50,7 +51,7 @@ def version_of(version: str | None, version_file: str | None) -> str:
         UserError: neither is given, or both are, or the file can't be read.
     """
     if (version is None) == (version_file is None):
-        raise UserError("give one of --version and --version_file")
+        raise UserError("--version, --version_file: give one of them, not both or none")
     return version if version is not None else _text(version_file or "")
 
 
@@ -63,7 +64,7 @@ def layout_digest(path: str | None, disk_guid: str | None) -> str | None:
     if path is None and disk_guid is None:
         return None
     if path is None or disk_guid is None:
-        raise UserError("give --layout and --disk_guid, or none of them")
+        raise UserError("--layout, --disk_guid: belong together; give both or none")
     return hashlib.sha256(listing(path, disk_guid)).hexdigest()
 
 

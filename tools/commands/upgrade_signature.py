@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
+from tools.core.json_spec import FileName
 from tools.core.outputs import replacing, write_all
 from tools.upgrade.signing import Signature, decode, encode, is_good, private_key_id, public_key_id, sign
 
@@ -18,12 +19,12 @@ from tools.upgrade.signing import Signature, decode, encode, is_good, private_ke
 class Arguments:
     """Arguments of the command line."""
 
-    manifest: str = argument("the manifest to sign")
-    key: tuple[str, ...] = argument("a private key of Ed25519 as PEM", default=())
-    signature: tuple[str, ...] = argument("a file of signatures that were made elsewhere", default=())
-    public_key: tuple[str, ...] = argument("a key that checks signatures that were made elsewhere", default=())
-    refused_key: tuple[str, ...] = argument("a public key that must not sign, such as one for tests", default=())
-    output: str = argument("the file of signatures to write")
+    manifest: FileName = argument("the manifest to sign", positional=True)
+    key: tuple[FileName, ...] = argument("a private key of Ed25519 as PEM", default=())
+    signature: tuple[FileName, ...] = argument("a file of signatures that were made elsewhere", default=())
+    public_key: tuple[FileName, ...] = argument("a key that checks signatures that were made elsewhere", default=())
+    refused_key: tuple[FileName, ...] = argument("a public key that must not sign, such as one for tests", default=())
+    output: FileName = argument("the file of signatures to write")
 
 
 def signatures_of(arguments: Arguments) -> list[Signature]:

@@ -96,7 +96,7 @@ def test_refuses(folder, capsys, flags, message):
     ask("openssl", "genpkey", "-quiet", "-algorithm", "rsa", "-out", "rsa.pem")
     ask("openssl", "pkey", "-in", "rsa.pem", "-pubout", "-out", "rsa_public.pem")
     ask("openssl", "pkey", "-in", "key.pem", "-aes256", "-passout", "pass:word", "-out", "encrypted.pem")
-    assert run("--manifest=manifest", *flags, "--output=out") == 1
+    assert run("--manifest=manifest", *flags, "--output=out") == 2
     said = capsys.readouterr().err
     assert message in said
     assert said.count("\n") == 1

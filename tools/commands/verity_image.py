@@ -13,7 +13,7 @@ from uuid import UUID
 
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
-from tools.core.json_spec import Size
+from tools.core.json_spec import FileName, Size
 from tools.core.outputs import replacing, write_all
 from tools.core.progress import progress
 from tools.image.rawfile import write_raw
@@ -27,9 +27,9 @@ from tools.verity.tree import check_hash_offset, hash_tree, hash_tree_size
 class Arguments:
     """Arguments of the command line."""
 
-    input: str = argument("the data: a tar with one image, or a raw file")
-    output: str = argument("the tar to write, with the hash tree as its one file")
-    root_hash_file: str = argument("the file to write with the root hash, in hexadecimal digits")
+    input: FileName = argument("the data: a tar with one image, or a raw file", positional=True)
+    output: FileName = argument("the tar to write, with the hash tree as its one file", positional=True)
+    root_hash_file: FileName = argument("the file to write with the root hash, in hexadecimal digits")
     salt: str = argument("hexadecimal digits, at most 256 bytes; - for none")
     uuid: str = argument("UUID of the hash tree")
     data_block_size: int = argument("1024, 2048 or 4096 bytes", default=4096)
@@ -46,15 +46,15 @@ def parameters_of(arguments: Arguments, data_size: int) -> Superblock:
     """Returns what to make the tree with.
 
     Raises:
-        UserError: something is out of its range, or the tree doesn't fit the partition.
+        UserError: a parameter is out of its range, or the tree doesn't fit the partition.
     """
     salt = "" if arguments.salt == "-" else arguments.salt
     if not re.fullmatch("([0-9a-fA-F]{2})*", salt) or not arguments.salt:
-        raise UserError(f"salt: {arguments.salt!r} is not pairs of hexadecimal digits; - is no salt")
+        raise UserError(f"--salt: {arguments.salt!r} is not pairs of hexadecimal digits; - is no salt")
     try:
         uuid = UUID(arguments.uuid)
     except ValueError:
-        raise UserError(f"uuid: {arguments.uuid!r} is not a UUID") from None
+        raise UserError(f"--uuid: {arguments.uuid!r} is not a UUID; `uuidgen` makes one") from None
     parameters = Superblock(
         data_size=data_size,
         salt=bytes.fromhex(salt),

@@ -1,3 +1,4 @@
+import json
 import random
 import re
 
@@ -74,6 +75,30 @@ def test_verify_names_the_block_of_one_partition(folder, capsys):
     assert "error: partition: data block 77, at byte 315392, does not match the hash tree" in capsys.readouterr().err
 
 
+def test_verify_prints_json(folder, capsys):
+    assert sign() == 0
+    root_hash = (folder / "root_hash").read_text().strip()
+    given = ["root.img.tar", "hashes.img.tar", "--json"]
+    assert check(*given, "--root_hash_file=root_hash") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found == {
+        "matches": True,
+        "mismatch": None,
+        "root_hash": root_hash,
+        "data_size": ROOT.size,
+        "data_block_size": BLOCK,
+        "hash_block_size": BLOCK,
+        "salt": "5a17",
+        "uuid": UUID,
+    }
+    assert check(*given, f"--root_hash={64 * '0'}") == 1
+    out, err = capsys.readouterr()
+    found = json.loads(out)
+    mismatch = "hash block 0 of level 1, at byte 4096, does not match the root hash"
+    assert (found["matches"], found["mismatch"], found["uuid"]) == (False, mismatch, None)
+    assert err == f"error: root.img.tar: {mismatch}\n"
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -92,7 +117,7 @@ def test_verify_names_the_block_of_one_partition(folder, capsys):
     ],
 )
 def test_errors_leave_no_output(folder, capsys, changes, message):
-    assert sign(**changes) == 1
+    assert sign(**changes) == 2
     assert message in capsys.readouterr().err
     assert [path.name for path in folder.iterdir()] == ["root.img.tar"]
 
@@ -100,13 +125,13 @@ def test_errors_leave_no_output(folder, capsys, changes, message):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ([], "give either --root_hash or --root_hash_file"),
-        (["--root_hash=00", "--root_hash_file=x"], "give either --root_hash or --root_hash_file"),
+        ([], "--root_hash, --root_hash_file: give one of them, not both"),
+        (["--root_hash=00", "--root_hash_file=x"], "--root_hash, --root_hash_file: give one of them, not both"),
         (["--root_hash=00"], "root hash '00' is not 64 hexadecimal digits"),
         (["--root_hash_file=x"], "x: No such file or directory"),
         ([f"--root_hash={64 * '0'}"], "root.img.tar: there is no dm-verity superblock"),
     ],
 )
 def test_verify_errors(folder, capsys, flags, message):
-    assert check("--input=root.img.tar", *flags) == 1
+    assert check("--input=root.img.tar", *flags) == 2
     assert message in capsys.readouterr().err

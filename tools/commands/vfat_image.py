@@ -15,7 +15,7 @@ from typing import Literal
 
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
-from tools.core.json_spec import Size
+from tools.core.json_spec import FileName, Size
 from tools.core.progress import progress
 from tools.fat.geometry import TYPES
 from tools.fat.writer import Options, fat_image
@@ -43,10 +43,10 @@ class VfatArguments:
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments(VfatArguments, RootfsArguments):
-    """What the command line takes."""
+    """Arguments of the command line."""
 
     file: tuple[str, ...] = argument("PATH=SOURCE: a file or a folder of this machine to put at a path", default=())
-    output: str = argument("file to write")
+    output: FileName = argument("file to write")
     member: str | None = argument("name of the image in the output; by default the output's without .tar", default=None)
     raw: bool = argument("write the image itself, instead of a tar with it", default=False)
 
@@ -55,10 +55,10 @@ def options_of(arguments: VfatArguments) -> Options:
     """Returns the options that arguments give.
 
     Raises:
-        UserError: the volume ID is none.
+        UserError: the volume ID is not eight hexadecimal digits.
     """
     if not re.fullmatch("[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}", arguments.volume_id):
-        raise UserError(f"volume_id: {arguments.volume_id!r} is not eight hexadecimal digits, such as 12AB-34CD")
+        raise UserError(f"--volume_id: {arguments.volume_id!r} is not eight hexadecimal digits, such as 12AB-34CD")
     return Options(
         size=arguments.size,
         volume_id=int(arguments.volume_id.replace("-", ""), 16),
@@ -70,16 +70,16 @@ def options_of(arguments: VfatArguments) -> Options:
 
 
 def entries_of(word: str) -> Iterator[Entry]:
-    """Yields what `PATH=SOURCE` says: a file, or a folder with all that is in it.
+    """Yields the entries that `PATH=SOURCE` describes: a file, or a folder with all that is in it.
 
     Nothing but types, names and contents is taken from this machine: modes and owners are those of any new file.
 
     Raises:
-        UserError: it says something else, or the source cannot be read or is neither.
+        UserError: it is not of this form, or the source cannot be read or is neither.
     """
     path, separator, source = word.partition("=")
     if not separator or not source:
-        raise UserError(f"file: {word!r} is not PATH=SOURCE")
+        raise UserError(f"--file: {word!r} is not PATH=SOURCE; write the path in the image, =, and a file or folder")
     pending = [(path, os.path.realpath(source))]  # the source itself may be a link; links inside it are refused
     while pending:
         path, source = pending.pop()

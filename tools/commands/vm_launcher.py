@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
+from tools.core.json_spec import FileName
 from tools.image.rawfile import write_raw
 from tools.tar.image_file import open_image
 from tools.vm.firmware import find_firmware
@@ -26,13 +27,14 @@ _BACKING = "disk.img"
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """What the command line takes."""
+    """Arguments of the command line."""
 
-    disk: str = argument("the disk image, raw or as the one member of a tar")
-    keep: str | None = argument(
+    disk: FileName = argument("the disk image, raw or as the one member of a tar", positional=True)
+    keep: FileName | None = argument(
         "folder for the image and what the machine writes to it; another start with the same folder goes on from there",
         default=None,
     )
+    medium: str | None = argument("raw image to attach as a removable disk, read-only", default=None)
     memory_mib: int = argument("memory of the machine, in MiB", default=4096)
     cpus: int = argument("number of processors", default=2)
     ssh_port: int = argument("port of 127.0.0.1 that leads to SSH in the machine; 0 for none", default=2222)
@@ -55,7 +57,7 @@ def main(arguments: Arguments) -> None:
             qemu=qemu,
             firmware=firmware,
             accel=accel,
-            drives=[prepare_drive(arguments.disk, folder, keep=arguments.keep is not None)],
+            drives=prepare_drives(arguments, folder),
             memory_mib=arguments.memory_mib,
             cpus=arguments.cpus,
             forwards=[(host, machine) for host, machine in forwards if host],
@@ -69,17 +71,25 @@ def main(arguments: Arguments) -> None:
         raise UserError(f"{qemu.program}: ended with status {status}")
 
 
-def prepare_drive(disk: str, folder: Path, *, keep: bool) -> Drive:
-    """Returns the drive of a machine, over an image that is written with its holes into a folder.
+def prepare_drives(arguments: Arguments, folder: Path) -> list[Drive]:
+    """Returns the drives of a machine: its disk, and the medium if there is one.
 
     Args:
-        disk: the image, raw or in a tar.
-        folder: where to put the image, and what the machine writes.
-        keep: whether what the machine writes outlasts it, in a file beside the image.
+        arguments: the command line.
+        folder: directory for a sparse file of the disk image, and for what the machine writes if that is kept.
 
     Raises:
-        UserError: the image cannot be read, or the folder not be written to.
+        UserError: the disk image or the medium cannot be read, or the directory cannot be written.
     """
+    drives = [_prepare_disk(arguments.disk, folder, keep=arguments.keep is not None)]
+    if arguments.medium is not None:
+        if not Path(arguments.medium).is_file():
+            raise UserError(f"--medium: {arguments.medium}: is not a file; give a raw image of a disk")
+        drives.append(Drive(path=arguments.medium, read_only=True, removable=True))
+    return drives
+
+
+def _prepare_disk(disk: str, folder: Path, *, keep: bool) -> Drive:
     folder.mkdir(parents=True, exist_ok=True)
     image = folder / _BACKING
     if not keep:
@@ -100,7 +110,7 @@ def _large_folder() -> str | None:
 def _introduction(arguments: Arguments, accel: str) -> str:
     lines = [f"Starting the machine ({accel}). Ctrl-A X ends it."]
     if arguments.ssh_port:
-        lines.append(f"ssh -p {arguments.ssh_port} admin@127.0.0.1, once the account has a key")
+        lines.append(f"ssh -p {arguments.ssh_port} ACCOUNT@127.0.0.1, for an account that has a key")
     if arguments.http_port:
         lines.append(f"curl http://127.0.0.1:{arguments.http_port}/status")
     return "\n".join(lines)

@@ -1,10 +1,10 @@
-"""The frame of all command lines: flags and JSON specs, errors in one line, exit codes.
+"""The frame of all command lines: flags, arguments and JSON specs, errors in one line, exit status.
 
-A command line is a dataclass that says what it takes, and a function that does it:
+A command line is a dataclass that lists its arguments, and a function that does the work:
 
     @dataclass(frozen=True, kw_only=True)
     class Arguments:
-        input: str = argument("the file to compress")
+        input: FileName = argument("the file to compress", positional=True)
         level: int = argument("1 is fast, 19 is small", default=3)
 
     def main(arguments: Arguments) -> None:
@@ -14,46 +14,65 @@ A command line is a dataclass that says what it takes, and a function that does 
         run(main, Arguments, __doc__)
 
 Each field can be given as a flag, or as a key of the object in the JSON file that --spec names; a flag overrides the
-key. Paths are relative to the current folder in both. An argument `@FILE` stands for the lines of that file, one
-argument each (Bazel's params files in the format `multiline`).
+key. A field with `positional` can also be given without its name: words that are no flags are the values of these
+fields in their order, without those that are given as flags. `@FILE` stands for the lines of that file, one word each
+(Bazel's params files in the format `multiline`).
+
+Relative paths are relative to the folder that the user calls the command in. `bazel run` starts programs in their
+runfiles folder; it names the user's folder in BUILD_WORKING_DIRECTORY, and `run` changes to that. In actions and tests
+the variable is not set, and paths are relative to the folder that Bazel starts the program in. Targets that call
+a command with paths of their own therefore say what these are relative to (fields of the type `FileName` only):
+
+    runfile:PATH    the folder that the program is started in, as for `"--disk=runfile:$(rootpath :disk.tar)"`
+    workspace:PATH  the root of the workspace that `bazel run` is called in, as for a file to update
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import sys
-import textwrap
-import types
-import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
+from pathlib import PurePath
 from typing import Any, NoReturn, TypeVar
 
 from absl import flags
 
 from tools.core.errors import UserError
 from tools.core.exit_status import exit_at_sigterm, exit_code
-from tools.core.json_spec import build, is_required, read_object
+from tools.core.json_spec import build, read_object
+from tools.core.parameters import Parameter, parameters
+from tools.core.usage import help_text
 
 _T = TypeVar("_T")
 _FORMS = {int: "a whole number", float: "a number"}
+_RUNFILE = "runfile:"
+_WORKSPACE = "workspace:"
 
 
-def argument(help: str, *, default: Any = dataclasses.MISSING) -> Any:  # noqa: A002 - as flags libraries call it
+def argument(
+    help: str,  # noqa: A002 - as flags libraries call it
+    *,
+    default: Any = dataclasses.MISSING,
+    positional: bool = False,
+) -> Any:
     """Returns a dataclass field that is an argument of a command line.
 
     Args:
         help: what it means, with its unit.
-        default: what it is where it isn't given; without one it has to be.
+        default: its value where it isn't given; without one it has to be.
+        positional: whether it can be given without the flag's name; of several, at most the last may be a tuple.
     """
-    return dataclasses.field(default=default, metadata={"help": help})
+    return dataclasses.field(default=default, metadata={"help": help, "positional": positional})
 
 
 def run(main: Callable[[_T], None], kind: type[_T], description: str | None) -> NoReturn:
     """Runs a command line on the arguments of this process, and ends the process.
 
-    The exit code is 0 if all went well; 1 after an error, of which standard error has one line; 130 after an interrupt
-    from the keyboard and 143 after SIGTERM, both of which let outputs be cleaned up.
+    The exit status is 0 if all went well; 1 if what was compared differs or a check failed (`CheckError`); 2 after any
+    other error, of which standard error has one line; 130 after an interrupt from the keyboard and 143 after SIGTERM,
+    both of which let outputs be cleaned up.
 
     Args:
         main: does the work.
@@ -61,44 +80,68 @@ def run(main: Callable[[_T], None], kind: type[_T], description: str | None) -> 
         description: what the command line does, for --help.
     """
     exit_at_sigterm()
-    sys.exit(call(main, kind, description, sys.argv))
+    sys.exit(exit_code(lambda: _work(main, kind, description, sys.argv, _enter_folder_of_caller())))
 
 
 def call(main: Callable[[_T], None], kind: type[_T], description: str | None, argv: Sequence[str]) -> int:
-    """Runs a command line and returns its exit code; see `run`."""
-
-    def work() -> None:
-        arguments = parse(kind, description, argv)
-        if arguments is not None:
-            main(arguments)
-
-    return exit_code(work)
+    """Runs a command line in the current folder and returns its exit status; see `run`."""
+    return exit_code(lambda: _work(main, kind, description, argv, ""))
 
 
-def parse(kind: type[_T], description: str | None, argv: Sequence[str]) -> _T | None:
-    """Returns the arguments in `argv`, whose first element is the program; None if all that is wanted is help.
+def _work(
+    main: Callable[[_T], None], kind: type[_T], description: str | None, argv: Sequence[str], started_in: str
+) -> None:
+    arguments = parse(kind, description, argv, started_in)
+    if arguments is not None:
+        main(arguments)
+
+
+def _enter_folder_of_caller() -> str:
+    """Changes to the folder that `bazel run` was called in; returns the one that it started this process in.
+
+    Returns an empty path where the process is started by other means and stays where it is.
+    """
+    # Programs that this one starts are called from here, and must not change folders again.
+    folder = os.environ.pop("BUILD_WORKING_DIRECTORY", None)
+    if folder is None:
+        return ""
+    started_in = os.getcwd()
+    os.chdir(folder)
+    return started_in
+
+
+def parse(kind: type[_T], description: str | None, argv: Sequence[str], started_in: str = "") -> _T | None:
+    """Returns the arguments in `argv`, whose first element is the program; None if the user asks for help only.
+
+    Args:
+        kind: the dataclass of the arguments.
+        description: what the command line does, for --help.
+        argv: the program and the words of its command line.
+        started_in: what `runfile:` paths are relative to, where that isn't the current folder.
 
     Raises:
-        UserError: they are not what `kind` says; the message names the flag, or the file and the key.
+        UserError: they do not match `kind`; the message names the flag, or the file and the key.
     """
-    known = _flags(kind)
+    known = parameters(kind)
+    given = _flags(known)
     try:
-        rest = known([argv[0], *_expanded(argv[1:])])
+        rest = given([argv[0], *_expanded(argv[1:])])[1:]
     except flags.Error as error:
         raise UserError(f"{error}; --help lists the flags") from error
-    if known["help"].value:
-        print(_help(kind, description, argv[0]))
+    if given["help"].value:
+        print(help_text(PurePath(argv[0]).stem, description or "", known))
         return None
-    if len(rest) > 1:
-        raise UserError(f"{rest[1]!r} is not a flag; all arguments are flags, --help lists them")
-    given = {name: _flag_value(known[name].value, hint, name) for name, hint in _hints(kind) if known[name].present}
-    spec = known["spec"].value
+    spec = None if given["spec"].value is None else _located(given["spec"].value, started_in)
     values = {} if spec is None else read_object(spec)
-    return build(kind, values | given, lambda key: f"--{key}" if spec is None or key in given else f"{spec}: {key}")
-
-
-def _hints(kind: type) -> list[tuple[str, Any]]:
-    return list(typing.get_type_hints(kind, include_extras=True).items())
+    own = {each.name: _flag_value(given[each.name].value, each) for each in known if given[each.name].present}
+    own |= _positional_values(known, rest, own.keys())
+    values |= own
+    for each in known:
+        if each.required and each.positional and spec is None and each.name not in values:
+            raise UserError(f"{each.name.upper()}: is missing; --help shows how the command is called")
+        if each.names_files and each.name in values:
+            values[each.name] = _located(values[each.name], started_in)
+    return build(kind, values, lambda key: f"--{key}" if spec is None or key in own else f"{spec}: {key}")
 
 
 def _expanded(arguments: Sequence[str]) -> list[str]:
@@ -115,58 +158,73 @@ def _expanded(arguments: Sequence[str]) -> list[str]:
     return result
 
 
-def _flags(kind: type) -> flags.FlagValues:
-    """Returns the flags of a command line, apart from those of other code in the process; `_help` describes them."""
-    known = flags.FlagValues()  # type: ignore[no-untyped-call]
-    flags.DEFINE_boolean("help", False, "", flag_values=known, short_name="h")
-    flags.DEFINE_string("spec", None, "", flag_values=known)
-    for name, hint in _hints(kind):
-        if _without_none(hint) is bool:
-            flags.DEFINE_boolean(name, None, "", flag_values=known)
-        elif hint == tuple[str, ...]:
-            flags.DEFINE_multi_string(name, None, "", flag_values=known)
+def _flags(known: Sequence[Parameter]) -> flags.FlagValues:
+    """Returns the flags of a command line, apart from those of other code in the process."""
+    result = flags.FlagValues()  # type: ignore[no-untyped-call]
+    result.set_gnu_getopt()  # flags may follow other words
+    flags.DEFINE_boolean("help", False, "", flag_values=result, short_name="h")
+    flags.DEFINE_string("spec", None, "", flag_values=result)
+    for parameter in known:
+        if parameter.type is bool:
+            flags.DEFINE_boolean(parameter.name, None, "", flag_values=result)
+        elif parameter.repeated:
+            flags.DEFINE_multi_string(parameter.name, None, "", flag_values=result)
         else:
-            flags.DEFINE_string(name, None, "", flag_values=known)
-    return known
+            flags.DEFINE_string(parameter.name, None, "", flag_values=result)
+    return result
 
 
-def _flag_value(value: Any, hint: Any, name: str) -> Any:
+def _positional_values(known: Sequence[Parameter], words: Sequence[str], flagged: Container[str]) -> dict[str, Any]:
+    """Returns the values of arguments that are given without names, as they would stand in JSON.
+
+    Raises:
+        UserError: there are more words than arguments.
+    """
+    values: dict[str, Any] = {}
+    rest = list(words)
+    for parameter in known:
+        if parameter.positional and parameter.name not in flagged and rest:
+            if parameter.repeated:
+                values[parameter.name], rest = rest, []
+            else:
+                values[parameter.name] = _flag_value(rest.pop(0), parameter)
+    if rest:
+        raise UserError(f"{rest[0]!r}: is one argument too many; --help shows how the command is called")
+    return values
+
+
+def _flag_value(value: Any, parameter: Parameter) -> Any:
     """Returns the value of a flag as it would stand in JSON."""
-    hint = _without_none(hint)
-    if not isinstance(value, str) or hint is str or typing.get_origin(hint) in (typing.Literal, typing.Annotated):
+    if parameter.named_values:
+        pairs = [word.partition("=") for word in value]
+        if wrong := ["".join(pair) for pair in pairs if not pair[0] or not pair[2]]:
+            raise UserError(f"--{parameter.name}: must be NAME=FILE, not {wrong[0]!r}")
+        return {name: path for name, _, path in pairs}
+    if not isinstance(value, str) or (parameter.placeholder != "JSON" and parameter.type not in _FORMS):
         return value
     try:
         return json.loads(value)
     except json.JSONDecodeError as error:
-        raise UserError(f"--{name}: must be {_FORMS.get(hint, 'JSON')}, not {value!r}") from error
+        form = _FORMS.get(parameter.type, "JSON")
+        raise UserError(f"--{parameter.name}: must be {form}, not {value!r}") from error
 
 
-def _without_none(hint: Any) -> Any:
-    """Returns T for `T | None`."""
-    if typing.get_origin(hint) in (types.UnionType, typing.Union):
-        (hint,) = [inner for inner in typing.get_args(hint) if inner is not types.NoneType]
-    return hint
+def _located(value: Any, started_in: str) -> Any:
+    """Returns JSON values with each `runfile:` and `workspace:` path in them as a path of this machine.
 
-
-def _help(kind: type, description: str | None, program: str) -> str:
-    lines = [textwrap.dedent(description or "").strip(), "", f"usage: {program} [--spec=FILE] FLAGS", "", "flags:"]
-    hints = dict(_hints(kind))
-    for field in dataclasses.fields(kind):
-        lines.append(f"  --{field.name}{_placeholder(_without_none(hints[field.name]))}")
-        notes = ["may be repeated"] if hints[field.name] == tuple[str, ...] else []
-        if is_required(field):
-            notes.append("required")
-        elif field.default not in (None, False, ()):
-            notes.append(f"default: {field.default}")
-        text = field.metadata["help"] + (f" ({', '.join(notes)})" if notes else "")
-        lines += textwrap.wrap(text, 110, initial_indent=" " * 6, subsequent_indent=" " * 6)
-    lines += ["  --spec=FILE", "      a JSON file with an object whose keys are these flags; a flag overrides its key"]
-    return "\n".join(lines)
-
-
-def _placeholder(hint: Any) -> str:
-    if typing.get_origin(hint) is typing.Literal:
-        return f"={'|'.join(typing.get_args(hint))}"
-    if typing.get_origin(hint) is typing.Annotated:
-        return "=SIZE"
-    return {str: "=TEXT", int: "=NUMBER", float: "=NUMBER", bool: "", tuple[str, ...]: "=TEXT"}.get(hint, "=JSON")
+    Raises:
+        UserError: a path is relative to the workspace, and there is none.
+    """
+    match value:
+        case str() if value.startswith(_RUNFILE):
+            return os.path.join(started_in, value.removeprefix(_RUNFILE))
+        case str() if value.startswith(_WORKSPACE):
+            workspace = os.environ.get("BUILD_WORKSPACE_DIRECTORY")
+            if workspace is None:
+                raise UserError(f"{value}: there is no workspace; start the command by `bazel run`")
+            return os.path.join(workspace, value.removeprefix(_WORKSPACE))
+        case list():
+            return [_located(each, started_in) for each in value]
+        case dict():
+            return {key: _located(each, started_in) for key, each in value.items()}
+    return value

@@ -8,8 +8,8 @@ from typing import Literal
 import pytest
 
 from tools.core.cli import argument, call, parse
-from tools.core.errors import UserError
-from tools.core.json_spec import Size
+from tools.core.errors import CheckError, UserError
+from tools.core.json_spec import FileName, Size
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def test_params_file(tmp_path):
         (["--input=x", "--parts=[{]"], r"--parts: must be JSON, not '\[\{\]'"),
         (["--input=x", '--parts=[{"offset": 0}]'], r"--parts\[0\]\.image: is missing"),
         (["--input=x", "--ratio=x"], r"--ratio: must be a number, not 'x'"),
-        (["--input=x", "extra"], r"'extra' is not a flag"),
+        (["--input=x", "extra"], r"'extra': is one argument too many; --help shows"),
         (["--input"], r"input"),
         (["@none"], r"none: cannot be read as a file of arguments"),
         (["--spec=none.json"], r"none\.json: cannot be read: No such file"),
@@ -129,9 +129,12 @@ def outcome(error):
     ("error", "code", "line"),
     [
         (None, 0, ""),
-        (UserError("x.csv:3: overlaps\nthe line above"), 1, "error: x.csv:3: overlaps the line above\n"),
-        (OSError(28, "No space left on device", "/out"), 1, "error: /out: No space left on device\n"),
-        (OSError(28, "No space left on device"), 1, "error: No space left on device\n"),
+        (UserError("x.csv:3: overlaps\nthe line above"), 2, "error: x.csv:3: overlaps the line above\n"),
+        (OSError(28, "No space left on device", "/out"), 2, "error: /out: No space left on device\n"),
+        (OSError(28, "No space left on device"), 2, "error: No space left on device\n"),
+        (UserError("\x1b[2J\u202e: no"), 2, "error: \\x1b[2J\\u202e: no\n"),
+        (CheckError("2 of 3 checks failed"), 1, "error: 2 of 3 checks failed\n"),
+        (CheckError(""), 1, ""),
         (KeyboardInterrupt(), 130, ""),
     ],
 )
@@ -145,27 +148,144 @@ def test_mistakes_of_the_program_are_not_hidden():
         outcome(ZeroDivisionError())
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_interrupted_program_leaves_nothing(tmp_path, number, code):
+@dataclass(frozen=True, kw_only=True)
+class Words:
+    left: FileName = argument("one file", positional=True)
+    right: FileName | None = argument("the other file", default=None, positional=True)
+    names: tuple[FileName, ...] = argument("more files", default=(), positional=True)
+    pairs: dict[str, tuple[FileName, ...]] | None = argument("pairs of files", default=None)
+    programs: dict[str, FileName] | None = argument("programs", default=None)
+    text: str = argument("no file", default="")
+    force: bool = argument("whether to go on", default=False)
+
+
+def words(*given, started_in=""):
+    return parse(Words, "Compares.", ["/bin/words.py", *given], started_in)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (["a"], Words(left="a")),
+        (["a", "b", "c", "d"], Words(left="a", right="b", names=("c", "d"))),
+        (["a", "--force", "b"], Words(left="a", right="b", force=True)),
+        (["a", "--", "--b"], Words(left="a", right="--b")),
+        (["b", "--left=a"], Words(left="a", right="b")),
+        (["--left=a", "--right=b", "--names=c"], Words(left="a", right="b", names=("c",))),
+    ],
+)
+def test_positional_arguments(given, expected):
+    assert words(*given) == expected
+
+
+def test_positional_argument_overrides_the_spec(tmp_path):
+    (tmp_path / "x.json").write_text('{"left": "a", "right": "b"}')
+    assert words(f"--spec={tmp_path}/x.json", "c") == Words(left="c", right="b")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ([], r"^LEFT: is missing; --help shows"),
+        (["a", "b", "c", "--names=d"], r"^'c': is one argument too many"),
+        (["a", "--programs=ruff"], r"^--programs: must be NAME=FILE, not 'ruff'"),
+    ],
+)
+def test_what_is_wrong_with_positional_arguments_is_named(given, message):
+    with pytest.raises(UserError, match=message):
+        words(*given)
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_help_shows_positional_arguments(capsys, flag):
+    assert words(flag) is None
+    shown = capsys.readouterr().out
+    assert "\nusage: words [FLAGS] LEFT [RIGHT] [NAMES...]\n" in shown
+    assert "  LEFT, --left=FILE\n      one file (required)\n" in shown
+    assert "  [NAMES...], --names=FILE\n" in shown
+
+
+def test_paths_of_runfiles_and_of_the_workspace(monkeypatch):
+    monkeypatch.setenv("BUILD_WORKSPACE_DIRECTORY", "/checkout")
+    given = ["runfile:../r/a", "workspace:b", "c", "--text=runfile:x", '--pairs={"p": ["runfile:d", "/e"]}']
+    assert words(*given, started_in="/start/_main") == Words(
+        left="/start/_main/../r/a",
+        right="/checkout/b",
+        names=("c",),
+        text="runfile:x",
+        pairs={"p": ("/start/_main/d", "/e")},
+    )
+    assert words("a", "--programs=x=runfile:y", "--programs=z=/z=", started_in="/start") == Words(
+        left="a", programs={"x": "/start/y", "z": "/z="}
+    )
+    assert words("runfile:a") == Words(left="a")
+    monkeypatch.delenv("BUILD_WORKSPACE_DIRECTORY")
+    with pytest.raises(UserError, match=r"workspace:b: there is no workspace; start the command by `bazel run`"):
+        words("workspace:b")
+
+
+def run_program(lines, *flags, **options):
+    """Runs a program in a new process; `lines` are the body of its `main`."""
     program = f"""
-import os, signal
+import os, signal, subprocess, sys
 from dataclasses import dataclass
 from tools.core.cli import argument, run
-from tools.core.outputs import replacing
+from tools.core.json_spec import FileName
+from tools.core.outputs import replacing, write_all
 
 @dataclass
 class Arguments:
-    output: str = argument("output")
+    output: FileName = argument("output")
+    input: FileName | None = argument("input", default=None)
 
 def main(arguments):
-    with replacing(arguments.output):
-        os.kill(os.getpid(), {int(number)})
-        signal.pause()
+{lines}
 
 run(main, Arguments, None)
 """
-    command = [sys.executable, "-c", program, f"--output={tmp_path}/out"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    done = subprocess.run(command, env=environment, capture_output=True, check=False, timeout=60)
+    environment |= options.pop("environment", {})
+    command = [sys.executable, "-c", program, *flags]
+    return subprocess.run(command, env=environment, capture_output=True, check=False, timeout=60, **options)
+
+
+_COPY = """
+    with open(arguments.input, "rb") as source, replacing(arguments.output) as fd:
+        write_all(fd, source.read())
+        subprocess.run([sys.executable, "-c", "import os; print(os.environ.get('BUILD_WORKING_DIRECTORY'))"])
+"""
+
+
+def test_bazel_run_takes_relative_paths_from_where_the_user_stands(tmp_path):
+    runfiles, caller = tmp_path / "runfiles", tmp_path / "caller"
+    for folder in (runfiles, caller):
+        folder.mkdir()
+        (folder / "in").write_text(folder.name)
+    (caller / "spec.json").write_text('{"input": "in"}')
+    there = {"BUILD_WORKING_DIRECTORY": str(caller)}
+    for flags, environment, folder, content in [
+        (["--output=a", "--input=in"], there, caller, "caller"),
+        (["--output=b", "--spec=spec.json"], there, caller, "caller"),
+        (["--output=c", "--input=runfile:in"], there, caller, "runfiles"),
+        (["--output=d", "--input=in"], {}, runfiles, "runfiles"),
+    ]:
+        done = run_program(_COPY, *flags, environment=environment, cwd=runfiles)
+        assert (done.returncode, done.stderr, done.stdout) == (0, b"", b"None\n")
+        assert (folder / flags[0][-1]).read_text() == content
+
+
+def test_folder_that_is_gone_is_an_error_of_one_line(tmp_path):
+    done = run_program(_COPY, "--output=a", environment={"BUILD_WORKING_DIRECTORY": f"{tmp_path}/gone"})
+    assert (done.returncode, done.stderr.decode()) == (2, f"error: {tmp_path}/gone: No such file or directory\n")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_interrupted_program_leaves_nothing(tmp_path, number, code):
+    lines = f"""
+    with replacing(arguments.output):
+        os.kill(os.getpid(), {int(number)})
+        signal.pause()
+"""
+    done = run_program(lines, f"--output={tmp_path}/out")
     assert (done.returncode, done.stderr) == (code, b"")
     assert os.listdir(tmp_path) == []

@@ -1,8 +1,9 @@
 """Values from JSON, checked against dataclasses: spec files and the arguments of command lines.
 
-A dataclass says what there is: each field is a key, its type says what the value may be, and a field without a default
-has to be given. Types are str, int, `Size`, float, bool, Literal of strings, `T | None`, `list[T]`, `tuple[T, ...]`,
-`dict[str, T]` and other dataclasses. An error names the file and the path of the key, such as `layers[2].archive`.
+A dataclass describes an object: each field is a key, its type is that of the value, and a field without a default
+is required. Types are str, `FileName`, int, `Size`, float, bool, Literal of strings, `T | None`, `list[T]`,
+`tuple[T, ...]`, `dict[str, T]` and other dataclasses. An error names the file and the path of the key, such as
+`layers[2].archive`.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ _T = TypeVar("_T")
 Size = Annotated[int, "size"]
 """A number of bytes, which may be written with a binary suffix: "50G" is 50 * 2**30."""
 
+FileName = Annotated[str, "file"]
+"""The path of a file or folder of this machine; `tools.core.cli` says what it is relative to."""
+
 _SUFFIXES = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
 _NAMES = {
     str: "a string",
@@ -40,7 +44,7 @@ def read_spec(path: str | os.PathLike[str], kind: type[_T]) -> _T:
     """Returns an instance of a dataclass made from the object in a JSON file.
 
     Raises:
-        UserError: the file cannot be read, is no JSON, or isn't what `kind` says.
+        UserError: the file cannot be read, is no JSON, or does not match `kind`.
     """
     return build(kind, read_object(path), lambda key: f"{os.fspath(path)}: {key}")
 
@@ -57,7 +61,7 @@ def read_object(path: str | os.PathLike[str]) -> dict[str, Any]:
         result = dict(pairs)
         if len(result) < len(pairs):
             keys = [key for key, _ in pairs]
-            raise UserError(f"{origin}: {next(key for key in keys if keys.count(key) > 1)}: is there twice")
+            raise UserError(f"{origin}: {next(key for key in keys if keys.count(key) > 1)}: is given twice")
         return result
 
     try:
@@ -80,7 +84,7 @@ def build(kind: type[_T], values: Mapping[str, Any], where: Callable[[str], str]
     Args:
         kind: the dataclass.
         values: JSON values by key.
-        where: returns what to call a key in messages, such as "spec.json: key".
+        where: returns the name of a key for messages, such as "spec.json: key".
 
     Raises:
         UserError: a key is unknown or missing, or a value is not of its field's type.
@@ -99,7 +103,7 @@ def build(kind: type[_T], values: Mapping[str, Any], where: Callable[[str], str]
 
 
 def is_required(field: dataclasses.Field[Any]) -> bool:
-    """Tells whether a field has no default."""
+    """Returns whether a field has no default."""
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
@@ -109,10 +113,10 @@ def convert(kind: Any, value: Any, where: str) -> Any:
     Args:
         kind: the type, one of those that the module's docstring lists.
         value: what `json` made of it.
-        where: what to call the value in messages.
+        where: the name of the value for messages.
 
     Raises:
-        UserError: it is not of the type; the message says where.
+        UserError: it is not of the type; the message begins with `where`.
     """
     arguments = typing.get_args(kind)
     match typing.get_origin(kind):
@@ -120,7 +124,7 @@ def convert(kind: Any, value: Any, where: str) -> Any:
             (inner,) = [argument for argument in arguments if argument is not types.NoneType]
             result = None if value is None else convert(inner, value, where)
         case typing.Annotated:
-            result = _size(value, where)
+            result = _size(value, where) if kind == Size else _expect(str, value, where)
         case typing.Literal:
             result = _choice(arguments, value, where)
         case (builtins.list | builtins.tuple) as container:

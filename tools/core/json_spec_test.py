@@ -45,7 +45,7 @@ def test_null_is_as_good_as_nothing_where_it_may_be_nothing(tmp_path):
     ("text", "message"),
     [
         ("{", "is not JSON"),
-        ('{"inner": [], "inner": []}', "inner: is there twice"),
+        ('{"inner": [], "inner": []}', "inner: is given twice"),
         ('{"inner": [{"name": "x", "extra": 1}]}', r"extra: is not known here; known are name, size"),
         ("[]", r"must be an object, not \[\]"),
         ("{}", "inner: is missing"),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tools.core.errors import UserError
+from tools.core.errors import CheckError, UserError
 from tools.debian.manifest import Manifest, PackageSet
 
 FORMAT = 1
@@ -92,6 +92,11 @@ class Lock:
         }
         return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
+    def versions(self) -> dict[str, str]:
+        """Returns the version of each package by its key."""
+        packages = (package for name in self.sets for locked in self.sets[name].values() for package in locked)
+        return {package.key: package.version for package in packages}
+
     @staticmethod
     def _set_to_json(wanted: PackageSet, locked: dict[str, list[LockedPackage]]) -> dict[str, Any]:
         return {
@@ -121,7 +126,8 @@ def check_lock(manifest: Manifest, lock: Path, command: str) -> None:
         command: what makes the lock anew, for the message.
 
     Raises:
-        UserError: it wasn't, or the file isn't a lock.
+        CheckError: it wasn't.
+        UserError: the file can't be read, or isn't a lock.
     """
     try:
         content = json.loads(lock.read_text(encoding="utf-8"))
@@ -132,4 +138,13 @@ def check_lock(manifest: Manifest, lock: Path, command: str) -> None:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise UserError(f"{lock}: isn't a lock of format {FORMAT}; make it anew: {command}")
     if content.get("manifest") != manifest.digest():
-        raise UserError(f"{lock}: is out of step with its manifest, which has changed since; make it anew: {command}")
+        raise CheckError(f"{lock}: is out of step with its manifest, which has changed since; make it anew: {command}")
+
+
+def locked_versions(lock: Path) -> dict[str, str]:
+    """Returns the version of each package in a lock file by its key; none where the file is no lock of this format."""
+    try:
+        content = json.loads(lock.read_text(encoding="utf-8"))
+        return {key: str(package["version"]) for key, package in content["packages"].items()}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return {}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tools.core.errors import UserError
-from tools.debian.lock import Lock, LockedArchive, LockedPackage, check_lock
+from tools.debian.lock import Lock, LockedArchive, LockedPackage, check_lock, locked_versions
 from tools.debian.manifest import Archive, Manifest, PackageSet
 
 COMMAND = "bazel run //packages:example.lock"
@@ -97,3 +97,17 @@ def test_not_a_lock(tmp_path: Path, text: str, said: str) -> None:
 def test_no_lock(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=f"cannot be read: No such file.*; make it: {COMMAND}"):
         check_lock(MANIFEST, tmp_path / "gone.lock.json", COMMAND)
+
+
+def test_versions_are_read_back(tmp_path: Path) -> None:
+    made = lock([package("a"), package("b", "3")], [package("b", "3")])
+    path = tmp_path / "lock.json"
+    assert locked_versions(path) == {}
+    path.write_text(made.to_json())
+    assert made.versions() == locked_versions(path) == {"a_all": "1:2.0-1", "b_all": "3"}
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"packages": 1}', '{"packages": {"a": 1}}'])
+def test_versions_of_what_is_no_lock(tmp_path: Path, text: str) -> None:
+    (tmp_path / "lock.json").write_text(text)
+    assert locked_versions(tmp_path / "lock.json") == {}

@@ -1,7 +1,7 @@
-"""What differs between two files that should be the same byte by byte, in words, as deep as their formats are known.
+"""How two files differ that should be the same byte by byte, as deep as their formats are known.
 
 Archives are compared member by member, in their order and with their headers; images in them partition by partition
-and path by path; compressed files by what they hold. A difference that no format explains is one of bytes: the first.
+and path by path; compressed files by what they hold. Where no format explains a difference it is one of bytes.
 """
 
 from __future__ import annotations
@@ -15,18 +15,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tools.core.errors import UserError
+from tools.core.text import escaped
 from tools.image.compare import first_difference
 from tools.image.decompression import compression_of, decompress
 from tools.image.rawfile import open_allocated
-from tools.inspect.image_differences import byte_difference, image_differences
+from tools.inspect.content_differences import byte_difference
+from tools.inspect.difference import UNREADABLE, Difference, presence
+from tools.inspect.image_differences import image_differences
 from tools.tar.image_file import is_archive
 from tools.tar.reader import Member, read_members
+
+_Path = str | os.PathLike[str]
+_Place = tuple[str, ...]
 
 _FIELDS = ("kind", "permissions", "uid", "gid", "mtime_ns", "link", "device", "xattrs")
 """What is compared of members of archives, beside their contents."""
 
 
-def file_differences(left: str | os.PathLike[str], right: str | os.PathLike[str], where: str = "") -> Iterator[str]:
+def file_differences(left: _Path, right: _Path, where: _Place = ()) -> Iterator[Difference]:
     """Yields what differs between two files, or two folders with all that is in them; nothing if they are the same.
 
     Of folders, names and types count, and what files hold; not permissions, times and owners.
@@ -34,21 +40,21 @@ def file_differences(left: str | os.PathLike[str], right: str | os.PathLike[str]
     Args:
         left: one file or folder.
         right: the other one.
-        where: how each difference starts.
+        where: where the two are, to begin each difference with.
 
     Raises:
         UserError: one of them can't be read, or is neither file nor folder.
     """
     kinds = [_kind(path) for path in (left, right)]
     if kinds[0] != kinds[1]:
-        yield f"{where}type: {kinds[0]} / {kinds[1]}"
+        yield Difference(where, "type", *kinds)
     elif kinds[0] == "folder":
         yield from _folder_differences(Path(left), Path(right), where)
     else:
         yield from _content_differences(left, right, where)
 
 
-def _kind(path: str | os.PathLike[str]) -> str:
+def _kind(path: _Path) -> str:
     try:
         mode = os.stat(path).st_mode
     except OSError as error:
@@ -60,16 +66,24 @@ def _kind(path: str | os.PathLike[str]) -> str:
     return "file"
 
 
-def _folder_differences(left: Path, right: Path, where: str) -> Iterator[str]:
+def _folder_differences(left: Path, right: Path, where: _Place) -> Iterator[Difference]:
     names = [set(os.listdir(folder)) for folder in (left, right)]
     for name in sorted(names[0] | names[1]):
         if name in names[0] and name in names[1]:
-            yield from file_differences(left / name, right / name, f"{where}{name}: ")
+            yield from file_differences(left / name, right / name, (*where, name))
         else:
-            yield f"{where}{name}: only in the {'left' if name in names[0] else 'right'}"
+            yield from _only((left if name in names[0] else right) / name, (*where, name), on_left=name in names[0])
 
 
-def _content_differences(left: str | os.PathLike[str], right: str | os.PathLike[str], where: str) -> Iterator[str]:
+def _only(path: Path, where: _Place, *, on_left: bool) -> Iterator[Difference]:
+    """Yields a difference for a file or folder that only one side has, and for all that is in the folder."""
+    folder = path.is_dir() and not path.is_symlink()
+    yield presence(where, "folder" if folder else "file", on_left=on_left)
+    for name in sorted(os.listdir(path)) if folder else ():
+        yield from _only(path / name, (*where, name), on_left=on_left)
+
+
+def _content_differences(left: _Path, right: _Path, where: _Place) -> Iterator[Difference]:
     images = open_allocated(left), open_allocated(right)
     offset = first_difference(*images)
     if offset is None:
@@ -79,18 +93,18 @@ def _content_differences(left: str | os.PathLike[str], right: str | os.PathLike[
         described = True
         yield difference
     if not described and compression_of(left):
-        yield f"{where}compressed data: {byte_difference(*images, offset)}"
+        yield byte_difference(*images, offset, where, note="of the compressed data; what it holds is the same")
     elif not described:
-        yield f"{where}{byte_difference(*images, offset)}{_place(left, right, offset)}"
+        yield byte_difference(*images, offset, where, note=_member_at(left, right, offset))
 
 
-def _described(left: str | os.PathLike[str], right: str | os.PathLike[str], where: str) -> Iterator[str]:
+def _described(left: _Path, right: _Path, where: _Place) -> Iterator[Difference]:
     """Yields what differs in what is understood of two files."""
     formats = compression_of(left), compression_of(right)
     try:
         if formats != (None, None):
             if formats[0] != formats[1]:
-                yield f"{where}compression: {formats[0] or 'none'} / {formats[1] or 'none'}"
+                yield Difference(where, "compression", *formats)
                 return
             with tempfile.TemporaryDirectory() as folder:
                 paths = Path(folder, "left"), Path(folder, "right")
@@ -102,32 +116,32 @@ def _described(left: str | os.PathLike[str], right: str | os.PathLike[str], wher
         else:
             yield from image_differences(open_allocated(left), open_allocated(right), where)
     except UserError as error:
-        yield f"{where}cannot be compared in detail: {error}"
+        yield Difference(where, UNREADABLE, note=str(error))
 
 
-def _archive_differences(left: str | os.PathLike[str], right: str | os.PathLike[str], where: str) -> Iterator[str]:
+def _archive_differences(left: _Path, right: _Path, where: _Place) -> Iterator[Difference]:
     """Yields what differs in the members of two archives; of a name that is there twice, the first ones are a pair."""
     members = _members(left), _members(right)
     for key in sorted(members[0].keys() | members[1].keys()):
         one, other = members[0].get(key), members[1].get(key)
-        name = _shown(key[0])
+        place = (*where, _name(key[0]))
         if one is None or other is None:
-            yield f"{where}{name}: only in the {'right' if one is None else 'left'}"
+            yield presence(place, "member", on_left=one is not None)
             continue
         for field in _FIELDS:
             values = getattr(one, field), getattr(other, field)
             if values[0] != values[1]:
-                yield f"{where}{name}: {field.removesuffix('_ns')}: {_value(values[0])} / {_value(values[1])}"
+                yield Difference(place, field.removesuffix("_ns"), *(_value(field, value) for value in values))
         if one.content is not None and other.content is not None:
-            yield from image_differences(one.content, other.content, f"{where}{name}: ")
+            yield from image_differences(one.content, other.content, place)
     if members[0].keys() == members[1].keys():
         for one, other in zip(members[0].values(), members[1].values(), strict=True):
             if one.name != other.name:
-                yield f"{where}order of members: {_shown(one.name)} / {_shown(other.name)}"
+                yield Difference(where, "order of members", _name(one.name), _name(other.name))
                 return
 
 
-def _members(path: str | os.PathLike[str]) -> dict[tuple[bytes, int], Member]:
+def _members(path: _Path) -> dict[tuple[bytes, int], Member]:
     """Returns the members of an archive in its order, by name and by how often the name was there before."""
     seen: Counter[bytes] = Counter()
     found = {}
@@ -137,23 +151,25 @@ def _members(path: str | os.PathLike[str]) -> dict[tuple[bytes, int], Member]:
     return found
 
 
-def _place(left: str | os.PathLike[str], right: str | os.PathLike[str], offset: int) -> str:
+def _member_at(left: _Path, right: _Path, offset: int) -> str:
     """Returns which member of two archives, that differ in nothing else, a byte belongs to; empty if they are none."""
     if not (is_archive(left) and is_archive(right)):
         return ""
     before = list(itertools.takewhile(lambda member: member.offset <= offset, read_members(left)))
-    return f" (headers of {_shown(before[-1].name)}, which starts at byte {before[-1].offset})" if before else ""
+    return f"headers of {escaped(before[-1].name)}, which starts at byte {before[-1].offset}" if before else ""
 
 
-def _shown(name: bytes) -> str:
-    return name.decode(errors="backslashreplace")
+def _name(name: bytes) -> str:
+    return name.decode(errors="surrogateescape")
 
 
-def _value(value: object) -> str:
+def _value(field: str, value: object) -> str | None:
     match value:
+        case int() if field == "permissions":
+            return f"{value:04o}"
         case bytes():
-            return _shown(value) or "none"
+            return escaped(value) or None
         case dict():
-            return ", ".join(f"{_shown(name)}=0x{each.hex()}" for name, each in sorted(value.items())) or "none"
+            return ", ".join(f"{escaped(name)}=0x{each.hex()}" for name, each in sorted(value.items())) or None
         case _:
-            return str(value)
+            return None if value is None else str(value)

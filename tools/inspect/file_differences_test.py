@@ -1,6 +1,9 @@
 import gzip
+import hashlib
 import io
+import json
 import os
+import re
 import tarfile
 
 import pytest
@@ -15,6 +18,10 @@ from tools.tar.sparse_archive import Member, archive_of
 from tools.testing.sample_disk import disk, ext4, fat, root_tree
 
 
+def texts(left, right, where=()):
+    return [str(each) for each in file_differences(left, right, where)]
+
+
 @pytest.fixture
 def said(tmp_path):
     """Returns what differs between two files, given by what they hold."""
@@ -22,7 +29,7 @@ def said(tmp_path):
     def said(left, right):
         for name, data in (("left", left), ("right", right)):
             (tmp_path / name).write_bytes(data)
-        return list(file_differences(tmp_path / "left", tmp_path / "right"))
+        return texts(tmp_path / "left", tmp_path / "right")
 
     return said
 
@@ -55,13 +62,13 @@ def test_the_same(said):
 
 def test_bytes(said):
     assert said(b"one", b"ons") == ["byte 2: 0x65 / 0x73"]
-    assert said(b"one", b"on") == ["size: 3 / 2"]
+    assert said(b"one", b"on") == ["size: 3 / 2", "byte 2: 0x65 / none"]
 
 
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"mode": 0o600}, "a: permissions: 420 / 384"),
+        ({"mode": 0o600}, "a: permissions: 0644 / 0600"),
         ({"uid": 7}, "a: uid: 0 / 7"),
         ({"gid": 7}, "a: gid: 0 / 7"),
         ({"mtime": 7}, "a: mtime: 0 / 7000000000"),
@@ -82,8 +89,8 @@ def test_what_readers_leave_out_of_headers(said):
 
 def test_members(said):
     assert said(tar("a", "b"), tar("b", "a")) == ["order of members: a / b"]
-    assert said(tar("a"), tar("a", "b")) == ["b: only in the right"]
-    assert said(tar("a", "a"), tar("a")) == ["a: only in the left"]
+    assert said(tar("a"), tar("a", "b")) == ["b: only in the right (member)"]
+    assert said(tar("a", "a"), tar("a")) == ["a: only in the left (member)"]
 
 
 @pytest.mark.parametrize("compress", [gzip.compress, compressed])
@@ -100,7 +107,7 @@ def test_compression_alone(said):
     text = b"".join(b"%d\n" % (number * number) for number in range(10_000))
     found = said(compressed(text, 1), compressed(text, 19))
     assert len(found) == 1
-    assert found[0].startswith("compressed data: byte ")
+    assert re.fullmatch(r"byte \d+: 0x\w+ / 0x\w+ \(of the compressed data; what it holds is the same\)", found[0])
     assert said(gzip.compress(text), compressed(text)) == ["compression: gzip / zstd"]
     assert said(text, compressed(text))[0] == "compression: none / zstd"
 
@@ -117,8 +124,8 @@ def test_images_in_archives(tmp_path):
     images = [disk(fat(root_tree(*ESP)), ext4(root_tree(line))) for line in ("id = one", "id = ons")]
     for name, image in zip("ab", images, strict=True):
         write_raw(archive_of([Member.of("disk.img", image)]).image, tmp_path / name)
-    expected = "disk.img: partition 2 (A_root): /id: content: byte 2 is 0x65 / byte 2 is 0x73"
-    assert list(file_differences(tmp_path / "a", tmp_path / "b", "x: ")) == ["x: " + expected]
+    expected = "disk.img: partition 2 (A_root): /id: byte 2: 0x65 / 0x73"
+    assert texts(tmp_path / "a", tmp_path / "b", ("x",)) == ["x: " + expected]
 
 
 def test_holes_are_bytes_of_an_archive(tmp_path):
@@ -126,7 +133,7 @@ def test_holes_are_bytes_of_an_archive(tmp_path):
     image = ext4(root_tree())
     for name, block_size in (("a", 512), ("b", 4096)):
         write_raw(archive_of([Member.of("x.img", image, block_size)]).image, tmp_path / name)
-    (found,) = file_differences(tmp_path / "a", tmp_path / "b")
+    (found,) = texts(tmp_path / "a", tmp_path / "b")
     assert found.startswith("byte ")
     assert " (headers of x.img, " in found
 
@@ -136,9 +143,18 @@ def test_folders(tmp_path):
         (tmp_path / side / "same").mkdir(parents=True)
         (tmp_path / side / "x").write_text(content)
     (tmp_path / "left/same/y").touch()
-    found = list(file_differences(tmp_path / "left", tmp_path / "right"))
-    assert found == ["same: y: only in the left", "x: byte 2: 0x65 / 0x73"]
-    assert list(file_differences(tmp_path / "left", tmp_path / "right/x")) == ["type: folder / file"]
+    (tmp_path / "right/new/sub").mkdir(parents=True)
+    (tmp_path / "right/new/sub/loop").symlink_to("..")
+    (tmp_path / "right/new/gone").symlink_to("nowhere")
+    assert texts(tmp_path / "left", tmp_path / "right") == [
+        "new: only in the right (folder)",
+        "new: gone: only in the right (file)",
+        "new: sub: only in the right (folder)",
+        "new: sub: loop: only in the right (file)",
+        "same: y: only in the left (file)",
+        "x: byte 2: 0x65 / 0x73",
+    ]
+    assert texts(tmp_path / "left", tmp_path / "right/x") == ["type: folder / file"]
     os.mkfifo(tmp_path / "pipe")
     for name, message in (("pipe", "is neither a file nor a folder"), ("none", "cannot be read")):
         with pytest.raises(UserError, match=f"{name}: {message}"):
@@ -159,7 +175,61 @@ def test_command_line(tmp_path, capfd):
     assert capfd.readouterr().out == f"x: the same in both builds, SHA-256 {digest}\n"
     assert run("--outputs={" + f"{other}, {same}" + "}") == 1
     out, err = capfd.readouterr()
-    assert out.splitlines() == ["y: byte 2: 0x65 / 0x73", f"x: the same in both builds, SHA-256 {digest}"]
-    assert err == "error: two builds differ in y; above: the first build's value / the second's\n"
-    assert run("--outputs={}") == 1
-    assert capfd.readouterr().err == "error: there are no outputs to compare\n"
+    assert out.splitlines() == [
+        "y: byte 2: 0x65 / 0x73",
+        "    @@ -1 +1 @@",
+        "    -one",
+        "    \\ No newline at end of file",
+        "    +ons",
+        "    \\ No newline at end of file",
+        f"x: the same in both builds, SHA-256 {digest}",
+    ]
+    assert err == "error: two builds differ in y; the first build's value comes first\n"
+    assert run(f"{tmp_path}/a", f"{tmp_path}/b") == 1
+    assert capfd.readouterr().out.startswith("a: byte 2: 0x65 / 0x73\n")
+    assert run(f"{tmp_path}/a", f"{tmp_path}/a") == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--outputs={}"], "give LEFT and RIGHT, or at least one output by --outputs"),
+        ([], "give LEFT and RIGHT"),
+        (["a"], "give LEFT and RIGHT"),
+        (["a", "b", '--outputs={"x": ["a", "b"]}'], "give LEFT and RIGHT"),
+        (['--outputs={"x": ["a"]}'], "outputs: x has 1 files; give two to compare"),
+        (["none", "a"], "none: cannot be read"),
+    ],
+)
+def test_what_cannot_be_compared_is_an_error(tmp_path, monkeypatch, capfd, flags, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a").touch()
+    assert run(*flags) == 2
+    assert f"error: {message}" in capfd.readouterr().err
+
+
+def test_json(tmp_path, capfd):
+    for name, text in (("a", "one"), ("b", "ons")):
+        (tmp_path / name).write_bytes(text.encode() + b"\0")
+    a, b = f"{tmp_path}/a", f"{tmp_path}/b"
+    assert run("--outputs=" + json.dumps({"x": [a, a], "y": [a, b]}), "--json") == 1
+    found = json.loads(capfd.readouterr().out)
+    digest = hashlib.sha256(b"one\0").hexdigest()
+    common = {"where": ["y"], "note": None, "text": []}
+    assert found == {
+        "same": False,
+        "outputs": [
+            {"name": "x", "left": a, "right": a, "sha256": digest, "same": True, "more": False, "differences": []},
+            {
+                "name": "y",
+                "left": a,
+                "right": b,
+                "sha256": None,
+                "same": False,
+                "more": False,
+                "differences": [{"field": "content", "left": "0x65", "right": "0x73", "offset": 2, **common}],
+            },
+        ],
+    }
+    assert run("--outputs=" + json.dumps({"x": [a, a]}), "--json") == 0
+    assert json.loads(capfd.readouterr().out)["same"] is True

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tools.core.errors import UserError
+from tools.core.text import escaped
 from tools.ext4.reader import read_ext4
 from tools.fat.reader import read_fat
 from tools.gpt.reader import read_table
@@ -22,7 +23,8 @@ def locate(image: Image, offset: int, origin: str) -> Iterator[str]:
     """Yields a line for each level that a byte belongs to, from the whole image down to a file.
 
     Args:
-        image: of a disk or a file system, opened from a file: ranges of the file are what tells the levels apart.
+        image: of a disk or a file system, opened from a file; a byte belongs to each level that has its place in the
+            file.
         offset: of the byte, from the start of the image.
         origin: what to call the image in messages.
 
@@ -39,7 +41,7 @@ def locate(image: Image, offset: int, origin: str) -> Iterator[str]:
     for entry in table.entries:
         inside = offset - entry.offset
         if 0 <= inside < entry.size:
-            yield f"partition {entry.number} ({entry.name}): byte {inside} of {entry.size}"
+            yield f"partition {entry.number} ({escaped(entry.name)}): byte {inside} of {entry.size}"
             yield from _in_volume(image.slice(entry.offset, entry.size), inside, f"{origin}: partition {entry.name}")
             return
     begin, end = table.usable

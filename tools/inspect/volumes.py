@@ -27,7 +27,7 @@ class FileSystem:
 
     Attributes:
         kind: `ext4`, `FAT12`, `FAT16` or `FAT32`.
-        parameters: what the file system says about itself, by name, in words.
+        parameters: of its superblock or boot sector, by name, as text.
         root: its files; their contents are ranges of the image.
     """
 
@@ -59,7 +59,7 @@ def open_partition(path: str | os.PathLike[str], partition: str | None = None, m
 
 
 def is_disk(image: Image) -> bool:
-    """Tells whether an image has a GUID partition table."""
+    """Returns whether an image has a GUID partition table."""
     return any(_has(image, sector, SIGNATURE) for sector in SECTOR_SIZES)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from tools.core.cli import argument
+from tools.core.json_spec import FileName
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ class RootfsArguments:
     """The arguments of command lines that write a root tree."""
 
     layers: tuple[LayerSpec, ...] = argument("layers, the later ones on top; see tools/rootfs/tree_spec.py", default=())
-    layer: tuple[str, ...] = argument("a plain tar to put on top of the layers", default=())
+    layer: tuple[FileName, ...] = argument("a plain tar to put on top of the layers", default=())
     accounts: AccountsSpec | None = argument("accounts to add to those of the layers; see there too", default=None)
     strip_paths: tuple[str, ...] = argument("pattern of paths to leave out", default=())
     subdir: str = argument("directory of the tree that becomes the root, with what it holds", default="")
@@ -83,9 +84,11 @@ class RootfsArguments:
     clamp_mtime: bool = argument(
         "leave earlier times as they are, as SOURCE_DATE_EPOCH is meant, instead of setting all to mtime", default=False
     )
-    file_contexts: tuple[str, ...] = argument(
+    file_contexts: tuple[FileName, ...] = argument(
         "file of SELinux labels; paths are looked up from the whole tree's root, so that of subdir has the label of "
         "the mount point. Later files come last",
         default=(),
     )
-    file_contexts_subs: str | None = argument("file of paths to look up instead of others, for labels", default=None)
+    file_contexts_subs: FileName | None = argument(
+        "file of paths to look up instead of others, for labels", default=None
+    )

@@ -21,6 +21,9 @@ HARD_LINK, SYMLINK, CHARACTER_DEVICE, BLOCK_DEVICE, DIRECTORY, FIFO = b"1", b"2"
 PAX, PAX_GLOBAL, PAX_SOLARIS = b"x", b"g", b"X"
 GNU_LONG_NAME, GNU_LONG_LINK, GNU_SPARSE, GNU_DUMP_DIRECTORY, GNU_VOLUME_LABEL = b"L", b"K", b"S", b"D", b"V"
 
+_RECORD = 20 * BLOCK
+"""Archives are padded to a multiple of this; 20 is the default blocking factor of tar."""
+
 USTAR_MAGIC = b"ustar\0"
 
 _FIELDS = struct.Struct("100s8s8s8s12s12s8sc100s6s2s32s32s8s8s155s12s")
@@ -98,6 +101,11 @@ def octal(value: int, width: int) -> bytes:
 def padded(size: int) -> int:
     """Returns a size rounded up to whole blocks."""
     return -(-size // BLOCK) * BLOCK
+
+
+def archive_size(end: int) -> int:
+    """Returns the size of an archive whose members end at `end`."""
+    return -(-(end + len(END)) // _RECORD) * _RECORD
 
 
 def checksum_matches(block: bytes) -> bool:

@@ -15,12 +15,8 @@ from typing import NamedTuple
 
 from tools.image.extents import Data, Extent, Image, InputFile
 from tools.image.holes import BLOCK_SIZE, Range, data_ranges, joined, packed
-from tools.tar import header, pax, sparse
-
-_RECORD = 20 * header.BLOCK
-"""Record size in bytes; archives are padded to a multiple of it. 20 is the default blocking factor of tar."""
-
-_COMMENT = len(b"10 comment=\n")
+from tools.tar import header
+from tools.tar.member_header import ALIGNMENT, SparseFile, member_header
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +108,7 @@ def archive_of(members: Iterable[Member]) -> Archive:
             placed.append(Placed(position, data.size, part.payloads))
             position += data.size
         position = header.padded(position)
-    size = -(-(position + len(header.END)) // _RECORD) * _RECORD
-    return Archive(Image(size, joined(extents)), placed)
+    return Archive(Image(header.archive_size(position), joined(extents)), placed)
 
 
 def _layout(member: Member) -> tuple[list[Range], list[Image]]:
@@ -145,53 +140,14 @@ def _merged(ranges: Iterable[Range]) -> list[Range]:
 
 
 def _head(member: Member, ranges: Sequence[Range], stored: int, position: int) -> bytes:
-    """Packs what precedes a member's data: extended header, header and map.
-
-    Args:
-        member: the member.
-        ranges: its ranges with data.
-        stored: size of its data in bytes.
-        position: offset of the result in the archive.
-    """
-    name = member.name.encode()
-    records: list[tuple[bytes, bytes]] = []
-    short = name
-    table = b""
-    if ranges != [Range(0, member.size)] and member.size:
-        table = sparse.build_data([(begin, end - begin) for begin, end in ranges], member.size)
-        short = b"GNUSparseFile.0/" + name
-        records += [(b"GNU.sparse.major", b"1"), (b"GNU.sparse.minor", b"0"), (b"GNU.sparse.name", name)]
-        records += [(b"GNU.sparse.realsize", b"%d" % member.size)]
-    elif len(name) > _NAME_MOST:
-        records.append((b"path", name))
-    size = len(table) + stored
-    main = header.build(short[:_NAME_MOST], header.REGULAR, mode=0o644, size=size, mtime=member.mtime)
-    end = position + len(main) + len(table)
-    extended = _extended(name, records, end, aligned=stored >= BLOCK_SIZE)
-    return extended + main + table
-
-
-_NAME_MOST = 100
-
-
-def _extended(name: bytes, records: list[tuple[bytes, bytes]], end: int, *, aligned: bool) -> bytes:
-    """Packs an extended header; returns an empty string if none is necessary.
-
-    Args:
-        name: name of the member.
-        records: (keyword, value) records.
-        end: offset of the member's data if the result is empty.
-        aligned: whether the data must start at a multiple of 4 KiB; a comment in the header fills the gap.
-    """
-    data = pax.build(records)
-    length = header.BLOCK + header.padded(len(data)) if data else 0
-    misaligned = aligned and (end + length) % BLOCK_SIZE
-    if not data and not misaligned:
-        return b""
-    if misaligned:
-        least = len(data) + _COMMENT
-        length = least + -(end + header.BLOCK + least) % BLOCK_SIZE
-        room = length - len(data)
-        data += b"%d comment=%s\n" % (room, b" " * (room - len(b"%d comment=\n" % room)))
-    short = (b"PaxHeaders/" + name)[:_NAME_MOST]
-    return header.build(short, header.PAX, mode=0o644, size=len(data)) + data.ljust(header.padded(len(data)), b"\0")
+    """Packs what precedes a member's data: extended header, header and map."""
+    is_sparse = bool(member.size) and ranges != [Range(0, member.size)]
+    return member_header(
+        member.name.encode(),
+        header.REGULAR,
+        mode=0o644,
+        size=stored,
+        mtime_ns=member.mtime * 10**9,
+        sparse_file=SparseFile(ranges, member.size) if is_sparse else None,
+        align_from=position if stored >= ALIGNMENT else None,
+    )

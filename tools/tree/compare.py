@@ -6,6 +6,7 @@ import stat
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
+from tools.core.text import escaped
 from tools.image.compare import first_difference
 from tools.tree.node import Device, Directory, File, Node, Symlink, walk
 
@@ -45,7 +46,7 @@ class Difference:
 
 def printable(path: bytes) -> str:
     """Returns a path from the root as text: with its leading slash, and escapes for what is not printable UTF-8."""
-    return "/" + _escaped(path)
+    return "/" + escaped(path)
 
 
 def seconds(mtime_ns: int) -> str:
@@ -136,7 +137,7 @@ def _value(field: str, node: Node) -> str:
         case "size", File(content=content):
             value = str(content.size)
         case "target", Symlink(target=target):
-            value = _escaped(target)
+            value = escaped(target)
         case "device", Device(major=major, minor=minor):
             value = f"{major}:{minor}"
         case _:
@@ -149,7 +150,7 @@ def _xattrs(node: Node, other: Node) -> str:
     if node.xattrs == other.xattrs:
         return ""
     own = sorted((name, value) for name, value in node.xattrs.items() if other.xattrs.get(name) != value)
-    return ", ".join(f"{_escaped(name)}={_shown(value)}" for name, value in own)
+    return ", ".join(f"{escaped(name)}={_shown(value)}" for name, value in own)
 
 
 def _shown(value: bytes) -> str:
@@ -169,8 +170,3 @@ def _contents(one: Node, other: Node) -> tuple[str, str]:
         return "", ""
     values = (f"byte {offset} is 0x{file.content.read(offset, 1).hex()}" for file in (one, other))
     return next(values), next(values)
-
-
-def _escaped(name: bytes) -> str:
-    text = name.decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -1,28 +1,22 @@
 """Writes trees as tar archives: described as images whose contents stay ranges of where they are.
 
-The format is POSIX pax with an extended header only where a plain one is too small for what it has to say. Access
-control lists are in the keywords SCHILY.acl.*, other extended attributes in SCHILY.xattr.*, and files with holes in
-GNU tar's sparse format 1.0; GNU tar, libarchive and Python's tarfile read all of them. Sources: as for `tools.tar`.
+Headers are those of `tools.tar.member_header`. Access control lists are in the keywords SCHILY.acl.*, other extended
+attributes in SCHILY.xattr.*; GNU tar, libarchive and Python's tarfile read all of it. Sources: as for `tools.tar`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any
 
 from tools.core.errors import UserError
 from tools.image.extents import Data, Extent, Image
 from tools.image.holes import BLOCK_SIZE, data_ranges, packed
-from tools.tar import acl, header, pax, sparse
+from tools.tar import acl, header, pax
+from tools.tar.member_header import Records, SparseFile, member_header
 from tools.tree.compare import printable
 from tools.tree.node import Device, Directory, Fifo, File, Node, Symlink, walk
 
-_NAME, _PREFIX = 100, 155
-_RECORD = 20 * header.BLOCK
-"""Archives end at a multiple of this; 20 is the default blocking factor of tar."""
-
 _ACLS = {acl.ACCESS: pax.ACL_ACCESS, acl.DEFAULT: pax.ACL_DEFAULT}
-
-Records = list[tuple[bytes, bytes]]
 
 
 def tar_image(root: Directory) -> Image:
@@ -44,8 +38,7 @@ def tar_image(root: Directory) -> Image:
         position += len(head)
         extents += [extent.moved(position) for extent in content.extents]
         position += header.padded(content.size)
-    size = -(-(position + len(header.END)) // _RECORD) * _RECORD
-    return Image(size, extents)
+    return Image(header.archive_size(position), extents)
 
 
 def _member(path: bytes, node: Node) -> tuple[bytes, Image]:
@@ -55,37 +48,32 @@ def _member(path: bytes, node: Node) -> tuple[bytes, Image]:
         case File():
             return _file(path, node, records)
         case Directory():
-            return _head(path + b"/" if path else b"./", header.DIRECTORY, node, records), Image(0)
+            return _header(path + b"/" if path else b"./", header.DIRECTORY, node, records=records), Image(0)
         case Symlink():
-            return _head(path, header.SYMLINK, node, records, link=node.target), Image(0)
+            return _header(path, header.SYMLINK, node, records=records, link=node.target), Image(0)
         case Device():
             kind = header.BLOCK_DEVICE if node.block else header.CHARACTER_DEVICE
-            return _head(path, kind, node, records, device=(node.major, node.minor)), Image(0)
+            return _header(path, kind, node, records=records, device=(node.major, node.minor)), Image(0)
         case Fifo():
-            return _head(path, header.FIFO, node, records), Image(0)
+            return _header(path, header.FIFO, node, records=records), Image(0)
     raise UserError(f"{printable(path)}: is a socket, which an archive cannot hold; leave it out")
 
 
 def _hard_link(path: bytes, first: bytes, node: Node) -> bytes:
-    return _head(path, header.HARD_LINK, node, [], link=first)
+    return _header(path, header.HARD_LINK, node, link=first)
 
 
 def _file(path: bytes, node: File, records: Records) -> tuple[bytes, Image]:
-    content = node.content
+    content, sparse_file = node.content, None
     ranges = data_ranges(content)
-    if content.size - sum(end - begin for begin, end in ranges) < BLOCK_SIZE:
-        return _head(path, header.REGULAR, node, records, size=content.size), content
-    table = sparse.build_data([(begin, end - begin) for begin, end in ranges], content.size)
-    data = packed(content, ranges)
-    records += [
-        (b"GNU.sparse.major", b"1"),
-        (b"GNU.sparse.minor", b"0"),
-        (b"GNU.sparse.name", path),
-        (b"GNU.sparse.realsize", b"%d" % content.size),
-    ]
-    # Readers that know nothing of it extract the map and the data under a name that tells.
-    stand_in = (b"GNUSparseFile.0/" + path.rpartition(b"/")[2])[:_NAME]
-    return _head(stand_in, header.REGULAR, node, records, size=len(table) + data.size) + table, data
+    if content.size - sum(end - begin for begin, end in ranges) >= BLOCK_SIZE:
+        content, sparse_file = packed(content, ranges), SparseFile(ranges, content.size)
+    head = _header(path, header.REGULAR, node, records=records, size=content.size, sparse_file=sparse_file)
+    return head, content
+
+
+def _header(path: bytes, kind: bytes, node: Node, **more: Any) -> bytes:
+    return member_header(path, kind, mode=node.permissions, uid=node.uid, gid=node.gid, mtime_ns=node.mtime_ns, **more)
 
 
 def _xattr_records(path: bytes, node: Node) -> Records:
@@ -99,74 +87,3 @@ def _xattr_records(path: bytes, node: Node) -> Records:
         else:
             records.append((pax.xattr_keyword(name), value))
     return records
-
-
-def _head(
-    path: bytes,
-    kind: bytes,
-    node: Node,
-    records: Records,
-    *,
-    size: int = 0,
-    link: bytes = b"",
-    device: tuple[int, int] | None = None,
-) -> bytes:
-    """Returns a header, after the extended header that it needs."""
-    prefix, name = _split(path)
-    seconds, fraction = divmod(node.mtime_ns, 10**9)
-    texts: Records = []
-    if len(name) > _NAME:
-        texts.append((b"path", path))
-    if len(link) > _NAME:
-        texts.append((b"linkpath", link))
-    numbers = [(b"uid", node.uid, 8), (b"gid", node.gid, 8), (b"size", size, 12)]
-    fields = {keyword: _limited(value, width) for keyword, value, width in numbers}
-    texts += [(keyword, b"%d" % value) for keyword, value, width in numbers if not header.fits(value, width)]
-    if fraction or not header.fits(seconds, 12):
-        texts.append((b"mtime", pax.format_time(node.mtime_ns)))
-    main = header.build(
-        name[:_NAME],
-        kind,
-        mode=node.permissions,
-        uid=fields[b"uid"],
-        gid=fields[b"gid"],
-        size=fields[b"size"],
-        mtime=_limited(seconds, 12),
-        link=link[:_NAME],
-        device=device,
-        prefix=prefix,
-    )
-    return _extended(path, [*texts, *records]) + main
-
-
-def _limited(value: int, width: int) -> int:
-    """Returns the nearest number that a field of the header can hold; the extended header has the right one."""
-    return min(max(value, 0), (1 << 3 * (width - 1)) - 1)
-
-
-def _split(path: bytes) -> tuple[bytes, bytes]:
-    """Returns a path as the prefix and the name of a header; without a prefix where that doesn't help."""
-    if len(path) > _NAME:
-        slash = path.find(b"/", len(path) - _NAME - 1, len(path) - 1)
-        if 0 < slash <= _PREFIX:
-            return path[:slash], path[slash + 1 :]
-    return b"", path
-
-
-def _extended(path: bytes, records: Sequence[tuple[bytes, bytes]]) -> bytes:
-    """Returns an extended header, nothing where there are no records."""
-    if not records:
-        return b""
-    if not all(_is_utf8(value) for keyword, value in records if keyword in (b"path", b"linkpath", b"GNU.sparse.name")):
-        records = [(b"hdrcharset", b"BINARY"), *records]
-    data = pax.build(records)
-    name = (b"PaxHeaders/" + path.rstrip(b"/").rpartition(b"/")[2])[:_NAME]
-    return header.build(name, header.PAX, mode=0o644, size=len(data)) + data.ljust(header.padded(len(data)), b"\0")
-
-
-def _is_utf8(value: bytes) -> bool:
-    try:
-        value.decode()
-    except UnicodeDecodeError:
-        return False
-    return True

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tools.core.errors import UserError
+from tools.core.errors import CheckError, UserError
 from tools.image.compare import first_difference
 from tools.image.extents import Image
 from tools.image.rawfile import Progress, no_progress
@@ -139,8 +139,9 @@ def verify(
         progress: told how many bytes of the data were read.
 
     Raises:
-        UserError: something does not match; the message names the first block that does not, in the order of trust:
+        CheckError: something does not match; the message names the first block that does not, in the order of trust:
             the highest level of the tree, the levels below it, the data.
+        UserError: there is no hash tree, or the data is shorter than what the tree is over.
     """
     found = read_superblock(hashes, hash_offset)
     if data.size < found.data_size:
@@ -155,14 +156,14 @@ def verify(
         bad = _first_bad_block(block_digests(level, found.hash_block_size, found.salt), trusted)
         if bad is not None:
             where = f"hash block {bad} of level {number}, at byte {offset + bad * found.hash_block_size}"
-            raise UserError(
+            raise CheckError(
                 f"{where}, does not match the {'level above' if trusted.size > DIGEST_SIZE else 'root hash'}"
             )
         trusted = level
     digests = block_digests(data.slice(0, found.data_size), found.data_block_size, found.salt, progress)
     bad = _first_bad_block(digests, trusted)
     if bad is not None:
-        raise UserError(f"data block {bad}, at byte {bad * found.data_block_size}, does not match the hash tree")
+        raise CheckError(f"data block {bad}, at byte {bad * found.data_block_size}, does not match the hash tree")
     return found
 
 
@@ -170,9 +171,9 @@ def _first_bad_block(digests: Image, trusted: Image) -> int | None:
     """Returns the number of the first block whose digest is not the one that the level above has, None if all have.
 
     Raises:
-        UserError: the level above has bytes after the last digest.
+        CheckError: the level above has bytes after the last digest.
     """
     difference = first_difference(digests.resized(trusted.size), trusted)
     if difference is not None and difference >= digests.size:
-        raise UserError("a level of the hash tree has bytes other than zero after its last digest")
+        raise CheckError("a level of the hash tree has bytes other than zero after its last digest")
     return None if difference is None else difference // DIGEST_SIZE

@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 
-from tools.core.errors import UserError
+from tools.core.errors import CheckError, UserError
 from tools.vm.shell import Shell
 
 
@@ -30,10 +30,10 @@ class Checks:
         """Ends the checks of a subject.
 
         Raises:
-            UserError: some failed.
+            CheckError: some failed.
         """
         if self.failed:
-            raise UserError(f"{subject}: {len(self.failed)} checks failed: {'; '.join(self.failed)}")
+            raise CheckError(f"{subject}: {len(self.failed)} checks failed: {'; '.join(self.failed)}")
 
 
 def check_root(shell: Shell, root_hash: str, checks: Checks) -> None:

@@ -33,6 +33,7 @@ class Drive:
         format: `raw` or `qcow2`.
         keep: whether what the machine writes goes to the file; else it is forgotten at the machine's end.
         read_only: whether the machine may not write.
+        removable: whether it is a removable disk, such as a USB stick, on virtio-scsi instead of virtio-blk.
         serial: the disk's serial number, by which the machine can tell it from others; at most 20 characters.
     """
 
@@ -40,6 +41,7 @@ class Drive:
     format: str = "raw"
     keep: bool = False
     read_only: bool = False
+    removable: bool = False
     serial: str = ""
 
 
@@ -92,6 +94,8 @@ def command_line(settings: Settings, variables: str | None) -> list[str]:
     command += ["-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={code}"]
     if variables is not None:
         command += ["-drive", f"if=pflash,unit=1,format=raw,file={option_value(variables)}"]
+    if any(drive.removable for drive in settings.drives):
+        command += ["-device", "virtio-scsi-pci"]
     for number, drive in enumerate(settings.drives):
         command += _drive(number, drive)
     if settings.network:
@@ -109,7 +113,7 @@ def _drive(number: int, drive: Drive) -> list[str]:
     )
     options += f",snapshot={'off' if drive.keep or drive.read_only else 'on'}"
     options += ",readonly=on" if drive.read_only else ""
-    device = f"virtio-blk-pci,drive=drive{number}"
+    device = f"scsi-hd,drive=drive{number},removable=on" if drive.removable else f"virtio-blk-pci,drive=drive{number}"
     device += f",serial={option_value(drive.serial)}" if drive.serial else ""
     return ["-drive", options, "-device", device]
 

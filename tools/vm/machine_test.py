@@ -51,6 +51,17 @@ def test_drives_stand_in_their_order_and_forget_what_is_not_kept():
     ]
 
 
+def test_a_removable_drive_is_on_scsi():
+    words = command(drives=[Drive(path="/a.img"), Drive(path="/b.img", read_only=True, removable=True)])
+    assert options(words, "-device")[:3] == [
+        "virtio-scsi-pci",
+        "virtio-blk-pci,drive=drive0",
+        "scsi-hd,drive=drive1,removable=on",
+    ]
+    assert options(words, "-drive")[-1].endswith("file=/b.img,cache=unsafe,discard=unmap,snapshot=off,readonly=on")
+    assert "virtio-scsi-pci" not in command(drives=[Drive(path="/a.img")])
+
+
 def test_forwards_lead_from_the_loopback_alone():
     words = command(forwards=[(0, 22), (8080, 80)])
     assert options(words, "-netdev") == ["user,id=net0,hostfwd=tcp:127.0.0.1:0-:22,hostfwd=tcp:127.0.0.1:8080-:80"]

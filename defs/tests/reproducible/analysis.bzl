@@ -1,4 +1,4 @@
-"""A test of what is built twice, without building it."""
+"""An analysis test of the rule two_builds; nothing is built."""
 
 load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
 
@@ -18,6 +18,6 @@ def _two_builds_test_impl(ctx):
 
 two_builds_test = analysistest.make(
     _two_builds_test_impl,
-    doc = "Checks that each output of a target stands in two places.",
+    doc = "Checks that each output of a target has two paths, one for each build.",
     attrs = {"outputs": attr.string_list(doc = "Names of the files.", mandatory = True)},
 )

@@ -1,4 +1,4 @@
-"""Files that are not the same in every build, each for another reason."""
+"""A rule for files that are not reproducible, each for another reason."""
 
 _COMMANDS = {
     "chance": "cat /proc/sys/kernel/random/uuid",
@@ -19,6 +19,6 @@ def _noise_impl(ctx):
 
 noise = rule(
     implementation = _noise_impl,
-    doc = "A file with something that a build must not depend on.",
+    doc = "A file whose content depends on something that a build must not depend on.",
     attrs = {"cause": attr.string(mandatory = True, values = _COMMANDS.keys())},
 )

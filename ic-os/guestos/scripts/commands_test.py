@@ -95,7 +95,7 @@ def test_a_script_may_be_called_by_a_link_from_anywhere(checkout, tmp_path):
     link = tmp_path / "link"
     link.symlink_to(checkout / GUESTOS / "scripts" / "build-ubuntu.sh")
     done = subprocess.run([link], capture_output=True, text=True, cwd=tmp_path, check=False)
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "build-ubuntu.sh: error: there is nothing to write: give -o, or -r and -b\n"
 
 
@@ -107,7 +107,7 @@ def test_without_python_a_script_says_what_to_do(checkout, tmp_path):
     script = checkout / GUESTOS / "scripts" / "get-artifacts.sh"
     command = [tools / "bash", script]
     done = subprocess.run(command, capture_output=True, text=True, env={"PATH": str(tools)}, check=False)
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(
         "get-artifacts.sh: error: there is no Python 3.11 or newer here; install one, or let "
     )

@@ -1,4 +1,4 @@
-"""The real boot loader, with firmware, shim and GRUB as they ship, goes through the states of boot_state.decide."""
+"""The boot loader (firmware, shim and GRUB) behaves like boot_state.decide in every state."""
 
 import itertools
 import os
@@ -18,7 +18,7 @@ STATES = [
         *itertools.product((None,), (STABLE, FAILSAFE_CHECK), ("A", "B", None)),
     )
 ]
-"""Every row of the table, each slot in each role."""
+"""States for every row of the table, with both slots in every role."""
 
 
 @pytest.fixture(scope="module")
@@ -34,14 +34,14 @@ def machine(make):
 
 
 def read(machine):
-    """Returns the boot state on the machine's disk, as the system would read it."""
+    """Returns the boot state on the machine's disk, as the system reads it."""
     for name in ("grubenv", "confirmed"):
         (machine.folder / name).write_bytes(machine.stored(name))
     return boot_state.read(str(machine.folder / "grubenv"))
 
 
 @pytest.mark.parametrize("state", STATES, ids=lambda state: f"{state.alternative}-{state.cycle}-{state.confirmed}")
-def test_grub_decides_as_the_table_says(machine, state):
+def test_grub_behaves_as_in_the_table(machine, state):
     machine.put_state(state.alternative, state.cycle, state.confirmed)
     decision = decide(state)
     assert machine.boot() == Booted(decision.slot, decision.reason)
@@ -66,7 +66,7 @@ def test_32_33_damage_leads_to_the_confirmed_slot(machine, data, confirmed):
     assert machine.boot() == Booted(confirmed, DAMAGED)
 
 
-def test_42_the_loader_of_a_machine_without_the_file_confirmed(machine):
+def test_42_a_machine_without_the_file_confirmed(machine):
     for slot in "AB":
         machine.put({"grubenv": grubenv.serialize({"boot_alternative": slot, "boot_cycle": STABLE})})
         assert machine.boot() == Booted(slot, STABLE)
@@ -74,7 +74,7 @@ def test_42_the_loader_of_a_machine_without_the_file_confirmed(machine):
     assert machine.boot() == Booted("A", DAMAGED)
 
 
-def test_the_kernel_is_told(machine):
+def test_the_kernel_command_line_has_slot_and_reason(machine):
     machine.put_state("B", FIRST_BOOT, "A")
     assert machine.boot() == Booted("B", FIRST_BOOT)
     machine.expect(r"Command line: \S+ dfinity\.system=B dfinity\.boot_state=first_boot .* panic=10\b")
@@ -88,18 +88,18 @@ def test_an_upgrade_that_is_not_confirmed(machine):
     assert booted == [Booted("B", FIRST_BOOT), Booted("A", FALLBACK), Booted("A", STABLE)]
 
 
-def test_34_a_slot_without_a_kernel_has_had_its_try(make):
+def test_34_a_missing_kernel_ends_the_trial(make):
     with make(bootable="A") as machine:
         machine.put_state("B", FIRST_BOOT, "A")
         assert machine.boot() == Booted("A", FALLBACK)
         assert read(machine) == BootState("A", STABLE, "A")
         assert machine.boot() == Booted("A", STABLE)
         machine.put_state("B", STABLE, "B")
-        assert machine.boot() == Booted("A", FALLBACK), "the only one that can be loaded"
+        assert machine.boot() == Booted("A", FALLBACK), "slot A is the only one that can be loaded"
 
 
-def test_35_a_kernel_that_panics_has_had_its_try(machine):
-    """There is no root: the initial RAM file system gives up, the kernel panics, and resets the machine."""
+def test_35_a_kernel_panic_ends_the_trial(machine):
+    """There is no root partition: the initramfs exits, the kernel panics, and resets the machine."""
     machine.put_state("B", FIRST_BOOT, "A")
     assert machine.boot() == Booted("B", FIRST_BOOT)
     assert machine.wait_boot() == Booted("A", FALLBACK)
@@ -114,7 +114,7 @@ def test_41_neither_slot_can_be_loaded(make):
         assert read(machine) == BootState("A", STABLE, "A")
 
 
-def test_44_a_state_that_cannot_be_saved_gives_no_try(make):
+def test_44_there_is_no_trial_if_the_state_cannot_be_saved(make):
     with make(read_only=True) as machine:
         machine.put_state("B", FIRST_BOOT, "A")
         assert machine.boot() == Booted("A", FALLBACK)

@@ -1,4 +1,4 @@
-"""A virtual machine that runs the real boot loader, on a small disk with the partitions that it looks at."""
+"""A virtual machine that runs the GuestOS's boot loader, on a small disk with the partitions that it reads."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tools.fat.writer import Options, fat_image
 from tools.gpt.disk import disk_image, least_disk_size, place
 from tools.gpt.layout import parse_layout
 from tools.image.extents import Extent, FileRange, Image, InputFile
-from tools.image.rawfile import write_raw
+from tools.image.rawfile import open_raw, write_raw
 from tools.tar.image_file import open_image
 from tools.testing.oracles import oracle, unavailable
 from tools.testing.sample_disk import ext4
@@ -35,7 +35,7 @@ _GRUB_SIZE = 4 * MIB
 _BOOT_SECONDS = 300
 _FIRMWARE = "BdsDxe: starting Boot"
 _STARTED = "EFI stub: Loaded initrd"
-"""The first words of a kernel that has its initial RAM file system."""
+"""The first output of a kernel that was started with its initramfs."""
 _CHOICE = re.compile(r"^Starting slot ([AB]) \((\w+)\)\.$", re.MULTILINE)
 
 _PARTS = {
@@ -53,12 +53,12 @@ A_root,,2048,L,,
 A_var,,2048,L,,
 B_boot,,{boot},L,,
 """
-"""The partitions have the numbers of the real layout, by which GRUB finds them."""
+"""The partitions have the same numbers as in the GuestOS's layout, since GRUB finds them by number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Booted:
-    """The slot whose kernel was started, and why."""
+    """The slot whose kernel was started, and the boot reason."""
 
     slot: str
     reason: str
@@ -66,7 +66,7 @@ class Booted:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What goes on the disk.
+    """The images and files on the disk.
 
     Attributes:
         esp: the image of the EFI system partition.
@@ -82,12 +82,12 @@ class Parts:
 
 
 def find_loader(base: Path) -> Callable[..., LoaderMachine]:
-    """Returns what makes machines with the GuestOS's boot loader, from folders and options of LoaderMachine.
+    """Returns a function that creates a LoaderMachine from a directory and further options.
 
     The test is skipped, or fails where oracles are required, without a QEMU that can run them.
 
     Args:
-        base: the folder that holds what Bazel built.
+        base: the directory of Bazel's outputs.
     """
     oracle("qemu-system-x86_64")
     try:
@@ -100,15 +100,15 @@ def find_loader(base: Path) -> Callable[..., LoaderMachine]:
 
 @dataclass
 class LoaderMachine:
-    """A machine whose boot state is put there from outside, between two starts; use it in a `with` statement.
+    """A machine whose boot state the test writes between two boots; use it in a `with` statement.
 
     Attributes:
         qemu: the QEMU to run.
         firmware: its firmware.
         accel: the accelerator.
-        parts: what goes on the disk.
-        folder: for its files.
-        boot_image: the image of a boot partition, if it isn't one with kernel and initial RAM file system of `parts`.
+        parts: images and files on the disk.
+        folder: directory for the machine's files.
+        boot_image: the image of the boot partitions; by default one with the kernel and initramfs of `parts`.
         bootable: the slots that have a kernel.
         read_only: whether the disk refuses writes.
     """
@@ -124,7 +124,7 @@ class LoaderMachine:
     _machine: Machine | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        kernel = Kernel(open_image(self.parts.kernel), open_image(self.parts.initramfs))
+        kernel = Kernel(open_raw(self.parts.kernel), open_raw(self.parts.initramfs))
         boot = self.boot_image or boot_image("1.2.3", "00ff", kernel)
         layout = parse_layout(_LAYOUT.format(boot=boot.size // 512), "loader_machine")
         table = place(layout, least_disk_size(layout), uuid.UUID(int=1))
@@ -136,7 +136,7 @@ class LoaderMachine:
         write_raw(disk_image(table, contents), self._disk)
 
     def put(self, files: Mapping[str, bytes]) -> None:
-        """Makes the grub partition hold files, and GRUB's configuration; the machine must not be at work on it."""
+        """Writes a grub partition with files and GRUB's configuration. The machine must not be using it."""
         root = Directory()
         for name, data in {"grub.cfg": self.parts.config.read_bytes(), **files}.items():
             root.entries[name.encode()] = File(content=Image.from_bytes(data))
@@ -145,13 +145,13 @@ class LoaderMachine:
             os.pwrite(disk.fileno(), image.read(0, image.size), self._offsets["grub"])
 
     def put_partition(self, name: str, path: Path) -> None:
-        """Makes a partition hold what a file holds; the machine must not be at work on it."""
+        """Writes the content of a file to a partition. The machine must not be using it."""
         with open(self._disk, "r+b") as disk, open(path, "rb") as file:
             disk.seek(self._offsets[name])
             shutil.copyfileobj(file, disk, MIB)
 
     def put_state(self, alternative: str | None, cycle: str, confirmed: str | None) -> None:
-        """Puts a boot state; None stands for a value that is no slot."""
+        """Writes a boot state; None stands for a value that is neither A nor B."""
         state = {"boot_alternative": alternative or "x", "boot_cycle": cycle}
         self.put({"grubenv": serialize(state), "confirmed": serialize({"confirmed_slot": confirmed or "x"})})
 
@@ -164,7 +164,7 @@ class LoaderMachine:
         return node.content.read(0, node.content.size)
 
     def start(self) -> None:
-        """Starts the machine, or has it start over."""
+        """Starts the machine, or resets it if it is running."""
         if self._machine is not None:
             self._machine.qmp.execute("system_reset")
             return
@@ -181,12 +181,12 @@ class LoaderMachine:
         self._machine = machine.__enter__()
 
     def boot(self) -> Booted:
-        """Starts the machine and waits for a kernel; returns which one it is."""
+        """Starts the machine, waits for a kernel, and returns its slot and the boot reason."""
         self.start()
         return self.wait_boot()
 
     def wait_boot(self) -> Booted:
-        """Waits for the machine to start over by itself, and for a kernel; returns which one it is."""
+        """Waits until the machine has reset itself and started a kernel; returns its slot and the boot reason."""
         assert self._machine is not None
         console = self._machine.console
         begin = console.expect(_FIRMWARE, _BOOT_SECONDS).end()

@@ -1,4 +1,4 @@
-"""Whole disks, as a power cut may leave them in each phase of an upgrade, started by the real boot loader."""
+"""The boot loader boots a good slot of the disks that a power cut may leave in each phase of an upgrade."""
 
 import os
 import shutil
@@ -13,18 +13,18 @@ from power_cut import PHASES, copy_disk, cuts, holds_whole, record_upgrade, repl
 from update_images import Kernel, boot_image
 
 from tools.image.extents import Image
-from tools.tar.image_file import open_image
+from tools.image.rawfile import open_raw
 
 BUILT = Path(os.environ.get("TEST_SRCDIR", Path(__file__).parents[3]), os.environ.get("TEST_WORKSPACE", ""))
 SAMPLE = {"install": 6, "commit": 3, "boot": 3, "confirm": 3}
-"""How many of a phase's power cuts are tried, evenly spread over it."""
+"""The number of power cuts that are tried in each phase, evenly spread over it."""
 CASES = [(phase, number) for phase, count in SAMPLE.items() for number in range(count)]
 
 
 @pytest.fixture(scope="module")
 def kernel():
-    """The real kernel, which only has to begin."""
-    return Kernel(open_image(BUILT / "ic-os/guestos/dev/initrd.vmlinuz"), Image.from_bytes(b"no archive".ljust(4096)))
+    """The GuestOS's kernel; the test only waits for its first output."""
+    return Kernel(open_raw(BUILT / "ic-os/guestos/dev/initrd.vmlinuz"), Image.from_bytes(b"no archive".ljust(4096)))
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def upgraded(folder, update, kernel, keys):
-    """An upgrade to a system with the real kernel: what it is to, the machine, the disk before, what was done to it."""
+    """An upgrade to a system with the GuestOS's kernel: update image, machine, copy of the disk from before, events."""
     bootable = update.but(kernel=kernel)
     machine = FileMachine(folder / "machine", bootable.images[0].size)
     shutil.copy(keys / "test.pem", machine.folder / "share/update-keys")
@@ -46,7 +46,7 @@ def upgraded(folder, update, kernel, keys):
 
 @pytest.fixture(scope="module")
 def loader(folder, kernel):
-    """The machine that boots; slot A holds the system that is upgraded from."""
+    """The machine that boots; slot A has the system from before the upgrade."""
     (folder / "loader").mkdir()
     with find_loader(BUILT)(folder / "loader", boot_image=boot_image("1.2.3", "00ff", kernel)) as machine:
         yield machine

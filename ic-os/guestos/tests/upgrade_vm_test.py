@@ -1,7 +1,7 @@
-"""Upgrades of a real image in a virtual machine: not confirmed, as it hangs; confirmed, with a power cut; and back.
+"""Upgrades of a GuestOS image in a virtual machine: not confirmed, after a hang; confirmed, with a power cut; and back.
 
-The machine's disk is the second one, behind the one that holds the update, so that nothing may take the first disk for
-its own. The orchestrator does not start, which would confirm each boot: the test does that itself.
+The first disk has the update image and the second one the system, so that a program that uses the first disk instead of
+the booted one fails. The orchestrator is disabled, because it would confirm each boot; the test confirms.
 """
 
 import base64
@@ -35,7 +35,7 @@ def artifact(name):
 
 
 class Guest:
-    """A running machine; `boot` waits for its next boot, and checks what must be so after each."""
+    """A running machine; `boot` waits for its next boot and checks the system."""
 
     def __init__(self, machine):
         self.machine = machine
@@ -57,7 +57,7 @@ class Guest:
         return status
 
     def identity(self):
-        """Returns what is to survive an upgrade."""
+        """Returns checksums of the files that an upgrade must keep."""
         names = "/etc/machine-id /boot/config/ssh/ssh_host_ed25519_key.pub /boot/config/kept /var/lib/ic/data/kept"
         return self.shell.check(f"sha256sum {names}")
 
@@ -74,7 +74,7 @@ class Guest:
         self.shell.start(f"{MANAGEBOOT} upgrade-commit")
 
     def hang(self):
-        """Stops the first process for good, as in a system that hangs, and sees the watchdog reset the machine."""
+        """Freezes systemd, so that the system hangs, and waits until the watchdog resets the machine."""
         timeout = int(self.shell.check("cat /sys/class/watchdog/watchdog0/timeout"))
         assert 0 < timeout <= 120
         self.shell.start("sync; echo 1 >/sys/fs/cgroup/init.scope/cgroup.freeze")
@@ -124,11 +124,11 @@ def test_upgrades(guest):
     guest.install(update)
     assert guest.status()["slots"]["B"] == {"state": "ready", "version": test_version, "problem": None}
 
-    # Fault 36: it hangs before anybody confirmed, the watchdog ends that, and the old system boots and says why.
+    # Fault 36: the new system hangs before it is confirmed, the watchdog resets it, and the old one boots.
     guest.commit()
     status = guest.boot("B", "first_boot", test_version)
     assert (status["stable"], status["slots"]["B"]["state"]) == (False, "on trial")
-    assert guest.shell.run("test -e /var/kept").status == 1, "var is the slot's own, and new"
+    assert guest.shell.run("test -e /var/kept").status == 1, "the slot has its own, new /var"
     guest.refuses("upgrade-install -", "an upgrade needs a confirmed system")
     guest.hang()
     status = guest.boot("A", "fallback", version)

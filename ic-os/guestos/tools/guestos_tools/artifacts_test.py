@@ -237,7 +237,7 @@ def test_requests():
 def test_what_cannot_be_used_is_refused_in_one_line(monkeypatch, capsys, environment, arguments, message):
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert call(PROGRAM, main, arguments) == 1
+    assert call(PROGRAM, main, arguments) == 2
     error = capsys.readouterr().err
     assert error.startswith(f"{PROGRAM}: error: {message}")
     assert error.count("\n") == 1

@@ -15,22 +15,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from guestos_tools.bootstrap_media import medium
+from guestos_tools.launch_local_vm import configuration
 from tools.core.cli import argument, run
-from tools.core.errors import UserError
+from tools.core.json_spec import FileName
 from tools.image.rawfile import write_raw
-from tools.tar.image_file import open_image
-from tools.vm.checks import Checks, check_root, default_log
-from tools.vm.firmware import find_firmware
-from tools.vm.machine import Drive, Machine, Settings
+from tools.vm import ssh
+from tools.vm.boot_check import END_SECONDS, BootArguments, booted, read_text
+from tools.vm.checks import Checks, check_root
+from tools.vm.machine import Drive, Machine
 from tools.vm.network import forwarded_port, greeting
-from tools.vm.qemu import accelerator, find_qemu
 from tools.vm.shell import Shell
 
 _SSH_PORT = 22
 _REPLICA_PORT = 8080
 _PORT_SECONDS = 20
-_END_SECONDS = 300
 _PAUSE_SECONDS = 0.5
+_HOST = "10.0.2.2"
+"""The address at which a machine reaches 127.0.0.1 of the host, behind QEMU's own network."""
 _WATCHDOG = "/dev/watchdog0"
 
 _PROMPTS = {
@@ -43,56 +45,40 @@ _PROMPTS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Arguments:
+class Arguments(BootArguments):
     """What the command line takes."""
 
-    disk: str = argument("the disk image, raw or as the one member of a tar")
-    version: str = argument("file with the version that the system must have")
-    root_hash: str = argument("file with the root hash that the root must have, in hex")
+    version: FileName = argument("file with the version that the system must have")
+    root_hash: FileName = argument("file with the root hash that the root must have, in hex")
     variant: Literal["dev", "prod"] = argument("dev: root logs in on the console; prod: there must be no way in")
     slot: Literal["A", "B"] = argument("the slot that must be booted", default="A")
-    user: str = argument("account that logs in", default="root")
-    password: str = argument("its password", default="root")
-    secure_boot: bool = argument("boot with UEFI Secure Boot, with enrolled keys", default=False)
-    log: str | None = argument("file for all the console shows; by default among Bazel's test outputs", default=None)
-    qemu: str | None = argument("QEMU; by default qemu-system-x86_64 on PATH", default=None)
-    accel: str | None = argument("accelerator; by default KVM where it works, else emulation", default=None)
     memory_mib: int = argument("memory of the machine, in MiB", default=2048)
-    timeout: int = argument("limit for the boot, in seconds", default=600)
 
 
 def main(arguments: Arguments) -> None:
     """Boots the image and checks it."""
-    qemu = find_qemu(arguments.qemu)
-    firmware = find_firmware(arguments.secure_boot)
-    accel = arguments.accel or accelerator(qemu, firmware)
-    checks = Checks()
-    started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="boot-test-") as folder:
-        disk = str(Path(folder, "disk.img"))
-        write_raw(open_image(arguments.disk), disk)
-        settings = Settings(
-            qemu=qemu,
-            firmware=firmware,
-            accel=accel,
-            drives=[Drive(path=disk)],
-            memory_mib=arguments.memory_mib,
-            cpus=2,
-            forwards=[(0, _SSH_PORT), (0, _REPLICA_PORT)],
-            watchdog=True,
-        )
-        with Machine(settings, folder, arguments.log or default_log()) as machine:
+    forwards = [(0, _SSH_PORT), (0, _REPLICA_PORT)]
+    with tempfile.TemporaryDirectory(prefix="boot-check-") as folder:
+        drives = [bootstrap_medium(Path(folder))] if arguments.variant == "dev" else []
+        with booted(arguments, drives=drives, cpus=2, forwards=forwards, watchdog=True) as (machine, checks):
             if arguments.variant == "dev":
                 check_from_inside(machine, arguments, checks)
             else:
                 check_from_outside(machine, arguments, checks)
-    print(f"{time.monotonic() - started:.0f} s with {accel}")
-    checks.raise_failed(arguments.disk)
+
+
+def bootstrap_medium(folder: Path) -> Drive:
+    """Returns a bootstrap medium with a key for logins, as `launch-local-vm --ssh_key` builds it."""
+    key = folder / "test-key.pub"
+    key.write_bytes(ssh.key_pair()[1])
+    path = folder / "medium.img"
+    write_raw(medium(configuration(None, str(key))), path)
+    return Drive(path=str(path), read_only=True, removable=True)
 
 
 def check_from_inside(machine: Machine, arguments: Arguments, checks: Checks) -> None:
     """Checks a system by commands of a shell on its console."""
-    version, root_hash = _text(arguments.version), _text(arguments.root_hash)
+    version, root_hash = read_text(arguments.version), read_text(arguments.root_hash)
     shell = Shell(machine.console)
     shell.login(arguments.user, arguments.password, arguments.timeout)
     state = shell.run("systemctl is-system-running --wait", arguments.timeout).output.strip()
@@ -109,13 +95,17 @@ def check_from_inside(machine: Machine, arguments: Arguments, checks: Checks) ->
     checks.equal("version", shell.check("cat /opt/ic/share/version.txt"), version)
     checks.equal("version in the boot partition", shell.check("cat /boot/version.txt"), version)
     check_payload(shell, version, arguments.timeout, checks)
+    port, (private_key, _) = forwarded_port(machine, _SSH_PORT), ssh.key_pair()
+    for account in ("root", "admin"):
+        name = ssh.log_in(shell, private_key, f"{account}@{_HOST}", arguments.timeout, port)
+        checks.equal(f"a login by SSH from the host as {account} leads to", name, account)
     status = json.loads(shell.check("/opt/ic/bin/manageboot.sh status --json"))
     checks.equal("the boot is confirmed", (status["stable"], status["confirmed"]), (True, arguments.slot))
     if arguments.secure_boot:
         kernel = shell.check("journalctl --dmesg --output=cat --grep='[Ss]ecure ?boot' --no-pager")
         checks.true("the kernel says that Secure Boot is enabled", "Secure boot enabled" in kernel, kernel)
     shell.start("systemctl poweroff")
-    machine.wait_end(_END_SECONDS)
+    machine.wait_end(END_SECONDS)
 
 
 def check_payload(shell: Shell, version: str, timeout: float, checks: Checks) -> None:
@@ -135,7 +125,7 @@ def check_from_outside(machine: Machine, arguments: Arguments, checks: Checks) -
     port = forwarded_port(machine, _REPLICA_PORT)
     status = next(_answers(lambda: _replica_status(port), arguments.timeout), {})
     checks.equal("the replica is healthy", status.get("status"), "healthy")
-    checks.equal("version", status.get("version"), _text(arguments.version))
+    checks.equal("version", status.get("version"), read_text(arguments.version))
     said = greeting(forwarded_port(machine, _SSH_PORT), _PORT_SECONDS)
     checks.equal("nothing answers at the port of SSH", said, b"")
     machine.console.write("\n")
@@ -143,7 +133,7 @@ def check_from_outside(machine: Machine, arguments: Arguments, checks: Checks) -
     machine.console.write(f"{arguments.password}\n")
     # By the time that the machine is off, whatever reads from the console has answered.
     machine.qmp.execute("system_powerdown")
-    machine.wait_end(_END_SECONDS)
+    machine.wait_end(END_SECONDS)
     for what, pattern in _PROMPTS.items():
         lines = re.findall(f"^.*{pattern}.*$", machine.console.text, re.MULTILINE)
         checks.equal(f"the console never shows {what}", lines, [])
@@ -170,13 +160,6 @@ def _replica_status(port: int) -> dict[str, str] | None:
         return status
     finally:
         connection.close()
-
-
-def _text(path: str) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from guestos import network
+from guestos import bootstrap, network
 from guestos.bootstrap import ACCOUNT_KEYS, ARCHIVE
 from guestos.errors import GuestError
 
@@ -167,7 +167,7 @@ def content(arguments: argparse.Namespace) -> Directory:
                 lines.setdefault(setting.file, []).append(f"{setting.key}={setting.check(value)}\n")
     for name, texts in lines.items():
         root.entries[name.encode()] = File(content=Image.from_bytes("".join(texts).encode()))
-    _check_network("".join(lines.get("network.conf", [])))
+    _check_options("".join(lines.get("network.conf", [])))
     if getattr(arguments, _PUBLIC_KEY) is not None:
         with _naming(_PUBLIC_KEY):
             root.entries[b"nns_public_key.pem"] = _public_key(getattr(arguments, _PUBLIC_KEY))
@@ -180,6 +180,48 @@ def content(arguments: argparse.Namespace) -> Directory:
     if not root.entries:
         raise UserError("there is nothing to configure: give at least one option; --help lists them")
     return root
+
+
+def content_of_folder(path: str) -> Directory:
+    """Returns what the archive holds, from a directory with the members of the archive.
+
+    Args:
+        path: of the directory; its files and directories have the names that `guestos.bootstrap` accepts.
+
+    Raises:
+        UserError: a member has another name, or its content is wrong.
+        OSError: a file cannot be read.
+    """
+    root = _folder(path)
+    folders = {ACCOUNT_KEYS, *bootstrap.MOVED}
+    for name, node in root.sorted_entries():
+        expected = folders if isinstance(node, Directory) else bootstrap.FILES
+        if os.fsdecode(name) not in expected:
+            raise UserError(
+                f"{os.path.join(path, os.fsdecode(name))}: is not part of a configuration, which has the files "
+                f"{', '.join(bootstrap.FILES)} and the directories {', '.join(sorted(folders))}"
+            )
+    if b"network.conf" in root.entries:
+        _check_network(Path(path, "network.conf").read_text("utf-8", "replace"), os.path.join(path, "network.conf"))
+    if b"nns_public_key.pem" in root.entries:
+        _public_key(os.path.join(path, "nns_public_key.pem"))
+    if ACCOUNT_KEYS.encode() in root.entries:
+        _check_account_keys(os.path.join(path, ACCOUNT_KEYS))
+    return root
+
+
+def read_account_keys(path: Path) -> str:
+    """Returns the text of a file of public SSH keys, one a line.
+
+    Raises:
+        UserError: a line is no public key.
+        OSError: the file cannot be read.
+    """
+    text = path.read_text("utf-8", "replace")
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip() and not line.startswith("#") and not _KEY_TYPES.search(line):
+            raise UserError(f"{path}:{number}: is not a public SSH key, such as ssh-ed25519 AAAA… NAME")
+    return text
 
 
 class _naming:  # noqa: N801 - used as a statement
@@ -198,11 +240,19 @@ class _naming:  # noqa: N801 - used as a statement
             raise UserError(f"--{self._option}: {error.filename}: {error.strerror}") from error
 
 
-def _check_network(text: str) -> None:
+def _check_options(text: str) -> None:
+    """Checks a network.conf that was made of options: messages name the option instead of the line."""
     try:
-        network.parse(text, "network.conf")
-    except GuestError as error:
+        _check_network(text, "network.conf")
+    except UserError as error:
         raise UserError(re.sub(r"^network\.conf(:[0-9]+)?: (?=[a-z])", "--", str(error))) from error
+
+
+def _check_network(text: str, origin: str) -> None:
+    try:
+        network.parse(text, origin)
+    except GuestError as error:
+        raise UserError(str(error)) from error
 
 
 def _public_key(path: str) -> File:
@@ -243,9 +293,7 @@ def _check_account_keys(folder: str) -> None:
     for path in sorted(Path(folder).iterdir()):
         if not path.is_file() or not re.fullmatch("[a-z_][a-z0-9_-]*", path.name):
             raise UserError(f"{path}: must be a file that is named as an account, such as admin")
-        for number, line in enumerate(path.read_text("utf-8", "replace").splitlines(), 1):
-            if line.strip() and not line.startswith("#") and not _KEY_TYPES.search(line):
-                raise UserError(f"{path}:{number}: is not a public SSH key, such as ssh-ed25519 AAAA… NAME")
+        read_account_keys(path)
 
 
 def medium(root: Directory) -> Image:

@@ -184,7 +184,7 @@ def test_what_cannot_be_used_is_refused_in_one_line(tmp_path, monkeypatch, capsy
     (tmp_path / "bad_key" / "admin").write_text(f"{KEY}\n-----BEGIN OPENSSH PRIVATE KEY-----\n")
     (tmp_path / "big" / "file").write_bytes(b"x" * SIZE)
     (tmp_path / "config.img").write_bytes(b"as it was")
-    assert call(PROGRAM, main, [*options, "config.img"]) == 1
+    assert call(PROGRAM, main, [*options, "config.img"]) == 2
     error = capsys.readouterr().err
     assert error.startswith(f"{PROGRAM}: error: {message}")
     assert error.count("\n") == 1
@@ -201,13 +201,13 @@ def test_what_cannot_be_used_is_refused_in_one_line(tmp_path, monkeypatch, capsy
 )
 def test_there_is_one_output(tmp_path, monkeypatch, capsys, options, message):
     monkeypatch.chdir(tmp_path)
-    assert call(PROGRAM, main, options) == 1
+    assert call(PROGRAM, main, options) == 2
     assert message in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path, capsys):
-    assert call(PROGRAM, main, [str(tmp_path / "missing" / "config.img")]) == 1
+    assert call(PROGRAM, main, [str(tmp_path / "missing" / "config.img")]) == 2
     assert f"there is no folder {tmp_path / 'missing'}" in capsys.readouterr().err
 
 

@@ -60,7 +60,7 @@ def no_work(tmp_path, monkeypatch):
 )
 def test_bad_arguments_are_refused_before_any_work(tmp_path, capsys, module, options, message):
     before = sorted(tmp_path.rglob("*"))
-    assert call(module.PROGRAM, module.main, options) == 1
+    assert call(module.PROGRAM, module.main, options) == 2
     error = capsys.readouterr().err
     assert error.startswith(f"{module.PROGRAM}: error: {message.replace('WORK', str(tmp_path))}")
     assert error.count("\n") == 1

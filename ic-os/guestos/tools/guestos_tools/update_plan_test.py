@@ -101,7 +101,7 @@ def test_update_writes_the_plan_into_the_checkout(tmp_path, monkeypatch, capsys)
     raw = tmp_path / "actions.json"
     raw.write_text(json.dumps(RAW))
     monkeypatch.delenv("BUILD_WORKSPACE_DIRECTORY", raising=False)
-    assert call(PROGRAM, main, [str(raw)]) == 1
+    assert call(PROGRAM, main, [str(raw)]) == 2
     assert capsys.readouterr().err == (
         "update: error: BUILD_WORKSPACE_DIRECTORY is not set; call it by bazel run //ic-os/guestos/plan:update\n"
     )

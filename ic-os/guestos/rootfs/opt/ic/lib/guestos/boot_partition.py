@@ -21,7 +21,7 @@ def check(device: str, manifest: Manifest) -> None:
         manifest: of the update image that was written.
 
     Raises:
-        ImageError: version or root hash differ, or the file system has not the files that tell them.
+        ImageError: the version or the root hash differs, or a file that has them is missing or damaged.
         GuestError: debugfs cannot be run.
     """
     version = _read(device, "version.txt").decode(errors="replace").strip()

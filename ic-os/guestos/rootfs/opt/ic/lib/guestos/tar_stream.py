@@ -85,7 +85,7 @@ class TarStream:
             ImageError: the member has less data, or the archive is truncated.
         """
         if size > self._left:
-            raise ImageError("a member of the archive has less data than its map says")
+            raise ImageError("a member of the archive has less data than its header or sparse map declares")
         self._left -= size
         return self._exactly(size)
 

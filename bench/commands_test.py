@@ -1,0 +1,27 @@
+"""The benchmarks call this project's commands as they are; their figures are for a person to take."""
+
+import tarfile
+
+from bench import disk_image, large_file_system
+from bench.measure import measure
+
+MIB = 1 << 20
+
+
+def test_disk_image(tmp_path):
+    (tmp_path / "file").write_text("content")
+    with tarfile.open(tmp_path / "root.tar", "w") as root:
+        root.add(tmp_path / "file", "file")
+    sizes = {"image_size": 8 * MIB, "disk_size": 300 * MIB}
+    for step in disk_image.ours(disk_image.Arguments(root_tar="root.tar", **sizes), tmp_path):
+        measure(step, tmp_path)
+    assert (tmp_path / "disk.tar.zst").stat().st_size
+    assert (tmp_path / "disk.tar.gz").stat().st_size
+
+
+def test_large_file_system(tmp_path):
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree/file").write_text("content")
+    for step in large_file_system.ours(large_file_system.Arguments()):
+        measure(step, tmp_path)
+    assert (tmp_path / "large.img.tar").stat().st_size

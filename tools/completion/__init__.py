@@ -1,0 +1,1 @@
+"""Completion of the commands in the shell."""

@@ -1,0 +1,41 @@
+import itertools
+
+import pytest
+
+from tools.debian.versions import compare_versions
+from tools.testing.oracles import ask
+
+IN_ORDER = (
+    "1.0~",
+    "1.0~beta1~svn1245",
+    "1.0~beta1",
+    "1.0",
+    "1.0-0ubuntu1",
+    "1.0-1",
+    "1.0-1+b1",
+    "1.0-10",
+    "1.0a",
+    "1.0+dfsg",
+    "1.2.3-4",
+    "1.2.10-1",
+    "9-1-2",
+    "10",
+    "1:0.5",
+    "2:0.1",
+)
+
+
+def test_order():
+    for (place, one), (other_place, other) in itertools.product(enumerate(IN_ORDER), repeat=2):
+        result = compare_versions(one, other)
+        assert (result > 0, result < 0) == (place > other_place, place < other_place), (one, other)
+
+
+@pytest.mark.parametrize(("one", "other"), [("1.0", "0:1.0"), ("1.0-0", "1.0"), ("1.00", "1.0")])
+def test_equal(one, other):
+    assert compare_versions(one, other) == 0
+
+
+def test_dpkg_has_the_same_order():
+    for one, other in itertools.pairwise(IN_ORDER):
+        ask("dpkg", "--compare-versions", one, "lt", other)
