@@ -20,7 +20,7 @@ find_python() {
 # Usage: run_tool MODULE ARGUMENT…; takes the place of the calling script.
 run_tool() {
     local python
-    python=$(find_python) || exit 1
+    python=$(find_python) || exit 2
     # Nothing of the current folder or of the user's own packages is imported, and nothing is written to the checkout.
     PYTHONPATH=$workspace:$workspace/ic-os/guestos/rootfs/opt/ic/lib exec "$python" -B -P -s -m "$@"
 }
