@@ -38,7 +38,7 @@ class Parser(argparse.ArgumentParser):
 def run(program: str, main: Callable[[Sequence[str]], None]) -> NoReturn:
     """Runs a script on the arguments of this process, and ends the process.
 
-    The exit code is 0 if all went well; 1 after an error, of which standard error has one line; 130 after an interrupt
+    The exit code is 0 if all went well; 2 after an error, of which standard error has one line; 130 after an interrupt
     from the keyboard and 143 after SIGTERM, both of which let outputs be cleaned up.
 
     Args:
