@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from guestos_tools.download import sha256_of
 from tests.downstream import json_values
 from tools.testing.oracles import oracle
 

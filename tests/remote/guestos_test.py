@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import pytest
 
-from guestos_tools.download import sha256_of
 from tests.downstream import RULES
 from tests.remote.bazel_client import Build, client, sha256_of
 from tests.remote.figures import write_figures
