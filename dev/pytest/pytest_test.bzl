@@ -5,7 +5,7 @@ load("@rules_python//python:py_test.bzl", "py_test")
 _MAIN = Label("//dev/pytest:main.py")
 _RUNNER = Label("//dev/pytest:runner")
 
-def pytest_test(name, srcs, deps = [], args = [], **kwargs):
+def pytest_test(name, srcs = None, deps = [], args = [], size = "small", **kwargs):
     """Declares a test target that runs the tests in Python files with pytest.
 
     `--test_filter` is an expression as for `pytest -k`, or a node ID (`path/to/foo_test.py::test_bar`). `shard_count`
@@ -19,11 +19,13 @@ def pytest_test(name, srcs, deps = [], args = [], **kwargs):
         args: further arguments for pytest.
         **kwargs: attributes of `py_test`: data, size, tags, shard_count, env and others.
     """
+    srcs = srcs or [name + ".py"]
     tests = [src for src in srcs if src.endswith("_test.py")]
     if not tests:
         fail("%s: srcs has no file whose name ends in _test.py" % name)
     py_test(
         name = name,
+        size = size,
         srcs = srcs + [_MAIN],
         main = _MAIN,
         args = ["$(rootpath %s)" % test for test in tests] + args,

@@ -183,7 +183,7 @@ def guestos_image(
         args = ["--disk=runfile:$(rootpath :disk-img.tar)"],
         data = [":disk-img.tar"],
         main = "//ic-os/guestos/tools:guestos_tools/launch_local_vm.py",
-        deps = ["//ic-os/guestos/tools:launch_local_vm"],
+        deps = ["//ic-os/guestos/tools:guestos_tools"],
     )
 
 def guestos_tests(name, variant, secure_boot = False, present = {}, absent = [], contains = {}, lacks = {}):

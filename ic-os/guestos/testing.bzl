@@ -40,6 +40,6 @@ def guestos_boot_test(name, disk, version, root, variant, args = [], size = "eno
         data = [disk, version, name + ".root_hash"],
         main = "//ic-os/guestos/tools:guestos_tools/boot_check.py",
         tags = tags + ["vm"],
-        deps = ["//ic-os/guestos/tools:boot_check"],
+        deps = ["//ic-os/guestos/tools:guestos_tools"],
         **kwargs
     )
