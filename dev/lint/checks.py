@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from dev.lint.imports import module_of
+
 
 def _all(_path: str) -> bool:
     return True
@@ -23,7 +25,7 @@ def mypy_configuration(pyproject: str, paths: Sequence[str]) -> str:
         pyproject: content of pyproject.toml.
         paths: paths of the files, to list the test modules, since mypy has no pattern for them.
     """
-    tests = [path.removesuffix(".py").replace("/", ".") for path in paths if path.endswith("_test.py")]
+    tests = [module_of(path) for path in paths if path.endswith("_test.py")]
     if not tests:
         return pyproject
     relaxed = ("check_untyped_defs", "disallow_incomplete_defs", "disallow_untyped_calls", "disallow_untyped_defs")

@@ -12,15 +12,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 LAYERS: Sequence[Sequence[str]] = (
-    ("bench", "dev", "guestos_tools", "third_party", "tools.completion", "tools.guestos"),
-    ("tools.buildfiles", "tools.commands"),
+    ("bench", "dev", "guestos_tools", "third_party", "tools.completion"),
+    ("tools.commands",),
     ("tools.inspect",),
     ("tools.ext4", "tools.fat", "tools.initramfs", "tools.rootfs", "tools.vm"),
     ("tools.ext4.format", "tools.tree"),
     ("tools.tar",),
     ("tools.gpt", "tools.upgrade", "tools.verity"),
     ("tools.image",),
-    ("tools.debian", "tools.fetch"),
+    ("tools.debian",),
     ("tools.core",),
 )
 """The packages of each layer, from the highest layer to the lowest. Packages of one layer don't import each other."""

@@ -21,6 +21,9 @@ options:
   -v, --version=VERSION    what the images say of themselves; default: the commit of the checkout
   -x, --executables=WHAT   what runs in the images: reference (default), the payload in ic-os/guestos/payload;
                            artifacts, what is in artifacts/release; or the label of a Bazel target
+  -d, --distribution=NAME  debian (default) or ubuntu: whose packages
+      --update-keys=LABEL  Bazel target of the public keys that machines of production take upgrades by; default: none
+      --signing-key=LABEL  Bazel target of the private key that signs upgrade images of production; default: none
   -b, --binaries           build these executables, to artifacts/release, instead of images
       --here               build without a container, with the bazel of this machine
 
@@ -35,6 +38,7 @@ fail() {
 
 parse_options() {
     images=disk-img formats=gz type=prod version="" executables=reference action=images in_container=yes
+    distribution="" update_keys="" signing_key=""
     local name
     while [ $# -gt 0 ]; do
         name=$1
@@ -46,7 +50,8 @@ parse_options() {
             --here) in_container=no && continue ;;
         esac
         case $name in
-            -i | --images | -f | --formats | -t | --type | -v | --version | -x | --executables)
+            -i | --images | -f | --formats | -t | --type | -v | --version | -x | --executables | \
+                -d | --distribution | --update-keys | --signing-key)
                 [ $# -gt 0 ] && [ -n "$1" ] || fail "$name: needs a value"
                 ;;
         esac
@@ -56,6 +61,9 @@ parse_options() {
             -t | --type) type=$1 ;;
             -v | --version) version=$1 ;;
             -x | --executables) executables=$1 ;;
+            -d | --distribution) distribution=$1 ;;
+            --update-keys) update_keys=$1 ;;
+            --signing-key) signing_key=$1 ;;
             *) fail "unknown option '$name'; --help lists the options" ;;
         esac
         shift
@@ -72,10 +80,23 @@ check_words() {
     done
 }
 
+# check_key OPTION VALUE: the value is empty, or the label of a target with keys for production.
+check_key() {
+    case $2 in
+        "") return ;;
+        //?* | @?*) ;;
+        *) fail "$1: '$2' is not the label of a Bazel target" ;;
+    esac
+    [ "$type" = prod ] || fail "$1: dev has the key in ic-os/guestos/update-keys; leave it out, or build -t prod"
+}
+
 check_options() {
     check_words --images "$images" disk-img update-img
     check_words --formats "$formats" gz zst tar
     [ "$type" = prod ] || [ "$type" = dev ] || fail "--type: must be prod or dev, not '$type'"
+    [[ $distribution =~ ^(|debian|ubuntu)$ ]] || fail "--distribution: must be debian or ubuntu, not '$distribution'"
+    check_key --update-keys "$update_keys"
+    check_key --signing-key "$signing_key"
     [ -n "$version" ] || version=$(checkout_version)
     [[ $version =~ ^[0-9A-Za-z.+~_-]+$ ]] || fail "--version: '$version' has other characters than letters, digits and . + ~ _ -"
     case $executables in
@@ -128,6 +149,9 @@ build() {
 build_images() {
     local options=("--//ic-os/guestos:version=$version") targets=() image format file
     [ -z "$executables" ] || options+=("--//ic-os/guestos:release_binaries=$executables")
+    [ -z "$distribution" ] || options+=("--//ic-os/guestos:distribution=$distribution")
+    [ -z "$update_keys" ] || options+=("--//ic-os/guestos:update_keys=$update_keys")
+    [ -z "$signing_key" ] || options+=("--//ic-os/guestos:signing_key=$signing_key")
     for image in ${images//,/ }; do
         for format in ${formats//,/ }; do
             file=//ic-os/guestos/$type:$image.tar

@@ -95,6 +95,17 @@ def test_options_choose_images_and_binaries(checkout):
     ]
 
 
+def test_options_choose_distribution_and_keys(checkout):
+    checkout.output("x", b"")
+    options = ["-d", "ubuntu", "--update-keys=//my:keys", "--signing-key", "@keys//:key.pem"]
+    assert checkout.run("--here", *options).returncode == 0
+    assert checkout.built()[1:4] == [
+        "--//ic-os/guestos:distribution=ubuntu",
+        "--//ic-os/guestos:update_keys=//my:keys",
+        "--//ic-os/guestos:signing_key=@keys//:key.pem",
+    ]
+
+
 def test_binaries_are_built_executable(checkout):
     checkout.output("replica", b"replica")
     assert checkout.run("--here", "--binaries").returncode == 0
@@ -122,6 +133,13 @@ def test_downloaded_binaries_are_taken_where_they_are(checkout):
         (["--version="], "--version: needs a value"),
         (["-v"], "-v: needs a value"),
         (["-x", "target"], "--executables: 'target' is not reference, artifacts or the label of a Bazel target"),
+        (["-d", "trixie"], "--distribution: must be debian or ubuntu, not 'trixie'"),
+        (["--update-keys=key.pem"], "--update-keys: 'key.pem' is not the label of a Bazel target"),
+        (["--signing-key="], "--signing-key: needs a value"),
+        (
+            ["-t", "dev", "--signing-key=//my:key.pem"],
+            "--signing-key: dev has the key in ic-os/guestos/update-keys; leave it out, or build -t prod",
+        ),
         (["--fast"], "unknown option '--fast'; --help lists the options"),
         (["dev"], "unknown option 'dev'; --help lists the options"),
     ],
@@ -135,7 +153,10 @@ def test_bad_arguments_are_refused_before_any_work(checkout, options, message):
 def test_help_lists_every_option(checkout):
     done = checkout.run("-h")
     assert (done.returncode, done.stderr) == (0, "")
-    for option in ("help", "images", "formats", "type", "version", "executables", "binaries", "here"):
+    for option in (
+        *("help", "images", "formats", "type", "version", "executables", "distribution", "update-keys", "signing-key"),
+        *("binaries", "here"),
+    ):
         assert f"--{option}" in done.stdout
 
 

@@ -179,11 +179,11 @@ def guestos_image(
     )
     py_binary(
         name = "launch-local-vm",
-        srcs = ["//tools/guestos:launch_local_vm.py"],
+        srcs = ["//ic-os/guestos/tools:guestos_tools/launch_local_vm.py"],
         args = ["--disk=runfile:$(rootpath :disk-img.tar)"],
         data = [":disk-img.tar"],
-        main = "//tools/guestos:launch_local_vm.py",
-        deps = ["//tools/guestos:launch_local_vm"],
+        main = "//ic-os/guestos/tools:guestos_tools/launch_local_vm.py",
+        deps = ["//ic-os/guestos/tools:launch_local_vm"],
     )
 
 def guestos_tests(name, variant, secure_boot = False, present = {}, absent = [], contains = {}, lacks = {}):

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from dev.drawing.layout_picture import draw
-from tools.gpt.disk import least_disk_size, place
+from tools.gpt.disk import minimum_disk_size, place
 from tools.gpt.layout import read_layout
 from tools.gpt.table import encode
 from tools.gpt.types import EFI_SYSTEM, LINUX_FILESYSTEM
@@ -45,7 +45,7 @@ def test_both_partition_sets_have_the_same_sizes(layout):
 
 def test_the_partitions_fit_the_disk(layout):
     shipped = layout.without(["store"])
-    assert least_disk_size(shipped) < 50 * GIB
+    assert minimum_disk_size(shipped) < 50 * GIB
     store = place(layout, 50 * GIB, DISK_GUID).entries[-1]
     assert (store.name, store.offset + store.size) == ("store", 50 * GIB - MIB)
 

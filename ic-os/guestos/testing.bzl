@@ -30,7 +30,7 @@ def guestos_boot_test(name, disk, version, root, variant, args = [], size = "eno
     py_test(
         name = name,
         size = size,
-        srcs = ["//tools/guestos:boot_test.py"],
+        srcs = ["//ic-os/guestos/tools:guestos_tools/boot_check.py"],
         args = [
             "--disk=runfile:$(rootpath %s)" % disk,
             "--root_hash=runfile:$(rootpath :%s.root_hash)" % name,
@@ -38,8 +38,8 @@ def guestos_boot_test(name, disk, version, root, variant, args = [], size = "eno
             "--version=runfile:$(rootpath %s)" % version,
         ] + args,
         data = [disk, version, name + ".root_hash"],
-        main = "//tools/guestos:boot_test.py",
+        main = "//ic-os/guestos/tools:guestos_tools/boot_check.py",
         tags = tags + ["vm"],
-        deps = ["//tools/guestos:boot_test"],
+        deps = ["//ic-os/guestos/tools:boot_check"],
         **kwargs
     )

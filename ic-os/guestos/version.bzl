@@ -1,13 +1,11 @@
 """The rule for files with the version of the images."""
 
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
-
-# Characters that are safe in file names, URLs and a line of text.
-_ALLOWED = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.+~_-"
+load("//ic-os/guestos:defaults.bzl", "VERSION_CHARACTERS")
 
 def _version_file_impl(ctx):
     version = ctx.attr.version[BuildSettingInfo].value
-    if (not version and not ctx.attr.optional) or [character for character in version.elems() if character not in _ALLOWED]:
+    if (not version and not ctx.attr.optional) or [character for character in version.elems() if character not in VERSION_CHARACTERS]:
         fail("--%s: %r is not a version; it has one or more letters, digits and . + ~ _ -" % (ctx.attr.version.label, version))
     output = ctx.actions.declare_file(ctx.label.name)
     ctx.actions.write(output, version + ctx.attr.suffix + "\n")

@@ -4,7 +4,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from tools.guestos.bootstrap_media import main as build_medium
+from guestos_tools.bootstrap_media import main as build_medium
 from tools.image.rawfile import write_raw
 from tools.tar.image_file import open_image
 from tools.testing.oracles import oracle

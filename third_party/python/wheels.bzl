@@ -30,6 +30,7 @@ py_library(
         ],
     ),
     imports = ["site"],
+    tags = ["distribution={distribution}"],
     deps = {deps},
 )
 

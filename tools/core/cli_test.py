@@ -244,6 +244,7 @@ def main(arguments):
 run(main, Arguments, None)
 """
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    environment.pop("BUILD_WORKING_DIRECTORY", None)  # of `bazel run` of this test
     environment |= options.pop("environment", {})
     command = [sys.executable, "-c", program, *flags]
     return subprocess.run(command, env=environment, capture_output=True, check=False, timeout=60, **options)

@@ -9,7 +9,7 @@ from tools.ext4.format.checksum import file_system_seed
 from tools.ext4.format.constants import JOURNAL_INODE
 from tools.ext4.format.extent_tree import (
     EMPTY_ROOT,
-    MOST_BLOCKS,
+    MAX_BLOCKS,
     Mapping,
     pack_root,
     pack_single,
@@ -18,7 +18,7 @@ from tools.ext4.format.extent_tree import (
     tree_block_count,
 )
 from tools.ext4.format.inode import inode_seed
-from tools.ext4.format.xattr import MOST_SHARERS, finish_block
+from tools.ext4.format.xattr import MAX_SHARERS, finish_block
 from tools.ext4.geometry import Geometry
 from tools.ext4.inventory import Item
 from tools.ext4.journal import journal_blocks, pack_journal_superblock
@@ -96,7 +96,7 @@ class _Placer:
         physical = runs[0][0]
         if len(runs) == 1:
             self.extents.append(Extent(physical * size, extent.length, extent.source))
-            if count <= MOST_BLOCKS:
+            if count <= MAX_BLOCKS:
                 return Place(pack_single(physical, count), count)
             return self._map_blocks([Mapping(0, physical, count)], inode)
         return self._map_blocks(self._spread(Image(extent.end, (extent,)), 0, runs), inode)
@@ -138,8 +138,8 @@ class _Placer:
             if item.attributes.block:
                 sharers.setdefault(item.attributes.block, []).append(index)
         for content, users in sharers.items():
-            for begin in range(0, len(users), MOST_SHARERS):
-                part = users[begin : begin + MOST_SHARERS]
+            for begin in range(0, len(users), MAX_SHARERS):
+                part = users[begin : begin + MAX_SHARERS]
                 ((block, _),) = self.allocator.take(1)
                 self._place_block(block, finish_block(content, len(part), block, self.seed))
                 for index in part:

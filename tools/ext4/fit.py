@@ -49,7 +49,7 @@ def fit(items: list[Item], options: Ext4Options) -> tuple[Geometry, Placement]:
         if not placement.shortfall:
             return geometry, placement
         found = f"it has {geometry.blocks - geometry.metadata_blocks} blocks for contents"
-    least, placement = _least(items, options)
+    least, placement = _smallest(items, options)
     size = least.blocks * least.block_size
     raise FitError(
         f"ext4: the tree does not fit in {_human(options.size)} ({options.size} bytes): it needs {items[-1].number} "
@@ -81,7 +81,7 @@ def _attempt(items: list[Item], options: Ext4Options, blocks: int) -> tuple[Geom
     return geometry, place_all(items, options, geometry)
 
 
-def _least(items: list[Item], options: Ext4Options) -> tuple[Geometry, Placement]:
+def _smallest(items: list[Item], options: Ext4Options) -> tuple[Geometry, Placement]:
     """Returns the smallest layout that has room for everything.
 
     Starts from a lower bound. An attempt returns the shortfall in blocks; since a larger file system never has

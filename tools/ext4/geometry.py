@@ -17,10 +17,10 @@ from tools.ext4.allocate import Allocator, Run, block_numbers
 from tools.ext4.format.constants import SUPERBLOCK_OFFSET
 from tools.ext4.options import Ext4Options
 
-_LEAST_SPARE_BLOCKS = 50
+_MIN_SPARE_BLOCKS = 50
 """The last group is dropped if it has fewer blocks than this besides its own metadata, as by mke2fs."""
 
-_MOST_INODES = 2**32 - 1
+_MAX_INODES = 2**32 - 1
 
 
 class NoRoomError(Exception):
@@ -240,7 +240,7 @@ def choose_geometry(options: Ext4Options, blocks: int, inodes: int) -> Geometry:
             )
         last = groups - 1
         copy = 1 + geometry.descriptor_blocks if last in geometry.backup_groups else 0
-        least = copy + 2 + geometry.table_blocks + (_LEAST_SPARE_BLOCKS if last else 0)
+        least = copy + 2 + geometry.table_blocks + (_MIN_SPARE_BLOCKS if last else 0)
         if geometry.group_blocks(last) >= least:
             return geometry
         if not last:
@@ -252,8 +252,8 @@ def _inodes_per_group(options: Ext4Options, wanted: int, groups: int) -> int:
     """Returns the inodes per group, rounded up to fill the inode table's blocks and the bitmap's bytes."""
     unit = max(options.block_size // options.inode_size, 8)
     inodes_per_group = -(-wanted // (groups * unit)) * unit
-    if inodes_per_group * groups > _MOST_INODES:
-        raise UserError(f"ext4: {wanted} inodes are more than {_MOST_INODES}; use a larger inode ratio, or a count")
+    if inodes_per_group * groups > _MAX_INODES:
+        raise UserError(f"ext4: {wanted} inodes are more than {_MAX_INODES}; use a larger inode ratio, or a count")
     if inodes_per_group > options.block_size * 8:
         raise NoRoomError
     return inodes_per_group

@@ -19,12 +19,12 @@ from tools.tree.node import Device, Directory, File, Node, Symlink
 
 _NO_ATTRIBUTES = PackedAttributes(b"", b"")
 _NANOSECONDS = 10**9
-_LEAST_TIME = -(2**31)
-_MOST_ID = 2**32 - 2
-_MOST_PERMISSIONS = 0o7777
-_MOST_MAJOR, _MOST_MINOR = 2**12 - 1, 2**20 - 1
+_MIN_TIME = -(2**31)
+_MAX_ID = 2**32 - 2
+_MAX_PERMISSIONS = 0o7777
+_MAX_MAJOR, _MAX_MINOR = 2**12 - 1, 2**20 - 1
 _OLD_DEVICE_LIMIT = 256
-_MOST_DIRECTORY = 2**32 - 1
+_MAX_DIRECTORY = 2**32 - 1
 """Maximum size of a directory in bytes: a larger one needs the feature large_dir, which boot loaders don't support."""
 
 _LOST_AND_FOUND_SIZE = 16384
@@ -148,14 +148,14 @@ class _Filler:
     def check(self, item: Item) -> None:
         """Raises a `UserError` if a value is out of the range of the inode's field."""
         node = item.node
-        if not (0 <= node.uid <= _MOST_ID and 0 <= node.gid <= _MOST_ID):
-            raise item.fault(f"owner {node.uid}:{node.gid} is not between 0 and {_MOST_ID}")
-        if not 0 <= node.permissions <= _MOST_PERMISSIONS:
-            raise item.fault(f"permissions {node.permissions:#o} are more than {_MOST_PERMISSIONS:#o}")
-        if not _LEAST_TIME * _NANOSECONDS <= node.mtime_ns < self.time_end:
+        if not (0 <= node.uid <= _MAX_ID and 0 <= node.gid <= _MAX_ID):
+            raise item.fault(f"owner {node.uid}:{node.gid} is not between 0 and {_MAX_ID}")
+        if not 0 <= node.permissions <= _MAX_PERMISSIONS:
+            raise item.fault(f"permissions {node.permissions:#o} are more than {_MAX_PERMISSIONS:#o}")
+        if not _MIN_TIME * _NANOSECONDS <= node.mtime_ns < self.time_end:
             raise item.fault(
                 f"time {node.mtime_ns // _NANOSECONDS} is out of the range of inodes of {self.inode_size} bytes: "
-                f"{_LEAST_TIME} to {self.time_end // _NANOSECONDS - 1}"
+                f"{_MIN_TIME} to {self.time_end // _NANOSECONDS - 1}"
             )
         if item.links > LINK_MAX and not isinstance(node, Directory):
             raise item.fault(f"it has {item.links} hard links, but ext4 allows {LINK_MAX}")
@@ -197,8 +197,8 @@ class _Filler:
         item.content = Image.from_bytes(blocks)
         item.size = len(blocks)
         item.flags = InodeFlag.EXTENTS | InodeFlag.INDEX if is_indexed else InodeFlag.EXTENTS
-        if item.size > _MOST_DIRECTORY:
-            raise item.fault(f"its entries need {item.size} bytes, but a directory can have {_MOST_DIRECTORY}")
+        if item.size > _MAX_DIRECTORY:
+            raise item.fault(f"its entries need {item.size} bytes, but a directory can have {_MAX_DIRECTORY}")
         if item.links > LINK_MAX:
             item.links = 1
 
@@ -229,8 +229,8 @@ class _Filler:
 def _pack_device(item: Item, node: Device) -> bytes:
     """Returns i_block of a device: the number in the old 16-bit encoding if it fits, else in the new 32-bit one."""
     major, minor = node.major, node.minor
-    if not (0 <= major <= _MOST_MAJOR and 0 <= minor <= _MOST_MINOR):
-        raise item.fault(f"device number {major}:{minor} is more than {_MOST_MAJOR}:{_MOST_MINOR}")
+    if not (0 <= major <= _MAX_MAJOR and 0 <= minor <= _MAX_MINOR):
+        raise item.fault(f"device number {major}:{minor} is more than {_MAX_MAJOR}:{_MAX_MINOR}")
     if major < _OLD_DEVICE_LIMIT and minor < _OLD_DEVICE_LIMIT:
         words = (major << 8 | minor).to_bytes(4, "little")
     else:

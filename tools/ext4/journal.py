@@ -15,9 +15,9 @@ from tools.ext4.options import Ext4Options
 _SUPERBLOCK = struct.Struct(">12I16sI")
 _MAGIC = 0xC03B3998
 _SUPERBLOCK_V2 = 4
-_LEAST_BLOCKS = 1024
-_MOST_BLOCKS = 10_240_000
-_LEAST_FILE_SYSTEM = 2048
+_MIN_BLOCKS = 1024
+_MAX_BLOCKS = 10_240_000
+_MIN_FILE_SYSTEM = 2048
 _DEFAULTS = (
     (32768, 1024),
     (256 * 1024, 4096),
@@ -45,11 +45,11 @@ def journal_blocks(options: Ext4Options, blocks: int) -> int:
         return 0
     if options.journal_size is not None:
         wanted = options.journal_size // options.block_size
-        if not _LEAST_BLOCKS <= wanted <= _MOST_BLOCKS:
-            least, most = _LEAST_BLOCKS * options.block_size, _MOST_BLOCKS * options.block_size
+        if not _MIN_BLOCKS <= wanted <= _MAX_BLOCKS:
+            least, most = _MIN_BLOCKS * options.block_size, _MAX_BLOCKS * options.block_size
             raise UserError(f"ext4: journal size {options.journal_size} is not between {least} and {most} bytes")
         return wanted
-    if blocks < _LEAST_FILE_SYSTEM:
+    if blocks < _MIN_FILE_SYSTEM:
         raise NoRoomError
     return next((size for limit, size in _DEFAULTS if blocks < limit), _LARGEST_DEFAULT)
 

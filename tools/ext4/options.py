@@ -9,9 +9,9 @@ from tools.core.errors import UserError
 from tools.ext4.format.constants import BLOCK_SIZES
 from tools.ext4.format.inode import time_limit
 
-_MOST_LABEL = 16
-_LEAST_INODE_SIZE = 128
-_MOST_RESERVED_PERCENT = 50
+_MAX_LABEL = 16
+_MIN_INODE_SIZE = 128
+_MAX_RESERVED_PERCENT = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +69,7 @@ class Ext4Options:
         """
         _require(self.block_size in BLOCK_SIZES, f"block size {self.block_size} is not 1024, 2048 or 4096")
         _require(
-            _is_power_of_two(self.inode_size) and _LEAST_INODE_SIZE <= self.inode_size <= self.block_size,
+            _is_power_of_two(self.inode_size) and _MIN_INODE_SIZE <= self.inode_size <= self.block_size,
             f"inode size {self.inode_size} is not a power of two from 128 to the block size {self.block_size}",
         )
         _require(
@@ -78,12 +78,12 @@ class Ext4Options:
         )
         _require(self.inode_count is None or self.inode_count > 0, f"inode count {self.inode_count} is not positive")
         _require(
-            0 <= self.reserved_percent <= _MOST_RESERVED_PERCENT,
-            f"reserved percentage {self.reserved_percent} is not between 0 and {_MOST_RESERVED_PERCENT}",
+            0 <= self.reserved_percent <= _MAX_RESERVED_PERCENT,
+            f"reserved percentage {self.reserved_percent} is not between 0 and {_MAX_RESERVED_PERCENT}",
         )
         _require(
-            len(self.label.encode()) <= _MOST_LABEL and "\0" not in self.label,
-            f"label {self.label!r} is longer than {_MOST_LABEL} bytes, or has a NUL",
+            len(self.label.encode()) <= _MAX_LABEL and "\0" not in self.label,
+            f"label {self.label!r} is longer than {_MAX_LABEL} bytes, or has a NUL",
         )
         _require(
             _is_power_of_two(self.groups_per_flex) and self.groups_per_flex < 2**31,

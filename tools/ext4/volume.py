@@ -33,7 +33,7 @@ _KNOWN = (
 )
 _OLD_DESCRIPTOR, _WIDE_DESCRIPTOR = 32, 64
 _WINDOW = 1 << 16
-_MOST_WINDOWS = 64
+_MAX_WINDOWS = 64
 
 
 class Volume:
@@ -217,7 +217,7 @@ class Volume:
         """Reads an inode through a cache of 64 KiB windows, since neighbouring inodes are often read next."""
         window, begin = divmod(offset, _WINDOW)
         if window not in self._windows:
-            if len(self._windows) >= _MOST_WINDOWS:
+            if len(self._windows) >= _MAX_WINDOWS:
                 del self._windows[next(iter(self._windows))]
             start = window * _WINDOW
             if offset + size > self.image.size:

@@ -9,7 +9,7 @@ import struct
 from dataclasses import dataclass, replace
 
 from tools.core.errors import UserError
-from tools.fat.geometry import ENTRY_SIZE, MOST_CLUSTERS, SECTOR_SIZES, Bits, Geometry, type_of
+from tools.fat.geometry import ENTRY_SIZE, MAX_CLUSTERS, SECTOR_SIZES, Bits, Geometry, type_of
 from tools.image.extents import Data, Extent, Image
 
 MEDIA = 0xF8
@@ -156,7 +156,7 @@ def _checked_type(geometry: Geometry, image_size: int, is_32: bool, version: int
     if geometry.data_offset > end or geometry.clusters < 1:
         raise UserError("the FAT boot sector is damaged: there is no room for data")
     bits = 32 if is_32 else type_of(geometry.clusters)
-    if bits == 32 and (not is_32 or geometry.root_entries or version or geometry.clusters > MOST_CLUSTERS[32]):
+    if bits == 32 and (not is_32 or geometry.root_entries or version or geometry.clusters > MAX_CLUSTERS[32]):
         raise UserError("the FAT boot sector is damaged: it is neither that of FAT16 nor that of FAT32")
     if geometry.root_entries * ENTRY_SIZE % geometry.sector_size:
         raise UserError("the FAT boot sector is damaged: the root directory has no whole number of sectors")

@@ -21,17 +21,17 @@ ENTRY_SIZE = 32
 
 FAT_COUNT = 2
 FIRST_CLUSTER = 2
-MOST_CLUSTERS: dict[Bits, int] = {12: 4084, 16: 65524, 32: 0x0FFFFFF4}
+MAX_CLUSTERS: dict[Bits, int] = {12: 4084, 16: 65524, 32: 0x0FFFFFF4}
 """Maximum number of clusters of each FAT type; the number of clusters determines the type."""
 
-MOST_SECTORS = (1 << 32) - 1
+MAX_SECTORS = (1 << 32) - 1
 
 _MARGIN = 16
 """Distance in clusters to keep from the limits between types, since some readers are inexact (fatgen103)."""
 
 _CLUSTER_SIZES = tuple(512 << n for n in range(7))
-_MOST_RESERVED = (1 << 16) - 1
-_MOST_ROOT_ENTRIES = (1 << 16) - 1
+_MAX_RESERVED = (1 << 16) - 1
+_MAX_ROOT_ENTRIES = (1 << 16) - 1
 _KIB, _MIB, _GIB = 1 << 10, 1 << 20, 1 << 30
 
 
@@ -121,15 +121,15 @@ def choose(
         raise UserError(f"cluster size {cluster_size} is not one of {possible} bytes")
     if size <= 0 or size % sector_size:
         raise UserError(f"size {size} is not a multiple of the sector size, {sector_size} bytes")
-    if size // sector_size > MOST_SECTORS:
+    if size // sector_size > MAX_SECTORS:
         larger = "; use larger sectors" if sector_size < SECTOR_SIZES[-1] else ""
-        raise UserError(f"size {size} is more than FAT can have: {MOST_SECTORS} sectors of {sector_size} bytes{larger}")
+        raise UserError(f"size {size} is more than FAT can have: {MAX_SECTORS} sectors of {sector_size} bytes{larger}")
     for candidate in (bits,) if bits else _types(size):
         for clusters_of in (cluster_size,) if cluster_size else _cluster_sizes(candidate, size, sector_size):
             geometry = _geometry(size, candidate, clusters_of, sector_size, root_entries)
             if geometry is not None:
                 return geometry
-    few, many = _range(bits) if bits else (1, MOST_CLUSTERS[32] - _MARGIN)
+    few, many = _range(bits) if bits else (1, MAX_CLUSTERS[32] - _MARGIN)
     clusters = f"{cluster_size} bytes" if cluster_size else f"{sector_size} to {_CLUSTER_SIZES[-1]} bytes"
     raise UserError(
         f"size {size} cannot be FAT{bits or ''}, which has {few} to {many} clusters, of {clusters} here; change the "
@@ -156,8 +156,8 @@ def _cluster_sizes(bits: Bits, size: int, sector_size: int) -> list[int]:
 
 def _range(bits: Bits) -> tuple[int, int]:
     """Returns the minimum and maximum number of clusters that the writer uses for a type."""
-    below = {12: 0, 16: MOST_CLUSTERS[12] + _MARGIN, 32: MOST_CLUSTERS[16] + _MARGIN}[bits]
-    return below + 1, MOST_CLUSTERS[bits] - _MARGIN
+    below = {12: 0, 16: MAX_CLUSTERS[12] + _MARGIN, 32: MAX_CLUSTERS[16] + _MARGIN}[bits]
+    return below + 1, MAX_CLUSTERS[bits] - _MARGIN
 
 
 def _geometry(size: int, bits: Bits, cluster_size: int, sector_size: int, root_entries: int) -> Geometry | None:
@@ -169,7 +169,7 @@ def _geometry(size: int, bits: Bits, cluster_size: int, sector_size: int, root_e
     else:
         usual = 512 if size >= _MIB else 128
         root_entries = _round_up(max(root_entries, usual), sector_size // ENTRY_SIZE)
-        if root_entries > _MOST_ROOT_ENTRIES:
+        if root_entries > _MAX_ROOT_ENTRIES:
             return None
 
     def with_fat(fat_sectors: int) -> Geometry:
@@ -196,12 +196,12 @@ def _geometry(size: int, bits: Bits, cluster_size: int, sector_size: int, root_e
             break
         geometry = smaller
     few, many = _range(bits)
-    return geometry if few <= geometry.clusters <= many and geometry.reserved_sectors <= _MOST_RESERVED else None
+    return geometry if few <= geometry.clusters <= many and geometry.reserved_sectors <= _MAX_RESERVED else None
 
 
 def type_of(clusters: int) -> Bits:
     """Returns the type of a file system with `clusters` clusters."""
-    return next((bits for bits in TYPES if clusters <= MOST_CLUSTERS[bits]), 32)
+    return next((bits for bits in TYPES if clusters <= MAX_CLUSTERS[bits]), 32)
 
 
 def _round_up(number: int, multiple: int) -> int:

@@ -7,7 +7,7 @@ import zlib
 import pytest
 
 from tools.fat.writer import Options, fat_image
-from tools.gpt.disk import least_disk_size, place
+from tools.gpt.disk import minimum_disk_size, place
 from tools.gpt.layout import parse_layout
 from tools.image.extents import Image
 from tools.testing.disks import disk_image
@@ -49,7 +49,7 @@ def test_reads_a_file_system(bits, size, tmp_path):
 
 def test_finds_a_partition(tmp_path):
     layout = parse_layout("esp,,204800,U,,\ngrub,,204800,L,,\n", "p.csv")
-    table = place(layout, least_disk_size(layout), uuid.UUID(int=1))
+    table = place(layout, minimum_disk_size(layout), uuid.UUID(int=1))
     image = fat_image(tree(), Options(size=100 * MIB, volume_id=1))
     path = write_raw(disk_image(table, [("grub", image)]), tmp_path / "disk")
     assert re.search(

@@ -21,7 +21,7 @@ from tools.fat.entries import (
     decode_time,
 )
 from tools.fat.geometry import ENTRY_SIZE, FIRST_CLUSTER, Bits, Geometry
-from tools.fat.table import LEAST_END
+from tools.fat.table import MIN_END_OF_CHAIN
 from tools.image.extents import Image
 from tools.tree.node import Directory, File, Node
 
@@ -33,7 +33,7 @@ _DELETED_ESCAPED = 0x05
 _LOWER_BASE, _LOWER_EXTENSION = 0x08, 0x10
 """Case flags of Windows NT: base or extension of the short name are in lower case."""
 
-_MOST_DIRECTORY_SIZE = (1 << 16) * ENTRY_SIZE
+_MAX_DIRECTORY_SIZE = (1 << 16) * ENTRY_SIZE
 _CODE_PAGE = "cp850"
 _TABLE_WINDOW = 1 << 16
 
@@ -123,7 +123,7 @@ class _Reader:
             path: path in messages.
         """
         cluster_size = self._geometry.cluster_size
-        most = -(-(_MOST_DIRECTORY_SIZE if size is None else size) // cluster_size)
+        most = -(-(_MAX_DIRECTORY_SIZE if size is None else size) // cluster_size)
         parts: list[tuple[int, Image]] = []
         count = 0
         for first, length in self._chain_runs(cluster, most, path) if cluster else ():
@@ -153,7 +153,7 @@ class _Reader:
             if total > most:
                 raise UserError(f"{path!r} has more than {most} clusters, the number for its size")
             following = self._next[cluster]
-            if following >= LEAST_END[geometry.bits]:
+            if following >= MIN_END_OF_CHAIN[geometry.bits]:
                 yield first, length
                 return
             if following != cluster + 1:

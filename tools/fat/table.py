@@ -16,7 +16,7 @@ from tools.fat.geometry import FIRST_CLUSTER, Bits
 from tools.image.extents import Buffer, Source
 
 END_OF_CHAIN: dict[Bits, int] = {12: 0xFFF, 16: 0xFFFF, 32: 0x0FFFFFFF}
-LEAST_END: dict[Bits, int] = {12: 0xFF8, 16: 0xFFF8, 32: 0x0FFFFFF8}
+MIN_END_OF_CHAIN: dict[Bits, int] = {12: 0xFF8, 16: 0xFFF8, 32: 0x0FFFFFF8}
 """The lowest value that marks the end of a chain."""
 
 _TYPECODE = {16: "H", 32: "I"}

@@ -19,10 +19,10 @@ from tools.image.extents import Data, Extent, Image
 from tools.tree.compare import printable, type_name
 from tools.tree.node import Directory, File, Node
 
-MOST_DIRECTORY_ENTRIES = 1 << 16
+MAX_DIRECTORY_ENTRIES = 1 << 16
 """Maximum number of entries of a directory, which has at most 2 MiB (fatgen103, "FAT Directory Structure")."""
 
-_MOST_FILE_SIZE = (1 << 32) - 1
+_MAX_FILE_SIZE = (1 << 32) - 1
 _LINKS = (b".".ljust(names.SHORT_NAME_SIZE), b"..".ljust(names.SHORT_NAME_SIZE))
 _KIB, _MIB = 1 << 10, 1 << 20
 
@@ -131,8 +131,8 @@ def _items(root: Directory, root_extra: int) -> Iterator[_Item]:
             item.children = [(name, short, child) for name, short, _, child in children]
             entries = root_extra if item.parent is None else len(_LINKS)
             entries += sum(1 + names.long_entries(name) for name, _, _ in item.children)
-            if entries > MOST_DIRECTORY_ENTRIES:
-                raise _refused(path, item.node, f"needs {entries} entries, but FAT allows {MOST_DIRECTORY_ENTRIES}")
+            if entries > MAX_DIRECTORY_ENTRIES:
+                raise _refused(path, item.node, f"needs {entries} entries, but FAT allows {MAX_DIRECTORY_ENTRIES}")
             item.size = entries * ENTRY_SIZE
             stack.extend((child_path, child) for _, _, child_path, child in reversed(children))
         yield item
@@ -175,8 +175,8 @@ def _item(path: bytes, node: Node, parent: _Item | None) -> _Item:
     if node.permissions & 0o7000:
         raise _refused(path, node, f"has mode {node.permissions:o}, but FAT has no setuid, setgid or sticky bit")
     size = node.content.size if isinstance(node, File) else 0
-    if size > _MOST_FILE_SIZE:
-        raise _refused(path, node, f"has {size} bytes; a file in FAT has at most {_MOST_FILE_SIZE}")
+    if size > _MAX_FILE_SIZE:
+        raise _refused(path, node, f"has {size} bytes; a file in FAT has at most {_MAX_FILE_SIZE}")
     return _Item(node, size, parent)
 
 
@@ -253,7 +253,7 @@ def _least_size(options: Options, items: list[_Item]) -> int:
 
     content = sum(item.size for item in items)
     step = 4 * _KIB if content < 4 * _MIB else _MIB
-    most = geometry.MOST_SECTORS * options.sector_size // step
+    most = geometry.MAX_SECTORS * options.sector_size // step
     low, high = content // step, content // step + 1
     while not fits(high * step):
         if high == most:

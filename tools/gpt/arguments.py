@@ -8,7 +8,7 @@ from uuid import UUID
 from tools.core.cli import argument
 from tools.core.errors import UserError
 from tools.core.json_spec import FileName, Size
-from tools.gpt.disk import least_disk_size, place
+from tools.gpt.disk import minimum_disk_size, place
 from tools.gpt.layout import read_layout
 from tools.gpt.table import Table
 
@@ -37,5 +37,5 @@ def table_of(arguments: TableArguments) -> Table:
     except ValueError as error:
         raise UserError(f"--disk_guid: {arguments.disk_guid!r} is not a GUID; `uuidgen` makes one") from error
     layout = read_layout(arguments.layout).without(arguments.without)
-    size = least_disk_size(layout) if arguments.expanded_size is None else arguments.expanded_size
+    size = minimum_disk_size(layout) if arguments.expanded_size is None else arguments.expanded_size
     return place(layout, size, guid, arguments.sector_size)

@@ -43,9 +43,9 @@ def place(layout: Layout, disk_size: int, disk_guid: UUID, sector_size: int = 51
     return Table(disk_guid=disk_guid, disk_size=disk_size, entries=entries, sector_size=sector_size)
 
 
-def least_disk_size(layout: Layout) -> int:
+def minimum_disk_size(layout: Layout) -> int:
     """Returns the minimum disk size for a layout in bytes, a multiple of 1 MiB."""
-    end = max(partition.least_end for partition in layout.partitions)
+    end = max(partition.minimum_end for partition in layout.partitions)
     # One more MiB has room for the backup table with any sector size.
     return -(-end // ALIGNMENT) * ALIGNMENT + ALIGNMENT
 
@@ -62,7 +62,7 @@ def _entry(partition: Partition, table: Table, usable_end: int) -> Entry:
     if size <= 0 or partition.offset + size > usable_end:
         raise UserError(
             f"{partition.origin}: {partition.name} ends past the end of the disk: it needs usable bytes up to "
-            f"{partition.least_end}, and a disk of {table.disk_size} bytes has them up to {usable_end}"
+            f"{partition.minimum_end}, and a disk of {table.disk_size} bytes has them up to {usable_end}"
         )
     return Entry(
         number=partition.number,

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tools.core.errors import UserError
-from tools.gpt.disk import least_disk_size, place
+from tools.gpt.disk import minimum_disk_size, place
 from tools.gpt.layout import parse_layout
 from tools.gpt.reader import read_table
 from tools.gpt.table import encode
@@ -39,7 +39,7 @@ def test_rest_ends_at_the_last_usable_mebibyte_and_uuid_is_derived():
 
 def test_least_disk_size_is_enough_and_needed():
     layout = parse_layout(TWO, "p.csv")
-    size = least_disk_size(layout)
+    size = minimum_disk_size(layout)
     assert size == 4 * MIB
     place(layout, size, GUID)
     with pytest.raises(UserError, match=r"p.csv:2: root ends past the end of the disk.* up to 3145728"):
@@ -128,7 +128,7 @@ def tables(draw, sectors=(512, 4096)):
     if draw(st.booleans()):
         rows[-1] = f'"{names[-1]}",,,L,,'
     layout = parse_layout("name,start,size,type,uuid,attributes\n" + "\n".join(rows), "p.csv")
-    size = least_disk_size(layout) + draw(st.integers(0, 5000)) * sector
+    size = minimum_disk_size(layout) + draw(st.integers(0, 5000)) * sector
     return place(layout, size, draw(st.uuids()), sector)
 
 

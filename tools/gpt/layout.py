@@ -39,12 +39,12 @@ ALIGNMENT = 1 << 20
 NAME_UNITS = 36
 """Maximum length of a partition name in UTF-16 code units (UEFI specification 2.10, section 5.3.3, table 5-6)."""
 
-MOST_PARTITIONS = 128
+MAX_PARTITIONS = 128
 """Number of entries of the partition table: the minimum that the UEFI specification demands."""
 
 _COLUMNS = ("name", "start", "size", "type", "uuid", "comment")
 _OPTIONAL_COLUMNS = {"comment", "attributes"}
-_MOST_UNITS = (1 << 63) // UNIT
+_MAX_UNITS = (1 << 63) // UNIT
 """Maximum number of sectors: offsets in bytes have 63 bits in the kernel."""
 
 
@@ -75,7 +75,7 @@ class Partition:
     origin: str = ""
 
     @property
-    def least_end(self) -> int:
+    def minimum_end(self) -> int:
         """The end offset in bytes; for a partition with the rest of the disk, the end if it has the minimum size."""
         return self.offset + (ALIGNMENT if self.size is None else self.size)
 
@@ -192,8 +192,8 @@ def _named(columns: Sequence[str], cells: list[str]) -> Iterable[tuple[str, str]
 
 def _partition(row: dict[str, str], before: list[Partition], origin: str) -> Partition:
     """Returns the partition of a row; raises a `ValueError` if a value is invalid or repeated."""
-    if len(before) == MOST_PARTITIONS:
-        raise ValueError(f"the table has room for {MOST_PARTITIONS} partitions")
+    if len(before) == MAX_PARTITIONS:
+        raise ValueError(f"the table has room for {MAX_PARTITIONS} partitions")
     guid = parse_guid(row["uuid"]) if row["uuid"] else None
     for other in before:
         if other.name == row["name"]:
@@ -226,7 +226,7 @@ def _units(text: str, what: str) -> int:
     """Parses a number of sectors; returns bytes."""
     if not (text.isascii() and text.isdigit()):
         raise ValueError(f"{what} {text!r} is not a decimal number of {UNIT}-byte sectors")
-    if len(text) > 19 or int(text) > _MOST_UNITS:
+    if len(text) > 19 or int(text) > _MAX_UNITS:
         raise ValueError(f"{what} {text} is too large")
     return int(text) * UNIT
 
@@ -235,7 +235,7 @@ def _start(text: str, before: list[Partition]) -> int:
     if text in {"", "rest"}:
         if before and before[-1].size is None:
             raise ValueError(f"there is no room after {before[-1].name}, which takes the rest of the disk")
-        end = before[-1].least_end if before else 1
+        end = before[-1].minimum_end if before else 1
         return -(-end // ALIGNMENT) * ALIGNMENT
     start = _units(text, "start")
     if start % ALIGNMENT:

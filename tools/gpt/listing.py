@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from tools.core.errors import UserError
-from tools.gpt.disk import least_disk_size, place
+from tools.gpt.disk import minimum_disk_size, place
 from tools.gpt.layout import read_layout
 
 
@@ -24,5 +24,5 @@ def listing(path: str, disk_guid: str) -> bytes:
     except ValueError as error:
         raise UserError(f"disk_guid: {disk_guid!r} is not a GUID") from error
     layout = read_layout(path)
-    table = place(layout, least_disk_size(layout), guid)
+    table = place(layout, minimum_disk_size(layout), guid)
     return "".join(f"{entry.number} {entry.name} {entry.uuid}\n" for entry in table.entries).encode()

@@ -24,7 +24,7 @@ from tools.gpt.table import (
 )
 from tools.image.extents import Image
 
-_MOST_ENTRY_BYTES = 1 << 20
+_MAX_ENTRY_BYTES = 1 << 20
 """Maximum size of the entries in bytes; far more than any real table has."""
 
 
@@ -103,7 +103,7 @@ def _half(image: Image, sector: int, own_lba: int, other_lba: int, name: str) ->
             f"the {name} is for sectors {own} and {other}, not {own_lba} and {other_lba}: is the disk truncated?"
         )
     length = count * entry_size
-    if entry_size < ENTRY.size or entry_size % ENTRY.size or not 0 < length <= _MOST_ENTRY_BYTES:
+    if entry_size < ENTRY.size or entry_size % ENTRY.size or not 0 < length <= _MAX_ENTRY_BYTES:
         raise ValueError(f"the {name} has {count} entries of {entry_size} bytes, which is invalid")
     # Entries are between header and usable sectors: after the primary header, before the backup header.
     begin, end = entries_lba, entries_lba - (-length // sector)

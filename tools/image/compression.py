@@ -121,7 +121,7 @@ class Zstd:
     def content_size(self, file: InputFile) -> int:
         size, at, total = file.size(), 0, 0
         while at < size:
-            start = file.read(at, min(_FRAME_HEADER_MOST, size - at))
+            start = file.read(at, min(_MAX_FRAME_HEADER, size - at))
             try:
                 header = zstandard.get_frame_parameters(start)
                 at += zstandard.frame_header_size(start)
@@ -136,7 +136,7 @@ class Zstd:
         return total
 
 
-_FRAME_HEADER_MOST = 18
+_MAX_FRAME_HEADER = 18
 _FRAME_CHECKSUM = 4
 _BLOCK_HEADER = 3
 _BLOCK_RLE = 1

@@ -22,7 +22,7 @@ from typing import ClassVar, Protocol
 from tools.core.errors import UserError
 
 _START = attrgetter("offset")
-_MOST_OPEN = 256
+_MAX_OPEN = 256
 
 Buffer = bytes | memoryview
 
@@ -102,7 +102,7 @@ class InputFile:
                 self.close()
                 raise UserError(f"{self.path}: is a directory, not a file")
             self._opened.append(weakref.ref(self))
-            if len(self._opened) > _MOST_OPEN and (oldest := self._opened.popleft()()):
+            if len(self._opened) > _MAX_OPEN and (oldest := self._opened.popleft()()):
                 oldest.close()
             return fd
         return self._fd

@@ -15,10 +15,10 @@ from tools.image.holes import BLOCK_SIZE, trimmed
 _BATCH = 1 << 20
 """How many bytes are buffered for one write."""
 
-_COPY_AT_LEAST = 256 << 10
+_MIN_COPY_SIZE = 256 << 10
 """Minimum length in bytes for copy_file_range(2); below it, buffered writes are faster than a call per range."""
 
-_MOST_BUFFERS = 1000
+_MAX_BUFFERS = 1000
 """Maximum number of buffers for one pwritev(2); IOV_MAX (limits.h) is 1024 on Linux."""
 
 _ZEROS = bytes(BLOCK_SIZE)
@@ -58,7 +58,7 @@ def write_data(image: Image, fd: int, base: int, progress: Progress = no_progres
     batch = _Batch(fd, progress)
     for extent in image.extents:
         source = extent.source
-        if isinstance(source, FileRange) and extent.length >= _COPY_AT_LEAST:
+        if isinstance(source, FileRange) and extent.length >= _MIN_COPY_SIZE:
             batch.flush()
             done = copy_range(source, extent.length, fd, base + extent.offset, progress)
             extent = extent.clipped(extent.offset + done, extent.end)  # noqa: PLW2901 -- the rest
@@ -108,7 +108,7 @@ class _Batch:
     def add(self, offset: int, data: Buffer) -> None:
         """Adds the next data, for `offset` in the file."""
         gap = offset - self._end
-        if gap >= BLOCK_SIZE or self._end - self._begin >= _BATCH or len(self._buffers) >= _MOST_BUFFERS:
+        if gap >= BLOCK_SIZE or self._end - self._begin >= _BATCH or len(self._buffers) >= _MAX_BUFFERS:
             self.flush()
         if not self._buffers:
             self._begin = offset

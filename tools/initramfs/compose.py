@@ -22,10 +22,10 @@ from tools.tree.node import Device, Directory, File, Node, Symlink
 
 MODULES_FOLDER = b"usr/lib/modules"
 
-_MOST_SYMLINKS = 40
+_MAX_SYMLINKS = 40
 """Maximum number of symbolic links in the resolution of a path, as in Linux (path_resolution(7))."""
 
-_MOST_MODULE_BYTES = 1 << 28
+_MAX_MODULE_BYTES = 1 << 28
 """Maximum size of a decompressed module in bytes, so that a damaged one doesn't exhaust the memory."""
 
 
@@ -123,7 +123,7 @@ class _Builder:
             if child is None:
                 raise UserError(f"{self._origin}: has no /{asked.decode(errors='replace')}")
             if isinstance(child, Symlink):
-                if links == _MOST_SYMLINKS:
+                if links == _MAX_SYMLINKS:
                     raise UserError(f"{self._origin}: too many symbolic links in /{asked.decode(errors='replace')}")
                 self._place_link(b"/".join((*place, part)), child)
                 start = b"" if child.target.startswith(b"/") else b"/".join(place)
@@ -245,15 +245,15 @@ class _Builder:
 
 
 def _unpack_xz(data: bytes) -> bytes:
-    return lzma.LZMADecompressor(memlimit=_MOST_MODULE_BYTES).decompress(data, _MOST_MODULE_BYTES)
+    return lzma.LZMADecompressor(memlimit=_MAX_MODULE_BYTES).decompress(data, _MAX_MODULE_BYTES)
 
 
 def _unpack_gzip(data: bytes) -> bytes:
-    return zlib.decompressobj(wbits=31).decompress(data, _MOST_MODULE_BYTES)
+    return zlib.decompressobj(wbits=31).decompress(data, _MAX_MODULE_BYTES)
 
 
 def _unpack_zstd(data: bytes) -> bytes:
-    return zstandard.ZstdDecompressor().decompress(data, max_output_size=_MOST_MODULE_BYTES)
+    return zstandard.ZstdDecompressor().decompress(data, max_output_size=_MAX_MODULE_BYTES)
 
 
 _UNPACKERS: dict[str, Callable[[bytes], bytes]] = {".xz": _unpack_xz, ".gz": _unpack_gzip, ".zst": _unpack_zstd}

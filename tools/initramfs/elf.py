@@ -24,7 +24,7 @@ _ENTRY = struct.Struct("<qQ")  # Elf64_Dyn
 _PT_LOAD, _PT_DYNAMIC, _PT_INTERP = 1, 2, 3
 _DT_NULL, _DT_NEEDED, _DT_STRTAB, _DT_STRSZ, _DT_RPATH, _DT_RUNPATH = 0, 1, 5, 10, 15, 29
 
-_MOST_BYTES = 1 << 20
+_MAX_BYTES = 1 << 20
 """Maximum size of a dynamic section or string table in bytes, so that a damaged file doesn't exhaust the memory."""
 
 
@@ -128,6 +128,6 @@ def _string(strings: bytes, offset: int) -> bytes:
 
 
 def _bounded(content: Image, offset: int, size: int) -> bytes:
-    if size > _MOST_BYTES:
+    if size > _MAX_BYTES:
         raise ValueError(f"a table of {size} bytes is too large")
     return content.read(offset, size)

@@ -14,12 +14,12 @@ from tools.core.errors import UserError
 from tools.image.extents import Extent, FileRange, Image, InputFile
 from tools.tar import acl, header, pax, sparse
 
-_MOST_EXTENDED = 1 << 24
+_MAX_EXTENDED = 1 << 24
 """Maximum size of an extended header in bytes; Linux allows 64 KiB for all attributes of a file."""
 
-_MOST_SIZE = (1 << 63) - 1
-_MOST_ID = (1 << 32) - 2
-_MOST_MAJOR, _MOST_MINOR = (1 << 12) - 1, (1 << 20) - 1
+_MAX_SIZE = (1 << 63) - 1
+_MAX_ID = (1 << 32) - 2
+_MAX_MAJOR, _MAX_MINOR = (1 << 12) - 1, (1 << 20) - 1
 
 _DEVICES = (header.CHARACTER_DEVICE, header.BLOCK_DEVICE)
 _FILES = (header.REGULAR, header.OLD_REGULAR, header.CONTIGUOUS, header.GNU_SPARSE)
@@ -194,7 +194,7 @@ class _Reader:
 
     def _data(self, block: bytes) -> bytes:
         """Returns the data of an extension header."""
-        size = _in_range(header.number(block[124:136]), "size", _MOST_EXTENDED)
+        size = _in_range(header.number(block[124:136]), "size", _MAX_EXTENDED)
         return self._file.read(self._take(size), size)
 
     def _member(self, block: bytes, kind: bytes, local: list[tuple[bytes, bytes]]) -> Member:
@@ -220,10 +220,10 @@ class _Reader:
         if records:
             _apply(member, records)
             self._name = member.name
-        _in_range(member.uid, "owner", _MOST_ID)
-        _in_range(member.gid, "group", _MOST_ID)
-        _in_range(member.device[0], "major number", _MOST_MAJOR)
-        _in_range(member.device[1], "minor number", _MOST_MINOR)
+        _in_range(member.uid, "owner", _MAX_ID)
+        _in_range(member.gid, "group", _MAX_ID)
+        _in_range(member.device[0], "major number", _MAX_MAJOR)
+        _in_range(member.device[1], "minor number", _MAX_MINOR)
         stored = _size(records, header.number(size))
         if kind in _FILES:
             self._read_file(member, block, records, stored)
@@ -254,7 +254,7 @@ class _Reader:
             member.kind, member.content = header.DIRECTORY, None
 
     def _set_content(self, member: Member, size: int, pairs: sparse.Map, stored: int) -> None:
-        _in_range(size, "size", _MOST_SIZE)
+        _in_range(size, "size", _MAX_SIZE)
         sparse.check(pairs, size, stored)
         start = self._take(stored)
         extents = []
@@ -275,7 +275,7 @@ def _size(records: list[tuple[bytes, bytes]], size: int) -> int:
     for keyword, value in records:
         if keyword == b"size" and value:
             size = pax.integer(value)
-    return _in_range(size, "size", _MOST_SIZE)
+    return _in_range(size, "size", _MAX_SIZE)
 
 
 def _apply(member: Member, records: list[tuple[bytes, bytes]]) -> None:

@@ -15,7 +15,7 @@ from tools.tree.node import NAME_MAX, Directory, Node, Symlink
 PATH_MAX = 4096
 """Maximum length of a path in Linux in bytes, including the terminating NUL (limits.h)."""
 
-_MOST_LINKS = 40
+_MAX_LINKS = 40
 """Maximum number of symbolic links in the resolution of a path, as in Linux (path_resolution(7))."""
 
 
@@ -99,8 +99,8 @@ def _walk(root: Directory, parts: Sequence[bytes], make: Callable[[], Directory]
             child = place[-1].entries[part] = make()
         if isinstance(child, Symlink):
             links += 1
-            if links > _MOST_LINKS:
-                raise UserError(f"{_show(parts)}: leads through more than {_MOST_LINKS} symbolic links")
+            if links > _MAX_LINKS:
+                raise UserError(f"{_show(parts)}: leads through more than {_MAX_LINKS} symbolic links")
             if child.target.startswith(b"/"):
                 del place[1:]
             todo.extend(name for name in reversed(child.target.split(b"/")) if name not in (b"", b"."))

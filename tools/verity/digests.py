@@ -17,7 +17,7 @@ DIGEST_SIZE = 32
 """Size of a SHA-256 digest in bytes."""
 
 _READ_SIZE = 1 << 20
-_LEAST_PATTERN = 256
+_MIN_PATTERN = 256
 """Minimum number of equal digests for a `Pattern`; for fewer, an extent needs more memory than the digests."""
 
 
@@ -67,7 +67,7 @@ def block_digests(image: Image, block_size: int, salt: bytes, progress: Progress
                     flush()
             continue
         digest = _hash_blocks(run.block, block_size, salted)
-        if run.count < _LEAST_PATTERN:
+        if run.count < _MIN_PATTERN:
             written += digest * run.count
             continue
         flush()

@@ -15,7 +15,7 @@ from tools.core.errors import UserError
 BLOCK_SIZES = (1024, 2048, 4096)
 """Supported block sizes in bytes. The kernel's maximum is its page size, which is at least 4096."""
 
-SALT_MOST = 256
+MAX_SALT_SIZE = 256
 """Maximum size of the salt in bytes."""
 
 _FORMAT = struct.Struct("<8sII16s32sIIQH6x256s168x")
@@ -49,8 +49,8 @@ class Superblock:
         for what, size in (("data", self.data_block_size), ("hash", self.hash_block_size)):
             if size not in BLOCK_SIZES:
                 raise UserError(f"{what} block size {size} is not one of {', '.join(map(str, BLOCK_SIZES))} bytes")
-        if len(self.salt) > SALT_MOST:
-            raise UserError(f"the salt has {len(self.salt)} bytes; the maximum is {SALT_MOST}")
+        if len(self.salt) > MAX_SALT_SIZE:
+            raise UserError(f"the salt has {len(self.salt)} bytes; the maximum is {MAX_SALT_SIZE}")
         if self.data_size <= 0 or self.data_size % self.data_block_size:
             raise UserError(
                 f"the data to protect has {self.data_size} bytes, which are not one or more whole blocks of "
@@ -81,7 +81,7 @@ class Superblock:
             )
         if algorithm.rstrip(b"\0") != _ALGORITHM:
             raise UserError(f"the dm-verity tree's digest is {algorithm.rstrip(bytes(1))!r}; only sha256 is supported")
-        if salt_size > SALT_MOST:
+        if salt_size > MAX_SALT_SIZE:
             raise UserError(f"the dm-verity superblock is damaged: its salt has {salt_size} bytes")
         return cls(
             data_size=blocks * data_block,

@@ -14,7 +14,7 @@ from tools.vm.firmware import Firmware
 
 PROGRAM = "qemu-system-x86_64"
 
-LEAST_VERSION = (10, 0)
+MIN_VERSION = (10, 0)
 """Minimum version: older ones emulate cmpxchg16b wrongly, so that kernels from 6.12 on panic."""
 
 _VERSION = re.compile(r"QEMU emulator version (\d+)\.(\d+)")
@@ -59,7 +59,7 @@ def find_qemu(program: str | None = None) -> Qemu:
     if match is None:
         raise UserError(f"{path}: is not QEMU: --version says {result.stdout.strip()[:80]!r}")
     version = (int(match[1]), int(match[2]))
-    if version < LEAST_VERSION:
+    if version < MIN_VERSION:
         raise UserError(f"{path}: is version {version[0]}.{version[1]}; 10.0 or newer is needed")
     return Qemu(path, version)
 

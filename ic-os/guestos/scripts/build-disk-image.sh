@@ -5,4 +5,4 @@ set -euo pipefail
 
 # shellcheck source=ic-os/guestos/scripts/python.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/python.sh"
-run_tool tools.guestos.disk_image "$@"
+run_tool guestos_tools.disk_image "$@"

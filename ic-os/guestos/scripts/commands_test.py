@@ -44,7 +44,7 @@ def words(text):
 def checkout(tmp_path_factory):
     """A copy of what scripts consist of, since a script goes by where it really is."""
     folder = tmp_path_factory.mktemp("checkout")
-    for name in ("tools", "gitlab-ci/container", GUESTOS / "scripts", GUESTOS / "rootfs/opt/ic"):
+    for name in ("tools", "gitlab-ci/container", GUESTOS / "scripts", GUESTOS / "tools", GUESTOS / "rootfs/opt/ic"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     return folder
 

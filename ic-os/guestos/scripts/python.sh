@@ -2,6 +2,7 @@
 # Runs the tools with a Python of this machine. Sourced by the scripts beside it.
 
 workspace=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../../.." && pwd -P)
+guestos=$workspace/ic-os/guestos
 
 # Prints the path of a Python that is new enough, the default one first.
 find_python() {
@@ -20,7 +21,7 @@ find_python() {
 # Usage: run_tool MODULE ARGUMENT…; takes the place of the calling script.
 run_tool() {
     local python
-    python=$(find_python) || exit 1
+    python=$(find_python) || exit 2
     # Nothing of the current folder or of the user's own packages is imported, and nothing is written to the checkout.
-    PYTHONPATH=$workspace:$workspace/ic-os/guestos/rootfs/opt/ic/lib exec "$python" -B -P -s -m "$@"
+    PYTHONPATH=$workspace:$guestos/tools:$guestos/rootfs/opt/ic/lib exec "$python" -B -P -s -m "$@"
 }

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.fetch.download import sha256_of
+from guestos_tools.download import sha256_of
 from tools.image.compare import first_difference
 from tools.image.rawfile import open_allocated
 from tools.tar.image_file import open_image, open_member
@@ -15,7 +15,7 @@ from tools.tar.image_file import open_image, open_member
 if "DEBS" not in os.environ:
     pytest.skip("needs what Bazel built: bazel test //ic-os/guestos/scripts:same_bytes_test", allow_module_level=True)
 
-# The script goes by where it really is, since BUILD files are no data of tests.
+# The script goes by where it really is, and so runs the checkout's own tools.
 SCRIPTS = Path(os.path.realpath(__file__)).parent
 
 
@@ -67,6 +67,25 @@ def test_upgrade_image_and_partitions(run, tmp_path):
     assert sha256_of(outputs[0]) == sha256_of(archive)
     for output in outputs[1:]:
         assert same(open_allocated(output), open_member(archive, output.name))
+
+
+def test_upgrade_image_of_prod_with_and_without_keys(run, tmp_path):
+    keys = SCRIPTS / "testdata"
+    options = {
+        "prod_UPDATE": [],
+        "RELEASE_UPDATE": ["--update-key", keys / "release.pem", "--signing-key", keys / "release.key.pem"],
+    }
+    for name, more in options.items():
+        run("build-ubuntu.sh", "-t", "prod", "-o", tmp_path / name, *more)
+        (archive,) = given(name)
+        assert sha256_of(tmp_path / name) == sha256_of(archive)
+    assert sha256_of(tmp_path / "prod_UPDATE") != sha256_of(tmp_path / "RELEASE_UPDATE")
+
+
+def test_upgrade_image_of_ubuntu(run, tmp_path):
+    run("build-ubuntu.sh", "-d", "ubuntu", "-o", tmp_path / "update-img.tar")
+    (archive,) = given("UBUNTU_UPDATE")
+    assert sha256_of(tmp_path / "update-img.tar") == sha256_of(archive)
 
 
 def test_a_password_changes_the_disk_and_nothing_else_does(run, tmp_path):

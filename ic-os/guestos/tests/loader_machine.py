@@ -20,7 +20,7 @@ from update_images import Kernel, boot_image
 from tools.core.errors import UserError
 from tools.fat.reader import read_fat
 from tools.fat.writer import Options, fat_image
-from tools.gpt.disk import least_disk_size, place
+from tools.gpt.disk import minimum_disk_size, place
 from tools.gpt.layout import parse_layout
 from tools.image.extents import Extent, FileRange, Image, InputFile
 from tools.image.rawfile import open_raw, write_raw
@@ -130,7 +130,7 @@ class LoaderMachine:
         kernel = Kernel(open_raw(self.parts.kernel), open_raw(self.parts.initramfs))
         boot = self.boot_image or boot_image("1.2.3", "00ff", kernel)
         layout = parse_layout(_LAYOUT.format(boot=boot.size // 512), "loader_machine")
-        table = place(layout, least_disk_size(layout), uuid.UUID(int=1))
+        table = place(layout, minimum_disk_size(layout), uuid.UUID(int=1))
         without = ext4(Directory())
         self._disk = self.folder / "disk.img"
         self._offsets = {entry.name: entry.offset for entry in table.entries}

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from tools.ext4.format.checksum import crc32c
 from tools.ext4.format.inode import POINTER_SIZE
 
-MOST_BLOCKS = 32768
+MAX_BLOCKS = 32768
 """Maximum number of blocks of an extent; a greater length on disk marks an unwritten extent."""
 
 _MAGIC = 0xF30A
@@ -20,7 +20,7 @@ _ONE_EXTENT = struct.Struct("<HHHHIIHHI36x")
 _TAIL = struct.Struct("<I")
 _ENTRY_SIZE = 12
 _ROOT_ENTRIES = POINTER_SIZE // _ENTRY_SIZE - 1
-_MOST_DEPTH = 5
+_MAX_DEPTH = 5
 
 EMPTY_ROOT = _HEADER.pack(_MAGIC, 0, _ROOT_ENTRIES, 0, 0).ljust(POINTER_SIZE, b"\0")
 """The root of the extent tree of a file without blocks."""
@@ -47,13 +47,13 @@ def _entries_per_block(block_size: int) -> int:
 
 
 def split_mappings(mappings: list[Mapping]) -> list[Mapping]:
-    """Divides mappings into pieces of at most `MOST_BLOCKS` blocks."""
-    if all(mapping.length <= MOST_BLOCKS for mapping in mappings):
+    """Divides mappings into pieces of at most `MAX_BLOCKS` blocks."""
+    if all(mapping.length <= MAX_BLOCKS for mapping in mappings):
         return mappings
     return [
-        Mapping(mapping.logical + done, mapping.physical + done, min(MOST_BLOCKS, mapping.length - done))
+        Mapping(mapping.logical + done, mapping.physical + done, min(MAX_BLOCKS, mapping.length - done))
         for mapping in mappings
-        for done in range(0, mapping.length, MOST_BLOCKS)
+        for done in range(0, mapping.length, MAX_BLOCKS)
     ]
 
 
@@ -140,7 +140,7 @@ def walk_tree(root: bytes, read_block: Callable[[int], bytes], seed: int | None)
     """
     next_logical = 0
     depth = _parse_header(root)[1]
-    if depth > _MOST_DEPTH:
+    if depth > _MAX_DEPTH:
         raise DamagedTreeError(f"extent tree of depth {depth}")
     stack: list[Iterator[bytes]] = [iter(_node_entries(root, depth))]
     depths = [depth]
@@ -195,5 +195,5 @@ def _parse_index(entry: bytes) -> int:
 
 def _parse_extent(entry: bytes) -> Mapping:
     logical, length, high, low = _EXTENT.unpack(entry)
-    is_written = length <= MOST_BLOCKS
-    return Mapping(logical, low | high << 32, length if is_written else length - MOST_BLOCKS, is_written)
+    is_written = length <= MAX_BLOCKS
+    return Mapping(logical, low | high << 32, length if is_written else length - MAX_BLOCKS, is_written)

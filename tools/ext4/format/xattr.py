@@ -23,7 +23,7 @@ _WORD = 0xFFFFFFFF
 _NAME_MAX = 255
 _ROUND = 3
 
-MOST_SHARERS = 1024
+MAX_SHARERS = 1024
 """Maximum number of inodes that share a block of attributes (EXT4_XATTR_REFCOUNT_MAX)."""
 
 _ACL_INDEXES = (2, 3)
@@ -152,7 +152,7 @@ def finish_block(block: bytes, sharers: int, number: int, seed: int | None) -> b
 
     Args:
         block: the block from `pack_attributes`.
-        sharers: reference count: the number of inodes with this block, at most `MOST_SHARERS`.
+        sharers: reference count: the number of inodes with this block, at most `MAX_SHARERS`.
         number: number of the block.
         seed: the file system's checksum seed, or None for no checksum.
     """

@@ -1,0 +1,38 @@
+"""Images with other settings than the default, for tests of the scripts that build without Bazel."""
+
+_SETTINGS = {
+    "//ic-os/guestos:distribution": "debian",
+    "//ic-os/guestos:signing_key": Label("//ic-os/guestos:no_keys"),
+    "//ic-os/guestos:update_keys": Label("//ic-os/guestos:no_keys"),
+}
+
+_configured = transition(
+    implementation = lambda _settings, attr: _SETTINGS | {
+        "//ic-os/guestos:" + name: value
+        for name, value in {
+            "distribution": attr.distribution,
+            "signing_key": attr.signing_key,
+            "update_keys": attr.update_keys,
+        }.items()
+        if value
+    },
+    inputs = [],
+    outputs = _SETTINGS.keys(),
+)
+
+def _configured_image_impl(ctx):
+    # Under a name of its own: in a test's runfiles, images of all configurations have the same path.
+    output = ctx.actions.declare_file(ctx.label.name + ".tar")
+    ctx.actions.symlink(output = output, target_file = ctx.file.src)
+    return [DefaultInfo(files = depset([output]))]
+
+configured_image = rule(
+    implementation = _configured_image_impl,
+    doc = "An image as a tar, built with other settings than the default.",
+    attrs = {
+        "distribution": attr.string(doc = "The distribution whose packages are installed.", values = ["debian", "ubuntu"]),
+        "signing_key": attr.label(allow_single_file = [".pem"], doc = "The private key that signs upgrades of `prod`."),
+        "src": attr.label(allow_single_file = True, cfg = _configured, doc = "The image.", mandatory = True),
+        "update_keys": attr.label(allow_files = [".pem"], doc = "The public keys by which `prod` accepts upgrades."),
+    },
+)

@@ -1,0 +1,243 @@
+import gzip
+import hashlib
+import subprocess
+
+import pytest
+
+from guestos_tools import artifacts
+from guestos_tools.artifacts import PROGRAM, Request, get, main, parse_sums, request_of
+from guestos_tools.download import Policy
+from guestos_tools.options import call
+from tools.core.errors import UserError
+from tools.testing.faulty_server import ends_after, instead, resets, serving, status
+from tools.testing.oracles import oracle
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+OTHER = "f" * 40
+POLICY = Policy(attempts=3, timeout=10, pause=0)
+REPLICA = b"\x7fELF replica" * 30000
+
+
+@pytest.fixture
+def server(monkeypatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with serving() as server:
+        yield server
+
+
+def build(server, commit, folder, files):
+    """Puts what a build left on the server: contents by name, and their sums."""
+    for name, content in files.items():
+        server.files[f"/{commit}/{folder}/{name}"] = content
+    sums = (f"{hashlib.sha256(content).hexdigest()} *{name}\n" for name, content in files.items())
+    server.files[f"/{commit}/{folder}/SHA256SUMS"] = "".join(sums).encode()
+
+
+@pytest.fixture
+def built(server):
+    binaries = {"orchestrator.gz": gzip.compress(b"orchestrator"), "replica.gz": gzip.compress(REPLICA, 0)}
+    build(server, COMMIT, "release", binaries | {"ic-regedit": b"not packed", "README.gz": b"unknown"})
+    build(server, COMMIT, "guest-os/disk-img", {"disk-img.tar.gz": gzip.compress(b"disk"), "disk-img.tar.zst": b"x"})
+    build(server, COMMIT, "guest-os/update-img", {"update-img.tar.gz": gzip.compress(b"update")})
+    return server
+
+
+def take(server, folder, commit=COMMIT, images=False):
+    get(Request(server.url, commit, images), folder, POLICY)
+
+
+def contents(folder):
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != ".fetched.json"
+    }
+
+
+RELEASE = {"release/ic-regedit": b"not packed", "release/orchestrator": b"orchestrator", "release/replica": REPLICA}
+IMAGES = {"guest-os/disk-img.tar": b"disk", "guest-os/update-img.tar": b"update"}
+
+
+def test_binaries_come_unpacked_and_executable(built, tmp_path):
+    take(built, tmp_path)
+    assert contents(tmp_path) == RELEASE
+    assert {(tmp_path / name).stat().st_mode & 0o7777 for name in RELEASE} == {0o755}
+    assert not [path for path in built.paths() if "guest-os" in path]
+
+
+def test_images_come_too_where_they_are_asked_for(built, tmp_path, capsys):
+    take(built, tmp_path, images=True)
+    assert contents(tmp_path) == RELEASE | IMAGES
+    assert (tmp_path / "guest-os" / "disk-img.tar").stat().st_mode & 0o7777 == 0o644
+    assert "not built, and left out: canister_sandbox, sandbox_launcher, vsock_agent, " in capsys.readouterr().err
+
+
+def test_a_second_call_downloads_nothing(built, tmp_path, capsys):
+    take(built, tmp_path, images=True)
+    built.requests.clear()
+    take(built, tmp_path, images=True)
+    assert {path.rpartition("/")[2] for path in built.paths()} == {"SHA256SUMS"}
+    assert capsys.readouterr().err.count("is up to date") == 2
+    assert contents(tmp_path) == RELEASE | IMAGES
+
+
+def test_only_what_was_changed_here_is_downloaded_again(built, tmp_path):
+    take(built, tmp_path)
+    (tmp_path / "release" / "replica").write_bytes(b"something else")
+    (tmp_path / "release" / "orchestrator").chmod(0o600)
+    (tmp_path / "release" / "own").write_bytes(b"of the user")
+    built.requests.clear()
+    take(built, tmp_path)
+    assert [path for path in built.paths() if "SHA256SUMS" not in path] == [f"/{COMMIT}/release/replica.gz"]
+    assert contents(tmp_path) == RELEASE | {"release/own": b"of the user"}
+    assert (tmp_path / "release" / "orchestrator").stat().st_mode & 0o7777 == 0o755
+
+
+def test_another_revision_replaces_what_it_does_not_have(built, tmp_path):
+    take(built, tmp_path)
+    build(built, OTHER, "release", {"orchestrator": b"new", "replica.gz": gzip.compress(REPLICA, 0)})
+    built.requests.clear()
+    take(built, tmp_path, OTHER)
+    assert contents(tmp_path) == {"release/orchestrator": b"new", "release/replica": REPLICA}
+    assert f"/{OTHER}/release/replica.gz" not in built.paths()
+
+
+def test_faults_that_pass_do_no_harm(built, tmp_path):
+    path = f"/{COMMIT}/release"
+    built.faults[f"{path}/SHA256SUMS"] = [status(500)]
+    built.faults[f"{path}/replica.gz"] = [ends_after(100_000), resets, ends_after(100_000), instead(b"short")]
+    take(built, tmp_path)
+    assert contents(tmp_path) == RELEASE
+
+
+@pytest.mark.parametrize(
+    ("faults", "message"),
+    [
+        ([instead(b"wrong")] * 2, r"replica\.gz: is a file of 5 bytes with SHA-256"),
+        ([instead(gzip.compress(REPLICA, 0)[:-9])] * 2, r"replica\.gz: is a file of 360\d* bytes with SHA-256"),
+        ([status(500)] * 3, r"replica\.gz: the server answers 500"),
+        ([status(404)], r"replica\.gz: is not there"),
+        ([resets] * 3, r"replica\.gz: .*attempt 3, the last one"),
+    ],
+)
+def test_after_a_failure_all_is_as_it_was(built, tmp_path, faults, message):
+    build(built, OTHER, "release", {"orchestrator": b"old", "replica": b"old", "vsock_agent": b"old"})
+    take(built, tmp_path, OTHER)
+    before = contents(tmp_path)
+    built.faults[f"/{COMMIT}/release/replica.gz"] = faults
+    with pytest.raises(UserError, match=message):
+        take(built, tmp_path)
+    assert contents(tmp_path / "release") == contents_of(before, "release/")
+    take(built, tmp_path)
+    assert contents(tmp_path) == RELEASE
+
+
+def contents_of(files, prefix):
+    return {name.removeprefix(prefix): content for name, content in files.items() if name.startswith(prefix)}
+
+
+def test_an_interrupted_call_goes_on_where_it_was(built, tmp_path):
+    size = len(gzip.compress(REPLICA, 0))
+    built.faults[f"/{COMMIT}/release/replica.gz"] = [ends_after(size - 10), status(403)]
+    with pytest.raises(UserError, match="403"):
+        take(built, tmp_path)
+    built.requests.clear()
+    take(built, tmp_path)
+    assert [asked for path, asked in built.requests if path.endswith("replica.gz")] == [f"bytes={size - 10}-"]
+    assert [path for path in built.paths() if path.endswith("orchestrator.gz")] == []
+
+
+def test_what_is_no_gzip_file_is_refused(built, tmp_path):
+    build(built, COMMIT, "release", {"orchestrator": b"", "replica.gz": gzip.compress(REPLICA)[:-3]})
+    with pytest.raises(UserError, match=r"replica\.gz: has the right SHA-256, but is no gzip file"):
+        take(built, tmp_path)
+    assert not (tmp_path / "release" / "replica").exists()
+
+
+def test_an_image_needs_its_required_binaries(built, tmp_path):
+    build(built, COMMIT, "release", {"replica": b""})
+    with pytest.raises(
+        UserError, match=r"/release/SHA256SUMS: lists no orchestrator\.gz, without which there is no image"
+    ):
+        take(built, tmp_path)
+
+
+def test_a_revision_that_was_not_built_is_an_error(built, tmp_path):
+    with pytest.raises(UserError, match=f"/{OTHER}/release/SHA256SUMS: is not there"):
+        take(built, tmp_path, OTHER)
+    assert contents(tmp_path) == {}
+
+
+def test_sums_of_every_form_are_read():
+    text = f"{'a' * 64}  plain\n{'b' * 64} *binary\n{'c' * 64}  ./dotted\n"
+    assert parse_sums(text, "SUMS") == {"plain": "a" * 64, "binary": "b" * 64, "dotted": "c" * 64}
+    for line in ("", "nonsense", f"{'a' * 63}  short", f"{'a' * 64}  ../up", f"{'a' * 64}  "):
+        with pytest.raises(UserError, match="SUMS:2: is not a SHA-256 and a name"):
+            parse_sums(f"{'a' * 64}  x\n{line}\n", "SUMS")
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A checkout with three commits; returns their ids, the newest first."""
+    folder = tmp_path / "checkout"
+    identity = ["-c", "user.name=a", "-c", "user.email=a@example"]
+    subprocess.run([oracle("git"), "init", "-q", "-b", "main", folder], check=True)
+    for name in "abc":
+        command = [oracle("git"), *identity, "-C", folder, "commit", "-q", "--allow-empty", "-m", name]
+        subprocess.run(command, check=True)
+    monkeypatch.setattr(artifacts, "WORKSPACE", folder)
+    log = subprocess.run([oracle("git"), "-C", folder, "rev-list", "HEAD"], capture_output=True, text=True, check=True)
+    return log.stdout.split()
+
+
+def test_the_newest_commit_that_was_built_is_taken(server, checkout, tmp_path):
+    build(server, checkout[1], "release", {"orchestrator": b"newer", "replica": b""})
+    build(server, checkout[2], "release", {"orchestrator": b"older", "replica": b""})
+    take(server, tmp_path, None)
+    assert (tmp_path / "release" / "orchestrator").read_bytes() == b"newer"
+    take(server, tmp_path, "HEAD~2")
+    assert (tmp_path / "release" / "orchestrator").read_bytes() == b"older"
+
+
+@pytest.mark.parametrize(
+    ("commit", "message"),
+    [
+        (
+            None,
+            "has no build of the last 50 commits of this checkout; say which one to take: GIT_REV=COMMIT, or from",
+        ),
+        ("nonsense", "'nonsense' is neither a revision of this checkout nor a full commit id"),
+        ("--all", "'--all' is neither a revision"),
+        ("main", "/release/SHA256SUMS: is not there"),
+    ],
+)
+def test_a_commit_that_cannot_be_had_is_named(server, checkout, tmp_path, commit, message):
+    with pytest.raises(UserError) as caught:
+        take(server, tmp_path, commit)
+    assert message in str(caught.value)
+
+
+def test_requests():
+    url = "https://download.dfinity.systems/ic"
+    assert request_of({}) == Request(url, None, True)
+    assert request_of({"GET_GUEST_OS": "0", "GIT": "a"}) == Request(url, "a", False)
+    assert request_of({"GET_GUEST_OS": "1", "GIT_REV": "a", "GIT": "a"}) == Request(url, "a", True)
+    assert request_of({"ICOS_ARTIFACTS_URL": "http://mirror/ic/"}) == Request("http://mirror/ic", None, True)
+
+
+@pytest.mark.parametrize(
+    ("environment", "arguments", "message"),
+    [
+        ({"GET_GUEST_OS": "no"}, [], "GET_GUEST_OS: must be 0 or 1, not 'no'"),
+        ({"GIT": "a", "GIT_REV": "b"}, [], "GIT and GIT_REV: name two revisions; give one of them"),
+        ({"ICOS_ARTIFACTS_URL": "mirror"}, [], "ICOS_ARTIFACTS_URL: 'mirror' is not a URL"),
+        ({}, ["release"], "unrecognized arguments: release"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_in_one_line(monkeypatch, capsys, environment, arguments, message):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert call(PROGRAM, main, arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"{PROGRAM}: error: {message}")
+    assert error.count("\n") == 1

@@ -1,0 +1,166 @@
+"""Boots a GuestOS disk image in QEMU and checks the running system, from inside over its console where it has one.
+
+What the machine wrote to its disk is forgotten. The console's log is kept whatever comes out.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from guestos_tools.bootstrap_media import medium
+from guestos_tools.launch_local_vm import configuration
+from tools.core.cli import argument, run
+from tools.core.json_spec import FileName
+from tools.image.rawfile import write_raw
+from tools.vm import ssh
+from tools.vm.boot_check import END_SECONDS, BootArguments, booted, read_text
+from tools.vm.checks import Checks, check_root
+from tools.vm.machine import Drive, Machine
+from tools.vm.network import forwarded_port, greeting
+from tools.vm.shell import Shell
+
+_SSH_PORT = 22
+_REPLICA_PORT = 8080
+_PORT_SECONDS = 20
+_PAUSE_SECONDS = 0.5
+_HOST = "10.0.2.2"
+"""The address at which a machine reaches 127.0.0.1 of the host, behind QEMU's own network."""
+_WATCHDOG = "/dev/watchdog0"
+
+_PROMPTS = {
+    "a login": r"login: ?$",
+    "a question for a password": r"[Pp]assword: ?$",
+    "a shell": r"([#$]|grub>|Shell>) ?$",
+    "an emergency": r"Press Enter|emergency mode|rescue mode",
+}
+"""What a way in looks like, as patterns in lines of the console."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments(BootArguments):
+    """What the command line takes."""
+
+    version: FileName = argument("file with the version that the system must have")
+    root_hash: FileName = argument("file with the root hash that the root must have, in hex")
+    variant: Literal["dev", "prod"] = argument("dev: root logs in on the console; prod: there must be no way in")
+    slot: Literal["A", "B"] = argument("the slot that must be booted", default="A")
+    memory_mib: int = argument("memory of the machine, in MiB", default=2048)
+
+
+def main(arguments: Arguments) -> None:
+    """Boots the image and checks it."""
+    forwards = [(0, _SSH_PORT), (0, _REPLICA_PORT)]
+    with tempfile.TemporaryDirectory(prefix="boot-check-") as folder:
+        drives = [bootstrap_medium(Path(folder))] if arguments.variant == "dev" else []
+        with booted(arguments, drives=drives, cpus=2, forwards=forwards, watchdog=True) as (machine, checks):
+            if arguments.variant == "dev":
+                check_from_inside(machine, arguments, checks)
+            else:
+                check_from_outside(machine, arguments, checks)
+
+
+def bootstrap_medium(folder: Path) -> Drive:
+    """Returns a bootstrap medium with a key for logins, as `launch-local-vm --ssh_key` builds it."""
+    key = folder / "test-key.pub"
+    key.write_bytes(ssh.key_pair()[1])
+    path = folder / "medium.img"
+    write_raw(medium(configuration(None, str(key))), path)
+    return Drive(path=str(path), read_only=True, removable=True)
+
+
+def check_from_inside(machine: Machine, arguments: Arguments, checks: Checks) -> None:
+    """Checks a system by commands of a shell on its console."""
+    version, root_hash = read_text(arguments.version), read_text(arguments.root_hash)
+    shell = Shell(machine.console)
+    shell.login(arguments.user, arguments.password, arguments.timeout)
+    state = shell.run("systemctl is-system-running --wait", arguments.timeout).output.strip()
+    checks.equal("the system is up", state, "running")
+    units = shell.check("systemctl list-units --failed --plain --no-legend --no-pager").splitlines()
+    checks.equal("no unit failed", units, [])
+    for unit in units:
+        print(shell.run(f"journalctl --boot --no-pager --unit={unit.split()[0]}").output)
+    checks.equal(
+        "systemd feeds the watchdog", shell.check("systemctl show --property=WatchdogDevice --value"), _WATCHDOG
+    )
+    checks.equal("slot", shell.check("/opt/ic/bin/manageboot.sh current"), arguments.slot)
+    check_root(shell, root_hash, checks)
+    checks.equal("version", shell.check("cat /opt/ic/share/version.txt"), version)
+    checks.equal("version in the boot partition", shell.check("cat /boot/version.txt"), version)
+    check_payload(shell, version, arguments.timeout, checks)
+    port, (private_key, _) = forwarded_port(machine, _SSH_PORT), ssh.key_pair()
+    for account in ("root", "admin"):
+        name = ssh.log_in(shell, private_key, f"{account}@{_HOST}", arguments.timeout, port)
+        checks.equal(f"a login by SSH from the host as {account} leads to", name, account)
+    status = json.loads(shell.check("/opt/ic/bin/manageboot.sh status --json"))
+    checks.equal("the boot is confirmed", (status["stable"], status["confirmed"]), (True, arguments.slot))
+    if arguments.secure_boot:
+        kernel = shell.check("journalctl --dmesg --output=cat --grep='[Ss]ecure ?boot' --no-pager")
+        checks.true("the kernel says that Secure Boot is enabled", "Secure boot enabled" in kernel, kernel)
+    shell.start("systemctl poweroff")
+    machine.wait_end(END_SECONDS)
+
+
+def check_payload(shell: Shell, version: str, timeout: float, checks: Checks) -> None:
+    """Checks that the replica answers on both families."""
+    for host in ("127.0.0.1", "[::1]"):
+        url = f"http://{host}:{_REPLICA_PORT}/status"
+        command = f"curl --silent --show-error --retry 60 --retry-delay 1 --retry-connrefused --retry-max-time 60 {url}"
+        result = shell.run(command, timeout)
+        status = json.loads(result.output) if result.status == 0 else {}
+        says = status.get("status"), status.get("version")
+        checks.true(f"the replica is healthy at {host}", says == ("healthy", version), result.output[-200:])
+
+
+def check_from_outside(machine: Machine, arguments: Arguments, checks: Checks) -> None:
+    """Checks a system that lets nobody in: it works, and neither console nor network leads anywhere."""
+    machine.console.expect(r"Reached target .*multi-user\.target", arguments.timeout, "the end of the boot")
+    port = forwarded_port(machine, _REPLICA_PORT)
+    status = next(_answers(lambda: _replica_status(port), arguments.timeout), {})
+    checks.equal("the replica is healthy", status.get("status"), "healthy")
+    checks.equal("version", status.get("version"), read_text(arguments.version))
+    said = greeting(forwarded_port(machine, _SSH_PORT), _PORT_SECONDS)
+    checks.equal("nothing answers at the port of SSH", said, b"")
+    machine.console.write("\n")
+    machine.console.write(f"{arguments.user}\n")
+    machine.console.write(f"{arguments.password}\n")
+    # By the time that the machine is off, whatever reads from the console has answered.
+    machine.qmp.execute("system_powerdown")
+    machine.wait_end(END_SECONDS)
+    for what, pattern in _PROMPTS.items():
+        lines = re.findall(f"^.*{pattern}.*$", machine.console.text, re.MULTILINE)
+        checks.equal(f"the console never shows {what}", lines, [])
+
+
+def _answers(ask: Callable[[], dict[str, str] | None], timeout: float) -> Iterator[dict[str, str]]:
+    """Yields the answers of a service that may not be there yet, until a time limit."""
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        answer = ask()
+        if answer is not None:
+            yield answer
+        time.sleep(_PAUSE_SECONDS)
+
+
+def _replica_status(port: int) -> dict[str, str] | None:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_PORT_SECONDS)
+    try:
+        connection.request("GET", "/status")
+        status: dict[str, str] = json.loads(connection.getresponse().read())
+    except (OSError, http.client.HTTPException, ValueError):
+        return None
+    else:
+        return status
+    finally:
+        connection.close()
+
+
+if __name__ == "__main__":
+    run(main, Arguments, __doc__)

@@ -1,0 +1,118 @@
+from pathlib import Path
+
+import pytest
+
+from guestos_tools import build, disk_image, upgrade_image
+from guestos_tools.build import Request, add_options, cache_folder, placeholders, request
+from guestos_tools.description import GUESTOS
+from guestos_tools.options import Parser, call
+
+PROD = ["-o", "a", "-t", "prod"]
+
+
+@pytest.fixture(autouse=True)
+def no_work(tmp_path, monkeypatch):
+    """A folder with some executables and keys, and no build."""
+    for name in ("some/orchestrator", "some/state-tool", "some/other", "k/a.pem", "k/a.txt", "l/a.pem"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(build, "_DOWNLOADED", tmp_path / "release")
+    for module in (disk_image, upgrade_image):
+        monkeypatch.setattr(module, "build", lambda _request: pytest.fail("work was begun"))
+
+
+@pytest.mark.parametrize(
+    ("module", "options", "message"),
+    [
+        (disk_image, [], "the following arguments are required: -o; --help lists the options"),
+        (disk_image, ["-o", "missing/disk.img"], "-o: there is no folder missing"),
+        (disk_image, ["-o", "."], "-o: '.' is not the name of a file"),
+        (disk_image, ["-o", ""], "-o: '' is not the name of a file"),
+        (disk_image, ["-o", "a", "-t", "test"], "argument -t: invalid choice: 'test'"),
+        (disk_image, ["-o", "a", "-t", "prod", "-p", "root"], "-p: production has no passwords"),
+        (disk_image, ["-o", "a", "-p", ""], "-p: the password must be one line of text that is not empty"),
+        (disk_image, ["-o", "a", "-p", "a\nb"], "-p: the password must be one line of text that is not empty"),
+        (disk_image, ["-o", "a", "-x", "missing"], "-x: there is no folder missing"),
+        (disk_image, ["-o", "a", "-x", "some"], "-x some: has no executable replica; it has orchestrator, state-tool"),
+        (disk_image, ["-o", "a", "-v", "a b"], "-v: 'a b' is not a version; it has one or more letters, digits"),
+        (disk_image, ["-o", "a", "-v", ""], "-v: '' is not a version"),
+        (disk_image, ["-o", "a", "-d", "trixie"], "argument -d/--distribution: invalid choice: 'trixie'"),
+        (disk_image, ["-o", "a", "--update-key", "k/a.pem"], "--update-key: dev has the key in ic-os/guestos/update"),
+        (disk_image, ["-o", "a", "--signing-key", "k/a.pem"], "--signing-key: dev has the key in ic-os/guestos/update"),
+        (disk_image, [*PROD, "--update-key", "k/b.pem"], "--update-key: WORK/k/b.pem is not a file whose name ends in"),
+        (disk_image, [*PROD, "--update-key", "k/a.txt"], "--update-key: WORK/k/a.txt is not a file whose name ends in"),
+        (
+            disk_image,
+            [*PROD, "--update-key", "k/a.pem", "--update-key", "l/a.pem"],
+            "--update-key: two keys have the same file name",
+        ),
+        (disk_image, ["-o", "a", "-v"], "argument -v: expected one argument"),
+        (disk_image, ["-o", "a", "b"], "unrecognized arguments: b"),
+        (disk_image, ["-o", "a", "-r", "b"], "unrecognized arguments: -r b"),
+        (upgrade_image, [], "there is nothing to write: give -o, or -r and -b"),
+        (upgrade_image, ["-r", "a"], "-r and -b: belong together; give both, or neither"),
+        (upgrade_image, ["-o", "a", "-b", "b"], "-r and -b: belong together; give both, or neither"),
+        (upgrade_image, ["-r", "a", "-b", "./a"], "-r, -b: name the same file"),
+        (upgrade_image, ["-o", "a", "-r", "b", "-b", "missing/c"], "-b: there is no folder missing"),
+        (upgrade_image, ["-o", "a", "-t", "prod", "-p", "root"], "-p: production has no passwords"),
+    ],
+)
+def test_bad_arguments_are_refused_before_any_work(tmp_path, capsys, module, options, message):
+    before = sorted(tmp_path.rglob("*"))
+    assert call(module.PROGRAM, module.main, options) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"{module.PROGRAM}: error: {message.replace('WORK', str(tmp_path))}")
+    assert error.count("\n") == 1
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def wanted(*options):
+    parser = Parser("program", "")
+    add_options(parser)
+    return request(parser.parse_args(options))
+
+
+def test_defaults():
+    assert wanted() == Request(variant="dev", distribution="debian", version="0.0.0", password="root", executables=None)
+
+
+def test_downloaded_binaries_are_the_default(tmp_path):
+    (tmp_path / "release").mkdir()
+    (tmp_path / "release" / "replica").write_bytes(b"")
+    assert wanted().executables == tmp_path / "release"
+    (tmp_path / "some" / "replica").write_bytes(b"")
+    assert wanted("-x", "some").executables == tmp_path / "some"
+
+
+def test_placeholders_have_what_was_asked_for(tmp_path):
+    payload = GUESTOS / "payload"
+    assert placeholders(wanted("-v", "1", "-p", "p")) == {
+        "executables:orchestrator": [str(payload / "orchestrator.py")],
+        "executables:replica": [str(payload / "replica.py")],
+        "password": ["p"],
+        "signing_key:*": [],
+        "update_keys:*": [],
+        "version": ["1"],
+    }
+    (tmp_path / "some" / "replica").write_bytes(b"")
+    keys = ["--update-key", "k/a.pem", "--signing-key", "l/a.pem"]
+    found = placeholders(wanted("-t", "prod", "-x", "some", *keys))
+    assert {name: value for name, value in found.items() if name not in ("password", "version")} == {
+        "executables:orchestrator": [f"{tmp_path}/some/orchestrator"],
+        "executables:replica": [f"{tmp_path}/some/replica"],
+        "executables:state-tool": [f"{tmp_path}/some/state-tool"],
+        "signing_key:*": [f"{tmp_path}/l/a.pem"],
+        "update_keys:*": [f"{tmp_path}/k/a.pem"],
+    }
+
+
+def test_the_cache_is_where_the_environment_says(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/a")
+    for name in ("ICOS_BUILD_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    assert cache_folder() == Path("/home/a/.cache/rules_icos/scripts")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/cache")
+    assert cache_folder() == Path("/cache/rules_icos/scripts")
+    monkeypatch.setenv("ICOS_BUILD_CACHE", "/other")
+    assert cache_folder() == Path("/other")
