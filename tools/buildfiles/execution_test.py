@@ -9,7 +9,7 @@ from tools.buildfiles.values import Action, File, Label
 from tools.buildfiles.workspace import Workspace
 from tools.core.errors import UserError
 from tools.fetch.download import Policy
-from tools.fetch.faulty_server import serving, status
+from tools.testing.faulty_server import serving, status
 
 POLICY = Policy(attempts=2, timeout=10, pause=0)
 RULES = """

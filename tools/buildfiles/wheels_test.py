@@ -12,7 +12,7 @@ from tools.buildfiles import wheels
 from tools.buildfiles.wheels import Wheels
 from tools.core.errors import UserError
 from tools.fetch.download import Policy
-from tools.fetch.faulty_server import serving
+from tools.testing.faulty_server import serving
 
 LOCK = Path(wheels.__file__).parents[2] / "third_party" / "python" / "requirements.lock.json"
 POLICY = Policy(attempts=1, timeout=10, pause=0)
