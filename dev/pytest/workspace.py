@@ -14,8 +14,8 @@ from dev.pytest import bazel
 
 MAIN = Path(bazel.__file__).with_name("main.py")
 
-# A process that has imported pytest is forked for each run: importing it takes longer than most runs. So it does with
-# hypothesis, where that is there.
+# Each run is forked from a process that has imported pytest, and hypothesis if installed: importing them takes longer
+# than most runs.
 _PROCESSES = multiprocessing.get_context("forkserver")
 _PROCESSES.set_forkserver_preload(["dev.pytest.bazel", "dev.pytest.plugin", "hypothesis"])
 
@@ -79,7 +79,7 @@ class Workspace:
 def _run_main(
     arguments: Sequence[str], folder: Path, environment: Mapping[str, str], outputs: Sequence[Path], bytecode: Path
 ) -> None:
-    """Does in a new process what main.py does in one of its own."""
+    """Runs the main function of main.py in a forked process, with its arguments, environment and output files."""
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)

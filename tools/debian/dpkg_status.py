@@ -1,4 +1,4 @@
-"""Shows how far dpkg is, from the lines that it writes to the descriptor of --status-fd (dpkg(1))."""
+"""Shows the progress of dpkg, from the status lines that it writes with --status-fd (dpkg(1))."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _STEPS = ("unpacked", "installed")
 
 @contextlib.contextmanager
 def dpkg_progress(packages: int) -> Iterator[int]:
-    """Gives the descriptor for --status-fd, and shows on a terminal how much of the installation is done.
+    """Yields a file descriptor for --status-fd, and shows the progress of the installation on a terminal.
 
     Args:
-        packages: how many packages are installed; each has two steps.
+        packages: number of packages to install; each counts as two steps.
     """
     reader, writer = os.pipe()
     with (
-        progress("installing packages", len(_STEPS) * packages, unit="steps") as tell,
+        progress("installing packages", len(_STEPS) * packages, unit="steps") as advance,
         open(reader, encoding="utf-8", errors="replace") as lines,
     ):
-        thread = threading.Thread(target=count_steps, args=(lines, tell))
+        thread = threading.Thread(target=count_steps, args=(lines, advance))
         thread.start()
         try:
             yield writer
@@ -33,12 +33,12 @@ def dpkg_progress(packages: int) -> Iterator[int]:
             thread.join()
 
 
-def count_steps(lines: Iterable[str], tell: Callable[[int], None]) -> None:
-    """Calls `tell(1)` for each package that is unpacked, and for each that is installed, the first time that it is."""
+def count_steps(lines: Iterable[str], advance: Callable[[int], None]) -> None:
+    """Calls `advance(1)` when a package is first reported as unpacked, and when it is first reported as installed."""
     seen = set()
     for line in lines:
         kind, _, rest = line.strip().partition(": ")
         package, _, state = rest.rpartition(": ")
         if kind == "status" and state in _STEPS and (package, state) not in seen:
             seen.add((package, state))
-            tell(1)
+            advance(1)

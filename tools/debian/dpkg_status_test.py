@@ -28,7 +28,7 @@ def test_each_step_counts_once():
 
 def test_program_writes_to_the_descriptor(monkeypatch):
     steps = []
-    monkeypatch.setattr(dpkg_status, "count_steps", lambda lines, _tell: steps.extend(lines))
+    monkeypatch.setattr(dpkg_status, "count_steps", lambda lines, _advance: steps.extend(lines))
     program = "import os, sys; os.write(int(sys.argv[1]), b'status: a: unpacked\\n')"
     with dpkg_progress(1) as descriptor:
         subprocess.run([sys.executable, "-c", program, str(descriptor)], pass_fds=[descriptor], check=True)
@@ -36,7 +36,7 @@ def test_program_writes_to_the_descriptor(monkeypatch):
 
 
 def test_dpkg_writes_such_lines(tmp_path):
-    """dpkg itself, with a package and a database of the test's."""
+    """Runs dpkg with a package and a database that the test creates."""
     (tmp_path / "p/DEBIAN").mkdir(parents=True)
     control = "Package: p\nVersion: 1\nArchitecture: all\nMaintainer: x <x@x.example>\nDescription: x\n"
     (tmp_path / "p/DEBIAN/control").write_text(control)

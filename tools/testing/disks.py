@@ -1,4 +1,4 @@
-"""Whole disks as images, for tests."""
+"""Images of whole disks, for tests."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from tools.image.extents import Image
 
 
 def disk_image(table: Table, contents: Sequence[tuple[str, Image]]) -> Image:
-    """Returns a whole disk: the partition table at both ends, and images in partitions.
+    """Returns the image of a disk: primary and backup partition table, and the contents of partitions.
 
     Args:
-        table: as `place` makes it.
-        contents: partitions' names and what they hold; the others are left as holes. An image smaller than its
-            partition stands at the partition's start.
+        table: the partition table, from `place`.
+        contents: (name of a partition, its content) pairs; a content is placed at the start of its partition. All other
+            bytes are holes.
 
     Raises:
         UserError: see `check_contents`.

@@ -32,7 +32,7 @@ def options(size: int, **changes: Any) -> Ext4Options:
 
 
 def minimum_size(root: Directory, parameters: Ext4Options) -> int:
-    """Returns the size in bytes of the smallest file system for a tree, which the error about one too small names."""
+    """Returns the size in bytes of the smallest file system that holds a tree, from the `FitError` of a smaller one."""
     with pytest.raises(FitError) as caught:
         write_ext4(root, replace(parameters, size=0))
     return caught.value.size

@@ -1,4 +1,4 @@
-"""An HTTP server on this machine that serves files as badly as a test asks for."""
+"""A local HTTP server that serves files with the faults that a test selects."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class FaultyServer:
-    """Files by path, and what goes wrong with the next requests for each.
+    """The server's files, and the faults of the next requests.
 
     Attributes:
         files: contents by path, such as `/a/b`.
-        faults: by path, what happens to its next requests, in order; those after them are served well.
-        requests: what was asked for: path and the header Range.
-        url: of the server, without a slash at the end.
+        faults: by path, the faults of its next requests, in order; later requests are served without a fault.
+        requests: path and `Range` header of each request.
+        url: the server's URL, without a trailing slash.
     """
 
     def __init__(self) -> None:
@@ -29,18 +29,18 @@ class FaultyServer:
         self.url = ""
 
     def paths(self) -> list[str]:
-        """Returns the paths that were asked for, in order."""
+        """Returns the paths of the requests, in order."""
         return [path for path, _ in self.requests]
 
 
 class Exchange(BaseHTTPRequestHandler):
-    """A request and its answer."""
+    """Handles a request."""
 
     protocol_version = "HTTP/1.1"
     faulty: FaultyServer
 
     def do_GET(self) -> None:
-        """Answers, with the next fault if there is one."""
+        """Responds to a GET request, with the next fault of its path if there is one."""
         self.faulty.requests.append((self.path, self.headers.get("Range")))
         faults = self.faulty.faults[self.path]
         content = self.faulty.files.get(self.path)
@@ -52,85 +52,86 @@ class Exchange(BaseHTTPRequestHandler):
             self.serve(content)
 
     def serve(self, content: bytes) -> None:
-        """Answers with a file, or the range of it that was asked for."""
+        """Sends a file, or the requested range of it (RFC 9110, section 14)."""
         match = re.fullmatch("bytes=([0-9]+)-", self.headers.get("Range", ""))
         begin = int(match[1]) if match else 0
         if match and begin >= len(content):
-            self.answer(416, b"", place=f"bytes */{len(content)}")
+            self.answer(416, b"", content_range=f"bytes */{len(content)}")
         elif match:
-            place = f"bytes {begin}-{len(content) - 1}/{len(content)}"
-            self.answer(206, content[begin:], place=place)
+            content_range = f"bytes {begin}-{len(content) - 1}/{len(content)}"
+            self.answer(206, content[begin:], content_range=content_range)
         else:
             self.answer(200, content)
 
-    def answer(self, status: int, body: bytes, length: int | None = None, place: str | None = None) -> None:
-        """Sends an answer.
+    def answer(self, status: int, body: bytes, length: int | None = None, content_range: str | None = None) -> None:
+        """Sends a response.
 
         Args:
-            status: its code.
-            body: what follows the headers.
-            length: how many bytes to announce; by default as many as there are. With it, the connection ends.
-            place: for the header Content-Range.
+            status: the status code.
+            body: the content.
+            length: value of `Content-Length`, by default the size of `body`. If given, the connection is closed after
+                the response.
+            content_range: value of `Content-Range`.
         """
         self.send_response(status)
         self.send_header("Content-Length", str(len(body) if length is None else length))
-        if place is not None:
-            self.send_header("Content-Range", place)
+        if content_range is not None:
+            self.send_header("Content-Range", content_range)
         self.end_headers()
         self.wfile.write(body)
         if length is not None:
             self.close_connection = True
 
     def log_message(self, *_: object) -> None:
-        """Keeps the test's output clean."""
+        """Logs nothing."""
 
 
 Fault = Callable[[Exchange, bytes], None]
 
 
 def status(code: int) -> Fault:
-    """Answers with an error."""
+    """Responds with an error status."""
     return lambda exchange, _content: exchange.answer(code, b"error")
 
 
 def ends_after(count: int) -> Fault:
-    """Closes the connection after some bytes of what was asked for."""
+    """Closes the connection after `count` bytes of the requested content."""
 
     def fault(exchange: Exchange, content: bytes) -> None:
         match = re.fullmatch("bytes=([0-9]+)-", exchange.headers.get("Range", ""))
         begin = int(match[1]) if match else 0
-        place = f"bytes {begin}-{len(content) - 1}/{len(content)}" if match else None
+        content_range = f"bytes {begin}-{len(content) - 1}/{len(content)}" if match else None
         rest = content[begin:]
-        exchange.answer(206 if match else 200, rest[:count], length=len(rest), place=place)
+        exchange.answer(206 if match else 200, rest[:count], length=len(rest), content_range=content_range)
 
     return fault
 
 
 def resets(exchange: Exchange, _content: bytes) -> None:
-    """Resets the connection without an answer."""
+    """Resets the connection without a response."""
     exchange.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     exchange.close_connection = True
     exchange.connection.close()
 
 
 def instead(other: bytes) -> Fault:
-    """Serves another file, as if all were well."""
+    """Serves the content of another file without an error."""
     return lambda exchange, _content: exchange.serve(other)
 
 
 def without_ranges(exchange: Exchange, content: bytes) -> None:
-    """Sends the whole file, whatever was asked for."""
+    """Sends the whole file even if a range is requested."""
     exchange.answer(200, content)
 
 
 def wrong_range(exchange: Exchange, content: bytes) -> None:
-    """Sends another range than the one that was asked for."""
-    exchange.answer(206, content[1:], place=f"bytes 1-{len(content) - 1}/{len(content)}")
+    """Sends another range than the requested one."""
+    exchange.answer(206, content[1:], content_range=f"bytes 1-{len(content) - 1}/{len(content)}")
 
 
 @contextlib.contextmanager
 def serving() -> Iterator[FaultyServer]:
-    """Gives a server that runs while the block does."""
+    """Yields a running server; stops it at the end of the `with` block."""
     faulty = FaultyServer()
     handler = type("_Exchange", (Exchange,), {"faulty": faulty})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
