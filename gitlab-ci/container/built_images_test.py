@@ -45,7 +45,7 @@ def build(tmp_path):
         started = {"id": {"started": {}}, "started": {"workspaceDirectory": str(tmp_path)}}
         (tmp_path / "events").write_text("".join(json.dumps(event) + "\n" for event in [started, *events]))
         environment |= {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "ROOT": str(tmp_path)}
-        command = [HERE / "bazel-build.sh", "bazel", *arguments]
+        command = [HERE / "run-bazel.sh", "bazel", *arguments]
         done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, check=False)
         assert not Path((tmp_path / "file").read_text().strip()).exists()
         return done.returncode, done.stdout, done.stderr

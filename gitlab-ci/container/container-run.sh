@@ -213,7 +213,7 @@ main() {
     find_folders
     compose_environment
     cd "$(working_directory)"
-    ! at_terminal || ! builds || command=("$here/bazel-build.sh" "${command[@]}")
+    ! at_terminal || ! builds || command=("$here/run-bazel.sh" "${command[@]}")
     "${backend}_run" "${command[@]}"
 }
 

@@ -102,5 +102,5 @@ def test_a_package_that_cannot_be_had_ends_the_build(lock, tmp_path, monkeypatch
 def test_a_lock_that_is_out_of_step_is_refused(lock, tmp_path):
     path = lock("xx", "yy")
     path.with_name("one.toml").write_text(MANIFEST.replace('"yy"', '"zz"'))
-    with pytest.raises(UserError, match=r"out of step.*bazel run //third_party/distro:one\.lock"):
+    with pytest.raises(UserError, match=r"outdated.*bazel run //third_party/distro:one\.lock"):
         Packages(path, tmp_path, POLICY)
