@@ -14,9 +14,10 @@ def pytest_test(name, srcs = None, deps = [], args = [], size = "small", **kwarg
 
     Args:
         name: name of the target.
-        srcs: files with tests (`*_test.py`), and other files that only they import.
+        srcs: files with tests (`*_test.py`), and other files that only they import; `NAME.py` by default.
         deps: libraries that they import; pytest is added.
         args: further arguments for pytest.
+        size: of the test, which limits its time.
         **kwargs: attributes of `py_test`: data, size, tags, shard_count, env and others.
     """
     srcs = srcs or [name + ".py"]

@@ -151,7 +151,7 @@ def test_failing_script(spec: BaseRoot, tmp_path: Path) -> None:
 def test_refused_before_any_work(spec: BaseRoot, tmp_path: Path) -> None:
     output = tmp_path / "out.tar"
     shell = [path for path in spec.debs if path.name.startswith("dash_")]
-    with pytest.raises(UserError, match=r"hold no dpkg; set `essential = true`"):
+    with pytest.raises(UserError, match=r"has no dpkg; set `essential = true`"):
         build_base_root(BaseRoot(shell, spec.installer), output)
     with pytest.raises(UserError, match=r"dash_.*: is the package dash, as .*dash_.* is"):
         build_base_root(BaseRoot([*spec.debs, *shell], spec.installer), output)
