@@ -153,7 +153,7 @@ def test_refused_before_any_work(spec: BaseRoot, tmp_path: Path) -> None:
     shell = [path for path in spec.debs if path.name.startswith("dash_")]
     with pytest.raises(UserError, match=r"has no dpkg; set `essential = true`"):
         build_base_root(BaseRoot(shell, spec.installer), output)
-    with pytest.raises(UserError, match=r"dash_.*: is the package dash, as .*dash_.* is"):
+    with pytest.raises(UserError, match=r"dash_.*: is the package dash, like .*dash_"):
         build_base_root(BaseRoot([*spec.debs, *shell], spec.installer), output)
     assert os.listdir(tmp_path) == []
 
