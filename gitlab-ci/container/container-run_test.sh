@@ -263,9 +263,9 @@ test_daemon_outlives_its_call() {
 test_container_whose_processes_were_killed_is_started_anew() {
     local name processes
     run --backend=podman true
-    name=$(podman ps --filter "label=icos.cache=$ICOS_CONTAINER_CACHE" --format '{{.Names}}')
+    name=$(podman ps --filter "label=icos.cache=$ICOS_CONTAINER_CACHE" --filter "label=icos.checkout=$PWD" --format '{{.Names}}')
     read -r -a processes <<<"$(podman container inspect -f '{{.State.ConmonPid}} {{.State.Pid}}' "$name")"
-    kill -KILL "${processes[@]}"
+    kill -KILL "${processes[@]}" || return
     run --backend=podman echo alive
     expect output alive "$output" && expect status 0 "$status"
 }

@@ -183,6 +183,7 @@ def guestos_image(
         args = ["--disk=runfile:$(rootpath :disk-img.tar)"],
         data = [":disk-img.tar"],
         main = "//ic-os/guestos/tools:guestos_tools/launch_local_vm.py",
+        tags = ["vm-launcher"],  # container-run.sh names such targets after a build
         deps = ["//ic-os/guestos/tools:guestos_tools"],
     )
 
