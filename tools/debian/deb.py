@@ -23,6 +23,7 @@ from typing import IO, Any, BinaryIO, Self, cast
 import zstandard
 
 from tools.core.errors import UserError
+from tools.core.frames import xz_reader, zstd_reader
 
 _AR_MAGIC = b"!<arch>\n"
 _AR_HEADER_SIZE = 60
@@ -54,41 +55,11 @@ class _Section(io.RawIOBase):
         return count
 
 
-class _ZstdFile(io.RawIOBase):
-    """Decompresses zstd frames; raises an error for a truncated one, unlike the reader of `zstandard`."""
-
-    def __init__(self, source: IO[bytes]) -> None:
-        super().__init__()
-        self._source = source
-        self._frame: zstandard.ZstdDecompressionObj | None = None
-        self._ready = memoryview(b"")
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        while not self._ready:
-            rest = self._frame.unused_data if self._frame and self._frame.eof else b""
-            chunk = rest or self._source.read(_CHUNK)
-            if self._frame is None or self._frame.eof:
-                if not chunk:
-                    return 0
-                self._frame = zstandard.ZstdDecompressor().decompressobj()
-            elif not chunk:
-                raise EOFError("the last zstd frame is truncated")
-            self._ready = memoryview(self._frame.decompress(chunk))
-        view = memoryview(buffer)
-        count = min(len(view), len(self._ready))
-        view[:count] = self._ready[:count]
-        self._ready = self._ready[count:]
-        return count
-
-
 _DECOMPRESSORS: dict[str, Callable[[IO[bytes]], Any]] = {
     "": lambda source: source,
     ".gz": lambda source: gzip.GzipFile(fileobj=source, mode="rb"),
-    ".xz": lzma.LZMAFile,
-    ".zst": _ZstdFile,
+    ".xz": xz_reader,
+    ".zst": zstd_reader,
     ".bz2": bz2.BZ2File,
     ".lzma": lzma.LZMAFile,
 }
