@@ -196,7 +196,9 @@ class _Builder:
         version = kernel_version(self._root, self._origin)
         folder = MODULES_FOLDER.decode() + "/" + version
         dep, builtin, softdep = (self._text(f"{folder}/modules.{name}") for name in ("dep", "builtin", "softdep"))
-        index = ModuleIndex.parse(dep, builtin, softdep, f"{self._origin}: /{folder}")
+        # Without soft dependencies it doesn't matter which aliases a module has.
+        alias = self._text(f"{folder}/modules.alias") if "softdep" in softdep.split() else ""
+        index = ModuleIndex.parse(dep, builtin, softdep, alias, f"{self._origin}: /{folder}")
         paths = []
         for path in index.load_order(wanted):
             _, node = self.find(f"{folder}/{path}".encode())

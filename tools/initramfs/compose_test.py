@@ -221,6 +221,18 @@ def test_a_module_that_is_too_large_is_an_error(monkeypatch):
         composed(tree, modules=("mod",))
 
 
+def test_soft_dependencies_are_found_by_aliases():
+    tree = modules()
+    folder = f"usr/lib/modules/{VERSION}"
+    add(tree, f"{folder}/modules.dep", b"k/verity.ko:\nk/mod.ko:\n")
+    add(tree, f"{folder}/modules.softdep", b"softdep verity pre: crypto-x\n")
+    with pytest.raises(UserError, match=f"root: has no /{folder}/modules.alias"):
+        composed(tree, modules=("verity",))
+    add(tree, f"{folder}/modules.alias", b"alias crypto-x mod\n")
+    result = composed(tree, modules=("verity",))
+    assert content(result, "etc/modules").decode() == f"/{folder}/k/mod.ko\n/{folder}/k/verity.ko\n"
+
+
 def test_there_must_be_one_kernel():
     tree = modules()
     assert kernel_version(tree, "root") == VERSION
