@@ -155,12 +155,14 @@ class _Apt:
         return [self._parse(line, what) for line in output.splitlines() if line.startswith("'")]
 
     def _parse(self, line: str, what: str) -> LockedPackage:
-        """Parses a line of --print-uris: quoted URL, file name, size, and algorithm:hash."""
-        url, file, size, hashed = shlex.split(line)
+        """Parses a line of --print-uris: quoted URL, file name, size, and algorithm:hash, if the archive has one."""
+        url, file, size, hashed = [*shlex.split(line), ""][:4]
         url = _with_authority(url)
         algorithm, _, digest = hashed.partition(":")
         if algorithm != "SHA256":
-            raise UserError(f"{what}: the archive has no SHA-256 of {file}, but {algorithm or 'nothing'}")
+            raise UserError(
+                f"{what}: the archive has no SHA-256 of {file}; use a mirror whose package lists have SHA256"
+            )
         name, version, architecture = unquote(file).removesuffix(".deb").split("_")
         matching = [(key, mirror) for key, mirror in self._mirrors.items() if url.startswith(mirror + "/")]
         archive, mirror = max(matching, key=lambda pair: len(pair[1]))
@@ -181,10 +183,10 @@ class _Apt:
         listed = self._run("apt-get", "indextargets", "--format", columns, "Created-By: Packages")
         for line in listed.splitlines():
             mirror, suite, key, file = line.split("|")
-            release = Path(file.removesuffix(key.replace("/", "_")) + "InRelease")
+            prefix = file.removesuffix(key.replace("/", "_"))
             for name, asked in self._mirrors.items():
                 if asked == _with_authority(mirror).rstrip("/"):
-                    dates[name][suite] = _release_date(release)
+                    dates[name][suite] = _release_date(prefix)
         return dates
 
 
@@ -193,8 +195,18 @@ def _with_authority(url: str) -> str:
     return f"file:///{url[6:]}" if url.startswith("file:/") and not url.startswith("file://") else url
 
 
-def _release_date(release: Path) -> dt.datetime:
-    for line in release.read_text(encoding="utf-8").splitlines():
-        if line.startswith("Date:"):
-            return email.utils.parsedate_to_datetime(line.removeprefix("Date:").strip().replace("UTC", "+0000"))
-    raise UserError(f"{release.name}: has no date")
+def _release_date(prefix: str) -> dt.datetime:
+    """Returns the date of the suite whose lists have this prefix: of InRelease, or of Release if it is signed apart."""
+    release = Path(f"{prefix}InRelease")
+    if not release.exists():
+        release = Path(f"{prefix}Release")
+    for line in release.read_text(encoding="utf-8", errors="replace").splitlines():
+        name, _, value = line.partition(":")
+        if name.lower() == "date":
+            try:
+                return email.utils.parsedate_to_datetime(value.strip().replace("UTC", "+0000"))
+            except ValueError as error:
+                raise UserError(
+                    f"{release.name}: has the invalid date {value.strip()!r}; use another mirror"
+                ) from error
+    raise UserError(f"{release.name}: has no field Date; use another mirror")

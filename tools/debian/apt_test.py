@@ -57,14 +57,24 @@ class TestArchive:
         build_deb(self.pool, name, compression="none", fields=fields)
         shutil.rmtree(self.pool / f"{name}.root")
 
-    def publish(self, suite: str, *, key: str = "tests", extra: str = "") -> None:
-        """Writes and signs the lists of all packages in the pool."""
+    def publish(
+        self, suite: str, *, key: str = "tests", extra: str = "", digest: str = "SHA256", detached: bool = False
+    ) -> None:
+        """Writes and signs the lists of all packages in the pool.
+
+        Args:
+            suite: the directory in dists.
+            key: name of the key that signs.
+            extra: further lines of the Release file.
+            digest: field of the packages' digests, SHA256, SHA512 or MD5sum.
+            detached: whether the signature is Release.gpg; there is no InRelease then.
+        """
         stanzas = []
         for deb in sorted(self.pool.glob("*.deb")):
             control = ask("dpkg-deb", "--field", deb)
             content = deb.read_bytes()
-            digest = hashlib.sha256(content).hexdigest()
-            stanzas.append(f"{control}Filename: pool/{deb.name}\nSize: {len(content)}\nSHA256: {digest}\n")
+            value = hashlib.new(digest.lower().removesuffix("sum"), content).hexdigest()
+            stanzas.append(f"{control}Filename: pool/{deb.name}\nSize: {len(content)}\n{digest}: {value}\n")
         packages = "\n".join(stanzas).encode()
         folder = self.folder / "dists" / suite
         (folder / "main/binary-amd64").mkdir(parents=True, exist_ok=True)
@@ -72,7 +82,9 @@ class TestArchive:
         listed = f"{hashlib.sha256(packages).hexdigest()} {len(packages)} main/binary-amd64/Packages"
         release = f"Suite: {suite}\nCodename: {suite}\nArchitectures: amd64\nComponents: main\nDate: {DATE}\n{extra}"
         (folder / "Release").write_text(f"{release}SHA256:\n {listed}\n")
-        self.gpg("--local-user", key, "--clearsign", "--output", str(folder / "InRelease"), str(folder / "Release"))
+        form = ("--armor", "--detach-sign") if detached else ("--clearsign",)
+        signed = folder / ("Release.gpg" if detached else "InRelease")
+        self.gpg("--local-user", key, *form, "--output", str(signed), str(folder / "Release"))
 
 
 @pytest.fixture(scope="module")
@@ -151,6 +163,21 @@ def test_archives(archive: TestArchive, tmp_path: Path) -> None:
         "https://mirror.example/debian",
         "https://snapshot.example/debian/20250202T100000Z",
     ]
+
+
+def test_an_archive_without_inrelease(archive: TestArchive, tmp_path: Path) -> None:
+    archive.publish("detached", detached=True)
+    found = lock(archive, manifest(archive, suite="detached", base=PackageSet(packages=["shell"])), tmp_path)
+    assert found.archives["example"].released == {"detached": "2025-02-01T10:00:00Z"}
+    assert names(found, "base") == ["shell"]
+
+
+@pytest.mark.parametrize("digest", ["MD5sum", "SHA512"])
+def test_lists_without_sha256(archive: TestArchive, tmp_path: Path, digest: str) -> None:
+    suite = digest.lower()
+    archive.publish(suite, digest=digest)
+    with pytest.raises(UserError, match=r"^sets\.base: the archive has no SHA-256 of shell_.*; use a mirror"):
+        lock(archive, manifest(archive, suite=suite, base=PackageSet(packages=["shell"])), tmp_path)
 
 
 def test_another_mirror(archive: TestArchive, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import gzip
 import io
 import lzma
 import os
+import stat
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -23,11 +24,15 @@ from typing import IO, Any, BinaryIO, Self, cast
 import zstandard
 
 from tools.core.errors import UserError
+from tools.core.frames import xz_reader, zstd_reader
 
 _AR_MAGIC = b"!<arch>\n"
 _AR_HEADER_SIZE = 60
 _AR_HEADER_END = b"`\n"
 _CHUNK = 1 << 18
+
+_REQUIRED = ("Package", "Version", "Architecture")
+"""Fields of the control file that identify a package (deb-control(5))."""
 
 _DAMAGE = (EOFError, gzip.BadGzipFile, lzma.LZMAError, tarfile.TarError, zlib.error, zstandard.ZstdError)
 """Exceptions of decompressors and of tarfile for invalid or truncated data."""
@@ -54,41 +59,11 @@ class _Section(io.RawIOBase):
         return count
 
 
-class _ZstdFile(io.RawIOBase):
-    """Decompresses zstd frames; raises an error for a truncated one, unlike the reader of `zstandard`."""
-
-    def __init__(self, source: IO[bytes]) -> None:
-        super().__init__()
-        self._source = source
-        self._frame: zstandard.ZstdDecompressionObj | None = None
-        self._ready = memoryview(b"")
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        while not self._ready:
-            rest = self._frame.unused_data if self._frame and self._frame.eof else b""
-            chunk = rest or self._source.read(_CHUNK)
-            if self._frame is None or self._frame.eof:
-                if not chunk:
-                    return 0
-                self._frame = zstandard.ZstdDecompressor().decompressobj()
-            elif not chunk:
-                raise EOFError("the last zstd frame is truncated")
-            self._ready = memoryview(self._frame.decompress(chunk))
-        view = memoryview(buffer)
-        count = min(len(view), len(self._ready))
-        view[:count] = self._ready[:count]
-        self._ready = self._ready[count:]
-        return count
-
-
 _DECOMPRESSORS: dict[str, Callable[[IO[bytes]], Any]] = {
     "": lambda source: source,
     ".gz": lambda source: gzip.GzipFile(fileobj=source, mode="rb"),
-    ".xz": lzma.LZMAFile,
-    ".zst": _ZstdFile,
+    ".xz": xz_reader,
+    ".zst": zstd_reader,
     ".bz2": bz2.BZ2File,
     ".lzma": lzma.LZMAFile,
 }
@@ -124,6 +99,8 @@ class Deb:
             self._descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
             raise UserError(f"{self.path}: cannot be read: {error.strerror}") from error
+        if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
+            raise UserError(f"{self.path}: is not a file; give the package file")
         self._members = list(self._read_headers())
         if not self._members or self._members[0].name != "debian-binary":
             raise UserError(f"{self.path}: not a Debian package: its first member isn't debian-binary")
@@ -209,14 +186,22 @@ class Deb:
     def control(self) -> dict[str, str]:
         """Returns the fields of the control file, in order; continuation lines keep their newlines.
 
+        Names of fields are case-insensitive (deb-control(5)); here each part of a name starts with a capital letter, as
+        in `Pre-Depends`.
+
         Raises:
-            UserError: control.tar is damaged, or has no control file.
+            UserError: control.tar is damaged, has no control file, or this one lacks a field that every package has.
         """
         with self._open_tar("control.tar") as stream, _open_stream(stream) as archive:
             for entry in archive:
                 content = archive.extractfile(entry)
                 if content is not None and entry.name.removeprefix("./") == "control":
-                    return _parse_control(content.read().decode("utf-8", "replace"))
+                    fields = _parse_control(content.read().decode("utf-8", "replace"))
+                    if missing := [name for name in _REQUIRED if not fields.get(name)]:
+                        raise UserError(
+                            f"{self.path}: its control file has no field {missing[0]}; rebuild the package with it"
+                        )
+                    return fields
         raise UserError(f"{self.path}: not a Debian package: control.tar has no control file")
 
 
@@ -232,5 +217,6 @@ def _parse_control(text: str) -> dict[str, str]:
             fields[name] += "\n" + line
         elif ":" in line:
             name, _, value = line.partition(":")
+            name = "-".join(part.capitalize() for part in name.strip().split("-"))
             fields[name] = value.strip()
     return fields

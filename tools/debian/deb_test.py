@@ -1,7 +1,9 @@
 """Compares reading packages with dpkg-deb."""
 
+import io
 import os
 import subprocess
+import tarfile
 import tempfile
 from pathlib import Path
 
@@ -63,6 +65,43 @@ def test_control(tmp_path: Path, compression: str) -> None:
         told = subprocess.run([oracle("dpkg-deb"), "--field", deb, field], check=True, capture_output=True).stdout
         assert told.decode() == value + "\n"
     assert control["Description"] == DESCRIPTION
+
+
+def test_names_of_fields_have_any_case(tmp_path: Path) -> None:
+    deb = deb_with_control(tmp_path, b"package: x\nVERSION: 1\narchitecture: all\npre-depends: dpkg\n")
+    with Deb(deb) as package:
+        assert package.control() == {"Package": "x", "Version": "1", "Architecture": "all", "Pre-Depends": "dpkg"}
+    told = subprocess.run([oracle("dpkg-deb"), "--field", deb, "Pre-Depends"], check=True, capture_output=True).stdout
+    assert told == b"dpkg\n"
+
+
+@pytest.mark.parametrize("missing", ["Package", "Version", "Architecture"])
+def test_a_control_file_without_a_required_field(tmp_path: Path, missing: str) -> None:
+    fields = {"Package": "x", "Version": "1", "Architecture": "all"}
+    text = "".join(f"{name}: {value}\n" for name, value in fields.items() if name != missing)
+    deb = deb_with_control(tmp_path, text.encode())
+    with (
+        pytest.raises(UserError, match=rf"x\.deb: its control file has no field {missing}; rebuild"),
+        Deb(deb) as package,
+    ):
+        package.control()
+
+
+def deb_with_control(folder: Path, control: bytes) -> Path:
+    """Creates a package with this control file, which dpkg-deb would change or refuse."""
+    tar = io.BytesIO()
+    with tarfile.open(fileobj=tar, mode="w") as archive:
+        entry = tarfile.TarInfo("./control")
+        entry.size = len(control)
+        archive.addfile(entry, io.BytesIO(control))
+    path = folder / "x.deb"
+    members = {"debian-binary": b"2.0\n", "control.tar": tar.getvalue(), "data.tar": bytes(10240)}
+    with path.open("wb") as file:
+        file.write(b"!<arch>\n")
+        for name, data in members.items():
+            file.write(f"{name:16}{BUILT:<12}{0:<6}{0:<6}{'100644':8}{len(data):<10}`\n".encode())
+            file.write(data + b"\n" * (len(data) % 2))
+    return path
 
 
 @pytest.mark.parametrize("compression", COMPRESSIONS)
@@ -133,3 +172,8 @@ def test_missing_members(tmp_path: Path) -> None:
 def test_no_such_file(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot be read: No such file"):
         Deb(tmp_path / "gone.deb")
+
+
+def test_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is not a file; give the package file"):
+        Deb(tmp_path)

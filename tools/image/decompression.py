@@ -11,6 +11,7 @@ from typing import BinaryIO
 import zstandard
 
 from tools.core.errors import UserError
+from tools.core.frames import zstd_reader
 from tools.core.outputs import replacing, write_all
 from tools.image.extents import InputFile
 
@@ -67,5 +68,5 @@ def _reader(path: str | os.PathLike[str], source: BinaryIO) -> BinaryIO:
         case "gzip":
             return gzip.GzipFile(fileobj=source)  # type: ignore[return-value]
         case "zstd":
-            return zstandard.ZstdDecompressor().stream_reader(source, read_across_frames=True)
+            return zstd_reader(source)  # type: ignore[return-value]
     raise UserError(f"{os.fspath(path)}: is neither gzip nor zstd")

@@ -6,15 +6,19 @@ program of the root tree is run. Files that a program opens at run time (plug-in
 
 from __future__ import annotations
 
+import gzip
+import io
 import lzma
 import posixpath
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import IO, Any
 
 import zstandard
 
 from tools.core.errors import UserError
+from tools.core.frames import xz_reader, zstd_reader
 from tools.image.extents import Image
 from tools.initramfs.elf import is_elf, read_dynamic
 from tools.initramfs.modules import ModuleIndex
@@ -27,6 +31,8 @@ _MAX_SYMLINKS = 40
 
 _MAX_MODULE_BYTES = 1 << 28
 """Maximum size of a decompressed module in bytes, so that a damaged one doesn't exhaust the memory."""
+
+_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,7 +196,9 @@ class _Builder:
         version = kernel_version(self._root, self._origin)
         folder = MODULES_FOLDER.decode() + "/" + version
         dep, builtin, softdep = (self._text(f"{folder}/modules.{name}") for name in ("dep", "builtin", "softdep"))
-        index = ModuleIndex.parse(dep, builtin, softdep, f"{self._origin}: /{folder}")
+        # Without soft dependencies it doesn't matter which aliases a module has.
+        alias = self._text(f"{folder}/modules.alias") if "softdep" in softdep.split() else ""
+        index = ModuleIndex.parse(dep, builtin, softdep, alias, f"{self._origin}: /{folder}")
         paths = []
         for path in index.load_order(wanted):
             _, node = self.find(f"{folder}/{path}".encode())
@@ -244,28 +252,27 @@ class _Builder:
         return True
 
 
-def _unpack_xz(data: bytes) -> bytes:
-    return lzma.LZMADecompressor(memlimit=_MAX_MODULE_BYTES).decompress(data, _MAX_MODULE_BYTES)
-
-
-def _unpack_gzip(data: bytes) -> bytes:
-    return zlib.decompressobj(wbits=31).decompress(data, _MAX_MODULE_BYTES)
-
-
-def _unpack_zstd(data: bytes) -> bytes:
-    return zstandard.ZstdDecompressor().decompress(data, max_output_size=_MAX_MODULE_BYTES)
-
-
-_UNPACKERS: dict[str, Callable[[bytes], bytes]] = {".xz": _unpack_xz, ".gz": _unpack_gzip, ".zst": _unpack_zstd}
+_READERS: dict[str, Callable[[IO[bytes]], Any]] = {
+    ".xz": lambda source: xz_reader(source, _MAX_MODULE_BYTES),
+    ".gz": lambda source: gzip.GzipFile(fileobj=source),
+    ".zst": lambda source: zstd_reader(source, _MAX_MODULE_BYTES),
+}
+"""Readers of all streams of a compressed file, by extension; they raise errors for what is damaged or cut."""
 
 
 def _unpacked(path: str, content: Image, origin: str) -> tuple[str, bytes]:
     """Returns the path and the content of a decompressed module."""
     data = content.read(0, content.size)
     stem, extension = posixpath.splitext(path)
-    if extension not in _UNPACKERS:
+    if extension not in _READERS:
         return path, data
+    unpacked = bytearray()
     try:
-        return stem, _UNPACKERS[extension](data)
-    except (lzma.LZMAError, zlib.error, zstandard.ZstdError) as error:
-        raise UserError(f"{origin}: /{path} cannot be decompressed: {error}") from error
+        reader = _READERS[extension](io.BytesIO(data))
+        while piece := reader.read(_CHUNK):
+            unpacked += piece
+            if len(unpacked) > _MAX_MODULE_BYTES:
+                raise UserError(f"{origin}: /{path}: is larger than {_MAX_MODULE_BYTES} bytes when decompressed")
+    except (EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error, zstandard.ZstdError) as error:
+        raise UserError(f"{origin}: /{path} cannot be decompressed: {error}; replace it in the tree") from error
+    return stem, bytes(unpacked)

@@ -190,6 +190,49 @@ def test_a_damaged_module_is_an_error():
         composed(tree, modules=("verity",))
 
 
+def halves(compress):
+    return lambda data: compress(data[:100]) + compress(data[100:])
+
+
+def cut(compress):
+    return lambda data: compress(os.urandom(5000))[:-9]
+
+
+COMPRESSORS = [(".xz", lzma.compress), (".gz", gzip.compress), (".zst", zstandard.compress)]
+
+
+@pytest.mark.parametrize(("extension", "compress"), COMPRESSORS)
+def test_all_streams_of_a_module_are_unpacked(extension, compress):
+    result = composed(modules(extension=extension, compress=halves(compress)), modules=("verity",))
+    assert content(result, f"usr/lib/modules/{VERSION}/k/verity.ko") == b"verity" * 100
+
+
+@pytest.mark.parametrize(("extension", "compress"), COMPRESSORS)
+def test_a_truncated_module_is_an_error(extension, compress):
+    tree = modules(extension=extension, compress=cut(compress))
+    with pytest.raises(UserError, match=rf"/k/mod\.ko\{extension} cannot be decompressed: .*; replace it in the tree"):
+        composed(tree, modules=("verity",))
+
+
+def test_a_module_that_is_too_large_is_an_error(monkeypatch):
+    monkeypatch.setattr("tools.initramfs.compose._MAX_MODULE_BYTES", 200)
+    tree = modules(extension=".gz", compress=gzip.compress)
+    with pytest.raises(UserError, match=r"mod\.ko\.gz: is larger than 200 bytes when decompressed"):
+        composed(tree, modules=("mod",))
+
+
+def test_soft_dependencies_are_found_by_aliases():
+    tree = modules()
+    folder = f"usr/lib/modules/{VERSION}"
+    add(tree, f"{folder}/modules.dep", b"k/verity.ko:\nk/mod.ko:\n")
+    add(tree, f"{folder}/modules.softdep", b"softdep verity pre: crypto-x\n")
+    with pytest.raises(UserError, match=f"root: has no /{folder}/modules.alias"):
+        composed(tree, modules=("verity",))
+    add(tree, f"{folder}/modules.alias", b"alias crypto-x mod\n")
+    result = composed(tree, modules=("verity",))
+    assert content(result, "etc/modules").decode() == f"/{folder}/k/mod.ko\n/{folder}/k/verity.ko\n"
+
+
 def test_there_must_be_one_kernel():
     tree = modules()
     assert kernel_version(tree, "root") == VERSION

@@ -27,7 +27,7 @@ softdep sha256_generic pre: xor
 
 @pytest.fixture
 def index():
-    return ModuleIndex.parse(DEP, BUILTIN, SOFTDEP, "modules")
+    return ModuleIndex.parse(DEP, BUILTIN, SOFTDEP, "", "modules")
 
 
 def names(paths):
@@ -57,7 +57,22 @@ def test_part_of_the_kernel_is_left_out(index):
 
 
 def test_soft_dependencies_load_before_where_they_exist(index):
-    assert names(index.load_order(["btrfs"])) == ["xor", "crc32c_generic", "xxhash", "btrfs"]
+    order = names(index.load_order(["btrfs"]))
+    assert order[:4] == ["xor", "crc32c_generic", "xxhash", "btrfs"]
+    assert sorted(order[4:7]) == ["dm_bufio", "dm_mod", "reed_solomon"]
+    assert order[7:] == ["dm_verity"]
+
+
+def test_soft_dependencies_may_be_aliases():
+    dep = "btrfs.ko:\ncrc32c_generic.ko:\ncrc32c-intel.ko.xz:\nsha256.ko:\nother.ko:\n"
+    softdep = "softdep btrfs pre: crc32c crypto-sha256 sha256 post: pci:v0001\nsoftdep crc32c_generic pre: btrfs\n"
+    alias = (
+        "# Aliases extracted from modules themselves.\n"
+        "alias crc32c crc32c_intel\nalias crc32c gone\nalias crc32c crc32c_generic\n"
+        "alias sha256 other\nalias pci:v*1 other\n"
+    )
+    index = ModuleIndex.parse(dep, "", softdep, alias, "modules")
+    assert names(index.load_order(["btrfs"])) == ["crc32c_intel", "crc32c_generic", "sha256", "btrfs", "other"]
 
 
 def test_paths_are_those_of_the_index(index):
@@ -77,11 +92,11 @@ def test_what_cannot_be_loaded_is_an_error(index, wanted, message):
 
 
 def test_a_dependency_that_is_missing_names_who_needs_it():
-    index = ModuleIndex.parse("a.ko: b.ko\n", "", "", "modules")
+    index = ModuleIndex.parse("a.ko: b.ko\n", "", "", "", "modules")
     with pytest.raises(UserError, match="has no module 'b', which a needs"):
         index.load_order(["a"])
 
 
 def test_a_damaged_index_names_the_line():
     with pytest.raises(UserError, match=r"folder/modules\.dep:2: not of the form"):
-        ModuleIndex.parse("a.ko:\nb.ko\n", "", "", "folder")
+        ModuleIndex.parse("a.ko:\nb.ko\n", "", "", "", "folder")

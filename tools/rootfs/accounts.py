@@ -1,7 +1,8 @@
 """Adds accounts to the contents of /etc/passwd, group, shadow and gshadow.
 
-Formats: passwd(5), group(5), shadow(5), gshadow(5). Existing lines stay in their order; new ones are appended. An
-existing account with the same ID gets the requested home, shell and description; another ID is an error.
+Formats: passwd(5), group(5), shadow(5), gshadow(5). Existing lines stay in their order; new ones are appended. As with
+systemd-sysusers(8), an existing account stays as it is. Only a line that gives description, home and shell, all three,
+changes these and the account's group, which systemd-sysusers doesn't do. Another ID is an error.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ from dataclasses import dataclass
 
 from tools.core.errors import UserError
 from tools.rootfs.sysusers import Accounts, User
+
+_NOLOGIN = "/usr/sbin/nologin"
+_ROOT_SHELL = "/bin/sh"
 
 LOCKED = "!*"
 """A password field that matches no password (shadow(5)); logins with SSH keys are still possible."""
@@ -107,11 +111,19 @@ class _Merger:
             self.group.add(name, "x", str(gid), "")
 
     def add_user(self, user: User) -> None:
-        self._check_number(self.passwd, user.name, user.uid)
-        gid = user.group if user.group.isdecimal() else self._gid(user.group)
-        self.passwd.add(user.name, "x", str(user.uid), gid, user.description, user.home, user.shell)
+        exists = self._check_number(self.passwd, user.name, user.uid)
+        if exists and not (user.description and user.home and user.shell):
+            return
+        gid = self._gid(user.group)
+        shell = user.shell or (_NOLOGIN if user.uid else _ROOT_SHELL)
+        self.passwd.add(user.name, "x", str(user.uid), gid, user.description, user.home or "/", shell)
 
     def _gid(self, name: str) -> str:
+        """Returns the ID of a group that is given by its name or ID."""
+        if name.isdecimal():
+            if self.group.with_number(int(name)) is None:
+                raise UserError(f"{self._origin}: there is no group {name}; add it with a line 'g NAME {name}'")
+            return name
         if name not in self.group:
             raise UserError(f"{self._origin}: group {name} does not exist")
         return self.group[name][2]

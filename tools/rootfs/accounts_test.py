@@ -33,6 +33,24 @@ def test_an_account_that_is_there_gets_what_is_asked_for():
     assert len(after.passwd.splitlines()) == 2
 
 
+@pytest.mark.parametrize("line", ['u root 0 "Super User" /root', "u root 0", "u backup 34 - /a /b", "u backup 34:6"])
+def test_an_account_that_is_there_stays(line):
+    assert merged(line).passwd == BEFORE.passwd
+
+
+def test_what_a_line_does_not_give_has_the_defaults_of_systemd():
+    text = 'u root 0 "Super User" /root\nu a 500\nu b 501:a "B, with 100%%" - /bin/sh\ng c 502 - -\nu Dd 502:502\n'
+    after = merge(Databases("", "", "", ""), parse_sysusers(text, "x"), {}, "x")
+    # as systemd-sysusers 252 writes them into an empty root
+    assert after.passwd.splitlines() == [
+        "root:x:0:0:Super User:/root:/bin/sh",
+        "a:x:500:500::/:/usr/sbin/nologin",
+        "b:x:501:500:B, with 100%:/:/bin/sh",
+        "Dd:x:502:502::/:/usr/sbin/nologin",
+    ]
+    assert sorted(after.group.splitlines()) == ["a:x:500:", "c:x:502:", "root:x:0:"]
+
+
 def test_passwords_are_set_for_any_account():
     after = merged("u admin 601", {"root": "$6$x", "admin": LOCKED})
     assert after.shadow == "root:$6$x:19000:0:99999:7:::\nbackup:!*:::::::\nadmin:!*:::::::\n"
@@ -53,6 +71,7 @@ def test_members_are_there_once():
         ("u admin 34:root", {}, "x.conf: backup is 34 in /etc/passwd; admin needs another number"),
         ("g data 6", {}, "x.conf: disk is 6 in /etc/group; data needs another number"),
         ("u admin 601:nothing", {}, "x.conf: group nothing does not exist"),
+        ("u admin 601:4711", {}, "x.conf: there is no group 4711; add it with a line 'g NAME 4711'"),
         ("m root nothing", {}, "x.conf: group nothing does not exist"),
         ("m nobody disk", {}, "x.conf: account nobody, a member of the group disk, does not exist"),
         ("", {"nobody": "x"}, "x.conf: account nobody, for which a password is set, does not exist"),

@@ -6,7 +6,8 @@ Format: sysusers.d(5); supported are lines of the types `u`, `u!`, `g` and `m`, 
     g  name  gid
     m  user  group
 
-Numeric IDs are required, since one that systemd allocates at boot could change from image to image.
+Numeric IDs are required, since one that systemd allocates at boot could change from image to image. A percent sign is
+written as `%%`; other specifiers, such as the host's name, are refused, since the build doesn't know their values.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from typing import TypeVar
 
 from tools.core.errors import UserError
 
-_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
-_DEFAULT_SHELL = "/usr/sbin/nologin"
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,30}")
 _LARGEST_ID = 0xFFFFFFFE
+_NO_ID = 0xFFFF
+"""-1 in 16 bits, which means no ID; systemd refuses it, too."""
 
 _Value = TypeVar("_Value")
 
@@ -33,9 +35,9 @@ class User:
         name: login name.
         uid: user ID.
         group: name or ID of the primary group.
-        description: free text (the GECOS field).
-        home: home directory.
-        shell: login shell.
+        description: free text (the GECOS field); empty if the line has none.
+        home: home directory; empty if the line has none.
+        shell: login shell; empty if the line has none.
     """
 
     name: str
@@ -78,7 +80,7 @@ def parse_sysusers(text: str, origin: str) -> Accounts:
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         try:
-            words = [("" if word == "-" else word) for word in shlex.split(line)]
+            words = ["" if word == "-" else _expanded(word) for word in shlex.split(line)]
             match words[0]:
                 case "u" | "u!":
                     user, own_group = _user(words)
@@ -86,10 +88,10 @@ def parse_sysusers(text: str, origin: str) -> Accounts:
                     if own_group is not None:
                         _add(groups, user.name, own_group)
                 case "g":
-                    _check_length(words, 3)
+                    _check_no_more(words)
                     _add(groups, _name(words[1]), _number(words[2]))
                 case "m":
-                    _check_length(words, 3)
+                    _check_no_more(words)
                     members.append((_name(words[1]), _name(words[2])))
                 case other:
                     raise ValueError(f"lines of type {other!r} are not supported; only u, g and m are")
@@ -106,13 +108,27 @@ def _user(words: list[str]) -> tuple[User, int | None]:
     uid = _number(uid_text)
     if ":" in description or "\n" in description:
         raise ValueError("a description cannot have a colon")
-    user = User(_name(name), uid, group if colon else name, description or name, home or "/", shell or _DEFAULT_SHELL)
+    user = User(_name(name), uid, group if colon else name, description, home, shell)
     return user, None if colon else uid
 
 
 def _check_length(words: list[str], most: int) -> None:
     if not 3 <= len(words) <= most:
         raise ValueError(f"{len(words)} fields instead of 3 to {most}")
+
+
+def _check_no_more(words: list[str]) -> None:
+    """Checks the fields of a line of type `g` or `m`, whose description, home and shell must be empty."""
+    _check_length(words, 6)
+    if any(words[3:]):
+        raise ValueError(f"a line of type {words[0]} has no description, home or shell; write - or nothing")
+
+
+def _expanded(word: str) -> str:
+    """Returns a word with `%%` replaced by a percent sign."""
+    if "%" in word.replace("%%", ""):
+        raise ValueError(f"{word!r} has a specifier, whose value the build doesn't know; write %% for a percent sign")
+    return word.replace("%%", "%")
 
 
 def _name(text: str) -> str:
@@ -122,7 +138,7 @@ def _name(text: str) -> str:
 
 
 def _number(text: str) -> int:
-    if not text.isascii() or not text.isdecimal() or int(text) > _LARGEST_ID:
+    if not text.isascii() or not text.isdecimal() or int(text) > _LARGEST_ID or int(text) == _NO_ID:
         raise ValueError(f"{text!r} is not a numeric user or group ID, which is required")
     return int(text)
 
