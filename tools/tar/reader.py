@@ -2,6 +2,9 @@
 
 Supports the formats of POSIX (ustar, pax), GNU tar and libarchive; see the other modules of this package for the
 specifications. Stricter than common readers: a damaged or truncated archive is always an error.
+
+A hard link has no data. Some writers give it the size of its file all the same; that size is ignored, as GNU tar,
+bsdtar and Python ignore it. Only the extended headers of pax allow data after a hard link: there a size is an error.
 """
 
 from __future__ import annotations
@@ -117,6 +120,7 @@ class _Reader:
         self._offset = 0
         self._name: bytes | None = None
         self._global: dict[bytes, bytes] = {}
+        self._is_pax = False
 
     def members(self) -> Iterator[Member]:
         self._check_start()
@@ -148,6 +152,7 @@ class _Reader:
 
     def _read_member(self) -> Member | None:
         """Returns the next member, None at the end of the archive."""
+        self._is_pax = bool(self._global)
         records: list[tuple[bytes, bytes]] = []
         while True:
             self._offset = self._at
@@ -166,8 +171,10 @@ class _Reader:
     def _extension(self, block: bytes, kind: bytes) -> list[tuple[bytes, bytes]]:
         """Returns the records of an extension header for the member that follows it."""
         if kind in (header.PAX, header.PAX_SOLARIS):
+            self._is_pax = True
             return pax.parse(self._data(block))
         if kind == header.PAX_GLOBAL:
+            self._is_pax = True
             self._global.update(pax.parse(self._data(block)))
         elif kind == header.GNU_LONG_NAME:
             return [(b"path", header.text(self._data(block)))]
@@ -227,8 +234,9 @@ class _Reader:
         stored = _size(records, header.number(size))
         if kind in _FILES:
             self._read_file(member, block, records, stored)
-        elif kind == header.HARD_LINK and stored:
-            raise ValueError("is a hard link with data of its own, which is not supported")
+        elif kind == header.HARD_LINK and stored and self._is_pax:
+            message = "is a hard link with data of its own, as pax -o linkdata writes; make the archive without that option"
+            raise ValueError(message)
         elif kind == header.GNU_DUMP_DIRECTORY:
             self._take(stored)  # the names in the directory, for incremental backups
             member.kind = header.DIRECTORY

@@ -262,7 +262,6 @@ def patched(**fields):
         ({"uid": b"\xff" * 8}, "owner -1, which is negative"),
         ({"gid": b"\x80\0\0\0\xff\xff\xff\xff"}, "group 4294967295, which is more than"),
         ({"kind": b"M"}, "type 'M', which is not supported"),
-        ({"kind": b"1"}, "hard link with data"),
         ({"kind": b"3", "major": b"0010000\0"}, "major number 4096, which is more than 4095"),
     ],
 )
@@ -306,6 +305,44 @@ def test_damaged_maps_before_the_data_are_refused(tmp_path, text):
     info.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "9"}
     with pytest.raises(UserError, match=r"map of the sparse file is damaged|not a decimal number"):
         list(read_members(archive_of([(info, text.ljust(512, b"\0"))], tmp_path / "bad.tar")))
+
+
+def link_with_size(path, form, **records):
+    """Writes an archive of a file, a hard link with the file's size but without data, and another file."""
+    file, link, last = tarfile.TarInfo("file"), tarfile.TarInfo("link"), tarfile.TarInfo("last")
+    file.size = link.size = 1865
+    last.size = 4
+    link.type, link.linkname, link.pax_headers = tarfile.LNKTYPE, "file", records
+    data = file.tobuf(form) + bytes(2048) + link.tobuf(form) + last.tobuf(form) + b"last".ljust(512, b"\0")
+    path.write_bytes(data + header.END)
+    return path
+
+
+@pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT])
+def test_the_size_of_a_hard_link_is_ignored(tmp_path, form):
+    archive = link_with_size(tmp_path / "a.tar", form)
+    members = {member.name: member for member in read_members(archive)}
+    assert list(members) == [b"file", b"link", b"last"]
+    assert (members[b"link"].kind, members[b"link"].link) == (header.HARD_LINK, b"file")
+    assert members[b"last"].content.read(0, 4) == b"last"
+
+
+@pytest.mark.parametrize("program", ["tar", "bsdtar"])
+@pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT])
+def test_other_readers_ignore_the_size_of_a_hard_link(tmp_path, form, program):
+    archive = link_with_size(tmp_path / "a.tar", form)
+    assert ask(program, "-tf", archive).split() == ["file", "link", "last"]
+
+
+def test_a_hard_link_with_data_in_pax_is_refused(tmp_path):
+    with pytest.raises(UserError, match="member 'link' at byte .* hard link with data of its own.*without that option"):
+        list(read_members(link_with_size(tmp_path / "a.tar", tarfile.PAX_FORMAT, mtime="1.5")))
+
+
+@pytest.mark.parametrize("kind", [header.SYMLINK, header.DIRECTORY, header.FIFO, header.CHARACTER_DEVICE])
+def test_the_size_of_what_has_no_data_is_ignored(tmp_path, kind):
+    first, last = header.build(b"x", kind, size=700, link=b"y" * (kind == header.SYMLINK)), header.build(b"z", b"0")
+    assert [member.name for member in read_bytes(first + last + header.END, tmp_path)] == [b"x", b"z"]
 
 
 def test_missing_file():
