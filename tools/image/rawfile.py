@@ -131,29 +131,29 @@ class _Batch:
 
 
 def open_raw(path: str | os.PathLike[str], block_size: int = BLOCK_SIZE) -> Image:
-    """Opens a raw file as an image with a hole for each block of zeros, whether or not the file is sparse.
+    """Opens a raw file or block device as an image with a hole for each block of zeros, sparse or not.
 
     Reads the whole file except for its holes.
 
     Raises:
-        UserError: the file cannot be read, or isn't a regular file.
+        UserError: the file cannot be read, or is neither a regular file nor a block device.
     """
     return trimmed(open_allocated(path), block_size)
 
 
 def open_allocated(path: str | os.PathLike[str]) -> Image:
-    """Opens a raw file as an image with the holes that the file system has.
+    """Opens a raw file or block device as an image with the holes that the file system has.
 
     For uses that depend only on the content; use `open_raw` where the result depends on the holes.
 
     Raises:
-        UserError: the file cannot be read, or isn't a regular file.
+        UserError: the file cannot be read, or is neither a regular file nor a block device.
     """
     file = InputFile(path)
-    status = os.fstat(file.fileno())
-    if not stat.S_ISREG(status.st_mode):
-        raise UserError(f"{file.path}: is not a regular file")
-    return Image(status.st_size, _allocated(file, status.st_size))
+    mode = os.fstat(file.fileno()).st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISBLK(mode):
+        raise UserError(f"{file.path}: is neither a regular file nor a block device")
+    return Image(file.size(), _allocated(file, file.size()))
 
 
 def _allocated(file: InputFile, size: int) -> list[Extent]:

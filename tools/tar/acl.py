@@ -85,7 +85,7 @@ def _parse(entry: bytes) -> tuple[int, int, int]:
     if not fields[0]:
         return _OBJECT_TAGS[tag], _NO_ID, bits
     number = fields[2] if len(fields) == 3 else fields[0]
-    if tag not in _NAMED_TAGS or not number.isdigit() or int(number) >= _NO_ID:
+    if tag not in _NAMED_TAGS or not number.isdigit() or len(number) > 10 or int(number) >= _NO_ID:
         name = fields[0].decode(errors="replace")
         raise ValueError(f"access control list has {name!r} without numeric ID; archive with --numeric-owner")
     return _NAMED_TAGS[tag], int(number), bits

@@ -235,7 +235,7 @@ class _Reader:
         if kind in _FILES:
             self._read_file(member, block, records, stored)
         elif kind == header.HARD_LINK and stored and self._is_pax:
-            message = "is a hard link with data of its own, as pax -o linkdata writes; make the archive without that option"
+            message = "is a hard link with data of its own, as pax -o linkdata writes; archive without that option"
             raise ValueError(message)
         elif kind == header.GNU_DUMP_DIRECTORY:
             self._take(stored)  # the names in the directory, for incremental backups

@@ -139,7 +139,7 @@ def archive_of(members, path, form=tarfile.PAX_FORMAT, **options):
 def with_records(path, **records):
     info = tarfile.TarInfo("x")
     info.pax_headers = {keyword.replace("__", "."): value for keyword, value in records.items()}
-    return archive_of([(info, b"data")], path)
+    return archive_of([(info, b"data")], path, errors="surrogateescape")
 
 
 def test_names_are_bytes(tmp_path):
@@ -274,6 +274,10 @@ def test_impossible_headers_are_refused(tmp_path, fields, message):
     ("records", "message"),
     [
         ({"size": "-1"}, "not a decimal number"),
+        ({"size": "9" * 5000}, "not a decimal number: '9{40}'"),
+        ({"mtime": "9" * 5000}, "not a time in seconds: '9{40}'"),
+        ({"GNU__sparse__size": "10", "GNU__sparse__map": "65\udcff4096"}, "not a decimal number: '65.4096'"),
+        ({"GNU__sparse__size": "10", "GNU__sparse__map": "9" * 5000 + ",1"}, "not a decimal number: '9{40}'"),
         ({"size": str(2**63)}, "which is more than"),
         ({"size": str(2**62)}, "bytes of data should follow"),
         ({"uid": "abc"}, "not a decimal number"),
@@ -335,7 +339,7 @@ def test_other_readers_ignore_the_size_of_a_hard_link(tmp_path, form, program):
 
 
 def test_a_hard_link_with_data_in_pax_is_refused(tmp_path):
-    with pytest.raises(UserError, match="member 'link' at byte .* hard link with data of its own.*without that option"):
+    with pytest.raises(UserError, match=r"member 'link' at byte .* hard link with data of its own.*without that option"):
         list(read_members(link_with_size(tmp_path / "a.tar", tarfile.PAX_FORMAT, mtime="1.5")))
 
 
