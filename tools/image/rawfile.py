@@ -10,7 +10,7 @@ from collections.abc import Callable
 from tools.core.errors import UserError
 from tools.core.outputs import replacing
 from tools.image.extents import Buffer, Extent, FileRange, Image, InputFile
-from tools.image.holes import BLOCK_SIZE, trimmed
+from tools.image.holes import BLOCK_SIZE, data_ranges, trimmed
 
 _BATCH = 1 << 20
 """How many bytes are buffered for one write."""
@@ -138,7 +138,11 @@ def open_raw(path: str | os.PathLike[str], block_size: int = BLOCK_SIZE) -> Imag
     Raises:
         UserError: the file cannot be read, or is neither a regular file nor a block device.
     """
-    return trimmed(open_allocated(path), block_size)
+    allocated = open_allocated(path)
+    whole = Image.from_file(path)  # whole blocks, even where the file system has smaller holes
+    ranges = data_ranges(allocated, block_size)
+    blocks = Image(allocated.size, (part for begin, end in ranges for part in whole.overlapping(begin, end)))
+    return trimmed(blocks, block_size)
 
 
 def open_allocated(path: str | os.PathLike[str]) -> Image:

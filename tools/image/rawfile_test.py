@@ -109,6 +109,18 @@ def test_full_disk_is_an_error_that_names_the_output(file, tmp_path, monkeypatch
     assert os.listdir(tmp_path) == []
 
 
+def test_holes_depend_on_the_content_alone(tmp_path):
+    data = b"a".ljust(1 << 20, b"\0") + b"end"
+    (tmp_path / "full").write_bytes(data)
+    with (tmp_path / "sparse").open("wb") as file:
+        file.write(b"a")
+        file.seek(1 << 20)
+        file.write(b"end")
+    for name in ("full", "sparse"):
+        extents = open_raw(tmp_path / name, 64 << 10).extents
+        assert [(extent.offset, extent.length) for extent in extents] == [(0, 64 << 10), (1 << 20, 3)]
+
+
 def test_what_is_neither_file_nor_device_is_refused():
     with pytest.raises(UserError, match="is neither a regular file nor a block device"):
         open_raw("/dev/zero")
