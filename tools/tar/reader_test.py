@@ -7,7 +7,7 @@ import tarfile
 import pytest
 
 from tools.core.errors import UserError
-from tools.tar import header, pax
+from tools.tar import acl, header, pax
 from tools.tar.reader import read_members
 from tools.testing.oracles import ask, oracle, unavailable
 
@@ -193,6 +193,20 @@ def test_extended_attributes_of_gnu_tar(tmp_path):
     assert by_name(archive)[b"file"].xattrs[b"user.name=%"] == b"\0value\n"
 
 
+def test_the_advice_on_names_in_access_control_lists(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/file").write_bytes(b"")
+    value = acl.from_text(b"user::rw-,user:1:rwx,group::r--,mask::rwx,other::---")
+    with pytest.raises(ValueError, match="archive with bsdtar --format=pax --acls"):
+        acl.from_text(b"user::rw-,user:daemon:rwx,group::r--,mask::rwx,other::---")
+    try:
+        os.setxattr(tmp_path / "in/file", acl.ACCESS.decode(), value)
+    except OSError as error:
+        unavailable(f"the temporary folder takes no access control lists: {error}")
+    ask("bsdtar", "--format=pax", "--acls", "-C", tmp_path / "in", "-cf", tmp_path / "out.tar", ".")
+    assert by_name(tmp_path / "out.tar")[b"file"].xattrs[acl.ACCESS] == value
+
+
 def read_bytes(data, tmp_path):
     path = tmp_path / "bad.tar"
     path.write_bytes(data)
@@ -283,7 +297,7 @@ def test_impossible_headers_are_refused(tmp_path, fields, message):
         ({"uid": "abc"}, "not a decimal number"),
         ({"mtime": "nan"}, "not a time"),
         ({"hdrcharset": "EBCDIC"}, "encoding that is not supported: EBCDIC"),
-        ({"SCHILY__fflags": "immutable"}, "keyword 'SCHILY.fflags', which is not supported"),
+        ({"SCHILY__fflags": "immutable"}, "'SCHILY.fflags', .* to drop it: --drop_keyword=SCHILY.fflags"),
         ({"SCHILY__acl__access": "user:bob:rwx"}, "access control list has 'bob' without numeric ID"),
         ({"GNU__sparse__major": "2", "GNU__sparse__minor": "0"}, "format that is not supported"),
         ({"GNU__sparse__size": "10", "GNU__sparse__map": "0,5"}, "has 5 bytes of data, and the member 4"),
@@ -339,7 +353,9 @@ def test_other_readers_ignore_the_size_of_a_hard_link(tmp_path, form, program):
 
 
 def test_a_hard_link_with_data_in_pax_is_refused(tmp_path):
-    with pytest.raises(UserError, match=r"member 'link' at byte .* hard link with data of its own.*without that option"):
+    with pytest.raises(
+        UserError, match=r"member 'link' at byte .* hard link with data of its own.*without that option"
+    ):
         list(read_members(link_with_size(tmp_path / "a.tar", tarfile.PAX_FORMAT, mtime="1.5")))
 
 
@@ -347,6 +363,33 @@ def test_a_hard_link_with_data_in_pax_is_refused(tmp_path):
 def test_the_size_of_what_has_no_data_is_ignored(tmp_path, kind):
     first, last = header.build(b"x", kind, size=700, link=b"y" * (kind == header.SYMLINK)), header.build(b"z", b"0")
     assert [member.name for member in read_bytes(first + last + header.END, tmp_path)] == [b"x", b"z"]
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [
+        ("APK-TOOLS.checksum.SHA1", "da39a3ee5e6b4b0d3255bfef95601890afd80709"),
+        ("LIBARCHIVE.xattr.com.apple.provenance", "AQIA"),
+        ("SCHILY.xattr.com.apple.provenance", "\x01\x02\x00"),
+        ("SCHILY.fflags", "nodump"),
+        ("SCHILY.release", "star 1.6 (x86_64)"),
+        ("SCHILY.archtype", "exustar"),
+    ],
+)
+def test_keywords_that_say_nothing_of_a_node_are_ignored(tmp_path, keyword, value):
+    (member,) = read_members(with_records(tmp_path / "a.tar", **{keyword: value}))
+    assert (member.name, member.xattrs, member.content.size) == (b"x", {}, 4)
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value"), [("SCHILY.fflags", "immutable"), ("SCHILY.acl.access", "user:bob:rwx"), ("VENDOR.x", "1")]
+)
+def test_keywords_are_dropped_as_the_message_says(tmp_path, keyword, value):
+    archive = with_records(tmp_path / "a.tar", **{keyword: value})
+    with pytest.raises(UserError) as caught:
+        list(read_members(archive))
+    (member,) = read_members(archive, [str(caught.value).rpartition("--drop_keyword=")[2]])
+    assert member.xattrs == {}
 
 
 def test_missing_file():
