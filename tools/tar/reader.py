@@ -316,8 +316,8 @@ def _apply(member: Member, records: list[tuple[bytes, bytes]]) -> None:
         elif keyword == pax.SELINUX:
             member.xattrs[b"security.selinux"] = value + b"\0"  # with a NUL, as in Linux
         elif value and not _apply_standard(member, keyword, value):
-            name = keyword.decode(errors="backslashreplace")
-            raise ValueError(f"has the keyword {name!r}, which is not supported; to drop it: --drop_keyword={name}")
+            shown = keyword.decode(errors="backslashreplace")
+            raise ValueError(f"has the keyword {shown!r}, which is not supported; to drop it: --drop_keyword={shown}")
 
 
 def _acl(keyword: bytes, value: bytes) -> bytes:
