@@ -276,6 +276,7 @@ def patched(**fields):
         ({"uid": b"\xff" * 8}, "owner -1, which is negative"),
         ({"gid": b"\x80\0\0\0\xff\xff\xff\xff"}, "group 4294967295, which is more than"),
         ({"kind": b"M"}, "type 'M', which is not supported"),
+        ({"kind": b"1"}, "byte 512: is not a tar header"),
         ({"kind": b"3", "major": b"0010000\0"}, "major number 4096, which is more than 4095"),
     ],
 )
