@@ -41,7 +41,7 @@ from absl import flags
 
 from tools.core.errors import UserError
 from tools.core.exit_status import exit_at_sigterm, exit_code
-from tools.core.json_spec import build, read_object
+from tools.core.json_spec import build, read_object, whole_number
 from tools.core.parameters import Parameter, parameters
 from tools.core.usage import help_text
 
@@ -203,10 +203,10 @@ def _flag_value(value: Any, parameter: Parameter) -> Any:
     if not isinstance(value, str) or (parameter.placeholder != "JSON" and parameter.type not in _FORMS):
         return value
     try:
-        return json.loads(value)
-    except json.JSONDecodeError as error:
+        return json.loads(value, parse_int=whole_number)
+    except (ValueError, RecursionError) as error:
         form = _FORMS.get(parameter.type, "JSON")
-        raise UserError(f"--{parameter.name}: must be {form}, not {value!r}") from error
+        raise UserError(f"--{parameter.name}: must be {form}, not {value[:80]!r}") from error
 
 
 def _located(value: Any, started_in: str) -> Any:

@@ -71,6 +71,8 @@ def test_params_file(tmp_path):
         (["--input=x", "--format=xz"], r'--format: must be one of gz, zst, not "xz"'),
         (["--input=x", "--parts=[{]"], r"--parts: must be JSON, not '\[\{\]'"),
         (["--input=x", '--parts=[{"offset": 0}]'], r"--parts\[0\]\.image: is missing"),
+        (["--input=x", "--level=" + "9" * 5000], r"--level: must be a whole number, not '9{80}'"),
+        (["--input=x", "--parts=" + "[" * 100_000], r"--parts: must be JSON, not '\[{80}'"),
         (["--input=x", "--ratio=x"], r"--ratio: must be a number, not 'x'"),
         (["--input=x", "extra"], r"'extra': is one argument too many; --help shows"),
         (["--input"], r"input"),

@@ -29,6 +29,9 @@ Size = Annotated[int, "size"]
 FileName = Annotated[str, "file"]
 """The path of a file or folder of this machine; `tools.core.cli` says what it is relative to."""
 
+_MOST_DIGITS = 40
+"""Most digits of a number: more than any size needs, and few enough that messages stay short."""
+
 _SUFFIXES = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
 _NAMES = {
     str: "a string",
@@ -53,7 +56,8 @@ def read_object(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Returns the object in a JSON file.
 
     Raises:
-        UserError: the file cannot be read, is no JSON object, or has a key twice in one object.
+        UserError: the file cannot be read, is no JSON object, or has a key twice in one object or a number of too many
+            digits.
     """
     origin = os.fspath(path)
 
@@ -66,16 +70,29 @@ def read_object(path: str | os.PathLike[str]) -> dict[str, Any]:
 
     try:
         with open(path, encoding="utf-8") as file:
-            value = json.load(file, object_pairs_hook=unique)
+            value = json.load(file, object_pairs_hook=unique, parse_int=whole_number)
     except OSError as error:
         raise UserError(f"{origin}: cannot be read: {error.strerror}") from error
     except json.JSONDecodeError as error:
         raise UserError(f"{origin}:{error.lineno}: is not JSON: {error.msg}, column {error.colno}") from error
     except (UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"{origin}: is not JSON: {error}") from error
+    except ValueError as error:
+        raise UserError(f"{origin}: {error}") from error
     if not isinstance(value, dict):
         raise UserError(f"{origin}: must be an object, not {_shown(value)}")
     return value
+
+
+def whole_number(digits: str) -> int:
+    """Returns a number in JSON; for `parse_int` of `json`.
+
+    Raises:
+        ValueError: it has more than 40 digits.
+    """
+    if len(digits) > _MOST_DIGITS:
+        raise ValueError(f"{digits[:20]}… is a number of {len(digits)} digits; write at most {_MOST_DIGITS}")
+    return int(digits)
 
 
 def build(kind: type[_T], values: Mapping[str, Any], where: Callable[[str], str]) -> _T:
@@ -158,8 +175,8 @@ def parse_size(text: str) -> int:
         ValueError: it is not that.
     """
     match = re.fullmatch(r"([0-9]+)([KMGT]?)", text)
-    if not match:
-        raise ValueError(f"{text!r} is not a size such as 1048576 or 1M")
+    if not match or len(match[1]) > _MOST_DIGITS:
+        raise ValueError(f"{text[:_MOST_DIGITS]!r} is not a size such as 1048576 or 1M")
     return int(match[1]) << _SUFFIXES[match[2]]
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 import pytest
 
 from tools.core.errors import UserError
-from tools.core.json_spec import read_spec
+from tools.core.json_spec import Size, read_spec
 
 
 @dataclass
@@ -23,6 +23,7 @@ class Outer:
     label: str | None = None
     ratio: float = 1.0
     flag: bool = False
+    limit: Size = 0
 
 
 def read(tmp_path, text):
@@ -56,6 +57,9 @@ def test_null_is_as_good_as_nothing_where_it_may_be_nothing(tmp_path):
         ('{"inner": [], "kind": "c"}', 'kind: must be one of a, b, not "c"'),
         ('{"inner": [], "table": {"k": null}}', r"table\.k: must be an object, not null"),
         ('{"inner": null}', "inner: must be a list, not null"),
+        ('{"inner": [], "ratio": ' + "9" * 5000 + "}", "9{20}… is a number of 5000 digits; write at most 40"),
+        ('{"inner": [], "ratio": ' + "9" * 400 + "}", "9{20}… is a number of 400 digits; write at most 40"),
+        ('{"inner": [], "limit": "' + "9" * 5000 + 'T"}', "limit: must be a size in bytes such as 1048576 or 1M"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path, text, message):

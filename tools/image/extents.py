@@ -108,8 +108,9 @@ class InputFile:
         return self._fd
 
     def size(self) -> int:
-        """Returns the file's size in bytes."""
-        return os.fstat(self.fileno()).st_size
+        """Returns the size in bytes of the file, or of the block device."""
+        status = os.fstat(self.fileno())
+        return os.lseek(self.fileno(), 0, os.SEEK_END) if stat.S_ISBLK(status.st_mode) else status.st_size
 
     def read(self, offset: int, length: int) -> bytes:
         """Returns exactly `length` bytes from `offset` on.

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from tools.core.errors import UserError
 from tools.core.outputs import replacing
 from tools.image.extents import Buffer, Extent, FileRange, Image, InputFile
-from tools.image.holes import BLOCK_SIZE, trimmed
+from tools.image.holes import BLOCK_SIZE, data_ranges, trimmed
 
 _BATCH = 1 << 20
 """How many bytes are buffered for one write."""
@@ -131,29 +131,33 @@ class _Batch:
 
 
 def open_raw(path: str | os.PathLike[str], block_size: int = BLOCK_SIZE) -> Image:
-    """Opens a raw file as an image with a hole for each block of zeros, whether or not the file is sparse.
+    """Opens a raw file or block device as an image with a hole for each block of zeros, sparse or not.
 
     Reads the whole file except for its holes.
 
     Raises:
-        UserError: the file cannot be read, or isn't a regular file.
+        UserError: the file cannot be read, or is neither a regular file nor a block device.
     """
-    return trimmed(open_allocated(path), block_size)
+    allocated = open_allocated(path)
+    whole = Image.from_file(path)  # whole blocks, even where the file system has smaller holes
+    ranges = data_ranges(allocated, block_size)
+    blocks = Image(allocated.size, (part for begin, end in ranges for part in whole.overlapping(begin, end)))
+    return trimmed(blocks, block_size)
 
 
 def open_allocated(path: str | os.PathLike[str]) -> Image:
-    """Opens a raw file as an image with the holes that the file system has.
+    """Opens a raw file or block device as an image with the holes that the file system has.
 
     For uses that depend only on the content; use `open_raw` where the result depends on the holes.
 
     Raises:
-        UserError: the file cannot be read, or isn't a regular file.
+        UserError: the file cannot be read, or is neither a regular file nor a block device.
     """
     file = InputFile(path)
-    status = os.fstat(file.fileno())
-    if not stat.S_ISREG(status.st_mode):
-        raise UserError(f"{file.path}: is not a regular file")
-    return Image(status.st_size, _allocated(file, status.st_size))
+    mode = os.fstat(file.fileno()).st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISBLK(mode):
+        raise UserError(f"{file.path}: is neither a regular file nor a block device")
+    return Image(file.size(), _allocated(file, file.size()))
 
 
 def _allocated(file: InputFile, size: int) -> list[Extent]:

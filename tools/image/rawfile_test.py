@@ -11,6 +11,7 @@ from tools.image.extents import Extent, FileRange, Image, InputFile, Pattern
 from tools.image.holes import data_ranges
 from tools.image.rawfile import open_raw, write_raw
 from tools.testing.images import content, images, input_file
+from tools.testing.oracles import ask, unavailable
 
 PROPERTY = settings(deadline=None, derandomize=True, max_examples=60)
 
@@ -108,6 +109,43 @@ def test_full_disk_is_an_error_that_names_the_output(file, tmp_path, monkeypatch
     assert os.listdir(tmp_path) == []
 
 
-def test_only_regular_files_are_opened():
-    with pytest.raises(UserError, match="is not a regular file"):
+def test_holes_depend_on_the_content_alone(tmp_path):
+    data = b"a".ljust(1 << 20, b"\0") + b"end"
+    (tmp_path / "full").write_bytes(data)
+    with (tmp_path / "sparse").open("wb") as file:
+        file.write(b"a")
+        file.seek(1 << 20)
+        file.write(b"end")
+    for name in ("full", "sparse"):
+        extents = open_raw(tmp_path / name, 64 << 10).extents
+        assert [(extent.offset, extent.length) for extent in extents] == [(0, 64 << 10), (1 << 20, 3)]
+
+
+def test_what_is_neither_file_nor_device_is_refused():
+    with pytest.raises(UserError, match="is neither a regular file nor a block device"):
         open_raw("/dev/zero")
+
+
+def test_block_devices_are_opened_with_their_size(tmp_path, monkeypatch):
+    path = tmp_path / "device"
+    path.write_bytes(bytes(8192) + b"data")
+
+    def as_of_a_device(descriptor):
+        return os.stat_result((stat.S_IFBLK | 0o600, *[0] * 9))  # the size of a device is not in its status
+
+    monkeypatch.setattr(os, "fstat", as_of_a_device)
+    image = open_raw(path)
+    assert (image.size, image.data_size, image.read(8192, 4)) == (8196, 4, b"data")
+
+
+def test_a_loop_device_is_read(tmp_path):
+    path = tmp_path / "image"
+    path.write_bytes(bytes(8192) + b"data".ljust(4096, b"."))
+    if os.geteuid() != 0 or not os.path.exists("/dev/loop-control"):
+        unavailable("it needs root and loop devices")
+    device = ask("losetup", "--find", "--show", "--read-only", path).strip()
+    try:
+        image = open_raw(device)
+        assert (image.size, image.read(8192, 5)) == (12288, b"data.")
+    finally:
+        ask("losetup", "--detach", device)

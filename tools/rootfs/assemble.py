@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from tools.core.errors import UserError
 from tools.image.extents import Image
+from tools.image.rawfile import open_raw
 from tools.rootfs.accounts import Databases
 from tools.rootfs.accounts import merge as merge_accounts
 from tools.rootfs.sha512crypt import derived_salt, sha512crypt
@@ -19,6 +20,10 @@ from tools.tree.paths import components, directory_at, lookup
 from tools.tree.select import strip
 from tools.tree.selinux import FileContexts, label_tree
 from tools.tree.tar_reader import read_archive
+
+_HOLE = 1 << 20
+"""Size in bytes from which zeros in a source become a hole. It depends only on the content, since copies of a file (in
+caches and sandboxes) lose or gain holes; and only disk images and the like have as many zeros in a row."""
 
 _DATABASES = ("passwd", "group", "shadow", "gshadow")
 
@@ -37,7 +42,7 @@ def assemble(spec: RootfsArguments, origin: str, own_directories: Iterable[bytes
     """
     tree = Layer.empty(origin)
     for layer in (*spec.layers, *(LayerSpec(archive=path) for path in spec.layer)):
-        merge(tree, _layer(layer), layer.overrides, Directories(layer.directories))
+        merge(tree, _layer(layer, spec.drop_keyword), layer.overrides, Directories(layer.directories))
     if spec.accounts is not None:
         add_accounts(tree.root, spec.accounts, origin)
     strip(tree.root, spec.strip_paths)
@@ -52,8 +57,8 @@ def assemble(spec: RootfsArguments, origin: str, own_directories: Iterable[bytes
     return root
 
 
-def _layer(spec: LayerSpec) -> Layer:
-    layer = read_archive(spec.archive, spec.label) if spec.archive else Layer.empty(spec.label)
+def _layer(spec: LayerSpec, drop_keywords: Collection[str]) -> Layer:
+    layer = read_archive(spec.archive, spec.label, drop_keywords) if spec.archive else Layer.empty(spec.label)
     try:
         for entry in spec.entries:
             layer.add(components(entry.path), _node(entry))
@@ -79,10 +84,16 @@ def _node(entry: Entry) -> Node:
     elif entry.type == "symlink":
         node = Symlink(permissions=_permissions(entry, 0o777), target=entry.target.encode())
     else:
-        content = Image.from_file(entry.source) if entry.source else Image.from_bytes(b"")
+        content = _source(entry.source) if entry.source else Image.from_bytes(b"")
         node = File(permissions=_permissions(entry, 0o644), content=content)
     node.uid, node.gid = entry.uid, entry.gid
     return node
+
+
+def _source(path: str) -> Image:
+    """Returns the content of a file of this machine; zeros of `_HOLE` bytes at a multiple of that become holes."""
+    image = Image.from_file(path)
+    return open_raw(path, _HOLE) if image.size >= _HOLE else image
 
 
 def _permissions(entry: Entry, default: int) -> int:

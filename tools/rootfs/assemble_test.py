@@ -68,6 +68,34 @@ def test_entries_have_what_they_say_and_defaults():
     assert {node.mtime_ns for node in nodes.values()} == {7 * 10**9}
 
 
+@pytest.mark.parametrize("sparse", [True, False])
+def test_the_holes_of_a_source_are_those_of_its_content(tmp_path, sparse):
+    with (tmp_path / "disk").open("wb") as file:
+        file.write(b"a" if sparse else b"a".ljust(5 << 20, b"\0"))
+        file.seek(5 << 20)
+        file.write(b"end")
+    node = tree([LayerSpec(entries=[Entry("disk", source="disk")])])[b"disk"]
+    assert node.content.size == (5 << 20) + 3
+    assert [(extent.offset, extent.length) for extent in node.content.extents] == [(0, 1 << 20), (5 << 20, 3)]
+    assert content(node) == (tmp_path / "disk").read_bytes()
+
+
+def test_zeros_in_small_sources_are_data(tmp_path):
+    (tmp_path / "zeros").write_bytes(bytes(8192))
+    node = tree([LayerSpec(entries=[Entry("zeros", source="zeros")])])[b"zeros"]
+    assert node.content.data_size == 8192
+
+
+def test_keywords_are_dropped_by_name(tmp_path):
+    with tarfile.open(tmp_path / "acl.tar", "w", format=tarfile.PAX_FORMAT) as archive:
+        info = tarfile.TarInfo("x")
+        info.pax_headers = {"SCHILY.acl.access": "user::rw-,user:bob:rwx,group::r--,mask::rwx,other::---"}
+        archive.addfile(info)
+    with pytest.raises(UserError, match=r"--drop_keyword=SCHILY\.acl\.access$"):
+        tree([LayerSpec(archive="acl.tar")])
+    assert not tree([LayerSpec(archive="acl.tar")], drop_keyword=("SCHILY.acl.access",))[b"x"].xattrs
+
+
 def test_archive_and_entries_are_merged():
     nodes = tree([LayerSpec(archive="base.tar"), LayerSpec("//a:b", entries=[Entry("usr/other", source="content")])])
     assert {path for path, node in nodes.items() if isinstance(node, File)} == {b"usr/file", b"usr/other"}

@@ -16,7 +16,8 @@ class Entry:
     Attributes:
         path: path in the layer.
         type: file type.
-        source: path of the file with its content on the build machine; empty for an empty file.
+        source: path of the file with its content on the build machine; empty for an empty file. An aligned MiB of zeros
+            becomes a hole, whether or not the file is sparse.
         target: target of a symbolic link.
         mode: permissions in octal; by default 0644 for files, 0755 for directories, 0777 for symbolic links.
         uid: user ID.
@@ -77,6 +78,9 @@ class RootfsArguments:
 
     layers: tuple[LayerSpec, ...] = argument("layers, the later ones on top; see tools/rootfs/tree_spec.py", default=())
     layer: tuple[FileName, ...] = argument("an uncompressed tar to put on top of the layers", default=())
+    drop_keyword: tuple[str, ...] = argument(
+        "keyword of extended headers (pax) to ignore in archives, such as SCHILY.acl.access", default=()
+    )
     accounts: AccountsSpec | None = argument("accounts to add to those of the layers; see there, too", default=None)
     strip_paths: tuple[str, ...] = argument("pattern of paths to remove", default=())
     subdir: str = argument("directory of the tree that becomes the root", default="")

@@ -25,6 +25,10 @@ _BITS = {ord("r"): 4, ord("w"): 2, ord("x"): 1, ord("-"): 0}
 _PERMISSIONS = re.compile(rb"[r-][w-][x-]")
 
 
+class NameWithoutIDError(ValueError):
+    """A list names a user or group and has no ID for it, as from GNU tar, even with --numeric-owner."""
+
+
 def from_text(text: bytes) -> bytes:
     """Converts a list in text form to the value of the extended attribute.
 
@@ -85,7 +89,8 @@ def _parse(entry: bytes) -> tuple[int, int, int]:
     if not fields[0]:
         return _OBJECT_TAGS[tag], _NO_ID, bits
     number = fields[2] if len(fields) == 3 else fields[0]
-    if tag not in _NAMED_TAGS or not number.isdigit() or int(number) >= _NO_ID:
+    if tag not in _NAMED_TAGS or not number.isdigit() or len(number) > 10 or int(number) >= _NO_ID:
         name = fields[0].decode(errors="replace")
-        raise ValueError(f"access control list has {name!r} without numeric ID; archive with --numeric-owner")
+        message = f"access control list has {name!r} without numeric ID; archive with bsdtar --format=pax --acls"
+        raise NameWithoutIDError(message)
     return _NAMED_TAGS[tag], int(number), bits

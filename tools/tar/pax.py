@@ -20,6 +20,8 @@ SELINUX = b"RHT.security.selinux"
 
 _CHARSETS = (b"", b"BINARY", b"ISO-IR 10646 2000 UTF-8")
 _NANOSECOND_DIGITS = 9
+_MOST_DIGITS = 40
+"""Most digits of a number: more than any field needs, and few enough that messages stay short."""
 
 
 def parse(data: bytes) -> list[tuple[bytes, bytes]]:
@@ -70,7 +72,7 @@ def integer(value: bytes) -> int:
     Raises:
         ValueError: the value is none.
     """
-    if not value.isdigit():
+    if not value.isdigit() or len(value) > _MOST_DIGITS:
         raise ValueError(f"not a decimal number: {value[:40].decode(errors='replace')!r}")
     return int(value)
 
@@ -83,7 +85,7 @@ def time_ns(value: bytes) -> int:
     """
     negative = value.startswith(b"-")
     whole, _, fraction = value.removeprefix(b"-").partition(b".")
-    if not whole.isdigit() or (fraction and not fraction.isdigit()):
+    if not whole.isdigit() or len(whole) > _MOST_DIGITS or (fraction and not fraction.isdigit()):
         raise ValueError(f"not a time in seconds: {value[:40].decode(errors='replace')!r}")
     digits = fraction[:_NANOSECOND_DIGITS].ljust(_NANOSECOND_DIGITS, b"0")
     result = int(whole) * 10**9 + int(digits)

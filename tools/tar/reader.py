@@ -2,12 +2,15 @@
 
 Supports the formats of POSIX (ustar, pax), GNU tar and libarchive; see the other modules of this package for the
 specifications. Stricter than common readers: a damaged or truncated archive is always an error.
+
+A hard link has no data. Some writers give it the size of its file all the same; that size is ignored, as GNU tar,
+bsdtar and Python ignore it. Only the extended headers of pax allow data after a hard link: there a size is an error.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from tools.core.errors import UserError
@@ -43,9 +46,17 @@ _COMPRESSED = {
 
 _WITHOUT_MEANING = frozenset(
     b"atime ctime comment charset uname gname SCHILY.dev SCHILY.ino SCHILY.nlink SCHILY.filetype "
-    b"LIBARCHIVE.creationtime LIBARCHIVE.symlinktype".split()
+    b"LIBARCHIVE.creationtime LIBARCHIVE.symlinktype SCHILY.release SCHILY.archtype GNU.dumpdir "
+    b"GNU.volume.label".split()
 )
-"""Keywords that are ignored. All others are supported, or an error."""
+"""Keywords that are ignored, since they say nothing that a Linux file system stores: they are about the archive, the
+machine that wrote it, or incremental backups. All others are supported, or an error, unless the caller drops them."""
+
+_VENDORS = (b"APK-TOOLS.", pax.XATTR + b"com.apple.", pax.LIBARCHIVE_XATTR + b"com.apple.")
+"""Beginnings of keywords that are ignored, too: checksums of Alpine's packages, attributes that only macOS has."""
+
+_FLAGS = b"SCHILY.fflags"
+_FLAGS_WITHOUT_MEANING = b"nodump"  # for backup programs
 
 _ACLS = {pax.ACL_ACCESS: acl.ACCESS, pax.ACL_DEFAULT: acl.DEFAULT}
 
@@ -82,13 +93,17 @@ class Member:
     offset: int
 
 
-def read_members(path: str | os.PathLike[str]) -> Iterator[Member]:
+def read_members(path: str | os.PathLike[str], drop: Collection[str] = ()) -> Iterator[Member]:
     """Yields the members of an uncompressed tar archive, in order.
+
+    Args:
+        path: the archive.
+        drop: keywords of extended headers to ignore.
 
     Raises:
         UserError: the file is not a tar archive, is compressed, damaged or truncated, or has unsupported members.
     """
-    return _Reader(InputFile(path)).members()
+    return _Reader(InputFile(path), frozenset(map(os.fsencode, drop))).members()
 
 
 def check_not_compressed(file: InputFile) -> None:
@@ -110,13 +125,15 @@ class _Reader:
     Methods raise `ValueError` for invalid input; `_next` turns it into a `UserError` with the member and offset.
     """
 
-    def __init__(self, file: InputFile) -> None:
+    def __init__(self, file: InputFile, drop: frozenset[bytes]) -> None:
         self._file = file
+        self._drop = drop
         self._size = file.size()
         self._at = 0
         self._offset = 0
         self._name: bytes | None = None
         self._global: dict[bytes, bytes] = {}
+        self._is_pax = False
 
     def members(self) -> Iterator[Member]:
         self._check_start()
@@ -148,6 +165,7 @@ class _Reader:
 
     def _read_member(self) -> Member | None:
         """Returns the next member, None at the end of the archive."""
+        self._is_pax = bool(self._global)
         records: list[tuple[bytes, bytes]] = []
         while True:
             self._offset = self._at
@@ -166,8 +184,10 @@ class _Reader:
     def _extension(self, block: bytes, kind: bytes) -> list[tuple[bytes, bytes]]:
         """Returns the records of an extension header for the member that follows it."""
         if kind in (header.PAX, header.PAX_SOLARIS):
+            self._is_pax = True
             return pax.parse(self._data(block))
         if kind == header.PAX_GLOBAL:
+            self._is_pax = True
             self._global.update(pax.parse(self._data(block)))
         elif kind == header.GNU_LONG_NAME:
             return [(b"path", header.text(self._data(block)))]
@@ -218,7 +238,7 @@ class _Reader:
             member.device = header.number(major), header.number(minor)
         records = [*self._global.items(), *local] if self._global else local
         if records:
-            _apply(member, records)
+            _apply(member, [record for record in records if record[0] not in self._drop])
             self._name = member.name
         _in_range(member.uid, "owner", _MAX_ID)
         _in_range(member.gid, "group", _MAX_ID)
@@ -227,8 +247,9 @@ class _Reader:
         stored = _size(records, header.number(size))
         if kind in _FILES:
             self._read_file(member, block, records, stored)
-        elif kind == header.HARD_LINK and stored:
-            raise ValueError("is a hard link with data of its own, which is not supported")
+        elif kind == header.HARD_LINK and stored and self._is_pax:
+            message = "is a hard link with data of its own, as pax -o linkdata writes; archive without that option"
+            raise ValueError(message)
         elif kind == header.GNU_DUMP_DIRECTORY:
             self._take(stored)  # the names in the directory, for incremental backups
             member.kind = header.DIRECTORY
@@ -281,19 +302,29 @@ def _size(records: list[tuple[bytes, bytes]], size: int) -> int:
 def _apply(member: Member, records: list[tuple[bytes, bytes]]) -> None:
     """Sets the fields of a member from extended headers; the last value of a keyword counts, empty ones are ignored."""
     for keyword, value in records:
+        if keyword.startswith(_VENDORS) or (keyword, value) == (_FLAGS, _FLAGS_WITHOUT_MEANING):
+            continue
         if keyword.startswith(pax.XATTR):
             member.xattrs[pax.xattr_name(keyword)] = value
         elif keyword.startswith(pax.LIBARCHIVE_XATTR):
             name, decoded = pax.libarchive_xattr(keyword, value)
             member.xattrs.setdefault(name, decoded)
         elif keyword in _ACLS:
-            encoded = acl.from_text(value)
+            encoded = _acl(keyword, value)
             if keyword == pax.ACL_DEFAULT or not acl.is_minimal(encoded):
                 member.xattrs[_ACLS[keyword]] = encoded
         elif keyword == pax.SELINUX:
             member.xattrs[b"security.selinux"] = value + b"\0"  # with a NUL, as in Linux
         elif value and not _apply_standard(member, keyword, value):
-            raise ValueError(f"has the keyword {keyword.decode(errors='backslashreplace')!r}, which is not supported")
+            shown = keyword.decode(errors="backslashreplace")
+            raise ValueError(f"has the keyword {shown!r}, which is not supported; to drop it: --drop_keyword={shown}")
+
+
+def _acl(keyword: bytes, value: bytes) -> bytes:
+    try:
+        return acl.from_text(value)
+    except acl.NameWithoutIDError as error:
+        raise ValueError(f"{error}, or drop it by --drop_keyword={keyword.decode()}") from error
 
 
 def _apply_standard(member: Member, keyword: bytes, value: bytes) -> bool:

@@ -7,7 +7,7 @@ import tarfile
 import pytest
 
 from tools.core.errors import UserError
-from tools.tar import header, pax
+from tools.tar import acl, header, pax
 from tools.tar.reader import read_members
 from tools.testing.oracles import ask, oracle, unavailable
 
@@ -139,7 +139,7 @@ def archive_of(members, path, form=tarfile.PAX_FORMAT, **options):
 def with_records(path, **records):
     info = tarfile.TarInfo("x")
     info.pax_headers = {keyword.replace("__", "."): value for keyword, value in records.items()}
-    return archive_of([(info, b"data")], path)
+    return archive_of([(info, b"data")], path, errors="surrogateescape")
 
 
 def test_names_are_bytes(tmp_path):
@@ -191,6 +191,20 @@ def test_extended_attributes_of_gnu_tar(tmp_path):
         unavailable(f"the temporary folder takes no extended attributes: {error}")
     archive = gnu_tar(tmp_path / "in", tmp_path / "out.tar", "--xattrs", "--xattrs-include=*")
     assert by_name(archive)[b"file"].xattrs[b"user.name=%"] == b"\0value\n"
+
+
+def test_the_advice_on_names_in_access_control_lists(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/file").write_bytes(b"")
+    value = acl.from_text(b"user::rw-,user:1:rwx,group::r--,mask::rwx,other::---")
+    with pytest.raises(ValueError, match="archive with bsdtar --format=pax --acls"):
+        acl.from_text(b"user::rw-,user:daemon:rwx,group::r--,mask::rwx,other::---")
+    try:
+        os.setxattr(tmp_path / "in/file", acl.ACCESS.decode(), value)
+    except OSError as error:
+        unavailable(f"the temporary folder takes no access control lists: {error}")
+    ask("bsdtar", "--format=pax", "--acls", "-C", tmp_path / "in", "-cf", tmp_path / "out.tar", ".")
+    assert by_name(tmp_path / "out.tar")[b"file"].xattrs[acl.ACCESS] == value
 
 
 def read_bytes(data, tmp_path):
@@ -262,7 +276,7 @@ def patched(**fields):
         ({"uid": b"\xff" * 8}, "owner -1, which is negative"),
         ({"gid": b"\x80\0\0\0\xff\xff\xff\xff"}, "group 4294967295, which is more than"),
         ({"kind": b"M"}, "type 'M', which is not supported"),
-        ({"kind": b"1"}, "hard link with data"),
+        ({"kind": b"1"}, "byte 512: is not a tar header"),
         ({"kind": b"3", "major": b"0010000\0"}, "major number 4096, which is more than 4095"),
     ],
 )
@@ -275,12 +289,16 @@ def test_impossible_headers_are_refused(tmp_path, fields, message):
     ("records", "message"),
     [
         ({"size": "-1"}, "not a decimal number"),
+        ({"size": "9" * 5000}, "not a decimal number: '9{40}'"),
+        ({"mtime": "9" * 5000}, "not a time in seconds: '9{40}'"),
+        ({"GNU__sparse__size": "10", "GNU__sparse__map": "65\udcff4096"}, "not a decimal number: '65.4096'"),
+        ({"GNU__sparse__size": "10", "GNU__sparse__map": "9" * 5000 + ",1"}, "not a decimal number: '9{40}'"),
         ({"size": str(2**63)}, "which is more than"),
         ({"size": str(2**62)}, "bytes of data should follow"),
         ({"uid": "abc"}, "not a decimal number"),
         ({"mtime": "nan"}, "not a time"),
         ({"hdrcharset": "EBCDIC"}, "encoding that is not supported: EBCDIC"),
-        ({"SCHILY__fflags": "immutable"}, "keyword 'SCHILY.fflags', which is not supported"),
+        ({"SCHILY__fflags": "immutable"}, "'SCHILY.fflags', .* to drop it: --drop_keyword=SCHILY.fflags"),
         ({"SCHILY__acl__access": "user:bob:rwx"}, "access control list has 'bob' without numeric ID"),
         ({"GNU__sparse__major": "2", "GNU__sparse__minor": "0"}, "format that is not supported"),
         ({"GNU__sparse__size": "10", "GNU__sparse__map": "0,5"}, "has 5 bytes of data, and the member 4"),
@@ -306,6 +324,73 @@ def test_damaged_maps_before_the_data_are_refused(tmp_path, text):
     info.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "9"}
     with pytest.raises(UserError, match=r"map of the sparse file is damaged|not a decimal number"):
         list(read_members(archive_of([(info, text.ljust(512, b"\0"))], tmp_path / "bad.tar")))
+
+
+def link_with_size(path, form, **records):
+    """Writes an archive of a file, a hard link with the file's size but without data, and another file."""
+    file, link, last = tarfile.TarInfo("file"), tarfile.TarInfo("link"), tarfile.TarInfo("last")
+    file.size = link.size = 1865
+    last.size = 4
+    link.type, link.linkname, link.pax_headers = tarfile.LNKTYPE, "file", records
+    data = file.tobuf(form) + bytes(2048) + link.tobuf(form) + last.tobuf(form) + b"last".ljust(512, b"\0")
+    path.write_bytes(data + header.END)
+    return path
+
+
+@pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT])
+def test_the_size_of_a_hard_link_is_ignored(tmp_path, form):
+    archive = link_with_size(tmp_path / "a.tar", form)
+    members = {member.name: member for member in read_members(archive)}
+    assert list(members) == [b"file", b"link", b"last"]
+    assert (members[b"link"].kind, members[b"link"].link) == (header.HARD_LINK, b"file")
+    assert members[b"last"].content.read(0, 4) == b"last"
+
+
+@pytest.mark.parametrize("program", ["tar", "bsdtar"])
+@pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT])
+def test_other_readers_ignore_the_size_of_a_hard_link(tmp_path, form, program):
+    archive = link_with_size(tmp_path / "a.tar", form)
+    assert ask(program, "-tf", archive).split() == ["file", "link", "last"]
+
+
+def test_a_hard_link_with_data_in_pax_is_refused(tmp_path):
+    with pytest.raises(
+        UserError, match=r"member 'link' at byte .* hard link with data of its own.*without that option"
+    ):
+        list(read_members(link_with_size(tmp_path / "a.tar", tarfile.PAX_FORMAT, mtime="1.5")))
+
+
+@pytest.mark.parametrize("kind", [header.SYMLINK, header.DIRECTORY, header.FIFO, header.CHARACTER_DEVICE])
+def test_the_size_of_what_has_no_data_is_ignored(tmp_path, kind):
+    first, last = header.build(b"x", kind, size=700, link=b"y" * (kind == header.SYMLINK)), header.build(b"z", b"0")
+    assert [member.name for member in read_bytes(first + last + header.END, tmp_path)] == [b"x", b"z"]
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [
+        ("APK-TOOLS.checksum.SHA1", "da39a3ee5e6b4b0d3255bfef95601890afd80709"),
+        ("LIBARCHIVE.xattr.com.apple.provenance", "AQIA"),
+        ("SCHILY.xattr.com.apple.provenance", "\x01\x02\x00"),
+        ("SCHILY.fflags", "nodump"),
+        ("SCHILY.release", "star 1.6 (x86_64)"),
+        ("SCHILY.archtype", "exustar"),
+    ],
+)
+def test_keywords_that_say_nothing_of_a_node_are_ignored(tmp_path, keyword, value):
+    (member,) = read_members(with_records(tmp_path / "a.tar", **{keyword: value}))
+    assert (member.name, member.xattrs, member.content.size) == (b"x", {}, 4)
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value"), [("SCHILY.fflags", "immutable"), ("SCHILY.acl.access", "user:bob:rwx"), ("VENDOR.x", "1")]
+)
+def test_keywords_are_dropped_as_the_message_says(tmp_path, keyword, value):
+    archive = with_records(tmp_path / "a.tar", **{keyword: value})
+    with pytest.raises(UserError) as caught:
+        list(read_members(archive))
+    (member,) = read_members(archive, [str(caught.value).rpartition("--drop_keyword=")[2]])
+    assert member.xattrs == {}
 
 
 def test_missing_file():

@@ -109,7 +109,9 @@ def check_same(one: Node, other: Node, path: bytes) -> None:
         UserError: they are not; the message has both origins.
     """
     for field_name, left, right in node_differences(one, other, NOT_COMPARED):
-        sources = f"{one.origin} and {other.origin}" if one.origin != other.origin else f"{one.origin}, twice"
+        if one.origin != other.origin:
+            sources, advice = f"{one.origin} and {other.origin}", "remove one, or put it into `overrides` of the latter"
+        else:
+            sources, advice = f"{one.origin}, twice", "remove one; of an archive, by unpacking it and packing it again"
         values = f"{left or 'none'} / {right or 'none'}"
-        advice = "remove one, or say that the later one overrides"
         raise UserError(f"{printable(path)}: is given by {sources}, with different {field_name} ({values}); {advice}")

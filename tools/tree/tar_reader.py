@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 
 from tools.core.errors import UserError
 from tools.tar import header
@@ -13,7 +14,7 @@ from tools.tree.node import Device, Directory, Fifo, File, Node, Symlink
 from tools.tree.paths import PATH_MAX, components, lookup
 
 
-def read_archive(path: str | os.PathLike[str], label: str = "") -> Layer:
+def read_archive(path: str | os.PathLike[str], label: str = "", drop_keywords: Collection[str] = ()) -> Layer:
     """Reads an uncompressed tar archive as a tree.
 
     Metadata that a tree can't store is an error, except for access and change times and user and group names, which are
@@ -23,6 +24,7 @@ def read_archive(path: str | os.PathLike[str], label: str = "") -> Layer:
     Args:
         path: path of the archive. The file must not change while the tree is in use.
         label: name of the archive in messages; by default the path.
+        drop_keywords: keywords of extended headers to ignore.
 
     Raises:
         UserError: the archive can't be read or is damaged, a path leads out of it or occurs twice with different
@@ -30,7 +32,7 @@ def read_archive(path: str | os.PathLike[str], label: str = "") -> Layer:
     """
     layer = Layer.empty(label or os.fspath(path))
     links = _HardLinks(layer)
-    for member in read_members(path):
+    for member in read_members(path, drop_keywords):
         try:
             if member.kind == header.HARD_LINK:
                 links.add(member)

@@ -176,3 +176,18 @@ def test_reads_what_gnu_tar_and_bsdtar_make_of_the_same_files(tmp_path):
         trees.append(read_archive(tmp_path / f"{len(trees)}.tar").root)
     assert not list(differences(trees[0], trees[1], ignore=["mtime"]))
     assert not list(differences(trees[0], trees[2]))
+
+
+def test_a_member_twice_is_mended_as_the_message_says(tmp_path):
+    file, updated, packed = tmp_path / "in" / "file", tmp_path / "updated.tar", tmp_path / "packed.tar"
+    file.parent.mkdir()
+    for content in (b"old", b"newer"):
+        file.write_bytes(content)
+        ask("tar", "-C", file.parent, "-rf", updated, "file")
+    with pytest.raises(UserError, match=r"/file: is given by .*updated\.tar, twice, .* by unpacking it and packing it"):
+        read_archive(updated)
+    (tmp_path / "out").mkdir()
+    ask("tar", "-C", tmp_path / "out", "-xf", updated)
+    ask("tar", "-C", tmp_path / "out", "-cf", packed, ".")
+    node = lookup(read_archive(packed).root, [b"file"])
+    assert node.content.read(0, node.content.size) == b"newer"
