@@ -11,7 +11,6 @@ from tools.image.extents import Extent, FileRange, Image, InputFile, Pattern
 from tools.image.holes import data_ranges
 from tools.image.rawfile import open_raw, write_raw
 from tools.testing.images import content, images, input_file
-from tools.testing.oracles import ask, unavailable
 
 PROPERTY = settings(deadline=None, derandomize=True, max_examples=60)
 
@@ -136,16 +135,3 @@ def test_block_devices_are_opened_with_their_size(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fstat", as_of_a_device)
     image = open_raw(path)
     assert (image.size, image.data_size, image.read(8192, 4)) == (8196, 4, b"data")
-
-
-def test_a_loop_device_is_read(tmp_path):
-    path = tmp_path / "image"
-    path.write_bytes(bytes(8192) + b"data".ljust(4096, b"."))
-    if os.geteuid() != 0 or not os.path.exists("/dev/loop-control"):
-        unavailable("it needs root and loop devices")
-    device = ask("losetup", "--find", "--show", "--read-only", path).strip()
-    try:
-        image = open_raw(device)
-        assert (image.size, image.read(8192, 5)) == (12288, b"data.")
-    finally:
-        ask("losetup", "--detach", device)
