@@ -196,7 +196,8 @@ def test_extended_attributes_of_gnu_tar(tmp_path):
 def test_the_advice_on_names_in_access_control_lists(tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in/file").write_bytes(b"")
-    value = acl.from_text(b"user::rw-,user:1:rwx,group::r--,mask::rwx,other::---")
+    # The own user is one that a user namespace maps.
+    value = acl.from_text(b"user::rw-,user:%d:rwx,group::r--,mask::rwx,other::---" % os.getuid())
     with pytest.raises(ValueError, match="archive with bsdtar --format=pax --acls"):
         acl.from_text(b"user::rw-,user:daemon:rwx,group::r--,mask::rwx,other::---")
     try:
