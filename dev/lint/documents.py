@@ -1,6 +1,6 @@
 """Checks references to the repository in documents (Markdown, AsciiDoc): a lint program.
 
-- The target of a relative link exists.
+- The target of a relative link exists, and if it is a document, so does the heading that the link leads to.
 - A path or label of the repository in code exists. Paths may be relative to the document's directory or to any one
   above it. Words that don't start with a directory of the checkout, or that have a placeholder such as NAME, are not
   paths.
@@ -16,6 +16,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
+from dev.lint.anchors import anchors
+
 _LINK = re.compile(r"\]\(([^()\s]+)\)|(?:link|image|xref):{1,2}([^\[\]\s]+)\[")
 _CODE = re.compile(r"`+([^`]+)`+")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:")
@@ -24,6 +26,7 @@ _LABEL = re.compile(r"(?<![\w:/@])(?:@rules_icos)?//([\w.-]+(?:/[\w.-]+)*)")
 _PLACEHOLDER = re.compile(r"\.\.\.|NAME|TARGET|PACKAGE|FOLDER|FILE|RULE|VERSION")
 _SOURCE = re.compile(r"From (?:\[|`)*([\w.@+/-]+).*:$")
 _NAME = re.compile(r"(?:\[`(\w+)`\]|`(\w+)` in \[[^\]]*\])\(([^()\s#]+\.(?:py|bzl))\)")
+_DOCUMENTS = (".md", ".adoc")
 _FENCE = "```"
 _INDENTED = "    "
 
@@ -68,12 +71,19 @@ def _blocks(lines: Sequence[str]) -> Iterator[tuple[int, int]]:
             begin = None
 
 
-def _broken_links(line: str, document: PurePosixPath, checkout: Checkout) -> Iterator[str]:
+def _broken_links(line: str, own: str, document: PurePosixPath, checkout: Checkout) -> Iterator[str]:
     for found in _LINK.finditer(_CODE.sub("", line)):
         target = found[1] or found[2]
-        path = target.partition("#")[0]
-        if path and not _SCHEME.match(target) and not (checkout.root / document.parent / path).exists():
+        if _SCHEME.match(target):
+            continue
+        name, _, anchor = target.partition("#")
+        path = checkout.root / document.parent / name if name else checkout.root / document
+        if name and not path.exists():
             yield f"link to {target}: does not exist"
+        elif anchor and path.suffix in _DOCUMENTS:
+            text = path.read_text(encoding="utf-8") if name else own
+            if anchor not in anchors(text, adoc=path.suffix == ".adoc"):
+                yield f"link to {target}: {path.name} has no heading with the anchor {anchor}"
 
 
 def _missing_names(line: str, document: PurePosixPath, checkout: Checkout) -> Iterator[str]:
@@ -126,7 +136,7 @@ def faults(document: PurePosixPath, text: str, checkout: Checkout) -> Iterator[s
         code = line.startswith(_INDENTED) or any(begin <= number < end for begin, end in blocks)
         found += [(number, fault) for fault in _missing_paths(line, code, document, checkout)]
         if not code:
-            found += [(number, fault) for fault in _broken_links(line, document, checkout)]
+            found += [(number, fault) for fault in _broken_links(line, text, document, checkout)]
             found += [(number, fault) for fault in _missing_names(line, document, checkout)]
     for begin, end in blocks:
         found += _altered_excerpts(lines, begin, end, checkout)

@@ -16,6 +16,8 @@ def checkout(tmp_path: Path) -> Checkout:
         (tmp_path / path).touch()
     (tmp_path / "examples/a/BUILD.bazel").write_text(BUILD)
     (tmp_path / "tools/gpt/layout.py").write_text("def read_layout(path):\n")
+    (tmp_path / "doc/guide.md").write_text("# The guide\n\n## Part\n\n## A `name`: and, more\n\n## Part\n")
+    (tmp_path / "doc/guide.adoc").write_text("= The guide\n\n== A part-of it\n\n----\n== Not a part\n----\n")
     return Checkout(tmp_path)
 
 
@@ -29,6 +31,15 @@ def found(checkout: Checkout, text: str, document: str = "README.md") -> list[st
         ("[a](tools/gtp)", "README.md:1: link to tools/gtp: does not exist"),
         ("\n![a](doc/a.png)", "README.md:2: link to doc/a.png: does not exist"),
         ("[a](doc/gide.md#part)", "README.md:1: link to doc/gide.md#part: does not exist"),
+        ("[a](#part)", "README.md:1: link to #part: README.md has no heading with the anchor part"),
+        (
+            "[a](doc/guide.md#p)",
+            "README.md:1: link to doc/guide.md#p: guide.md has no heading with the anchor p",
+        ),
+        (
+            "[a](doc/guide.adoc#_not_a_part)",
+            "README.md:1: link to doc/guide.adoc#_not_a_part: guide.adoc has no heading with the anchor _not_a_part",
+        ),
         ("[`a`](tools/gtp)", "README.md:1: link to tools/gtp: does not exist"),
         ("[`read`](tools/gpt/layout.py)", "README.md:1: read: is not in tools/gpt/layout.py"),
         ("`layout` in [a](tools/gpt/layout.py)", "README.md:1: layout: is not in tools/gpt/layout.py"),
@@ -50,7 +61,9 @@ def test_what_is_not_there(checkout: Checkout, text: str, fault: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "[a](tools/gpt) [b](doc/guide.md#part) [c](#here) [d](https://example.com/tools/x)",
+        "[a](tools/gpt) [b](doc/guide.md#part) [d](https://example.com/tools/x#here)",
+        "[a](doc/guide.md#part-1) [b](doc/guide.md#a-name-and-more) [c](tools/gpt/layout.py#L1)",
+        "# Here\n[a](#here) link:doc/guide.adoc#_a_part_of_it[a] link:doc/guide.adoc#_the_guide[a]",
         "`tools/gpt/layout.py`, `tools/gpt/`, `./tools/gpt`, `doc/guide.md`",
         "`defs/private/NAME.bzl` `tools/NAME.py` `and/or` `/tools/x` `2/3` `$HOME/tools`",
         "`bazel test //...` `//tools/...` `//tools/gpt:layout` `@rules_pkg//tools/x` https://tools/x",
