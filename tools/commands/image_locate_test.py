@@ -78,6 +78,17 @@ def test_other_bytes(path, offset, line):
     assert located(path, offset)[-1] == line
 
 
+def test_rest_of_the_last_block(path):
+    image = open_image(path)
+    begin = next(at for at in range(MIB, 2 * MIB, 512) if image.read(at, 4) == b"shim")
+    assert located(path, begin + 4)[-1] == "FAT12: unused rest of the last block of /EFI/BOOT/BOOTX64.EFI"
+    begin = next(at for at in range(3 * MIB, 8 * MIB, 1024) if image.read(at, 9) == b"localhost")
+    assert located(path, begin + 8)[-1] == "ext4: /etc/hosts, byte 8 of 9"
+    assert located(path, begin + 9)[-1] == "ext4: unused rest of the last block of /etc/hosts"
+    assert located(path, begin + 4095)[-1] == "ext4: unused rest of the last block of /etc/hosts"
+    assert "/etc/hosts" not in located(path, begin + 4096)[-1]
+
+
 def test_command(path, capfd):
     image = open_partition(path, "A_root")
     begin = next(at for at in range(0, image.size, 1024) if image.read(at, 9) == b"localhost")

@@ -60,9 +60,12 @@ def _in_volume(volume: Image, offset: int, origin: str) -> Iterator[str]:
     byte = _extent_at(volume, offset)
     if byte is None:
         yield f"{file_system.kind}: no file has data there"
-    elif found := _file_at(file_system.root, byte):
+    elif found := _file_at(file_system.root, byte, file_system.block_size):
         path, inside, length = found
-        yield f"{file_system.kind}: {printable(path)}, byte {inside} of {length}"
+        if inside < length:
+            yield f"{file_system.kind}: {printable(path)}, byte {inside} of {length}"
+        else:
+            yield f"{file_system.kind}: unused rest of the last block of {printable(path)}"
     else:
         yield f"{file_system.kind}: metadata of the file system, such as a table, a directory or the journal"
 
@@ -82,8 +85,11 @@ def _verity(volume: Image, offset: int) -> Superblock | None:
         return None
 
 
-def _file_at(root: Directory, byte: Extent) -> tuple[bytes, int, int] | None:
-    """Returns path, offset and size of the file whose content includes a byte; None if there is no such file."""
+def _file_at(root: Directory, byte: Extent, block_size: int) -> tuple[bytes, int, int] | None:
+    """Returns path, offset and size of the file whose blocks include a byte; None if there is no such file.
+
+    The offset is not less than the size if the byte is in the rest of the file's last block.
+    """
     if not isinstance(byte.source, FileRange):
         return None
     for path, node in walk(root):
@@ -92,6 +98,7 @@ def _file_at(root: Directory, byte: Extent) -> tuple[bytes, int, int] | None:
         for extent in node.content.extents:
             if isinstance(extent.source, FileRange) and extent.source.file is byte.source.file:
                 inside = byte.source.start - extent.source.start
-                if 0 <= inside < extent.length:
+                rest = -extent.length % block_size if extent.end == node.content.size else 0
+                if 0 <= inside < extent.length + rest:
                     return path, extent.offset + inside, node.content.size
     return None

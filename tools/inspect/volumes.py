@@ -29,12 +29,14 @@ class FileSystem:
     Attributes:
         kind: `ext4`, `FAT12`, `FAT16` or `FAT32`.
         size: in bytes; its partition can be larger.
+        block_size: in bytes, the unit in which files take space; of FAT, the size of a cluster.
         parameters: of its superblock or boot sector, by name, as text.
         root: its files; their contents are ranges of the image.
     """
 
     kind: str
     size: int
+    block_size: int
     parameters: dict[str, str]
     root: Directory
 
@@ -90,11 +92,12 @@ def read_file_system(image: Image, origin: str) -> FileSystem:
             found = read_ext4(image, origin)
             block_size = _LEAST_BLOCK_SIZE << found.superblock.log_block_size
             size = found.superblock.blocks * block_size
-            return FileSystem("ext4", size, _ext4_parameters(found.superblock), found.root)
+            return FileSystem("ext4", size, block_size, _ext4_parameters(found.superblock), found.root)
         case "FAT":
             volume = read_fat(image, origin)
             size = volume.geometry.total_sectors * volume.geometry.sector_size
-            return FileSystem(f"FAT{volume.geometry.bits}", size, _fat_parameters(volume), volume.root)
+            kind = f"FAT{volume.geometry.bits}"
+            return FileSystem(kind, size, volume.geometry.cluster_size, _fat_parameters(volume), volume.root)
     raise UserError(f"{origin}: is neither ext4 nor FAT; for a disk, say which partition")
 
 
