@@ -4,46 +4,72 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import stat
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator
 
 from tools.core.errors import UserError
+from tools.core.folders import open_parent, others_may_replace
 
-MODE = 0o644
+_MAX_NAME = 50
+"""How many characters of an output's name its temporary file has; of 4 bytes each, they are far below NAME_MAX."""
 
 
 @contextlib.contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[int]:
+def replacing(path: str | os.PathLike[str], *, secret: bool = False) -> Iterator[int]:
     """Gives the descriptor of a new file that takes the place of `path` when the block ends without an exception.
 
-    The file is made beside `path`, so that the last step is a rename. Its mode is 0644 whatever the umask is. After
-    an exception nothing is left of it, and what stood at `path` still stands there. A symbolic link is followed.
+    The file is made beside `path`, so that the last step is a rename. Its mode follows the umask; that of a secret is
+    0600 from before its first byte is written. After an exception nothing is left of it, and what stood at `path` still
+    stands there. A symbolic link is followed, unless somebody else made it in a folder that others may write.
+
+    Args:
+        path: of the output.
+        secret: whether nobody else may read it, such as a private key, or what contains one.
 
     Raises:
-        UserError: there can be no such file at `path`.
+        UserError: there can be no such file at `path`; or it is secret, and others may exchange files of its folder.
     """
-    target = os.path.realpath(path)
-    with contextlib.suppress(FileNotFoundError):
-        if not stat.S_ISREG(os.stat(target).st_mode):
-            raise UserError(f"{os.fspath(path)}: is not a regular file and cannot be replaced by the output")
-    folder, name = os.path.split(target)
     try:
-        fd, temporary = tempfile.mkstemp(prefix=f".{name[:200]}.", suffix=".tmp", dir=folder)
+        folder, name = open_parent(path)
     except OSError as error:
         raise UserError(f"{os.fspath(path)}: cannot be written: {error.strerror}") from error
     try:
-        os.fchmod(fd, MODE)
-        yield fd
-        os.rename(temporary, target)
+        _check_place(folder, name, os.fspath(path), secret)
+        yield from _replacing(folder, name, os.fspath(path), 0o600 if secret else 0o666)
+    finally:
+        os.close(folder)
+
+
+def _check_place(folder: int, name: str, path: str, secret: bool) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISREG(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+            raise UserError(f"{path}: is not a regular file and cannot be replaced by the output")
+    if secret and others_may_replace(folder):
+        raise UserError(
+            f"{path}: is to be secret, and other users may exchange files of its folder; choose a folder that you own "
+            "and that only you may write"
+        )
+
+
+def _replacing(folder: int, name: str, path: str, mode: int) -> Iterator[int]:
+    temporary = f".{name[:_MAX_NAME]}.{secrets.token_hex(4)}.tmp"
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        fd = os.open(temporary, flags, mode, dir_fd=folder)
     except OSError as error:
-        os.unlink(temporary)
+        raise UserError(f"{path}: cannot be written: {error.strerror}") from error
+    try:
+        yield fd
+        os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+    except OSError as error:
+        os.unlink(temporary, dir_fd=folder)
         if error.filename is None or error.filename == temporary:
-            raise UserError(f"{os.fspath(path)}: cannot be written: {error.strerror}") from error
+            raise UserError(f"{path}: cannot be written: {error.strerror}") from error
         raise
     except BaseException:
-        os.unlink(temporary)
+        os.unlink(temporary, dir_fd=folder)
         raise
     finally:
         os.close(fd)

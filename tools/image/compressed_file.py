@@ -42,7 +42,7 @@ def write_compressed(
 
     Args:
         image: the image to compress, such as that of an archive.
-        path: output file, created atomically with mode 0644.
+        path: output file, created atomically.
         codec: the format.
         payloads: ranges of the image that are already compressed with the same codec, in ascending order; these files
             are copied unchanged.

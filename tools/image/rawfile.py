@@ -34,18 +34,21 @@ def no_progress(_count: int) -> None:
     """Ignores progress."""
 
 
-def write_raw(image: Image, path: str | os.PathLike[str], progress: Progress = no_progress) -> None:
+def write_raw(
+    image: Image, path: str | os.PathLike[str], progress: Progress = no_progress, *, secret: bool = False
+) -> None:
     """Writes an image as a sparse raw file.
 
     Args:
         image: the image.
-        path: output file, created atomically with mode 0644.
+        path: output file, created atomically.
         progress: called with the number of bytes written since the last call.
+        secret: whether only the user of this process may read the file, as in `replacing`.
 
     Raises:
         UserError: the file cannot be written, or an input cannot be read.
     """
-    with replacing(path) as fd:
+    with replacing(path, secret=secret) as fd:
         os.ftruncate(fd, image.size)
         write_data(image, fd, 0, progress)
 

@@ -1,0 +1,91 @@
+"""Opens the folder of a file by its descriptor, without following symbolic links that a stranger may have made."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from tools.core.errors import UserError
+
+_MAX_LINKS = 40  # as Linux has it, path_resolution(7)
+_FLAGS = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def open_parent(path: str | os.PathLike[str]) -> tuple[int, str]:
+    """Opens the folder that a file is in, or is to be in, after all symbolic links on the way were followed.
+
+    The kernel's `fs.protected_symlinks` guards only open(2) of a link itself; here no component of the path may be
+    a link of somebody else in a folder that others may write, whether it has the sticky bit or not.
+
+    Args:
+        path: of the file; it need not exist.
+
+    Returns:
+        A descriptor of the folder (`O_PATH`), and the name of the file in it, which is no symbolic link.
+
+    Raises:
+        UserError: a link is somebody else's, or the path has no file name at its end.
+        OSError: a folder does not exist or cannot be searched.
+    """
+    given = os.fspath(path)
+    folder = os.open("/" if given.startswith("/") else ".", _FLAGS)
+    try:
+        parts = _parts(given)
+        links = 0
+        while True:
+            if not parts:
+                raise UserError(f"{given or repr(given)}: is not a regular file and cannot be replaced by the output")
+            name = parts.pop(0)
+            target = None if name == ".." else _link(folder, name, given)
+            if target is not None:
+                links += 1
+                if links > _MAX_LINKS:
+                    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+                parts = _parts(target) + parts
+                if target.startswith("/"):
+                    folder = _moved(folder, "/")
+            elif parts or name == "..":
+                folder = _moved(folder, name)
+            else:
+                return folder, name
+    except BaseException:
+        os.close(folder)
+        raise
+
+
+def others_may_replace(folder: int) -> bool:
+    """Returns whether users besides root and the one of this process may rename or remove files of an open folder."""
+    status = os.fstat(folder)
+    return status.st_uid not in _trusted() or (status.st_mode & (stat.S_IWOTH | stat.S_ISVTX)) == stat.S_IWOTH
+
+
+def _parts(path: str) -> list[str]:
+    return [part for part in path.split("/") if part not in ("", ".")]
+
+
+def _moved(folder: int, name: str) -> int:
+    inner = os.open(name, _FLAGS, dir_fd=folder)
+    os.close(folder)
+    return inner
+
+
+def _link(folder: int, name: str, given: str) -> str | None:
+    """Returns where a symbolic link leads to, None for anything else."""
+    try:
+        target = os.readlink(name, dir_fd=folder)
+        owner = os.stat(name, dir_fd=folder, follow_symlinks=False).st_uid
+    except OSError as error:
+        if error.errno in (errno.EINVAL, errno.ENOENT):
+            return None
+        raise
+    if os.fstat(folder).st_mode & stat.S_IWOTH and owner not in _trusted():
+        raise UserError(
+            f"{given}: {name} on the way is a symbolic link that user {owner} made in a folder that all users may "
+            "write; name the file that is meant, or another folder"
+        )
+    return target
+
+
+def _trusted() -> tuple[int, int]:
+    return 0, os.geteuid()
