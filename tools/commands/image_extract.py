@@ -1,11 +1,14 @@
 """Takes files out of an image without mounting it.
 
 A file is written as it is, with its holes; a directory becomes a tar with all that it holds: owners, modes, times,
-extended attributes and hard links included. Without a path the image, or the partition, is written itself.
+extended attributes and hard links included. Without a path the image, or the partition, is written itself. The output
+has mode 0600 if it has something that the image, or the file of the image, doesn't let all users read.
 """
 
 from __future__ import annotations
 
+import os
+import stat
 from dataclasses import dataclass
 
 from tools.core.cli import argument, run
@@ -19,6 +22,7 @@ from tools.image.stream import buffers
 from tools.inspect.place import PlaceArguments
 from tools.tree.compare import printable, type_name
 from tools.tree.node import Directory, File
+from tools.tree.readable import is_secret
 from tools.tree.tar_writer import tar_image
 
 
@@ -32,32 +36,34 @@ class Arguments(PlaceArguments):
     output: FileName = argument("the file to write, - for standard output", default="-", positional=True)
 
 
-def content(arguments: Arguments) -> Image:
-    """Returns what is to be written.
+def content(arguments: Arguments) -> tuple[Image, bool]:
+    """Returns what is to be written, and whether it is secret: not for all to read in the image, or in its file.
 
     Raises:
         UserError: there is no such file or directory.
     """
     image = arguments.open()
+    secret = not os.stat(arguments.image).st_mode & stat.S_IROTH
     if arguments.path is None:
-        return image
-    path, node = arguments.node(image, arguments.path, follow=True)
+        return image, secret
+    root = arguments.tree(image, arguments.path)
+    path, node = arguments.node(root, arguments.path, follow=True)
     match node:
         case File():
-            return node.content
+            return node.content, secret or is_secret(root, node)
         case Directory():
-            return tar_image(node)
+            return tar_image(node), secret or is_secret(root, node)
     raise UserError(f"{arguments.origin}: {printable(path)} is a {type_name(node)}, which has no content")
 
 
 def main(arguments: Arguments) -> None:
     """Runs the command line."""
-    image = content(arguments)
+    image, secret = content(arguments)
     if arguments.output == "-":
         write_to_stdout(buffers(image))
         return
     with progress(f"writing {arguments.output}", image.data_size) as tell:
-        write_raw(image, arguments.output, tell)
+        write_raw(image, arguments.output, tell, secret=secret)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,13 @@ def image(tmp_path):
     return tmp_path / "disk.img"
 
 
+@pytest.fixture
+def usual_umask():
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
 def extract(image, *flags):
     return call(main, Arguments, "", ["image_extract", f"--image={image}", *flags])
 
@@ -50,6 +57,33 @@ def test_a_directory_is_a_tar(image, tmp_path):
     assert list(differences(expected, found)) == []
     assert "./usr/lib/x" not in ask("tar", "-tf", tmp_path / "out.tar").splitlines()
     assert "usr/lib/x" in ask("tar", "-tf", tmp_path / "out.tar").splitlines()
+
+
+@pytest.mark.parametrize(
+    ("path", "mode", "expected"),
+    [
+        ("/boot/key", 0o600, 0o600),
+        ("/boot/key", 0o644, 0o644),
+        ("/boot", 0o640, 0o600),
+        ("/boot", 0o644, 0o644),
+    ],
+)
+@pytest.mark.usefixtures("usual_umask")
+def test_what_was_secret_in_the_image_stays_so(tmp_path, path, mode, expected):
+    root = root_tree("boot/key = LUKS")
+    root.entries[b"boot"].entries[b"key"].permissions = mode
+    write_raw(ext4(root), tmp_path / "config.img")
+    assert extract(tmp_path / "config.img", f"--path={path}", f"--output={tmp_path / 'out'}") == 0
+    assert (tmp_path / "out").stat().st_mode & 0o777 == expected
+
+
+@pytest.mark.usefixtures("usual_umask")
+@pytest.mark.parametrize("flags", [[], ["--partition=2"], ["--partition=1", "--path=EFI/x.efi"]])
+def test_all_of_a_secret_image_is_secret(image, tmp_path, flags):
+    for mode, expected in ((0o640, 0o600), (0o644, 0o644)):
+        image.chmod(mode)
+        assert extract(image, *flags, f"--output={tmp_path / 'out'}") == 0
+        assert (tmp_path / "out").stat().st_mode & 0o777 == expected
 
 
 def test_path_in_a_disk_needs_a_partition(image, tmp_path, capfd):

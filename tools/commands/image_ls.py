@@ -55,7 +55,9 @@ def lines(arguments: Arguments) -> Iterator[str]:
         else:
             yield from partition_lines(image, arguments.origin, in_bytes=arguments.bytes)
         return
-    found = [arguments.node(image, path) for path in arguments.path or ("/",)]
+    paths = arguments.path or ("/",)
+    root = arguments.tree(image, paths[0])
+    found = [arguments.node(root, path) for path in paths]
     nodes = [each for path, node in found for each in nodes_below(node, path)]
     if arguments.json:
         yield json.dumps({"files": file_values(nodes)}, indent=2)

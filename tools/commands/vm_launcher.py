@@ -93,7 +93,7 @@ def _prepare_disk(disk: str, folder: Path, *, keep: bool) -> Drive:
     folder.mkdir(parents=True, exist_ok=True)
     image = folder / _BACKING
     if not keep:
-        write_raw(open_image(disk), image)
+        write_raw(open_image(disk), image, secret=True)  # the machine will write its keys to it
         return Drive(path=str(image))
     overlay = folder / "written.qcow2"
     if not overlay.exists():

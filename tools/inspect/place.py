@@ -10,7 +10,7 @@ from tools.core.json_spec import FileName
 from tools.image.extents import Image
 from tools.inspect.volumes import is_disk, open_partition, read_tree
 from tools.tree.compare import printable
-from tools.tree.node import Node
+from tools.tree.node import Directory, Node
 from tools.tree.paths import components, lookup
 
 
@@ -36,21 +36,33 @@ class PlaceArguments:
         parts = (self.image, self.member, None if self.partition is None else f"partition {self.partition}")
         return ": ".join(part for part in parts if part is not None)
 
-    def node(self, image: Image, path: str, *, follow: bool = False) -> tuple[bytes, Node]:
-        """Returns the path of a file or directory in the image without its leading slash, and the node there.
+    def tree(self, image: Image, path: str) -> Directory:
+        """Returns the files of the image.
 
         Args:
             image: as from `open`.
+            path: of a file that is wanted, for the message.
+
+        Raises:
+            UserError: the image is no file system.
+        """
+        if is_disk(image):
+            raise UserError(f"{self.origin}: is a disk; say by --partition in which partition {path} is")
+        return read_tree(image, self.origin)
+
+    def node(self, root: Directory, path: str, *, follow: bool = False) -> tuple[bytes, Node]:
+        """Returns the path of a file or directory in the image without its leading slash, and the node there.
+
+        Args:
+            root: as from `tree`.
             path: from the root of the file system.
             follow: whether a symbolic link at the end of the path is followed.
 
         Raises:
-            UserError: there is none, or the image is no file system.
+            UserError: there is none.
         """
-        if is_disk(image):
-            raise UserError(f"{self.origin}: is a disk; say by --partition in which partition {path} is")
         parts = components(path)
-        node = lookup(read_tree(image, self.origin), parts, follow=follow)
+        node = lookup(root, parts, follow=follow)
         if node is None:
             raise UserError(f"{self.origin}: has no {printable(b'/'.join(parts))}")
         return b"/".join(parts), node

@@ -226,7 +226,7 @@ class Machine:
 
 
 def create_overlay(image_tool: str, path: str, backing: str, backing_format: str = "raw") -> None:
-    """Creates a qcow2 overlay, which stores a machine's writes to an image.
+    """Creates a qcow2 overlay, which stores a machine's writes to an image; with mode 0600, as it will have its keys.
 
     Args:
         image_tool: path or name of `qemu-img`.
@@ -239,7 +239,7 @@ def create_overlay(image_tool: str, path: str, backing: str, backing_format: str
     """
     command = [image_tool, "create", "-q", "-f", "qcow2", "-F", backing_format, "-b", os.path.abspath(backing), path]
     try:
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        result = subprocess.run(command, capture_output=True, text=True, check=False, umask=0o077)
     except FileNotFoundError as error:
         raise UserError(f"{image_tool}: not found; install it (Debian: qemu-utils)") from error
     if result.returncode != 0:

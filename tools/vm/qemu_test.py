@@ -114,5 +114,6 @@ def test_overlays_leave_the_image_alone(qemu, firmware, tmp_path):
     overlay = tmp_path / "overlay.qcow2"
     create_overlay(oracle("qemu-img"), str(overlay), str(image))
     assert overlay.read_bytes()[:4] == b"QFI\xfb"
+    assert overlay.stat().st_mode & 0o777 == 0o600
     with pytest.raises(UserError, match="cannot be created by qemu-img"):
         create_overlay(oracle("qemu-img"), str(tmp_path / "no" / "x"), str(image))

@@ -47,7 +47,7 @@ def main(arguments: Arguments) -> None:
         raise UserError("--medium: cannot be combined with --config_dir or --ssh_key, which build a medium")
     with tempfile.TemporaryDirectory(prefix="bootstrap-medium-") as folder:
         path = Path(folder, "medium.img")
-        write_raw(medium(configuration(arguments.config_dir, arguments.ssh_key)), path)
+        write_raw(medium(configuration(arguments.config_dir, arguments.ssh_key)), path, secret=True)
         vm_launcher.main(dataclasses.replace(arguments, medium=str(path)))
 
 

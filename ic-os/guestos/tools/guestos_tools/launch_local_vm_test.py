@@ -28,7 +28,7 @@ def launch(tmp_path, monkeypatch, capfd):
         settings = Settings(qemu=Qemu("qemu", (10, 0)), firmware=Firmware("/code.fd"), accel="tcg", drives=drives)
         commands.append(command_line(settings, None))
         if arguments.medium is not None:
-            shutil.copy(arguments.medium, tmp_path / "medium.img")
+            shutil.copy2(arguments.medium, tmp_path / "medium.img")
 
     monkeypatch.setattr(vm_launcher, "main", run_machine)
 
@@ -69,6 +69,12 @@ def test_a_key_may_log_in_as_root_and_admin(launch, members, key):
     assert "scsi-hd,drive=drive1,removable=on" in command
     assert [word for word in command if "medium.img" in word and word.endswith(",snapshot=off,readonly=on")]
     assert members() == {f"accounts_ssh_authorized_keys/{account}": KEY for account in ("admin", "root")}
+
+
+def test_disk_and_medium_are_for_nobody_else(launch, key, tmp_path):
+    launch(f"--ssh_key={key}")
+    for path in (tmp_path / "medium.img", tmp_path / "machine/disk.img"):
+        assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_key_is_added_to_those_of_the_directory(launch, members, key, tmp_path):
