@@ -23,6 +23,7 @@ from dev.remote.ports import choose_port
 from dev.remote.postgresql import start_postgresql, temporary_folder, unprivileged_user
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
+from tools.core.folders import private_folder
 from tools.core.json_spec import FileName
 
 _BGD = str(Path(__file__).with_name("bgd"))
@@ -68,12 +69,13 @@ def main(arguments: Arguments) -> None:
 
 
 def _folder(path: str) -> Path:
-    """Returns the absolute path of a directory; creates it if necessary."""
-    folder = Path(path).resolve()
-    if not _SAFE.fullmatch(str(folder)):
-        raise UserError(f"--folder={folder}: has characters that are not possible in the servers' configurations")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    """Returns the absolute path of a directory that other users cannot write; creates it if necessary."""
+    if not _SAFE.fullmatch(str(Path(path).resolve())):
+        raise UserError(f"--folder={path}: has characters that are not possible in the servers' configurations")
+    try:
+        return private_folder(path)
+    except UserError as error:
+        raise UserError(f"--folder={path}: {error}") from error
 
 
 @contextlib.contextmanager

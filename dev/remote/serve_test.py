@@ -125,6 +125,20 @@ def test_folder_that_no_configuration_can_hold(serve, tmp_path):
     assert said.endswith("/a b: has characters that are not possible in the servers' configurations")
 
 
+@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o770])
+def test_folder_that_others_may_write(serve, tmp_path, mode):
+    """Somebody else could put links there, through which the server would write."""
+    (tmp_path / "victim").write_text("old")
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store/lock").symlink_to(tmp_path / "victim")
+    (tmp_path / "store").chmod(mode)
+    folder = tmp_path / "store"
+    assert refused(serve("--server=http-cache")) == (
+        f"error: --folder={folder}: {folder}: other users may write it; choose another folder, or change its mode"
+    )
+    assert (tmp_path / "victim").read_text() == "old"
+
+
 def test_program_ends(serve, tmp_path):
     """The error has the last lines of the log."""
     oracle("nginx")

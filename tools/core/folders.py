@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from pathlib import Path
 
 from tools.core.errors import UserError
 
@@ -58,6 +59,28 @@ def others_may_replace(folder: int) -> bool:
     """Returns whether users besides root and the one of this process may rename or remove files of an open folder."""
     status = os.fstat(folder)
     return status.st_uid not in _trusted() or (status.st_mode & (stat.S_IWOTH | stat.S_ISVTX)) == stat.S_IWOTH
+
+
+def private_folder(path: str | os.PathLike[str]) -> Path:
+    """Returns the absolute path of a folder whose files no other user can replace; makes it, with mode 0700.
+
+    Args:
+        path: of the folder; symbolic links are followed.
+
+    Raises:
+        UserError: the folder is another user's, or others may write it, or a folder above it lets them exchange it.
+        OSError: it cannot be made.
+    """
+    folder = Path(path).resolve()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for each in (folder, *folder.parents):
+        status = each.stat()
+        if status.st_uid not in _trusted():
+            raise UserError(f"{each}: belongs to user {status.st_uid}; choose a folder that you own")
+        shared = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH if each == folder else stat.S_IWOTH)
+        if shared and (each == folder or not status.st_mode & stat.S_ISVTX):
+            raise UserError(f"{each}: other users may write it; choose another folder, or change its mode")
+    return folder
 
 
 def _parts(path: str) -> list[str]:
