@@ -10,17 +10,23 @@ def compare_versions(one: str, other: str) -> int:
     """Returns a negative number, 0 or a positive number if the first version is older, equal or newer."""
     left, right = _split(one), _split(other)
     if left[0] != right[0]:
-        return left[0] - right[0]
+        return -1 if left[0] < right[0] else 1
     return _compare(left[1], right[1]) or _compare(left[2], right[2])
 
 
-def _split(version: str) -> tuple[int, str, str]:
+def _value(digits: str) -> tuple[int, str]:
+    """Returns a sort key for a number of any length; int() refuses one of more than 4300 digits."""
+    significant = digits.lstrip("0")
+    return len(significant), significant
+
+
+def _split(version: str) -> tuple[tuple[int, str], str, str]:
     """Returns the epoch, the upstream version and the revision."""
     epoch, colon, rest = version.partition(":")
     if not colon:
         epoch, rest = "0", version
     upstream, _, revision = rest.rpartition("-") if "-" in rest else (rest, "", "")
-    return int(epoch), upstream, revision
+    return _value(epoch), upstream, revision
 
 
 def _compare(one: str, other: str) -> int:
@@ -31,8 +37,9 @@ def _compare(one: str, other: str) -> int:
         for a, b in zip_longest(*([_weight(char) for char in run[0]] for run in (left, right)), fillvalue=0):
             if a != b:
                 return a - b
-        if difference := int(left[1] or 0) - int(right[1] or 0):
-            return difference
+        numbers = _value(left[1]), _value(right[1])
+        if numbers[0] != numbers[1]:
+            return -1 if numbers[0] < numbers[1] else 1
     return 0
 
 

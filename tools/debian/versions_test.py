@@ -20,8 +20,11 @@ IN_ORDER = (
     "1.2.10-1",
     "9-1-2",
     "10",
+    f"1{'0' * 5000}",
+    f"1{'0' * 4999}1",
     "1:0.5",
     "2:0.1",
+    f"1{'0' * 5000}:0",
 )
 
 
@@ -37,5 +40,5 @@ def test_equal(one, other):
 
 
 def test_dpkg_has_the_same_order():
-    for one, other in itertools.pairwise(IN_ORDER):
+    for one, other in itertools.pairwise(version for version in IN_ORDER if len(version) < 100):
         ask("dpkg", "--compare-versions", one, "lt", other)

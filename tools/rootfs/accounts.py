@@ -7,6 +7,7 @@ changes these and the account's group, which systemd-sysusers doesn't do. Anothe
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -120,7 +121,7 @@ class _Merger:
 
     def _gid(self, name: str) -> str:
         """Returns the ID of a group that is given by its name or ID."""
-        if name.isdecimal():
+        if re.fullmatch("[0-9]{1,10}", name):
             if self.group.with_number(int(name)) is None:
                 raise UserError(f"{self._origin}: there is no group {name}; add it with a line 'g NAME {name}'")
             return name

@@ -72,6 +72,7 @@ def test_members_are_there_once():
         ("g data 6", {}, "x.conf: disk is 6 in /etc/group; data needs another number"),
         ("u admin 601:nothing", {}, "x.conf: group nothing does not exist"),
         ("u admin 601:4711", {}, "x.conf: there is no group 4711; add it with a line 'g NAME 4711'"),
+        (f"u admin 601:{'9' * 5000}", {}, "x.conf: group 9+ does not exist"),
         ("m root nothing", {}, "x.conf: group nothing does not exist"),
         ("m nobody disk", {}, "x.conf: account nobody, a member of the group disk, does not exist"),
         ("", {"nobody": "x"}, "x.conf: account nobody, for which a password is set, does not exist"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 
 from tools.core.errors import UserError
@@ -72,8 +73,8 @@ def _layer(spec: LayerSpec, drop_keywords: Collection[str]) -> Layer:
 
 def _owner(text: str) -> tuple[int, int]:
     numbers = text.split(":")
-    if len(numbers) != 2 or not all(number.isascii() and number.isdigit() for number in numbers):
-        raise UserError(f"owner {text!r} is not UID:GID with numeric IDs")
+    if len(numbers) != 2 or not all(re.fullmatch("[0-9]{1,10}", number) for number in numbers):
+        raise UserError(f"owner {text[:40]!r} is not UID:GID with numeric IDs")
     return int(numbers[0]), int(numbers[1])
 
 

@@ -158,6 +158,7 @@ def test_password_that_cannot_be_hashed():
         ([LayerSpec("//a:b", entries=[Entry("x", source="none")])], {}, "none: cannot be read"),
         ([LayerSpec("//a:b", entries=[Entry("../x")])], {}, r"//a:b: .*\.\."),
         ([LayerSpec("x", entries=[Entry("f")])], {"subdir": "g"}, "g"),
+        ([LayerSpec("//a:b", owner="1:" + "1" * 5000)], {}, r"//a:b: owner '1:1{38}' is not UID:GID"),
         ([LayerSpec("//a:b", entries=[Entry("f")], owner="root")], {}, "//a:b: owner 'root' is not UID:GID"),
         ([LayerSpec("//a:b", entries=[Entry("f")], strip_paths=["g"])], {}, "//a:b: /g: does not exist"),
         ([LayerSpec("x", entries=[Entry("f")])], {"file_contexts": ("none",)}, "none: cannot be read"),

@@ -138,8 +138,8 @@ def _name(text: str) -> str:
 
 
 def _number(text: str) -> int:
-    if not text.isascii() or not text.isdecimal() or int(text) > _LARGEST_ID or int(text) == _NO_ID:
-        raise ValueError(f"{text!r} is not a numeric user or group ID, which is required")
+    if not re.fullmatch("[0-9]{1,10}", text) or int(text) > _LARGEST_ID or int(text) == _NO_ID:
+        raise ValueError(f"{text[:40]!r} is not a numeric user or group ID, which is required")
     return int(text)
 
 

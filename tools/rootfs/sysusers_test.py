@@ -41,6 +41,7 @@ def test_reads_what_distributions_write():
         ("u admin -", "'' is not a numeric user or group ID, which is required"),
         ("u admin /etc/passwd", "is not a numeric user or group ID"),
         ("u admin 4294967295", "is not a numeric user or group ID"),
+        (f"u admin {'1' * 5000}", "is not a numeric user or group ID"),
         ("u admin 65535", "is not a numeric user or group ID"),
         ("u ädmin 5", "is not a name"),
         ("u a 5 %H", "has a specifier, whose value the build doesn't know; write %% for a percent sign"),

@@ -22,10 +22,16 @@ _PARTS = re.compile(r"([^0-9]*)([0-9]*)")
 _END = 0
 
 
-def key(version: str) -> list[tuple[tuple[int, ...], int]]:
+def key(version: str) -> list[tuple[tuple[int, ...], tuple[int, str]]]:
     """Returns a sort key for a version."""
     parts = [part.groups() for part in _PARTS.finditer(version) if part[0]]
-    return [((*map(_weight, text), _END), int(digits or "0")) for text, digits in parts] + [((_END,), 0)]
+    return [((*map(_weight, text), _END), _value(digits)) for text, digits in parts] + [((_END,), _value(""))]
+
+
+def _value(digits: str) -> tuple[int, str]:
+    """Returns a sort key for a number of any length; int() refuses one of more than 4300 digits."""
+    significant = digits.lstrip("0")
+    return len(significant), significant
 
 
 def _weight(character: str) -> int:

@@ -20,6 +20,11 @@ def test_leading_zeros_do_not_count():
     assert versions.key("1.09") == versions.key("1.9")
 
 
+def test_numbers_of_any_length_have_an_order():
+    long = "1" + "0" * 5000
+    assert versions.key("1.9") < versions.key(f"1.{long}") < versions.key(f"1.{long}0") < versions.key("2")
+
+
 def test_dpkg_orders_them_the_same():
     dpkg = shutil.which("dpkg")
     if dpkg is None:
