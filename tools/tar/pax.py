@@ -20,6 +20,10 @@ SELINUX = b"RHT.security.selinux"
 
 _CHARSETS = (b"", b"BINARY", b"ISO-IR 10646 2000 UTF-8")
 _NANOSECOND_DIGITS = 9
+_SPARE_RECORDS = 1000
+_LEAST_AVERAGE = 16
+"""In bytes: records are longer on average, even those of a sparse map, so memory follows the size of the header."""
+
 _MOST_DIGITS = 40
 """Most digits of a number: more than any field needs, and few enough that messages stay short."""
 
@@ -28,8 +32,9 @@ def parse(data: bytes) -> list[tuple[bytes, bytes]]:
     """Returns the (keyword, value) records of an extended header, in order; keywords may be repeated.
 
     Raises:
-        ValueError: a record is damaged.
+        ValueError: a record is damaged, or there are more than headers of their size have.
     """
+    most = _SPARE_RECORDS + len(data) // _LEAST_AVERAGE
     records = []
     at = 0
     while at < len(data):
@@ -40,6 +45,8 @@ def parse(data: bytes) -> list[tuple[bytes, bytes]]:
         if not begin < end <= len(data) or not keyword or not equals or data[end - 1] != ord("\n"):
             raise ValueError(f"record at byte {at} of the extended header is damaged")
         records.append((keyword, value))
+        if len(records) > most:
+            raise ValueError(f"the extended header has more than {most} records in its {len(data)} bytes")
         at = end
     return records
 

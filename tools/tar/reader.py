@@ -206,11 +206,15 @@ class _Reader:
 
     def _take(self, size: int) -> int:
         """Skips `size` bytes of data and their padding, and returns their offset."""
+        self._check_follow(size)
         start = self._at
-        if size > self._size - start:
-            raise ValueError(f"{size} bytes of data should follow, {self._size - start} do; the archive is truncated")
         self._at += header.padded(size)
         return start
+
+    def _check_follow(self, size: int) -> None:
+        if size > self._size - self._at:
+            left = self._size - self._at
+            raise ValueError(f"{size} bytes of data should follow, {left} do; the archive is truncated")
 
     def _data(self, block: bytes) -> bytes:
         """Returns the data of an extension header."""
@@ -257,9 +261,10 @@ class _Reader:
 
     def _read_file(self, member: Member, block: bytes, records: list[tuple[bytes, bytes]], stored: int) -> None:
         """Sets the content of a regular file."""
+        self._check_follow(stored)
         sizes = dict(records)
         if member.kind == header.GNU_SPARSE:
-            pairs = sparse.read_old(block, self._block)
+            pairs = sparse.read_old(block, self._block, stored)
             self._set_content(member, header.number(block[sparse.OLD_REAL_SIZE]), pairs, stored)
         elif sizes.get(b"GNU.sparse.major", b"0") != b"0":
             if (sizes[b"GNU.sparse.major"], sizes.get(b"GNU.sparse.minor")) != (b"1", b"0"):
@@ -267,7 +272,8 @@ class _Reader:
             size = pax.integer(sizes.get(b"GNU.sparse.realsize", b""))
             self._set_content(member, size, *sparse.read_data(self._block, stored))
         elif b"GNU.sparse.size" in sizes:
-            self._set_content(member, pax.integer(sizes[b"GNU.sparse.size"]), sparse.read_records(records), stored)
+            size = pax.integer(sizes[b"GNU.sparse.size"])
+            self._set_content(member, size, sparse.read_records(records, stored), stored)
         else:
             self._set_content(member, stored, [(0, stored)], stored)
         member.kind = header.REGULAR

@@ -3,6 +3,7 @@ import itertools
 import os
 import subprocess
 import tarfile
+import tracemalloc
 
 import pytest
 
@@ -323,8 +324,60 @@ def test_impossible_extended_headers_are_refused(tmp_path, records, message):
 def test_damaged_maps_before_the_data_are_refused(tmp_path, text):
     info = tarfile.TarInfo("x")
     info.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "9"}
-    with pytest.raises(UserError, match=r"map of the sparse file is damaged|not a decimal number"):
+    with pytest.raises(UserError, match=r"sparse file (is damaged|has 99999999 ranges)|not a decimal number"):
         list(read_members(archive_of([(info, text.ljust(512, b"\0"))], tmp_path / "bad.tar")))
+
+
+MAPS = 200_000
+
+
+def archive_with_map(path, form):
+    """Writes a member of 4 bytes whose sparse map has many empty ranges, in one of the formats of GNU tar."""
+    info = tarfile.TarInfo("x")
+    data = b"data"
+    more = b""
+    match form:
+        case "0.0":
+            records = b"23 GNU.sparse.offset=0\n25 GNU.sparse.numbytes=0\n" * (MAPS // 4)
+            more = pax_header(pax.build([(b"GNU.sparse.size", b"4")]) + records)
+        case "0.1":
+            more = pax_header(pax.build([(b"GNU.sparse.size", b"4"), (b"GNU.sparse.map", b"0,0," * MAPS + b"0,4")]))
+        case "1.0":
+            major = [(b"GNU.sparse.major", b"1"), (b"GNU.sparse.minor", b"0"), (b"GNU.sparse.realsize", b"4")]
+            more = pax_header(pax.build(major))
+            text = b"%d\n" % (MAPS + 1) + b"0\n0\n" * MAPS + b"0\n4\n"
+            data = text.ljust(header.padded(len(text)), b"\0") + b"data"
+        case "records":
+            more = pax_header(b"5 a=\n" * MAPS)
+        case "old":
+            info.type = tarfile.GNUTYPE_SPARSE
+    info.size = len(data)
+    block = bytearray(info.tobuf(tarfile.USTAR_FORMAT if form != "old" else tarfile.GNU_FORMAT))
+    if form == "old":
+        block[482:495] = b"\1%011o\0" % 4
+        block[148:156] = b"%06o\0 " % (sum(block[:148]) + sum(block[156:]) + 8 * ord(" "))
+        extension = (b"0" * 11 + b"\0") * 42 + b"\1" + bytes(7)
+        block += extension * (MAPS // 21) + bytes(512)
+    path.write_bytes(more + block + data.ljust(header.padded(len(data)), b"\0") + header.END)
+    return path
+
+
+def pax_header(records):
+    info = tarfile.TarInfo("x")
+    info.type, info.size = tarfile.XHDTYPE, len(records)
+    return info.tobuf(tarfile.USTAR_FORMAT) + records.ljust(header.padded(len(records)), b"\0")
+
+
+@pytest.mark.parametrize("form", ["0.0", "0.1", "1.0", "old", "records"])
+def test_memory_follows_the_size_of_the_archive(tmp_path, form):
+    archive = archive_with_map(tmp_path / "bad.tar", form)
+    tracemalloc.start()
+    try:
+        with pytest.raises(UserError, match=r"ranges for|more than .* records"):
+            list(read_members(archive))
+        assert tracemalloc.get_traced_memory()[1] < 12 * archive.stat().st_size
+    finally:
+        tracemalloc.stop()
 
 
 def link_with_size(path, form, **records):

@@ -18,14 +18,28 @@ OLD_MAP, OLD_IS_EXTENDED, OLD_REAL_SIZE = slice(386, 482), 482, slice(483, 495)
 _EXTENSION_MAP, _EXTENSION_IS_EXTENDED = slice(0, 504), 504
 _FIELD = 12
 _LONGEST_NUMBER = 20
+_SPARE_RANGES = 64
 
 
-def read_old(block: bytes, next_block: Callable[[], bytes]) -> Map:
+def most_ranges(stored: int) -> int:
+    """Returns how many ranges a map may have.
+
+    Programs that write sparse members store whole blocks, of 512 bytes at least. So the memory that a map takes follows
+    the size of the archive.
+
+    Args:
+        stored: size of the member's data in the archive, with or without its map, in bytes.
+    """
+    return stored // header.BLOCK + _SPARE_RANGES
+
+
+def read_old(block: bytes, next_block: Callable[[], bytes], stored: int) -> Map:
     """Parses the map of a member in the old GNU format.
 
     Args:
         block: the header block.
         next_block: returns the next block of the archive.
+        stored: size of the data in bytes.
 
     Raises:
         ValueError: the map is damaged.
@@ -35,6 +49,7 @@ def read_old(block: bytes, next_block: Callable[[], bytes]) -> Map:
     while more:
         extension = next_block()
         result += _old_entries(extension[_EXTENSION_MAP])
+        _check_count(len(result), stored)
         more = extension[_EXTENSION_IS_EXTENDED]
     return result
 
@@ -45,8 +60,12 @@ def _old_entries(data: bytes) -> Map:
     return [(header.number(offset), header.number(length)) for offset, length in pairs if offset[0]]
 
 
-def read_records(records: Iterable[tuple[bytes, bytes]]) -> Map:
+def read_records(records: Iterable[tuple[bytes, bytes]], stored: int) -> Map:
     """Parses the map in the records of an extended header (pax formats 0.0 and 0.1).
+
+    Args:
+        records: of the extended header.
+        stored: size of the data in bytes.
 
     Raises:
         ValueError: the map is damaged.
@@ -54,9 +73,11 @@ def read_records(records: Iterable[tuple[bytes, bytes]]) -> Map:
     numbers: list[int] = []
     for keyword, value in records:
         if keyword == b"GNU.sparse.map":
+            _check_count(value.count(b",") // 2, stored)
             numbers = [pax.integer(part) for part in value.split(b",")] if value else []
         elif keyword == (b"GNU.sparse.numbytes" if len(numbers) % 2 else b"GNU.sparse.offset"):
             numbers.append(pax.integer(value))
+    _check_count(len(numbers) // 2, stored)
     return _pairs(numbers)
 
 
@@ -73,13 +94,16 @@ def read_data(next_block: Callable[[], bytes], stored: int) -> tuple[Map, int]:
     lines: list[bytes] = []
     rest = b""
     missing = 1
+    most = stored
     while missing > 0:
         stored -= header.BLOCK
         if stored < 0 or len(rest) > _LONGEST_NUMBER:
             raise ValueError("the map of the sparse file is damaged")
         *complete, rest = (rest + next_block()).split(b"\n")
         lines += complete
-        missing = 2 * pax.integer(lines[0]) + 1 - len(lines) if lines else 1
+        count = pax.integer(lines[0]) if lines else 0
+        _check_count(count, most)
+        missing = 2 * count + 1 - len(lines)
     numbers = [pax.integer(line) for line in lines[: len(lines) + missing]]
     return _pairs(numbers[1:]), stored
 
@@ -95,6 +119,14 @@ def build_data(pairs: Map, size: int) -> bytes:
         pairs = [*pairs, (size, 0)]
     data = b"%d\n" % len(pairs) + b"".join(b"%d\n%d\n" % pair for pair in pairs)
     return data.ljust(header.padded(len(data)), b"\0")
+
+
+def _check_count(count: int, stored: int) -> None:
+    if count > most_ranges(stored):
+        raise ValueError(
+            f"the map of the sparse file has {count} ranges for {stored} bytes; its data should be whole blocks of "
+            f"{header.BLOCK} bytes"
+        )
 
 
 def _pairs(numbers: list[int]) -> Map:
