@@ -16,6 +16,9 @@ from tools.image.extents import Image
 from tools.tree.compare import printable
 from tools.tree.node import Device, Directory, Fifo, File, Node, Socket, Symlink
 
+_LONGEST_PATH = 1 << 16
+"""In bytes. Linux opens paths of up to 4096 bytes; tools that walk the tree build longer ones."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ext4FileSystem:
@@ -33,7 +36,9 @@ class Ext4FileSystem:
 def read_ext4(image: Image, name: str = "image") -> Ext4FileSystem:
     """Reads an ext4 file system that was cleanly unmounted, or never mounted.
 
-    Only metadata is read, and its checksums are verified. Hard links become one node under several names.
+    Only metadata is read, and its checksums are verified. Hard links become one node under several names. Work and
+    memory follow the amount of metadata in the image, also where it is damaged or made to cost much: no block counts
+    for two directories or extent trees, and all inodes together have no more blocks than the file system.
 
     Args:
         image: the file system; bytes after its end are ignored.
@@ -73,6 +78,8 @@ class _Tree:
                 raise self.volume.damage(f"{printable(path)} (inode {number}): {error}") from None
             for entry in entries:
                 below = path + b"/" + entry.name if path else entry.name
+                if len(below) > _LONGEST_PATH:
+                    raise self.volume.damage(f"directories are nested deeper than paths of {_LONGEST_PATH} bytes")
                 if entry.name in directory.entries:
                     raise self.volume.damage(f"{printable(below)} occurs twice in its directory")
                 node = self.nodes.get(entry.inode)
@@ -98,7 +105,7 @@ class _Tree:
                 break
             expected += length
             for offset in range(length):
-                block = volume.block(physical + offset)
+                block = volume.own_block(physical + offset)
                 is_index = bool(inode.flags & InodeFlag.INDEX)
                 if seed is not None and not _checksum_is_right(block, seed, logical + offset, is_indexed=is_index):
                     raise DamagedDirectoryError(f"block {logical + offset} has a wrong checksum")

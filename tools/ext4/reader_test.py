@@ -1,6 +1,7 @@
 """Tests the reader on damaged file systems and on other data."""
 
 import struct
+import tracemalloc
 from contextlib import suppress
 
 import pytest
@@ -241,3 +242,63 @@ def test_reads_what_it_refers_to_lazily():
     found = read_ext4(write_ext4(tree, options(4 * MIB)))
     assert found.root.entries[b"file"].content.size == MIB
     assert found.superblock.uuid == ID.bytes
+
+
+def copies(node, count=1500):
+    """Returns a file system in which the inode of a node was copied over those of many files.
+
+    The nodes of a tree share it as an attack would have it: without checksums, and with one name for each.
+    """
+    names = {b"b%04d" % number: Fifo() for number in range(count)}
+    image = write_ext4(Directory(entries={b"a": node, **names}), options(2 * MIB, block_size=1024))
+    data = bytearray(image.read(0, image.size))
+    table = struct.unpack_from("<I", data, 2048 + 8)[0] * 1024
+    original = table + 11 * 256
+    for number in range(count):
+        at = original + 256 * (number + 1 + (len(node.entries) if isinstance(node, Directory) else 0))
+        data[at : at + 256] = data[original : original + 256]
+    return data
+
+
+@pytest.mark.parametrize(
+    ("node", "message"),
+    [
+        (
+            File(content=Image(MIB, [Extent(2048 * number, 1, Data(b"1")) for number in range(400)])),
+            "belongs to two directories or extent trees",
+        ),
+        (file(b"x" * 100_000), "has blocks outside of the file system, or more than it has"),
+        (Directory(), "belongs to two directories or extent trees"),
+        (
+            file(b"", xattrs={b"user.%02d" % number: b"v" for number in range(30)} | {b"user.long": b"v" * 60}),
+            "more attributes than the file system has room for",
+        ),
+    ],
+    ids=["extent tree", "extent", "directory", "attributes"],
+)
+def test_what_inodes_share_costs_once(node, message):
+    data = copies(node)
+    tracemalloc.start()
+    try:
+        refused(data, message)
+        assert tracemalloc.get_traced_memory()[1] < 6 * len(data)
+    finally:
+        tracemalloc.stop()
+
+
+def test_attributes_that_inodes_share_cost_once():
+    data = copies(file(b"", xattrs={b"user.%02d" % number: b"value" * 20 for number in range(8)}))
+    root = read_ext4(Image.from_bytes(bytes(data))).root
+    assert root.entries[b"a"].xattrs is root.entries[b"b1000"].xattrs
+
+
+def test_directories_can_be_nested_deeply_but_not_without_end():
+    def nested(depth):
+        root = Directory()
+        for _ in range(depth):
+            root = Directory(entries={b"n" * 250: root})
+        return write_ext4(root, options(2 * MIB, block_size=1024))
+
+    assert len(list(walk(read_ext4(nested(200)).root))) == 202
+    with pytest.raises(UserError, match="directories are nested deeper than paths of 65536 bytes"):
+        read_ext4(nested(300))

@@ -34,6 +34,9 @@ _KNOWN = (
 _OLD_DESCRIPTOR, _WIDE_DESCRIPTOR = 32, 64
 _WINDOW = 1 << 16
 _MAX_WINDOWS = 64
+_IMAGE_BYTES_PER_ATTRIBUTE = 64
+_MOST_SHARED = 16
+"""How many files a block may have on average in a file system whose files share blocks (shared_blocks, of Android)."""
 
 
 class Volume:
@@ -60,6 +63,10 @@ class Volume:
         self._descriptors: dict[int, GroupDescriptor] = {}
         self._windows: dict[int, bytes] = {}
         self._attributes: dict[int, dict[bytes, bytes]] = {}
+        self._merged_left = image.size // _IMAGE_BYTES_PER_ATTRIBUTE
+        shared = self.superblock.ro_compat & RoCompat.SHARED_BLOCKS
+        self._blocks_left = self.superblock.blocks * (_MOST_SHARED if shared else 1)
+        self._claimed: set[int] = set()
 
     def damage(self, what: str) -> UserError:
         """Returns the error for an invalid structure, which `what` describes."""
@@ -75,6 +82,17 @@ class Volume:
         if not superblock.first_block <= number < superblock.blocks:
             raise self.damage(f"block {number} is outside of the file system")
         return self.image.read(number * superblock.block_size, superblock.block_size)
+
+    def own_block(self, number: int) -> bytes:
+        """Returns the content of a block that belongs to one inode alone: of a directory, or of an extent tree.
+
+        Raises:
+            UserError: the block is outside of the file system, or was returned before.
+        """
+        if number in self._claimed:
+            raise self.damage(f"block {number} belongs to two directories or extent trees")
+        self._claimed.add(number)
+        return self.block(number)
 
     def inode(self, number: int) -> Inode:
         """Returns an inode that is in use.
@@ -105,10 +123,11 @@ class Volume:
         return None if self.seed is None else inode_seed(self.seed, number, inode.generation)
 
     def mappings(self, number: int, inode: Inode) -> list[Mapping]:
-        """Returns the extents of an inode, in logical order.
+        """Returns the extents of an inode, in logical order; to be called once for each inode.
 
         Raises:
-            UserError: the inode has no extent tree, or its extents are out of order, overlap, or leave the file system.
+            UserError: the inode has no extent tree, or its extents are out of order, overlap, leave the file system, or
+                have more blocks than other inodes have left.
         """
         superblock = self.superblock
         if not inode.flags & InodeFlag.EXTENTS:
@@ -116,12 +135,11 @@ class Volume:
                 f"{self.name}: inode {number} has a block map as in ext2 instead of extents, which is not supported"
             )
         result = []
-        left = superblock.blocks
         try:
-            for mapping in walk_tree(inode.pointer, self.block, self.inode_seed(number, inode)):
-                left -= mapping.length
+            for mapping in walk_tree(inode.pointer, self.own_block, self.inode_seed(number, inode)):
+                self._blocks_left -= mapping.length
                 end = mapping.physical + mapping.length
-                if left < 0 or mapping.physical < superblock.first_block or end > superblock.blocks:
+                if self._blocks_left < 0 or mapping.physical < superblock.first_block or end > superblock.blocks:
                     raise self.damage(f"inode {number} has blocks outside of the file system, or more than it has")
                 result.append(mapping)
         except DamagedTreeError as error:
@@ -149,7 +167,7 @@ class Volume:
         return Image(size, parts)
 
     def xattrs(self, number: int, inode: Inode) -> dict[bytes, bytes]:
-        """Returns the extended attributes of an inode, by full name.
+        """Returns the extended attributes of an inode, by full name; other inodes may have the same dictionary.
 
         Raises:
             UserError: an attribute is damaged.
@@ -157,7 +175,13 @@ class Volume:
         try:
             found = parse_tail(inode.tail) if inode.tail else {}
             if inode.xattr_block:
-                found |= self._attribute_block(inode.xattr_block)
+                shared = self._attribute_block(inode.xattr_block)
+                if not found:
+                    return shared
+                self._merged_left -= len(shared)
+                if self._merged_left < 0:
+                    raise self.damage("its inodes have more attributes than the file system has room for")
+                found |= shared
         except DamagedAttributesError as error:
             raise self.damage(f"inode {number}: {error}") from None
         return found

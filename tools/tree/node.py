@@ -24,7 +24,8 @@ class Node:
         uid: user ID.
         gid: group ID.
         mtime_ns: modification time in nanoseconds since the epoch.
-        xattrs: values of extended attributes by full name (such as `b"security.capability"`).
+        xattrs: values of extended attributes by full name (such as `b"security.capability"`); several nodes
+            may have the same dictionary.
         origin: where the node is from (an archive, a Bazel label, a line), for messages.
     """
 

@@ -177,7 +177,7 @@ def label_tree(root: Directory, contexts: FileContexts, mount_point: bytes = b"/
                 names = f"{printable(first[1:])} and {printable(full[1:])}"
                 raise UserError(f"{names}: are hard links to one file, but the file contexts have the labels {labels}")
         if context is not None:
-            node.xattrs[XATTR] = context + b"\0"  # with the NUL, as libselinux sets it
+            node.xattrs = {**node.xattrs, XATTR: context + b"\0"}  # with the NUL, as libselinux sets it
 
 
 def _lines(path: str) -> Iterator[tuple[str, list[bytes]]]:

@@ -85,6 +85,7 @@ class RoCompat(enum.IntFlag):
     METADATA_CSUM = 0x400
     READONLY = 0x1000
     PROJECT = 0x2000
+    SHARED_BLOCKS = 0x4000
     VERITY = 0x8000
     ORPHAN_PRESENT = 0x10000
 
