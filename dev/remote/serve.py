@@ -25,6 +25,7 @@ from tools.core.cli import argument, run
 from tools.core.errors import UserError
 from tools.core.folders import private_folder
 from tools.core.json_spec import FileName
+from tools.core.text import escaped
 
 _BGD = str(Path(__file__).with_name("bgd"))
 _SAFE = re.compile(r"[\w./+@~-]+", re.ASCII)
@@ -92,7 +93,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
 
 
 def _say(message: str) -> None:
-    print(f"serve: {message}", file=sys.stderr, flush=True)
+    print(f"serve: {escaped(message)}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

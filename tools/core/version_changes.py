@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
+from tools.core.text import escaped
+
 
 def version_changes(
     old: Mapping[str, str], new: Mapping[str, str], compare: Callable[[str, str], int]
@@ -26,5 +28,5 @@ def version_changes(
         else:
             continue
         counts[word] += 1
-        yield f"{word}: {name} {versions}"
+        yield escaped(f"{word}: {name} {versions}")
     yield ", ".join(f"{count} {word}" for word, count in counts.items() if count) or "no package has changed"

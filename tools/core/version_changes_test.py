@@ -18,6 +18,10 @@ def test_each_change_is_a_line():
     ]
 
 
+def test_a_version_is_no_command_for_the_terminal():
+    assert changes({}, {"a": "1\x1b[2J\n2"}) == [r"added: a 1\x1b[2J\n2", "1 added"]
+
+
 def test_no_change():
     assert changes({"a": "1"}, {"a": "1"}) == ["no package has changed"]
     assert changes({}, {}) == ["no package has changed"]

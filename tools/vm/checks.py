@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from tools.core.errors import CheckError, UserError
+from tools.core.text import escaped
 from tools.vm.shell import Shell
 
 
@@ -26,7 +27,7 @@ class Checks:
 
     def true(self, what: str, value: bool, otherwise: str) -> None:
         """Checks a condition; `otherwise` is the message if it is false."""
-        print(f"ok: {what}" if value else f"FAILED: {what}: {otherwise}", flush=True)
+        print(escaped(f"ok: {what}" if value else f"FAILED: {what}: {otherwise}"), flush=True)
         if not value:
             self.failed.append(what)
 

@@ -19,6 +19,7 @@ from guestos_tools.bootstrap_media import medium
 from guestos_tools.launch_local_vm import configuration
 from tools.core.cli import argument, run
 from tools.core.json_spec import FileName
+from tools.core.text import escaped
 from tools.image.rawfile import write_raw
 from tools.vm import ssh
 from tools.vm.boot_check import END_SECONDS, BootArguments, booted, read_text
@@ -86,7 +87,8 @@ def check_from_inside(machine: Machine, arguments: Arguments, checks: Checks) ->
     units = shell.check("systemctl list-units --failed --plain --no-legend --no-pager").splitlines()
     checks.equal("no unit failed", units, [])
     for unit in units:
-        print(shell.run(f"journalctl --boot --no-pager --unit={unit.split()[0]}").output)
+        for line in shell.run(f"journalctl --boot --no-pager --unit={unit.split()[0]}").output.splitlines():
+            print(escaped(line))
     checks.equal(
         "systemd feeds the watchdog", shell.check("systemctl show --property=WatchdogDevice --value"), _WATCHDOG
     )

@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from tools.core.errors import UserError
 from tools.core.exit_status import exit_at_sigterm, exit_code
+from tools.core.text import escaped
 
 
 class Parser(argparse.ArgumentParser):
@@ -56,4 +57,4 @@ def call(program: str, main: Callable[[Sequence[str]], None], arguments: Sequenc
 
 def say(message: str) -> None:
     """Tells the user how far the work is."""
-    print(message, file=sys.stderr, flush=True)
+    print(escaped(message), file=sys.stderr, flush=True)
