@@ -23,8 +23,9 @@ _PROMPT = r"^(?:\S+@\S+:\S+)?[#$] "
 _GAVE_UP = "login: timed out"
 _TRIES = 3
 _OUTPUT = "/run/console-shell"
-_SILENCE = "dmesg --console-level emerg; kill -s RTMIN+21 1"
-"""Disables kernel messages on the console, and systemd's status messages (SIGRTMIN+21, systemd(1))."""
+_SILENCE = "dmesg --console-level emerg && kill -55 1"
+"""Disables kernel messages on the console, and systemd's status messages (SIGRTMIN+21, systemd(1); dash knows only the
+number, which is 55, since glibc keeps two of the kernel's real-time signals for itself)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +58,13 @@ class Shell:
             timeout: timeout in seconds for the whole login.
 
         Raises:
-            ConsoleError: no prompt appeared, or the machine rejected the password.
+            ConsoleError: no prompt appeared, the machine rejected the password, or the user may not silence it.
         """
         deadline = time.monotonic() + timeout
         while not self._try_login(user, password, deadline):
             pass
         # From here on, neither the kernel nor systemd writes to the console, except in emergencies.
-        self.run(_SILENCE, timeout)
+        self.check(_SILENCE, timeout)
 
     def _try_login(self, user: str, password: str, deadline: float) -> bool:
         """Logs in at the next prompt; returns False if login(1) timed out, as on a slow machine."""

@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from tools.vm import shell as vm_shell
 from tools.vm.console import Console, ConsoleError
 from tools.vm.shell import Shell
 
@@ -123,6 +124,38 @@ def test_a_login_that_gave_up_is_tried_again(terminal, monkeypatch, tmp_path):
     shell = Shell(terminal(gives_up=2).console)
     shell.login("root", "secret", 60)
     assert shell.check("echo in") == "in"
+
+
+@pytest.fixture
+def init(monkeypatch, tmp_path):
+    """A process that takes the place of systemd and ends with status 0 at its signal; dmesg is a program that succeeds.
+
+    The place is in `_SILENCE`, so that no process of this machine gets the signal.
+    """
+    (tmp_path / "dmesg").write_text("#!/bin/sh\n")
+    (tmp_path / "dmesg").chmod(0o755)
+    code = "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGRTMIN + 21]); print(flush=True); "
+    code += "signal.sigwait([signal.SIGRTMIN + 21])"
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    process.stdout.readline()
+    command = vm_shell._SILENCE
+    assert command.endswith(" 1")
+    monkeypatch.setattr(vm_shell, "_SILENCE", f"{command[:-1]}{process.pid}")
+    monkeypatch.setattr(vm_shell, "_OUTPUT", str(tmp_path / "output"))
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_systemd_is_silenced(terminal, init):
+    Shell(terminal().console).login("root", "secret", 60)
+    assert init.wait(60) == 0
+
+
+def test_a_machine_that_cannot_be_silenced_is_an_error(terminal, init, tmp_path):
+    (tmp_path / "dmesg").write_text("#!/bin/sh\necho not permitted\nexit 1\n")
+    with pytest.raises(ConsoleError, match=r"dmesg .* fails with exit status 1: not permitted"):
+        Shell(terminal().console).login("root", "secret", 60)
 
 
 def test_a_wrong_password_is_an_error(terminal):
