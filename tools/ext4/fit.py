@@ -43,8 +43,8 @@ def fit(items: list[Item], options: Ext4Options) -> tuple[Geometry, Placement]:
     """
     try:
         geometry, placement = _attempt(items, options, options.size // options.block_size)
-    except NoRoomError:
-        found = "there is no room even for the file system's own metadata"
+    except NoRoomError as error:
+        found = str(error)
     else:
         if not placement.shortfall:
             return geometry, placement
@@ -88,8 +88,9 @@ def _smallest(items: list[Item], options: Ext4Options) -> tuple[Geometry, Placem
     smaller tables, at least that many blocks must be added. So the search cannot skip the minimum.
     """
     inodes = items[-1].number
-    blocks = -(-inodes // (options.block_size * 8)) - 1
-    blocks = max(blocks * options.block_size * 8, inodes * options.inode_size // options.block_size)
+    wanted = max(inodes, options.inode_count or 0)
+    blocks = -(-wanted // (options.block_size * 8)) - 1
+    blocks = max(blocks * options.block_size * 8, wanted * options.inode_size // options.block_size)
     while True:
         try:
             geometry, placement = _attempt(items, options, blocks)

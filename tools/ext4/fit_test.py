@@ -1,6 +1,7 @@
 import pytest
 
 from tools.core.errors import UserError
+from tools.ext4 import fit
 from tools.ext4.fit import FitError
 from tools.ext4.options import Ext4Options
 from tools.ext4.writer import write_ext4
@@ -106,3 +107,14 @@ def test_minimum_of_many_inodes(tmp_path):
 def test_parameters_out_of_range(changes, message):
     with pytest.raises(UserError, match=message):
         Ext4Options(**({"size": MIB, "uuid": ID} | changes))
+
+
+@pytest.mark.parametrize(("size", "count"), [(64 * MIB, 100_000), (300 * MIB, 150_000), (64 * MIB, 3_000_000)])
+def test_more_inodes_than_groups_hold_is_found_at_once(monkeypatch, size, count):
+    attempts = []
+    real = fit.choose_geometry
+    monkeypatch.setattr(fit, "choose_geometry", lambda *arguments: (attempts.append(1), real(*arguments))[1])
+    most = 32768 * (-(-size // (128 * MIB)))
+    with pytest.raises(FitError, match=f"has at most {most} inodes, and {count} are to be there; make .* at least"):
+        write_ext4(Directory(), options(size, inode_count=count))
+    assert len(attempts) < 5000

@@ -24,7 +24,10 @@ _MAX_INODES = 2**32 - 1
 
 
 class NoRoomError(Exception):
-    """The file system is too small for its own metadata."""
+    """The file system is too small for its own metadata; the message says for what."""
+
+    def __init__(self, what: str = "there is no room even for the file system's own metadata") -> None:
+        super().__init__(what)
 
 
 @dataclass(frozen=True)
@@ -255,5 +258,6 @@ def _inodes_per_group(options: Ext4Options, wanted: int, groups: int) -> int:
     if inodes_per_group * groups > _MAX_INODES:
         raise UserError(f"ext4: {wanted} inodes are more than {_MAX_INODES}; use a larger inode ratio, or a count")
     if inodes_per_group > options.block_size * 8:
-        raise NoRoomError
+        most = groups * options.block_size * 8
+        raise NoRoomError(f"a file system of this size has at most {most} inodes, and {wanted} are to be there")
     return inodes_per_group
