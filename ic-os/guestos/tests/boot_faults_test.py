@@ -3,6 +3,7 @@
 The numbers in the names of tests are those of the faults in doc/Upgrade.adoc.
 """
 
+import contextlib
 import errno
 import os
 from pathlib import Path
@@ -11,25 +12,65 @@ import pytest
 from fault_checks import FAILED, REFUSED_STATE
 from guestos import boot_state, durable, grubenv, slots
 from guestos.boot_state import DAMAGED, STABLE, BootState
+from update_images import MIB
 
 
 def test_30_commit_without_an_installation(refused):
     refused(REFUSED_STATE, "nothing was installed there", "upgrade-commit")
 
 
-def test_30_commit_of_a_slot_that_was_changed_since(machine, update_tar, capsys):
-    for name in ("boot", "root"):
-        assert machine("upgrade-install", update_tar) == 0
-        with open(machine.partition("B", name), "r+b") as file:
-            os.pwrite(file.fileno(), b"changed", 2000)
+def test_30_commit_of_a_slot_that_was_changed_since(machine, update, update_tar, capsys):
+    assert machine("upgrade-install", update_tar) == 0
+    images = dict(zip(("boot", "root"), update.images, strict=True))
+    for name, image in images.items():
+        for offset in (0, 2000, MIB, 2 * MIB + 1, 3 * MIB - 1, image.size - 1):
+            with changed_byte(machine.partition("B", name), offset):
+                assert machine("upgrade-commit") == REFUSED_STATE
+            error = capsys.readouterr().err
+            assert f"B_{name}: was changed since the installation, in the MiB from byte {offset // MIB * MIB} " in error
+            assert machine.slot("B").state == slots.READY
+            assert machine.read_state() == BootState("A", STABLE, "A")
+    assert machine("upgrade-commit") == 0
+
+
+def test_30_commit_of_a_slot_whose_var_was_written_since(machine, update_tar, capsys):
+    assert machine("upgrade-install", update_tar) == 0
+    with changed_byte(machine.partition("B", "var"), 12 * MIB):
         assert machine("upgrade-commit") == REFUSED_STATE
-        assert f"B_{name}: was changed since the installation" in capsys.readouterr().err
-        assert machine.slot("B").state == slots.READY
+    assert f"B_var: was written since the installation, in the MiB from byte {12 * MIB} on" in capsys.readouterr().err
+    assert machine("upgrade-commit") == 0
+
+
+def test_30_commit_without_the_manifest_of_the_installation(machine, update, update_tar, capsys, tmp_path):
+    assert machine("upgrade-install", update_tar) == 0
+    path = machine.folder / "config/slots/B.manifest.json"
+    assert path.read_bytes() == update.manifest
+    path.write_bytes(update.but(version="1.2.5").manifest)
+    assert machine("upgrade-commit") == REFUSED_STATE
+    assert "B.manifest.json: was changed since the installation; install again" in capsys.readouterr().err
+    path.write_bytes(b"{}")
+    assert machine("upgrade-commit") == REFUSED_STATE
+    assert "B.manifest.json: cannot be read: " in capsys.readouterr().err
+    path.unlink()
+    assert machine("upgrade-commit") == REFUSED_STATE
+    assert "B.manifest.json: cannot be read: " in capsys.readouterr().err
+
+
+@contextlib.contextmanager
+def changed_byte(path, offset):
+    """Flips the bits of a byte for the duration of the context."""
+    with open(path, "r+b") as file:
+        before = os.pread(file.fileno(), 1, offset)
+        os.pwrite(file.fileno(), bytes([before[0] ^ 0xFF]), offset)
+        try:
+            yield
+        finally:
+            os.pwrite(file.fileno(), before, offset)
 
 
 def test_30_a_slot_record_that_cannot_be_parsed(machine, update_tar, capsys):
     machine("upgrade-install", update_tar)
-    states = '{"state": "unknown", "heads": []}', '{"state": "ready", "heads": []}', '{"state": "ready"}'
+    states = '{"state": "unknown"}', '{"state": "ready", "manifest": ""}', '{"state": "ready"}'
     for text in ("", "{}", *states, "[]"):
         (machine.folder / "config/slots/B.json").write_text(text)
         assert machine("upgrade-commit") == REFUSED_STATE

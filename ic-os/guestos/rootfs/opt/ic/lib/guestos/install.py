@@ -25,7 +25,7 @@ from guestos.boot_state import other
 from guestos.environment import Environment
 from guestos.errors import GuestError, ImageError, StateError
 from guestos.manifest import PIECE_SIZE, Image, Manifest
-from guestos.partition import ZEROS, Partition
+from guestos.partition import CHUNK, ZEROS, Partition
 from guestos.slots import Slot
 from guestos.system import read_system
 from guestos.update_image import UpdateImage, piece_digest
@@ -86,10 +86,10 @@ def install(environment: Environment, update: UpdateImage, slot: str, *, allow_d
             version=manifest.version,
             manifest=manifest.digest,
             root_hash=manifest.root.root_hash or "",
-            heads=(manifest.boot.pieces[0].hex(), manifest.root.pieces[0].hex()),
         )
         slots.write(environment, slot, known)
         try:
+            slots.write_manifest(environment, slot, manifest.content)
             _write(update, target)
         except GuestError as error:
             _record_failure(environment, target, known, error)
@@ -194,16 +194,49 @@ def _write_image(update: UpdateImage, image: Image, partition: Partition, *, kee
     return head
 
 
+def find_change(environment: Environment, slot: str, manifest: Manifest) -> str | None:
+    """Reads all that an installation wrote back from the disk; returns what has changed since, None for nothing.
+
+    Args:
+        environment: the machine.
+        slot: the slot that was installed.
+        manifest: of the update image that it was installed from.
+
+    Raises:
+        BusyError: a partition is in use.
+        GuestError: a partition cannot be read.
+    """
+    with _open_target(environment, slot) as target:
+        for image, partition in ((manifest.boot, target.boot), (manifest.root, target.root)):
+            if image.size > partition.size:
+                return f"{partition.path}: is smaller than {image.name}"
+            found = _first_difference(image, partition, 0, len(image.pieces))
+            if found is not None:
+                return f"{partition.path}: was changed since the installation, in the MiB from byte {found} on"
+        for number, chunk in enumerate(target.var.read_back(0, min(VAR_HEAD, target.var.size))):
+            if chunk != ZEROS[: len(chunk)]:
+                return (
+                    f"{target.var.path}: was written since the installation, in the MiB from byte {number * CHUNK} on"
+                )
+    return None
+
+
 def _check_image(image: Image, partition: Partition, begin: int, end: int) -> None:
     """Reads pieces `begin` to `end` back from the disk and compares them with the hashes of an image."""
+    found = _first_difference(image, partition, begin, end)
+    if found is not None:
+        raise GuestError(f"{partition.path}: reads back differently from what was written, at byte {found}")
+
+
+def _first_difference(image: Image, partition: Partition, begin: int, end: int) -> int | None:
+    """Reads pieces `begin` to `end` back from the disk; returns the offset of the first one with another hash."""
     chunks = partition.read_back(begin * PIECE_SIZE, min(end * PIECE_SIZE, image.size))
     for index, chunk in enumerate(chunks, begin):
         # Most of an image is zeros, and a comparison is faster than a hash.
         data = None if chunk == ZEROS[: len(chunk)] else chunk
         if piece_digest(data, len(chunk)) != image.pieces[index]:
-            raise GuestError(
-                f"{partition.path}: reads back differently from what was written, at byte {index * PIECE_SIZE}"
-            )
+            return index * PIECE_SIZE
+    return None
 
 
 def _record_failure(environment: Environment, target: Target, known: Slot, error: GuestError) -> None:

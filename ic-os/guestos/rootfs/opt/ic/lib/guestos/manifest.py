@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from guestos.errors import ImageError
@@ -61,6 +61,7 @@ class Manifest:
         boot: the boot partition.
         root: the root partition.
         digest: the SHA-256 of the manifest's bytes, in hex, which identifies the update image.
+        content: the manifest's bytes.
     """
 
     product: str
@@ -71,6 +72,7 @@ class Manifest:
     boot: Image
     root: Image
     digest: str
+    content: bytes = field(repr=False)
 
 
 def parse(data: bytes) -> Manifest:
@@ -97,7 +99,7 @@ def parse(data: bytes) -> Manifest:
         raise ImageError(f"{NAME}: has no root hash for {ROOT}")
     product, variant, architecture, version = words
     digest = hashlib.sha256(data).hexdigest()
-    return Manifest(product, variant, architecture, layout, version, boot, root, digest)
+    return Manifest(product, variant, architecture, layout, version, boot, root, digest, data)
 
 
 def _word(values: dict[str, Any], name: str) -> str:

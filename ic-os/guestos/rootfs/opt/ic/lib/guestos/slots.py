@@ -10,6 +10,9 @@ of the slot is. Its states:
     confirmed   the slot ran and was confirmed
 
 A slot without a record was never written by an upgrade. A record that cannot be parsed counts as `failed`.
+
+Beside the record, in slots/A.manifest.json and slots/B.manifest.json, is the manifest of the update image, with which
+all that was written can be verified again.
 """
 
 from __future__ import annotations
@@ -18,9 +21,10 @@ import json
 import os
 from dataclasses import asdict, dataclass
 
-from guestos import durable
+from guestos import durable, manifest
 from guestos.environment import Environment
-from guestos.errors import GuestError
+from guestos.errors import GuestError, StateError
+from guestos.manifest import Manifest
 
 INSTALLING = "installing"
 FAILED = "failed"
@@ -42,7 +46,6 @@ class Slot:
         version: of the system in the slot.
         manifest: the SHA-256 of the manifest that it was installed from, in hex.
         root_hash: the root hash of its root partition, in hex.
-        heads: the SHA-256 of the first piece of its boot and of its root partition, in hex.
         problem: the error message if the state is FAILED.
     """
 
@@ -50,7 +53,6 @@ class Slot:
     version: str = ""
     manifest: str = ""
     root_hash: str = ""
-    heads: tuple[str, ...] = ()
     problem: str = ""
 
 
@@ -65,10 +67,9 @@ def read(environment: Environment, slot: str) -> Slot | None:
     try:
         with open(name, "rb") as file:
             values = json.loads(file.read(_MOST_BYTES))
-        values["heads"] = tuple(values["heads"])
         found = Slot(**values)
-        if found.state not in STATES or (found.state == READY and len(found.heads) != 2):
-            raise ValueError(f"state {found.state!r} with {len(found.heads)} heads")
+        if found.state not in STATES or (found.state == READY and not found.manifest):
+            raise ValueError(f"state {found.state!r} with the manifest {found.manifest!r}")
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError) as error:
@@ -82,12 +83,51 @@ def write(environment: Environment, slot: str, value: Slot) -> None:
     Raises:
         GuestError: the record cannot be written.
     """
-    name = path(environment, slot)
-    folder = os.path.dirname(name)
+    _make_folder(environment)
+    durable.replace(path(environment, slot), (json.dumps(asdict(value), indent=1, sort_keys=True) + "\n").encode())
+
+
+def read_manifest(environment: Environment, slot: str, known: Slot) -> Manifest:
+    """Returns the manifest that a slot was installed from.
+
+    Args:
+        environment: the machine.
+        slot: the slot.
+        known: its record.
+
+    Raises:
+        StateError: it is missing, or is not the one of the record.
+    """
+    name = _manifest_path(environment, slot)
+    try:
+        with open(name, "rb") as file:
+            found = manifest.parse(file.read(manifest.MOST_BYTES))
+    except (OSError, GuestError) as error:
+        raise StateError(f"{name}: cannot be read: {error}; install again") from error
+    if found.digest != known.manifest:
+        raise StateError(f"{name}: was changed since the installation; install again")
+    return found
+
+
+def write_manifest(environment: Environment, slot: str, content: bytes) -> None:
+    """Writes the manifest that a slot is installed from, and fsyncs it.
+
+    Raises:
+        GuestError: it cannot be written.
+    """
+    _make_folder(environment)
+    durable.replace(_manifest_path(environment, slot), content)
+
+
+def _manifest_path(environment: Environment, slot: str) -> str:
+    return os.path.join(environment.config, "slots", f"{slot}.manifest.json")
+
+
+def _make_folder(environment: Environment) -> None:
+    folder = os.path.join(environment.config, "slots")
     try:
         if not os.path.isdir(folder):
             os.mkdir(folder, 0o755)
             durable.sync_folder(environment.config)
     except OSError as error:
         raise GuestError(f"{folder}: cannot be created: {error.strerror}") from error
-    durable.replace(name, (json.dumps(asdict(value), indent=1, sort_keys=True) + "\n").encode())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import os
 import subprocess
 from collections.abc import Iterator
@@ -14,8 +13,6 @@ from guestos import boot_state, booted, install, journal, slots, versions
 from guestos.boot_state import FIRST_BOOT, BootState, other
 from guestos.environment import Environment
 from guestos.errors import BusyError, GuestError, StateError
-from guestos.manifest import PIECE_SIZE
-from guestos.partition import Partition
 from guestos.slots import Slot
 from guestos.system import read_boot_reason
 
@@ -31,13 +28,15 @@ def commit(environment: Environment, version: str | None = None) -> str:
         The version that is installed there.
 
     Raises:
-        StateError: the slot has no complete system, or another version.
+        StateError: the slot has no complete system, or another version, or was changed since the installation.
         GuestError: the boot state cannot be written; it is unchanged.
     """
     with locked(environment):
         slot = install.check_state(environment)
         ready = _ready(environment, slot, version)
-        _check_heads(environment, slot, ready)
+        change = install.find_change(environment, slot, slots.read_manifest(environment, slot, ready))
+        if change is not None:
+            raise StateError(f"{change}; install again")
         # COMMITTED is recorded before grubenv is written, so that a slot whose trial is over is never READY again.
         slots.write(environment, slot, replace(ready, state=slots.COMMITTED))
         try:
@@ -68,15 +67,6 @@ def _why_not_ready(known: Slot) -> str:
         slots.COMMITTED: f"version {known.version} was committed before, and was not confirmed",
         slots.CONFIRMED: f"it has the previous version {known.version}",
     }[known.state]
-
-
-def _check_heads(environment: Environment, slot: str, ready: Slot) -> None:
-    """Checks that the first pieces of boot and root are those that the installation wrote."""
-    for name, expected in zip(("boot", "root"), ready.heads, strict=True):
-        with Partition(environment.partition(slot, name)) as partition:
-            (head,) = partition.read_back(0, min(PIECE_SIZE, partition.size))
-            if hashlib.sha256(head).hexdigest() != expected:
-                raise StateError(f"{partition.path}: was changed since the installation; install again")
 
 
 def confirm(environment: Environment) -> None:
