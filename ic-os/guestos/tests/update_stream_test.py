@@ -3,11 +3,13 @@
 import contextlib
 import datetime as dt
 import io
+import os
 import shutil
 import tarfile
+import tracemalloc
 
 import pytest
-from guestos import signatures
+from guestos import compressed_stream, signatures
 from guestos.errors import GuestError, ImageError
 from guestos.tar_stream import TarStream
 from guestos.update_image import Trust, open_archive
@@ -50,6 +52,61 @@ def test_reads_what_the_build_writes(images, files):
     archive = archive_of([Member.of(name, image) for name, image in contents.items()]).image
     read = read_all(TarStream(io.BytesIO(archive.read(0, archive.size))))
     assert read == {name: image.read(0, image.size) for name, image in contents.items()}
+
+
+def test_a_map_has_no_more_ranges_than_its_data_has_blocks():
+    output = io.BytesIO()
+    with tarfile.open(fileobj=output, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        info = tarfile.TarInfo("manifest.json")
+        info.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "1000"}
+        table = b"900000\n" + b"0\n0\n" * 900000
+        info.size = len(table)
+        tar.addfile(info, io.BytesIO(table))
+    archive = io.BytesIO(output.getvalue())
+    tracemalloc.start()
+    try:
+        with pytest.raises(ImageError, match="a sparse map of 900000 ranges for"):
+            read_all(TarStream(archive))
+        assert tracemalloc.get_traced_memory()[1] < MIB
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.fixture
+def decompressor(tmp_path, monkeypatch):
+    """Returns a function that gives a program the place of zstd, and returns what it writes."""
+    (tmp_path / "input.zst").write_bytes(b"\x28\xb5\x2f\xfd" + bytes(1000))
+
+    def read(*command):
+        monkeypatch.setattr(compressed_stream, "_ZSTD", command)
+        with compressed_stream.open_stream(str(tmp_path / "input.zst")) as stream:
+            return stream.read(1 << 16).decode()
+
+    return read
+
+
+def test_what_is_not_signed_is_decompressed_without_rights(decompressor):
+    status = dict(line.split(":", 1) for line in decompressor("/bin/cat", "/proc/self/status").splitlines())
+    assert status["NoNewPrivs"].strip() == "1"
+    assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == int(status["CapInh"], 16) == 0
+    if os.geteuid() == 0:
+        assert int(status["CapBnd"], 16) == 0
+    if os.geteuid() == 0 and compressed_stream._is_mapped(65534):
+        assert status["Uid"].split() == status["Gid"].split() == ["65534"] * 4
+        assert status["Groups"].split() == []
+
+
+def test_what_is_not_signed_is_decompressed_with_limits(decompressor):
+    said = decompressor("/bin/cat", "/proc/self/limits")
+    limits = {line[:26].strip(): line[26:].split()[:2] for line in said.splitlines()}
+    assert limits["Max address space"] == [str(256 * MIB)] * 2
+    assert limits["Max file size"] == limits["Max core file size"] == limits["Max processes"] == ["0"] * 2
+    assert limits["Max open files"] == ["16"] * 2
+
+
+def test_the_environment_is_not_passed_on(decompressor, monkeypatch):
+    monkeypatch.setenv("ZSTD_NBTHREADS", "7")
+    assert "ZSTD" not in decompressor("/usr/bin/env")
 
 
 @pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.PAX_FORMAT])

@@ -1,7 +1,8 @@
 """Reads a file or standard input as a stream of bytes, and decompresses it if its first bytes show gzip or zstd.
 
-Memory is bounded for any input: gzip is decompressed in steps of bounded size (RFC 1952; several members may follow
-each other), and zstd by the program of that name, with a limit for the window (RFC 8878, section 3.1.1.1.2).
+What is compressed has no signature yet: that of the manifest is inside. So a program decompresses it that runs as
+nobody, without capabilities, in bounded memory, and can write no file and start no process or thread. zstd's window is
+limited as well (RFC 8878, section 3.1.1.1.2).
 """
 
 from __future__ import annotations
@@ -11,8 +12,7 @@ import os
 import subprocess
 import sys
 import threading
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO, Protocol
 
 from guestos.errors import GuestError, ImageError
@@ -21,7 +21,11 @@ STDIN = "-"
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
-_ZSTD = ("/usr/bin/zstd", "-dcq", "--single-thread", "--memory=16MiB")
+_GZIP = ("/usr/bin/gzip", "-dcq")
+_ZSTD = ("/usr/bin/zstd", "-dcq", "--single-thread", "--no-asyncio", "--memory=16MiB")
+_LIMITS = ("/usr/bin/prlimit", f"--as={256 << 20}", "--fsize=0", "--core=0", "--nproc=0", "--nofile=16", "--")
+_WITHOUT_RIGHTS = ("/usr/bin/setpriv", "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all")
+_NOBODY = 65534
 _CHUNK = 1 << 18
 
 
@@ -50,14 +54,13 @@ def open_stream(path: str) -> Iterator[Stream]:
         head = source.peek(4)
         if not head:
             raise ImageError(f"{source.name}: is empty")
-        if head.startswith(_GZIP_MAGIC):
-            yield _Gzip(source)
-        elif head == _ZSTD_MAGIC:
-            zstd = _Zstd(source)
-            cleanup.callback(zstd.close)
-            yield zstd
-        else:
+        command = _GZIP if head.startswith(_GZIP_MAGIC) else _ZSTD if head == _ZSTD_MAGIC else None
+        if command is None:
             yield source
+        else:
+            decompressor = _Decompressor(source, command)
+            cleanup.callback(decompressor.close)
+            yield decompressor
 
 
 def _open(path: str, cleanup: contextlib.ExitStack) -> BinaryIO:
@@ -117,52 +120,39 @@ def _gather(read: Callable[[int], bytes], size: int) -> bytes:
     return b"".join(parts)
 
 
-class _Gzip:
-    def __init__(self, source: _Source) -> None:
-        self._source = source
-        self._member = _new_member()
-        self._started = False
-        self._input = b""
-
-    def read(self, size: int) -> bytes:
-        return _gather(self._some, size)
-
-    def _some(self, size: int) -> bytes:
-        while True:
-            if not self._input:
-                self._input = self._source.some()
-            if not self._input:
-                if self._started:
-                    raise ImageError(f"{self._source.name}: is truncated: its gzip stream has no end")
-                return b""
-            self._started = True
-            try:
-                data = self._member.decompress(self._input, size)
-            except zlib.error as error:
-                raise ImageError(f"{self._source.name}: is damaged: {error}") from error
-            self._input = self._member.unconsumed_tail
-            if self._member.eof:
-                self._input = self._member.unused_data
-                self._member = _new_member()
-                self._started = False
-            if data:
-                return data
+def _confined(command: Sequence[str]) -> list[str]:
+    """Returns the command that runs another one with the least rights that the user of this process can give it."""
+    wrapper = list(_WITHOUT_RIGHTS)
+    if os.geteuid() != 0:
+        wrapper = wrapper[:2]  # there are no capabilities to drop
+    elif _is_mapped(_NOBODY):
+        wrapper += [f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups"]
+    return [*wrapper, "--", *_LIMITS, *command]
 
 
-def _new_member() -> zlib._Decompress:
-    return zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+def _is_mapped(user: int) -> bool:
+    """Returns whether a user exists in the user namespace; in that of a machine all do, in those of sandboxes few."""
+    with open("/proc/self/uid_map", encoding="ascii") as file:
+        ranges = [tuple(map(int, line.split())) for line in file]
+    return any(first <= user < first + count for first, _, count in ranges)
 
 
-class _Zstd:
-    def __init__(self, source: _Source) -> None:
+class _Decompressor:
+    def __init__(self, source: _Source, command: Sequence[str]) -> None:
         self._source = source
         self._problem: GuestError | None = None
         try:
             self._process = subprocess.Popen(
-                _ZSTD, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
+                _confined(command),
+                cwd="/",
+                env={},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                bufsize=0,
             )
         except OSError as error:
-            raise GuestError(f"{_ZSTD[0]}: cannot be run: {error.strerror}") from error
+            raise GuestError(f"{command[0]}: cannot be run: {error.strerror}") from error
         # A daemon, and never joined: it may block forever on an input that delivers nothing more.
         self._feeder = threading.Thread(target=self._feed, daemon=True)
         self._feeder.start()
@@ -170,7 +160,7 @@ class _Zstd:
     def _feed(self) -> None:
         assert self._process.stdin is not None
         try:
-            # A broken pipe means that zstd failed, which its standard error explains, or that `close` ended it.
+            # A broken pipe means that the program failed, which its standard error explains, or that `close` ended it.
             with contextlib.suppress(BrokenPipeError), self._process.stdin as stdin:
                 while data := self._source.some():
                     view = memoryview(data)

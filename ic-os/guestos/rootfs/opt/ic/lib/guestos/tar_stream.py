@@ -22,6 +22,8 @@ _MOST_EXTENDED = 1 << 16
 _MOST_MAP = 1 << 22
 """Limits for the size of an extended header and of a sparse map, in bytes; what the build writes is smaller."""
 
+_SPARE_RANGES = 64
+
 _KNOWN = {"GNU.sparse.major", "GNU.sparse.minor", "GNU.sparse.name", "GNU.sparse.realsize", "comment", "mtime", "path"}
 
 
@@ -133,7 +135,10 @@ class TarStream:
         text = self.read(BLOCK)
         if b"\n" not in text[:20]:
             raise ImageError("the archive is damaged: a sparse map does not begin with its length")
-        count = 2 * _decimal(text[: text.index(b"\n")].decode("ascii", "replace")) + 1
+        ranges = _decimal(text[: text.index(b"\n")].decode("ascii", "replace"))
+        if ranges > _SPARE_RANGES + (self._left + BLOCK) // BLOCK:  # what the build writes consists of whole blocks
+            raise ImageError(f"the archive has a sparse map of {ranges} ranges for {self._left} bytes of data")
+        count = 2 * ranges + 1
         blocks = [text]
         found = text.count(b"\n")
         while found < count:
