@@ -34,8 +34,17 @@ _CHUNK = 1 << 18
 _REQUIRED = ("Package", "Version", "Architecture")
 """Fields of the control file that identify a package (deb-control(5))."""
 
-_DAMAGE = (EOFError, gzip.BadGzipFile, lzma.LZMAError, tarfile.TarError, zlib.error, zstandard.ZstdError)
-"""Exceptions of decompressors and of tarfile for invalid or truncated data."""
+_DAMAGE = (
+    EOFError,
+    OverflowError,
+    ValueError,
+    gzip.BadGzipFile,
+    lzma.LZMAError,
+    tarfile.TarError,
+    zlib.error,
+    zstandard.ZstdError,
+)
+"""Exceptions of decompressors and of tarfile for invalid or truncated data; ValueError for numbers in pax headers."""
 
 
 class _Section(io.RawIOBase):

@@ -124,6 +124,19 @@ def test_damaged(tmp_path: Path, compression: str) -> None:
         archive.getmembers()
 
 
+@pytest.mark.parametrize("records", [{"GNU.sparse.map": "0,#"}, {"GNU.sparse.size": "x", "GNU.sparse.map": "0,1"}])
+def test_numbers_of_extended_headers_that_are_none(tmp_path: Path, records: dict[str, str]) -> None:
+    tar = io.BytesIO()
+    with tarfile.open(fileobj=tar, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        entry = tarfile.TarInfo("x")
+        entry.pax_headers = records
+        archive.addfile(entry)
+    deb = deb_with_control(tmp_path, b"Package: x\n")
+    deb.write_bytes(deb.read_bytes()[:-10240] + tar.getvalue())
+    with pytest.raises(UserError, match=r"data\.tar is damaged"), Deb(deb) as package, package.data() as archive:
+        archive.getmembers()
+
+
 def test_several_zstd_frames(tmp_path: Path) -> None:
     frames = [zstandard.compress(data) for data in (b"one", b"", b"two" * 1000)]
     with Deb(zstd_deb(tmp_path, b"".join(frames))) as package, package.data_stream() as stream:

@@ -101,7 +101,7 @@ def read_manifest(path: Path) -> Manifest:
             content = tomllib.load(file)
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # besides TOMLDecodeError: no UTF-8, a number of 5000 digits
         raise UserError(f"{path}: isn't valid TOML: {error}") from error
     return _Reader(path).manifest(content)
 

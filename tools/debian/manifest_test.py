@@ -114,8 +114,9 @@ def test_no_such_file(tmp_path: Path) -> None:
         read_manifest(tmp_path / "gone.toml")
 
 
-def test_not_text(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"a = " + b"9" * 5000, b"a = " + b"[" * 5000])
+def test_not_text(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "manifest.toml"
-    path.write_bytes(b"\xff\xfe")
+    path.write_bytes(content)
     with pytest.raises(UserError, match="isn't valid TOML"):
         read_manifest(path)
