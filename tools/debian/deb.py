@@ -47,6 +47,9 @@ _DAMAGE = (
 """Exceptions of decompressors and of tarfile for invalid or truncated data; ValueError for numbers in pax headers."""
 
 
+_READS_AT_END = 8
+
+
 class _Section(io.RawIOBase):
     """A range of an open file as a file object, for sequential reading."""
 
@@ -214,8 +217,29 @@ class Deb:
         raise UserError(f"{self.path}: not a Debian package: control.tar has no control file")
 
 
+class _EndingStream:
+    """A stream whose end is an error if it is read again and again.
+
+    tarfile skips the data of a member in steps of 10 KiB, without a look at what it reads. A header that declares 8 EiB
+    would keep it busy for ever.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._left = _READS_AT_END
+
+    def read(self, size: int) -> bytes:
+        data = self._stream.read(size)
+        if not data:
+            self._left -= 1
+            if self._left < 0:
+                raise EOFError("it ends before the data that a header declares")
+        return data
+
+
 def _open_stream(stream: BinaryIO) -> tarfile.TarFile:
-    return tarfile.open(fileobj=stream, mode="r|", encoding="utf-8", errors="surrogateescape")
+    source = cast(BinaryIO, _EndingStream(stream))
+    return tarfile.open(fileobj=source, mode="r|", encoding="utf-8", errors="surrogateescape")
 
 
 def _parse_control(text: str) -> dict[str, str]:

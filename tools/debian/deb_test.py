@@ -137,6 +137,17 @@ def test_numbers_of_extended_headers_that_are_none(tmp_path: Path, records: dict
         archive.getmembers()
 
 
+@pytest.mark.parametrize("form", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
+def test_a_member_that_is_larger_than_its_archive(tmp_path: Path, form: int) -> None:
+    entry = tarfile.TarInfo("x")
+    entry.size = 2**63 - 1
+    deb = deb_with_control(tmp_path, b"Package: x\n")
+    header = entry.tobuf(form)
+    deb.write_bytes(deb.read_bytes()[:-10240] + header + bytes(10240 - len(header)))
+    with pytest.raises(UserError, match=r"data\.tar is damaged"), Deb(deb) as package, package.data() as archive:
+        archive.getmembers()
+
+
 def test_several_zstd_frames(tmp_path: Path) -> None:
     frames = [zstandard.compress(data) for data in (b"one", b"", b"two" * 1000)]
     with Deb(zstd_deb(tmp_path, b"".join(frames))) as package, package.data_stream() as stream:
