@@ -52,16 +52,22 @@ debian_base_root = _debian_base_root
 debian_data = _debian_data
 debian_file = _debian_file
 
-def debian_lock(name, **kwargs):
+def debian_lock(name, lists = None, proof_tags = [], **kwargs):
     """Declares targets that update and check the lock of a manifest in this package.
 
     The manifest is `NAME.toml`, the lock `NAME.lock.json`. `bazel run :NAME.lock` writes the lock and prints which
     packages were added, removed and upgraded; it needs apt and the network. `bazel test :NAME_lock_test` fails if the
-    manifest has changed since then. The test is declared only if the lock exists.
+    manifest has changed since then, or if the lock has an invalid value. The test is declared only if the lock exists.
+
+    The update also writes the archives' signed Release files to the folder `NAME.lock.d`, to be committed with the lock.
+    With `lists`, `bazel test :NAME_lock_proof_test` proves by them that each package of the lock was in the signed
+    archives, in its newest version. It downloads the package lists, some MB, and needs gpgv.
 
     Args:
         name: of the manifest, without `.toml`.
-        **kwargs: further attributes of both targets, such as `tags` and `visibility`.
+        lists: the package lists, such as `@packages//lists` of the repository that the module extension declares.
+        proof_tags: tags of that test, such as `manual` where the archive is not always reached.
+        **kwargs: further attributes of all these targets, such as `visibility`.
     """
     manifest, lock = name + ".toml", name + ".lock.json"
     command = "bazel run //%s:%s.lock" % (native.package_name(), name)
@@ -92,3 +98,21 @@ def debian_lock(name, **kwargs):
             deps = [Label("//tools/commands:debian_lock_check")],
             **kwargs
         )
+        if lists:
+            tags = kwargs.pop("tags", []) + proof_tags
+            py_test(
+                name = name + "_lock_proof_test",
+                size = "medium",
+                srcs = [Label("//tools/commands:debian_lock_verify.py")],
+                args = [
+                    "--manifest=runfile:$(rootpath %s)" % manifest,
+                    "--lock=runfile:$(rootpath %s)" % lock,
+                    "'--command=%s'" % command,
+                    "$(rootpaths %s)" % lists,
+                ],
+                data = [manifest, lock, lists] + native.glob([name + ".lock.d/*", "*.asc"], allow_empty = True),
+                main = Label("//tools/commands:debian_lock_verify.py"),
+                tags = tags,
+                deps = [Label("//tools/commands:debian_lock_verify")],
+                **kwargs
+            )

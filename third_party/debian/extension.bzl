@@ -2,6 +2,7 @@
 
 `debian.lock` declares a repository with a target for each set of the manifest, such as `@packages//:system`, and one
 for each package, such as `@packages//packages:shim-signed`. Packages are downloaded when a build needs them.
+`@packages//lists` is the package lists of the archives that the lock was made from, which only a test needs.
 `debian_lock` of defs/debian.bzl creates the lock.
 
 An example. From [examples/minimal-appliance/MODULE.bazel](../../examples/minimal-appliance/MODULE.bazel):
@@ -17,7 +18,7 @@ use_repo(debian, packages = "minimal_appliance_packages")
 ```
 """
 
-load("//third_party/debian:repositories.bzl", "lock_of", "locked_packages", "missing_lock", "read_lock")
+load("//third_party/debian:repositories.bzl", "lock_of", "locked_packages", "missing_lock", "read_lists", "read_lock")
 
 def _debian_impl(mctx):
     owners = {}
@@ -35,6 +36,7 @@ def _debian_impl(mctx):
                 name = tag.name,
                 command = lock.command,
                 content = content,
+                lists = read_lists(mctx, tag.manifest),
                 lock = str(lock.label),
                 manifest = str(tag.manifest),
             )

@@ -53,7 +53,7 @@ def lock_of(manifest):
         manifest: label of the manifest.
 
     Returns:
-        A struct: label and file name of the lock, and the command that updates it.
+        A struct: label and file name of the lock, path of its package lists, and the command that updates it.
     """
     if not manifest.name.endswith(".toml"):
         fail("manifest %s: its name must end in .toml" % manifest)
@@ -62,6 +62,7 @@ def lock_of(manifest):
         command = "bazel run //%s:%s.lock" % (manifest.package, stem),
         file = stem.rpartition("/")[2] + ".lock.json",
         label = manifest.same_package_label(stem + ".lock.json"),
+        lists = stem.rpartition("/")[2] + ".lock.d/lists.json",
     )
 
 def read_lock(context, manifest):
@@ -80,6 +81,44 @@ def read_lock(context, manifest):
     if content.get("format") != _FORMAT:
         fail("%s: isn't a lock of format %d; update it: %s" % (lock.label, _FORMAT, lock.command))
     return content
+
+def read_lists(context, manifest):
+    """Returns the package lists that a lock was made from, as tools/debian/evidence.py describes them.
+
+    Args:
+        context: context of a module extension or a repository rule.
+        manifest: label of the manifest.
+
+    Returns:
+        A list of dicts; empty if the lock has no evidence beside it.
+    """
+    path = context.path(manifest).dirname.get_child(lock_of(manifest).lists)
+    context.watch(path)
+    return json.decode(context.read(path)) if path.exists else []
+
+def _package_list_repository_impl(rctx):
+    # Archives with by-hash keep a list for some time after they have a newer one.
+    folder = rctx.attr.path.rpartition("/")[0]
+    names = ["%s/by-hash/SHA256/%s" % (folder, rctx.attr.sha256), rctx.attr.path]
+    urls = ["%s/dists/%s/%s" % (url, rctx.attr.suite, name) for name in names for url in rctx.attr.urls]
+    result = rctx.download(url = urls, output = "packages", sha256 = rctx.attr.sha256, allow_fail = True)
+    if not result.success:
+        fail("\n  ".join([
+            "%s of %s: no URL has the package list with SHA-256 %s; tried:" % (rctx.attr.path, rctx.attr.suite, rctx.attr.sha256),
+        ] + urls + ["If the archives no longer have it, update the lock:", rctx.attr.command]))
+    rctx.file("BUILD.bazel", 'exports_files(["packages"])\n')
+
+_package_list_repository = repository_rule(
+    implementation = _package_list_repository_impl,
+    doc = "A package list of an archive, by which a lock is verified.",
+    attrs = {
+        "command": attr.string(mandatory = True, doc = "Command that updates the lock, for messages."),
+        "path": attr.string(mandatory = True, doc = "Path of the list, relative to the directory of the suite."),
+        "sha256": attr.string(mandatory = True, doc = "SHA-256 of the list, in hexadecimal."),
+        "suite": attr.string(mandatory = True, doc = "The suite."),
+        "urls": attr.string_list(mandatory = True, doc = "Base URLs of the archive, in order of preference."),
+    },
+)
 
 def _package_repository_impl(rctx):
     file = rctx.attr.urls[0].rpartition("/")[2]
@@ -115,12 +154,14 @@ _package_repository = repository_rule(
 
 def _hub_impl(rctx):
     rctx.file("BUILD.bazel", rctx.attr.sets)
+    rctx.file("lists/BUILD.bazel", rctx.attr.lists)
     rctx.file("packages/BUILD.bazel", rctx.attr.packages)
 
 _hub = repository_rule(
     implementation = _hub_impl,
     doc = "The sets of a lock, and aliases for its packages.",
     attrs = {
+        "lists": attr.string(mandatory = True, doc = "Content of the BUILD file with the package lists."),
         "packages": attr.string(mandatory = True, doc = "Content of the BUILD file with the packages."),
         "sets": attr.string(mandatory = True, doc = "Content of the BUILD file with the sets."),
     },
@@ -184,14 +225,36 @@ def _packages_build(name, content):
         parts.append(_ALIAS_BUILD.format(name = repr(package_name), actual = actual))
     return "\n".join(parts)
 
-def package_repositories(name, content, command):
-    """Declares the repositories of a lock's packages.
+def _list_repository_name(hub, number):
+    return "%s_list_%d" % (hub, number)
+
+def _lists_build(name, lists):
+    return """\
+filegroup(
+    name = "lists",
+    srcs = %r,
+    visibility = ["//visibility:public"],
+)
+""" % ["@%s//:packages" % _list_repository_name(name, number) for number in range(len(lists))]
+
+def package_repositories(name, content, command, lists):
+    """Declares the repositories of a lock's packages, and of the package lists that it was made from.
 
     Args:
         name: name of the hub, and prefix of their names.
         content: the decoded lock file.
         command: command that updates the lock, for messages.
+        lists: the package lists; see `read_lists`.
     """
+    for number, each in enumerate(lists):
+        _package_list_repository(
+            name = _list_repository_name(name, number),
+            command = command,
+            path = each["path"],
+            sha256 = each["sha256"],
+            suite = each["suite"],
+            urls = content["archives"][each["archive"]]["urls"],
+        )
     for key, package in content["packages"].items():
         _package_repository(
             name = _repository_name(name, key),
@@ -203,7 +266,7 @@ def package_repositories(name, content, command):
             version = package["version"],
         )
 
-def locked_packages(name, content, command, lock, manifest):
+def locked_packages(name, content, command, lock, manifest, lists):
     """Declares the repositories of a lock.
 
     Args:
@@ -212,10 +275,12 @@ def locked_packages(name, content, command, lock, manifest):
         command: command that updates the lock, for messages.
         lock: label of the lock.
         manifest: label of the manifest.
+        lists: the package lists; see `read_lists`.
     """
-    package_repositories(name, content, command)
+    package_repositories(name, content, command, lists)
     _hub(
         name = name,
+        lists = _lists_build(name, lists),
         packages = _packages_build(name, content),
         sets = _sets_build(name, content, command, lock, manifest),
     )
@@ -224,9 +289,10 @@ _WORKSPACE_MACRO = """\
 load({repositories}, "package_repositories")
 
 _LOCK = {content}
+_LISTS = {lists}
 
 def debian_package_repositories():
-    package_repositories(name = {name}, content = _LOCK, command = {command})
+    package_repositories(name = {name}, content = _LOCK, command = {command}, lists = _LISTS)
 """
 
 def _debian_packages_impl(rctx):
@@ -235,10 +301,13 @@ def _debian_packages_impl(rctx):
     if content == None:
         _fail_without_lock(lock.label, lock.command)
     rctx.file("BUILD.bazel", _sets_build(name, content, lock.command, str(lock.label), str(manifest)))
+    lists = read_lists(rctx, manifest)
+    rctx.file("lists/BUILD.bazel", _lists_build(name, lists))
     rctx.file("packages/BUILD.bazel", _packages_build(name, content))
     rctx.file("repositories.bzl", _WORKSPACE_MACRO.format(
         command = repr(lock.command),
         content = repr(content),
+        lists = repr(lists),
         name = repr(name),
         repositories = repr(str(_REPOSITORIES)),
     ))

@@ -1,6 +1,7 @@
 """Makes or refreshes the lock of a manifest, and prints which packages were added, removed and upgraded.
 
-apt resolves the manifest's sets of packages with the archives as they are now. Commit the new lock.
+apt resolves the manifest's sets of packages with the archives as they are now. The signed Release files that it used
+are written to the folder beside the lock, for `debian_lock_verify`. Commit the new lock and that folder.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from tools.core.json_spec import FileName
 from tools.core.outputs import replacing, write_all
 from tools.core.version_changes import version_changes
 from tools.debian.apt import Access, resolve
+from tools.debian.evidence import write_evidence
 from tools.debian.lock import locked_versions
 from tools.debian.manifest import Manifest, read_manifest
 from tools.debian.versions import compare_versions
@@ -66,6 +68,7 @@ def main(arguments: Arguments) -> None:
     text = lock.to_json()
     with replacing(arguments.lock) as file:
         write_all(file, text.encode())
+    write_evidence(manifest, lock.releases, Path(arguments.lock), path.parent)
     for line in version_changes(old, lock.versions(), compare_versions):
         print(line)
 

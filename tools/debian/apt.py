@@ -7,8 +7,6 @@ sources.list(5) and apt-patterns(7).
 
 from __future__ import annotations
 
-import datetime as dt
-import email.utils
 import os
 import shlex
 import shutil
@@ -19,11 +17,11 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from tools.core.errors import UserError
+from tools.debian.archive_urls import archive_urls, format_time
+from tools.debian.evidence import release_name
 from tools.debian.lock import Lock, LockedArchive, LockedPackage
 from tools.debian.manifest import Archive, Manifest, PackageSet
-
-_SNAPSHOT_MARGIN = dt.timedelta(days=1)
-"""Time from a release to the snapshot to use: a snapshot has new files some hours later, and old ones for days."""
+from tools.debian.release import Release, parse_release
 
 _SETTINGS = """\
 Dir "{root}";
@@ -74,23 +72,22 @@ def resolve(manifest: Manifest, access: Access, scratch: Path) -> Lock:
         UserError: apt isn't installed or fails: missing package, conflict, invalid signature, no network.
     """
     sets: dict[str, dict[str, list[LockedPackage]]] = {name: {} for name in manifest.sets}
-    released: dict[str, dict[str, dt.datetime]] = {}
+    releases: dict[str, dict[str, Release]] = {}
+    files: dict[str, bytes] = {}
     for architecture in manifest.architectures:
         apt = _Apt(manifest, access, scratch / architecture, architecture)
         for name, wanted in manifest.sets.items():
             sets[name][architecture] = apt.resolve(f"sets.{name}", wanted)
-        released = apt.released()
-    archives = {name: _lock_archive(archive, released[name]) for name, archive in manifest.archives.items()}
-    return Lock(manifest, archives, sets)
+        releases, files = apt.releases()
+    archives = {name: _lock_archive(archive, releases[name]) for name, archive in manifest.archives.items()}
+    return Lock(manifest, archives, sets, files)
 
 
-def _lock_archive(archive: Archive, released: dict[str, dt.datetime]) -> LockedArchive:
-    urls = list(archive.mirrors)
-    if archive.snapshots:
-        time = max(released.values()) + _SNAPSHOT_MARGIN
-        urls.append(archive.snapshots.format(time=time.strftime("%Y%m%dT%H%M%SZ")))
+def _lock_archive(archive: Archive, releases: Mapping[str, Release]) -> LockedArchive:
+    dates = {suite: release.date for suite, release in releases.items()}
     return LockedArchive(
-        urls=urls, released={suite: time.strftime("%Y-%m-%dT%H:%M:%SZ") for suite, time in released.items()}
+        urls=archive_urls(archive, dates.values()),
+        released={suite: format_time(date) for suite, date in dates.items()},
     )
 
 
@@ -176,18 +173,26 @@ class _Apt:
             size=int(size),
         )
 
-    def released(self) -> dict[str, dict[str, dt.datetime]]:
-        """Returns the dates of the Release files, by archive and suite."""
-        dates: dict[str, dict[str, dt.datetime]] = {name: {} for name in self._mirrors}
+    def releases(self) -> tuple[dict[str, dict[str, Release]], dict[str, bytes]]:
+        """Returns the Release files by archive and suite, which apt has verified, and the files as they were signed.
+
+        Raises:
+            UserError: apt fails, or a file has no valid date.
+        """
+        releases: dict[str, dict[str, Release]] = {name: {} for name in self._mirrors}
+        files: dict[str, bytes] = {}
         columns = "$(REPO_URI)|$(RELEASE)|$(METAKEY)|$(FILENAME)"
         listed = self._run("apt-get", "indextargets", "--format", columns, "Created-By: Packages")
         for line in listed.splitlines():
             mirror, suite, key, file = line.split("|")
             prefix = file.removesuffix(key.replace("/", "_"))
             for name, asked in self._mirrors.items():
-                if asked == _with_authority(mirror).rstrip("/"):
-                    dates[name][suite] = _release_date(prefix)
-        return dates
+                if asked == _with_authority(mirror).rstrip("/") and suite not in releases[name]:
+                    signed = _signed_files(prefix)
+                    files |= {f"{release_name(name, suite)}.{suffix}": data for suffix, data in signed.items()}
+                    text = next(iter(signed.values())).decode("utf-8", "replace")
+                    releases[name][suite] = parse_release(text, f"the Release file of {suite}")
+        return releases, files
 
 
 def _with_authority(url: str) -> str:
@@ -195,18 +200,8 @@ def _with_authority(url: str) -> str:
     return f"file:///{url[6:]}" if url.startswith("file:/") and not url.startswith("file://") else url
 
 
-def _release_date(prefix: str) -> dt.datetime:
-    """Returns the date of the suite whose lists have this prefix: of InRelease, or of Release if it is signed apart."""
-    release = Path(f"{prefix}InRelease")
-    if not release.exists():
-        release = Path(f"{prefix}Release")
-    for line in release.read_text(encoding="utf-8", errors="replace").splitlines():
-        name, _, value = line.partition(":")
-        if name.lower() == "date":
-            try:
-                return email.utils.parsedate_to_datetime(value.strip().replace("UTC", "+0000"))
-            except ValueError as error:
-                raise UserError(
-                    f"{release.name}: has the invalid date {value.strip()!r}; use another mirror"
-                ) from error
-    raise UserError(f"{release.name}: has no field Date; use another mirror")
+def _signed_files(prefix: str) -> dict[str, bytes]:
+    """Returns the Release file of the lists with this prefix and its signature, if that is apart, by suffix."""
+    if Path(f"{prefix}InRelease").exists():
+        return {"InRelease": Path(f"{prefix}InRelease").read_bytes()}
+    return {suffix: Path(prefix + suffix).read_bytes() for suffix in ("Release", "Release.gpg")}

@@ -4,8 +4,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,10 +13,9 @@ from tools.core.errors import UserError
 from tools.debian.apt import Access, resolve
 from tools.debian.lock import Lock, LockedPackage
 from tools.debian.manifest import Archive, Manifest, PackageSet
-from tools.testing.debian_packages import build_deb
-from tools.testing.oracles import ask, oracle
+from tools.testing.debian_archive import DebianArchive
+from tools.testing.oracles import oracle
 
-DATE = "Sat, 01 Feb 2025 10:00:00 UTC"
 PACKAGES = {
     "base-files": {"Essential": "yes", "Pre-Depends": "shell"},
     "shell": {"Version": "1:5.2~rc1+b1-2"},
@@ -30,67 +27,10 @@ PACKAGES = {
 }
 
 
-class TestArchive:
-    """An archive: a directory with dists and pool."""
-
-    __test__ = False
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.home = Path(tempfile.mkdtemp(prefix="gpg", dir="/tmp"))  # a short path, for gpg's socket
-        self.pool = folder / "pool"
-        self.pool.mkdir(parents=True)
-
-    def gpg(self, *arguments: str) -> str:
-        return ask("gpg", "--batch", "--quiet", "--yes", *arguments, GNUPGHOME=str(self.home))
-
-    def make_key(self, name: str) -> str:
-        self.gpg("--passphrase", "", "--quick-generate-key", name, "ed25519", "sign", "never")
-        return self.gpg("--armor", "--export", name)
-
-    def close(self) -> None:
-        """Stops the agent that gpg started."""
-        ask("gpgconf", "--kill", "all", GNUPGHOME=str(self.home))
-        shutil.rmtree(self.home)
-
-    def add(self, name: str, fields: dict[str, str]) -> None:
-        build_deb(self.pool, name, compression="none", fields=fields)
-        shutil.rmtree(self.pool / f"{name}.root")
-
-    def publish(
-        self, suite: str, *, key: str = "tests", extra: str = "", digest: str = "SHA256", detached: bool = False
-    ) -> None:
-        """Writes and signs the lists of all packages in the pool.
-
-        Args:
-            suite: the directory in dists.
-            key: name of the key that signs.
-            extra: further lines of the Release file.
-            digest: field of the packages' digests, SHA256, SHA512 or MD5sum.
-            detached: whether the signature is Release.gpg; there is no InRelease then.
-        """
-        stanzas = []
-        for deb in sorted(self.pool.glob("*.deb")):
-            control = ask("dpkg-deb", "--field", deb)
-            content = deb.read_bytes()
-            value = hashlib.new(digest.lower().removesuffix("sum"), content).hexdigest()
-            stanzas.append(f"{control}Filename: pool/{deb.name}\nSize: {len(content)}\n{digest}: {value}\n")
-        packages = "\n".join(stanzas).encode()
-        folder = self.folder / "dists" / suite
-        (folder / "main/binary-amd64").mkdir(parents=True, exist_ok=True)
-        (folder / "main/binary-amd64/Packages").write_bytes(packages)
-        listed = f"{hashlib.sha256(packages).hexdigest()} {len(packages)} main/binary-amd64/Packages"
-        release = f"Suite: {suite}\nCodename: {suite}\nArchitectures: amd64\nComponents: main\nDate: {DATE}\n{extra}"
-        (folder / "Release").write_text(f"{release}SHA256:\n {listed}\n")
-        form = ("--armor", "--detach-sign") if detached else ("--clearsign",)
-        signed = folder / ("Release.gpg" if detached else "InRelease")
-        self.gpg("--local-user", key, *form, "--output", str(signed), str(folder / "Release"))
-
-
 @pytest.fixture(scope="module")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestArchive]:
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DebianArchive]:
     oracle("apt-get")
-    archive = TestArchive(tmp_path_factory.mktemp("archive"))
+    archive = DebianArchive(tmp_path_factory.mktemp("archive"))
     keyring = archive.make_key("tests")
     (archive.folder / "keys.asc").write_text(keyring)
     (archive.folder / "other.asc").write_text(archive.make_key("other"))
@@ -101,7 +41,9 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestArchive]:
     archive.close()
 
 
-def manifest(archive: TestArchive, *, keyring: str = "keys.asc", suite: str = "stable", **sets: PackageSet) -> Manifest:
+def manifest(
+    archive: DebianArchive, *, keyring: str = "keys.asc", suite: str = "stable", **sets: PackageSet
+) -> Manifest:
     described = Archive(
         mirrors=[f"file://{archive.folder}", "https://mirror.example/debian"],
         snapshots="https://snapshot.example/debian/{time}",
@@ -112,7 +54,7 @@ def manifest(archive: TestArchive, *, keyring: str = "keys.asc", suite: str = "s
     return Manifest(architectures=["amd64"], archives={"example": described}, sets=sets)
 
 
-def lock(archive: TestArchive, wanted: Manifest, scratch: Path, access: Access | None = None) -> Lock:
+def lock(archive: DebianArchive, wanted: Manifest, scratch: Path, access: Access | None = None) -> Lock:
     return resolve(wanted, access or Access(keyrings=archive.folder), scratch / "apt")
 
 
@@ -120,7 +62,7 @@ def names(lock: Lock, name: str) -> list[str]:
     return sorted(package.name for package in lock.sets[name]["amd64"])
 
 
-def test_sets(archive: TestArchive, tmp_path: Path) -> None:
+def test_sets(archive: DebianArchive, tmp_path: Path) -> None:
     found = lock(
         archive,
         manifest(
@@ -140,7 +82,7 @@ def test_sets(archive: TestArchive, tmp_path: Path) -> None:
     assert names(found, "versioned") == ["shell"]
 
 
-def test_packages(archive: TestArchive, tmp_path: Path) -> None:
+def test_packages(archive: DebianArchive, tmp_path: Path) -> None:
     found = lock(archive, manifest(archive, base=PackageSet(packages=["shell", "libc++1"])), tmp_path)
     for package in found.sets["base"]["amd64"]:
         content = (archive.folder / package.path).read_bytes()
@@ -155,7 +97,7 @@ def test_packages(archive: TestArchive, tmp_path: Path) -> None:
         )
 
 
-def test_archives(archive: TestArchive, tmp_path: Path) -> None:
+def test_archives(archive: DebianArchive, tmp_path: Path) -> None:
     found = lock(archive, manifest(archive, base=PackageSet(packages=["shell"])), tmp_path)
     assert found.archives["example"].released == {"stable": "2025-02-01T10:00:00Z"}
     assert found.archives["example"].urls == [
@@ -165,7 +107,7 @@ def test_archives(archive: TestArchive, tmp_path: Path) -> None:
     ]
 
 
-def test_an_archive_without_inrelease(archive: TestArchive, tmp_path: Path) -> None:
+def test_an_archive_without_inrelease(archive: DebianArchive, tmp_path: Path) -> None:
     archive.publish("detached", detached=True)
     found = lock(archive, manifest(archive, suite="detached", base=PackageSet(packages=["shell"])), tmp_path)
     assert found.archives["example"].released == {"detached": "2025-02-01T10:00:00Z"}
@@ -173,14 +115,14 @@ def test_an_archive_without_inrelease(archive: TestArchive, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("digest", ["MD5sum", "SHA512"])
-def test_lists_without_sha256(archive: TestArchive, tmp_path: Path, digest: str) -> None:
+def test_lists_without_sha256(archive: DebianArchive, tmp_path: Path, digest: str) -> None:
     suite = digest.lower()
     archive.publish(suite, digest=digest)
     with pytest.raises(UserError, match=r"^sets\.base: the archive has no SHA-256 of shell_.*; use a mirror"):
         lock(archive, manifest(archive, suite=suite, base=PackageSet(packages=["shell"])), tmp_path)
 
 
-def test_another_mirror(archive: TestArchive, tmp_path: Path) -> None:
+def test_another_mirror(archive: DebianArchive, tmp_path: Path) -> None:
     """The lock has the mirrors of the manifest, independently of `Access.mirrors`."""
     wanted = manifest(archive, base=PackageSet(packages=["shell"]))
     mirrors = ["https://mirror.invalid/debian"]
@@ -192,7 +134,7 @@ def test_another_mirror(archive: TestArchive, tmp_path: Path) -> None:
     assert found.sets["base"]["amd64"][0].path == "pool/shell_1:5.2~rc1+b1-2_all.deb"
 
 
-def test_same_bytes_each_time(archive: TestArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_same_bytes_each_time(archive: DebianArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The result doesn't depend on the user's environment."""
     wanted = manifest(archive, base=PackageSet(packages=["server"], essential=True))
     first = lock(archive, wanted, tmp_path / "1").to_json()
@@ -217,25 +159,25 @@ def test_same_bytes_each_time(archive: TestArchive, tmp_path: Path, monkeypatch:
         (["broken"], "sets.base: apt-get install failed: "),
     ],
 )
-def test_cannot_resolve(archive: TestArchive, tmp_path: Path, wanted: list[str], said: str) -> None:
+def test_cannot_resolve(archive: DebianArchive, tmp_path: Path, wanted: list[str], said: str) -> None:
     with pytest.raises(UserError) as error:
         lock(archive, manifest(archive, base=PackageSet(packages=wanted)), tmp_path)
     assert said in str(error.value)
 
 
-def test_wrong_key(archive: TestArchive, tmp_path: Path) -> None:
+def test_wrong_key(archive: DebianArchive, tmp_path: Path) -> None:
     base = PackageSet(packages=["shell"])
     with pytest.raises(UserError, match=r"apt-get update failed: .*is not signed"):
         lock(archive, manifest(archive, keyring="other.asc", base=base), tmp_path)
 
 
-def test_no_key(archive: TestArchive, tmp_path: Path) -> None:
+def test_no_key(archive: DebianArchive, tmp_path: Path) -> None:
     base = PackageSet(packages=["shell"])
     with pytest.raises(UserError, match=r"archives\.example\.keyring: .*gone\.asc: No such file"):
         lock(archive, manifest(archive, keyring="gone.asc", base=base), tmp_path)
 
 
-def test_changed_lists(archive: TestArchive, tmp_path: Path) -> None:
+def test_changed_lists(archive: DebianArchive, tmp_path: Path) -> None:
     archive.publish("changed")
     lists = archive.folder / "dists/changed/main/binary-amd64/Packages"
     lists.write_bytes(lists.read_bytes().replace(b"Version: 1.0", b"Version: 9.0"))
@@ -243,7 +185,7 @@ def test_changed_lists(archive: TestArchive, tmp_path: Path) -> None:
         lock(archive, manifest(archive, suite="changed", base=PackageSet(packages=["docs"])), tmp_path)
 
 
-def test_outdated_lists(archive: TestArchive, tmp_path: Path) -> None:
+def test_outdated_lists(archive: DebianArchive, tmp_path: Path) -> None:
     archive.publish("outdated", extra="Valid-Until: Sat, 08 Feb 2025 10:00:00 UTC\n")
     wanted = manifest(archive, suite="outdated", base=PackageSet(packages=["docs"]))
     with pytest.raises(UserError, match=r"apt-get update failed: .*expired"):

@@ -7,11 +7,12 @@ third_party/debian/repositories.bzl reads it, too.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tools.core.errors import CheckError, UserError
+from tools.debian.lock_content import content_error
 from tools.debian.manifest import Manifest, PackageSet
 
 FORMAT = 1
@@ -61,11 +62,19 @@ class LockedArchive:
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """A lock; `sets` has the packages by name of the set and architecture."""
+    """A lock.
+
+    Attributes:
+        manifest: what was resolved.
+        archives: the archives by name.
+        sets: the packages by name of the set and architecture.
+        releases: the signed Release files by the names that tools/debian/evidence.py gives them; kept beside the lock.
+    """
 
     manifest: Manifest
     archives: dict[str, LockedArchive]
     sets: dict[str, dict[str, list[LockedPackage]]]
+    releases: dict[str, bytes] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """Returns the content of the lock file.
@@ -118,16 +127,20 @@ def _package_to_json(package: LockedPackage) -> dict[str, Any]:
     }
 
 
-def check_lock(manifest: Manifest, lock: Path, command: str) -> None:
-    """Checks that a lock was created from the current content of a manifest.
+def check_lock(manifest: Manifest, lock: Path, command: str) -> dict[str, Any]:
+    """Checks that a lock was created from the current content of a manifest, and that its content is valid.
 
     Args:
         manifest: the manifest.
         lock: the lock file.
         command: command that updates the lock, for the message.
 
+    Returns:
+        The decoded lock.
+
     Raises:
-        CheckError: the manifest has changed.
+        CheckError: the manifest has changed, or the lock was changed by hand: another mirror, an invalid hash, a
+            missing package.
         UserError: the file can't be read, or isn't a lock.
     """
     try:
@@ -140,6 +153,9 @@ def check_lock(manifest: Manifest, lock: Path, command: str) -> None:
         raise UserError(f"{lock}: isn't a lock of format {FORMAT}; update it: {command}")
     if content.get("manifest") != manifest.digest():
         raise CheckError(f"{lock}: is outdated: its manifest has changed; update it: {command}")
+    if wrong := content_error(manifest, content):
+        raise CheckError(f"{lock}: {wrong}; update it: {command}")
+    return content
 
 
 def locked_versions(lock: Path) -> dict[str, str]:

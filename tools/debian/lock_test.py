@@ -6,14 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from tools.core.errors import UserError
+from tools.core.errors import CheckError, UserError
 from tools.debian.lock import Lock, LockedArchive, LockedPackage, check_lock, locked_versions
 from tools.debian.manifest import Archive, Manifest, PackageSet
 
 COMMAND = "bazel run //packages:example.lock"
 MANIFEST = Manifest(
     architectures=["amd64"],
-    archives={"debian": Archive(mirrors=["http://m.example/d"], suites=["s"], components=["main"], keyring="k.asc")},
+    archives={
+        "debian": Archive(mirrors=["http://m.example/d"], suites=["s", "t"], components=["main"], keyring="k.asc")
+    },
     sets={"base": PackageSet(packages=["a", "b"], provided=["p"]), "other": PackageSet(packages=["b"])},
 )
 ARCHIVE = LockedArchive(
@@ -28,7 +30,7 @@ def package(name: str, version: str = "1:2.0-1") -> LockedPackage:
         architecture="all",
         archive="debian",
         path=f"pool/{name}.deb",
-        sha256="00" * 32,
+        sha256="ab" * 32,
         size=7,
     )
 
@@ -47,7 +49,7 @@ def test_content() -> None:
         "architecture": "all",
         "archive": "debian",
         "path": "pool/a.deb",
-        "sha256": "00" * 32,
+        "sha256": "ab" * 32,
         "size": 7,
     }
     assert list(content["archives"]["debian"]["released"]) == ["s", "t"]
@@ -71,6 +73,51 @@ def write(folder: Path, text: str) -> Path:
 
 def test_in_step(tmp_path: Path) -> None:
     check_lock(MANIFEST, write(tmp_path, lock([package("a")], [package("b")]).to_json()), COMMAND)
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "said"),
+    [
+        (("archives", "debian", "urls"), ["http://other.example/d"], r"archives\.debian\.urls: must be those of"),
+        (("archives", "debian", "released"), {"s": "2025-01-01T00:00:00Z"}, r"released: must have the suites s, t"),
+        (("archives", "other"), {}, "archives: must be debian"),
+        (("packages", "a_all", "sha256"), "0" * 64, r"packages\.a_all\.sha256: '000"),
+        (("packages", "a_all", "sha256"), "ab", "is not a SHA-256"),
+        (("packages", "a_all", "size"), 0, r"packages\.a_all\.size: 0 is not"),
+        (("packages", "a_all", "name"), "b", r"packages\.a_all: is the package b"),
+        (("packages", "a_all", "archive"), "other", "'other' is not an archive"),
+        (("packages", "a_all", "path"), "../a.deb", r"path: '\.\./a\.deb' is not"),
+        (("packages", "a_all", "path"), None, "must have non-empty strings"),
+        (("packages", "c_all"), None, "a value is missing or has the wrong type"),
+        (("sets", "third"), {}, "sets: must be base, other"),
+        (("sets", "base", "provided"), [], r"sets\.base\.provided: must be"),
+        (("sets", "base", "packages", "arm64"), [], "must have the architectures amd64"),
+        (("sets", "base", "packages", "amd64"), ["gone_all"], "gone_all is not in packages"),
+        (("sets", "base", "packages", "amd64"), [], r"packages\.a_all: is in no set"),
+    ],
+)
+def test_changed_by_hand(tmp_path: Path, keys: tuple[str, ...], value: object, said: str) -> None:
+    content = json.loads(lock([package("a")], [package("b")]).to_json())
+    place = content
+    for key in keys[:-1]:
+        place = place[key]
+    place[keys[-1]] = value
+    with pytest.raises(CheckError, match=f"{said}.*; update it: {COMMAND}"):
+        check_lock(MANIFEST, write(tmp_path, json.dumps(content)), COMMAND)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        (PackageSet(packages=["b=2"]), "must have b 2, not 1:2.0-1"),
+        (PackageSet(packages=["a"], dependencies=False), "a is missing"),
+    ],
+)
+def test_a_set_without_what_the_manifest_names(tmp_path: Path, wanted: PackageSet, said: str) -> None:
+    changed = dataclasses.replace(MANIFEST, sets=MANIFEST.sets | {"other": wanted})
+    made = Lock(changed, {"debian": ARCHIVE}, {"base": {"amd64": [package("a")]}, "other": {"amd64": [package("b")]}})
+    with pytest.raises(CheckError, match=rf"sets\.other\.packages\.amd64: {said}"):
+        check_lock(changed, write(tmp_path, made.to_json()), COMMAND)
 
 
 def test_out_of_step(tmp_path: Path) -> None:
