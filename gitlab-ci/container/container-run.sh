@@ -30,7 +30,8 @@ options:
 
 environment:
   ICOS_CONTAINER_CACHE   folder for images and caches (default: ~/.cache/rules_icos)
-  ICOS_DEBIAN_MIRROR     where Debian's packages come from (default: http://deb.debian.org/debian)
+  ICOS_DEBIAN_MIRROR     where Debian's packages come from (default: https://deb.debian.org/debian)
+  ICOS_REQUIRE_CURRENT_MIRROR   1: package lists that are past their Valid-Until date are an error, not a warning
   ICOS_IMAGE_DEFINITION  another definition instead of image.sh
 
 completion.bash, beside this script, completes these options in bash; source it from ~/.bashrc.

@@ -22,7 +22,7 @@ find_image() {
 # Makes the image unless it is there. Of several callers one makes it, and the others wait for that one.
 make_image() {
     [ ! -e "$image/ready" ] || return 0
-    install_tools mmdebstrap:mmdebstrap flock:util-linux tar:tar
+    install_tools mmdebstrap:mmdebstrap flock:util-linux tar:tar update-ca-certificates:ca-certificates
     local lock
     exec {lock}>"$cache/images/lock"
     if ! flock --nonblock "$lock"; then
@@ -46,13 +46,36 @@ bootstrap_image() {
             "is $(mirror) reached from here? another one is taken from ICOS_DEBIAN_MIRROR, a proxy from http_proxy" \
             "is there space in $cache? the image takes 2 GB"
     fi
+    check_suite "$image.new/root/$suite_record"
     prepare_root "$image.new/root"
     touch "$image.new/ready"
     mv "$image.new" "$image"
     say "made the image in $((SECONDS - started)) s: $image"
 }
 
-mirror() { echo "${ICOS_DEBIAN_MIRROR:-http://deb.debian.org/debian}"; }
+# Signatures protect what comes from a mirror; with HTTPS nobody on the way can hold back newer package lists either.
+mirror() { echo "${ICOS_DEBIAN_MIRROR:-https://deb.debian.org/debian}"; }
+
+# Where the image has the dates of the signed Release files of its packages.
+suite_record=etc/icos-image-suite
+
+# check_suite FILE: reports package lists that are past the Valid-Until date of their Release file: a mirror stands
+# still, or somebody on the way repeats old lists, so that security updates may be missing. A stable suite has no such
+# date. https://wiki.debian.org/DebianRepository/Format
+check_suite() {
+    local release until late text
+    release=$(sed -n 's/^Date: //p' "$1" | head -n 1)
+    until=$(sed -n 's/^Valid-Until: //p' "$1" | head -n 1)
+    [ -n "$release" ] || fail "the package lists of $(mirror) have no date" "the log is $image.new/log"
+    [ -n "$until" ] || return 0
+    late=$(($(date +%s) - $(date --date="$until" +%s)))
+    [ "$late" -gt 0 ] || return 0
+    text="the package lists of $(mirror) are of $release and ended being valid $((late / 86400)) days ago"
+    local advice=("packages may lack security updates: the mirror stands still, or is held back on the way to here"
+        "another mirror is taken from ICOS_DEBIAN_MIRROR")
+    [ "${ICOS_REQUIRE_CURRENT_MIRROR:-0}" = 0 ] || fail "$text" "${advice[@]}"
+    say "warning: $text; ${advice[0]}; ${advice[1]}"
+}
 
 run_mmdebstrap() {
     local packages suite variant
@@ -60,8 +83,8 @@ run_mmdebstrap() {
     . "$definition"
     [ "$(id -u)" = 0 ] || [ -x /usr/bin/newuidmap ] ||
         { echo "E: an unprivileged user needs newuidmap: install the package uidmap" && return 1; } >&2
-    # The certificates of this machine come first: what is fetched later may need them. A mirror that stands still
-    # has a release file past its date; signatures are checked all the same.
+    # The certificates of this machine come first: what is fetched later may need them. Signatures are checked here; the
+    # date of a mirror that stands still is checked afterwards, so that the message can say what to do.
     # shellcheck disable=SC2016 # expanded by mmdebstrap
     mmdebstrap --variant="$variant" --include="$(
         IFS=,
@@ -69,6 +92,7 @@ run_mmdebstrap() {
     )" --aptopt='Acquire::Check-Valid-Until "false"' --aptopt='Acquire::Retries "3"' \
         --customize-hook='cp /usr/local/share/ca-certificates/*.crt "$1/usr/local/share/ca-certificates/" 2>/dev/null || :' \
         --customize-hook='[ ! -x "$1/usr/sbin/update-ca-certificates" ] || chroot "$1" update-ca-certificates' \
+        --customize-hook='sed -sn "/^\(Codename\|Date\|Valid-Until\): /p" "$1"/var/lib/apt/lists/*Release >"$1/'"$suite_record"'"' \
         --customize-hook="$definition" \
         "$suite" - "$(mirror)"
 }
