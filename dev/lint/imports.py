@@ -15,7 +15,7 @@ LAYERS: Sequence[Sequence[str]] = (
     ("bench", "dev", "guestos_tools", "third_party", "tools.completion"),
     ("tools.commands",),
     ("tools.inspect",),
-    ("tools.ext4", "tools.fat", "tools.initramfs", "tools.rootfs", "tools.vm"),
+    ("tools.ext4", "tools.fat", "tools.initramfs", "tools.rootfs", "tools.sbom", "tools.vm"),
     ("tools.ext4.format", "tools.tree"),
     ("tools.tar",),
     ("tools.gpt", "tools.upgrade", "tools.verity"),

@@ -1,0 +1,129 @@
+"""Reads what is known of vulnerabilities: Debian's security tracker and OSV, each from a file.
+
+Debian's is https://security-tracker.debian.org/tracker/data/json: by source package and CVE, the state in each release.
+OSV's is that of https://ossf.github.io/osv-schema/: one advisory, a list of them, or an object with them in `vulns`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tools.core.errors import UserError
+from tools.debian.versions import compare_versions
+
+_TO_BE_ANALYZED = ("undetermined",)
+
+
+@dataclass(frozen=True, slots=True)
+class Advisory:
+    """A vulnerability of a source package, in one release of a distribution.
+
+    Attributes:
+        id: such as `CVE-2025-0001`.
+        source: the source package.
+        introduced: first affected version; empty if all before `fixed` are.
+        fixed: first version that is not affected any more; empty if there is none, `0` if none was ever affected.
+        undetermined: whether nobody has found out yet which versions are affected.
+        urgency: as the tracker has it, such as `low`; may be empty.
+    """
+
+    id: str
+    source: str
+    introduced: str = ""
+    fixed: str = ""
+    undetermined: bool = False
+    urgency: str = ""
+
+    def status(self, version: str) -> str:
+        """Returns the state of a version of the source package: affected, fixed, not_affected, under_investigation."""
+        if self.undetermined:
+            return "under_investigation"
+        if self.fixed == "0" or (self.introduced and compare_versions(version, self.introduced) < 0):
+            return "not_affected"
+        return "fixed" if self.fixed and compare_versions(version, self.fixed) >= 0 else "affected"
+
+
+def read_advisories(path: str, release: str, ecosystem: str) -> list[Advisory]:
+    """Returns the advisories in a file for one release.
+
+    Args:
+        path: the file.
+        release: codename of the release, such as `trixie`, by which the tracker has states.
+        ecosystem: OSV's name of the release, such as `Debian:13`.
+
+    Raises:
+        UserError: the file can't be read, or is in neither format.
+    """
+    try:
+        found = list(_advisories(json.loads(Path(path).read_text(encoding="utf-8")), release, ecosystem))
+        for advisory in found:
+            advisory.status("0")  # raises ValueError for invalid versions
+        return found
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{path}: is neither the JSON of Debian's security tracker nor that of OSV: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _advisories(content: Any, release: str, ecosystem: str) -> Iterator[Advisory]:
+    if isinstance(content, dict) and isinstance(content.get("vulns"), list):
+        content = content["vulns"]
+    elif isinstance(content, dict) and isinstance(content.get("affected"), list):
+        content = [content]
+    return _osv(content, ecosystem) if isinstance(content, list) else _tracker(content, release)
+
+
+def _tracker(content: Mapping[str, Any], release: str) -> Iterator[Advisory]:
+    for source, vulnerabilities in content.items():
+        for name, vulnerability in vulnerabilities.items():
+            state = vulnerability["releases"].get(release)
+            if state is None:
+                continue
+            yield Advisory(
+                name,
+                source,
+                fixed=state.get("fixed_version", "") if state["status"] == "resolved" else "",
+                undetermined=state["status"] in _TO_BE_ANALYZED,
+                urgency=state.get("urgency", ""),
+            )
+
+
+def _osv(content: list[Any], ecosystem: str) -> Iterator[Advisory]:
+    for vulnerability in content:
+        if vulnerability.get("withdrawn"):
+            continue
+        # Debian's own advisories (DSA) name what they are about.
+        names = [name for name in vulnerability.get("upstream", []) if name.startswith("CVE-")]
+        for affected in vulnerability["affected"]:
+            if affected["package"]["ecosystem"] == ecosystem:
+                for introduced, fixed in _ranges(affected.get("ranges", [])):
+                    for name in names or [_osv_name(vulnerability)]:
+                        yield Advisory(name, affected["package"]["name"], introduced, fixed)
+
+
+def _osv_name(vulnerability: Mapping[str, Any]) -> str:
+    """Returns the CVE of an advisory if it has one, else its own name, without the prefix of Debian's."""
+    names = [vulnerability["id"].removeprefix("DEBIAN-"), *vulnerability.get("aliases", [])]
+    return str(next((name for name in names if name.startswith("CVE-")), vulnerability["id"]))
+
+
+def _ranges(ranges: list[Any]) -> Iterator[tuple[str, str]]:
+    """Yields the first affected and the first fixed version of each range; the former is empty for all versions."""
+    for each in ranges:
+        if each["type"] != "ECOSYSTEM":
+            continue
+        introduced: str | None = None
+        for event in each["events"]:
+            if "introduced" in event:
+                introduced = "" if event["introduced"] == "0" else event["introduced"]
+            elif "fixed" in event and introduced is not None:
+                yield introduced, event["fixed"]
+                introduced = None
+        if introduced is not None:
+            yield introduced, ""
