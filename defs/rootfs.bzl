@@ -30,10 +30,24 @@ rootfs_tree(
     ],
 )
 ```
+
+A bill of materials in the image. From
+[examples/minimal-appliance/BUILD.bazel](../../examples/minimal-appliance/BUILD.bazel):
+
+```starlark
+rootfs_sbom(
+    name = "packages.spdx.json",
+    src = ":packages",
+    files = False,
+    image_name = "minimal-appliance",
+)
+```
 """
 
 load("//defs/private:rootfs_info.bzl", _RootfsInfo = "RootfsInfo")
 load("//defs/private:rootfs_tree.bzl", _rootfs_tree = "rootfs_tree")
+load("//defs/private:sbom.bzl", _rootfs_sbom = "rootfs_sbom")
 
 RootfsInfo = _RootfsInfo
+rootfs_sbom = _rootfs_sbom
 rootfs_tree = _rootfs_tree

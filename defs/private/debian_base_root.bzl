@@ -1,6 +1,6 @@
 """The rule debian_base_root."""
 
-load("//defs/private:debian_providers.bzl", "DebianPackagesInfo")
+load("//defs/private:debian_providers.bzl", "DebianInstalledInfo", "DebianPackagesInfo")
 
 def _debian_base_root_impl(ctx):
     output = ctx.actions.declare_file(ctx.label.name + ".tar")
@@ -28,7 +28,10 @@ def _debian_base_root_impl(ctx):
         outputs = [output],
         progress_message = "Installing Debian packages into %{output}",
     )
-    return [DefaultInfo(files = depset([output]))]
+    return [
+        DefaultInfo(files = depset([output])),
+        DebianInstalledInfo(locks = depset(packages.locks)),
+    ]
 
 debian_base_root = rule(
     implementation = _debian_base_root_impl,
@@ -57,4 +60,5 @@ The action needs a user namespace, or root. If neither is available, its error m
         ),
         "_debian_base_root": attr.label(default = "//tools/commands:debian_base_root", executable = True, cfg = "exec"),
     },
+    provides = [DebianInstalledInfo],
 )

@@ -11,7 +11,7 @@ def _debian_package_impl(ctx):
     )
     return [
         DefaultInfo(files = depset([ctx.file.deb])),
-        DebianPackagesInfo(packages = [info], provided = []),
+        DebianPackagesInfo(locks = [], packages = [info], provided = []),
     ]
 
 debian_package = rule(
@@ -45,7 +45,7 @@ def _debian_package_set_impl(ctx):
     )
     return [
         DefaultInfo(files = depset([info.deb for info in packages])),
-        DebianPackagesInfo(packages = packages, provided = ctx.attr.provided),
+        DebianPackagesInfo(locks = [ctx.file.lock], packages = packages, provided = ctx.attr.provided),
         OutputGroupInfo(_validation = depset([checked])),
     ]
 

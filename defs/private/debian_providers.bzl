@@ -13,7 +13,15 @@ DebianPackageInfo = provider(
 DebianPackagesInfo = provider(
     doc = "A set of Debian packages.",
     fields = {
+        "locks": "List of Files: the locks that list the packages.",
         "packages": "List of DebianPackageInfo.",
         "provided": "List of strings: virtual packages that the image provides by other means than these packages.",
+    },
+)
+
+DebianInstalledInfo = provider(
+    doc = "A root tree in which packages are installed.",
+    fields = {
+        "locks": "Depset of Files: the locks that list the packages.",
     },
 )

@@ -4,6 +4,7 @@ load("//defs/private:archive_outputs.bzl", "ARCHIVE_ATTRS", "part_specs", "write
 load("//defs/private:disk_image_info.bzl", "DiskImageInfo")
 load("//defs/private:json_spec.bzl", "json_spec")
 load("//defs/private:partition_info.bzl", "PartitionInfo")
+load("//defs/private:sbom.bzl", "SBOM_ATTRS", "partition_contents", "sbom_outputs")
 load("//defs/private:size.bzl", "parse_size")
 
 def _check_layout(ctx, common):
@@ -46,6 +47,10 @@ def _disk_image_impl(ctx):
         return common | {"member": ctx.attr.member, "partitions": partitions}, inputs
 
     outputs = write_archives(ctx, ctx.executable._disk_image, "DiskImage", describe)
+    contents = {}
+    for target, names in ctx.attr.partitions.items():
+        for name in names.split(" "):
+            contents |= partition_contents(target[PartitionInfo], name)
     return [
         DefaultInfo(files = depset(outputs.values())),
         DiskImageInfo(
@@ -53,7 +58,10 @@ def _disk_image_impl(ctx):
             compressed = {codec: outputs[codec] for codec in ("zst", "gz")},
             layout = ctx.file.layout,
         ),
-        OutputGroupInfo(_validation = depset([_check_layout(ctx, common)])),
+        OutputGroupInfo(
+            _validation = depset([_check_layout(ctx, common)]),
+            sbom = sbom_outputs(ctx, contents) if contents else depset(),
+        ),
     ]
 
 disk_image = rule(
@@ -61,8 +69,9 @@ disk_image = rule(
     doc = """The image of a disk with a GUID partition table, as a tar whose one member is a sparse file.
 
 Each of the three outputs has a label of its own, and is built only if it is requested; the target itself requests all.
-The data of a partition is compressed once for each format, also if several images contain it.""",
-    attrs = ARCHIVE_ATTRS | {
+The data of a partition is compressed once for each format, also if several images contain it. The output group `sbom` has
+bills of materials: `NAME.spdx.json` (SPDX 2.3) and `NAME.cdx.json` (CycloneDX 1.6).""",
+    attrs = ARCHIVE_ATTRS | SBOM_ATTRS | {
         "disk_guid": attr.string(doc = "GUID of the disk.", mandatory = True),
         "expanded_size": attr.string(
             doc = "Size of the disk, in bytes or with K, M, G or T; by default, the smallest that fits the layout.",

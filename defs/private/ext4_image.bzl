@@ -27,7 +27,8 @@ ext4_image = rule(
     implementation = _ext4_image_impl,
     doc = """The image of an ext4 file system, as a tar whose one member is a sparse file.
 
-Output groups: `zst` and `gz` have the image's compressed data, which disk and update images reuse.""",
+Output groups: `zst` and `gz` have the image's compressed data, which disk and update images reuse; `sbom` has bills of
+materials, `NAME.spdx.json` (SPDX 2.3) and `NAME.cdx.json` (CycloneDX 1.6), if the image has files.""",
     attrs = TREE_ATTRS | COMPRESS_ATTRS | {
         "block_size": attr.int(default = 4096, doc = "Size of a block, in bytes: 1024, 2048 or 4096.", values = [1024, 2048, 4096]),
         "file_contexts": attr.label_list(

@@ -5,9 +5,10 @@ load("//defs/private:json_spec.bzl", "json_spec")
 load("//defs/private:partition_info.bzl", "PartitionInfo")
 load("//defs/private:rootfs_info.bzl", "RootfsInfo", "rootfs_arguments")
 load("//defs/private:rootfs_tree.bzl", "entries_layer", "extra_file_entries")
+load("//defs/private:sbom.bzl", "SBOM_ATTRS", "image_contents", "sbom_outputs")
 load("//defs/private:size.bzl", "parse_size")
 
-TREE_ATTRS = {
+TREE_ATTRS = SBOM_ATTRS | {
     "extra_files": attr.label_keyed_string_dict(
         allow_files = True,
         doc = "Dict of files that are added to `src` to their paths in the image: `PATH` or `PATH:MODE`, with an octal " +
@@ -48,24 +49,27 @@ def partition_image(ctx, tool, mnemonic, parameters, inputs = []):
         for entry in extra_file_entries(ctx.attr.extra_files, ctx.label)
     ]
     tree["layers"] = tree["layers"] + entries_layer(ctx.label, entries)
+    files = depset([entry["source"] for entry in entries], transitive = [rootfs.inputs] if rootfs else [])
     spec = tree | parameters | {"member": ctx.label.name + ".img", "output": output, "size": size}
     ctx.actions.run(
         arguments = [json_spec(ctx, "--spec", spec)],
         executable = tool,
         execution_requirements = {"supports-path-mapping": "1"},
-        inputs = depset(
-            [entry["source"] for entry in entries] + inputs,
-            transitive = [rootfs.inputs] if rootfs else [],
-        ),
+        inputs = depset(inputs, transitive = [files]),
         mnemonic = mnemonic,
         outputs = [output],
         progress_message = "Building %{output}",
     )
     payloads = compressed_payloads(ctx, output)
+    contents = image_contents(tree, files, rootfs.locks if rootfs else depset()) if tree["layers"] else None
+    groups = {codec: depset([payload]) for codec, payload in payloads.items()}
+    if contents:
+        groups["sbom"] = sbom_outputs(ctx, {"": contents})
     return [
         DefaultInfo(files = depset([output])),
-        OutputGroupInfo(**{codec: depset([payload]) for codec, payload in payloads.items()}),
+        OutputGroupInfo(**groups),
         PartitionInfo(
+            contents = contents,
             parts = [struct(image = output, offset = 0, payloads = payloads)],
             size = size,
             verity = None,

@@ -6,6 +6,7 @@ RootfsInfo = provider(
         "accounts": "Dict: accounts to add, as in `AccountsSpec` of tools/rootfs/tree_spec.py, or None.",
         "inputs": "Depset of Files that `layers` name.",
         "layers": "List of dicts, each a `LayerSpec` of tools/rootfs/tree_spec.py; later ones on top.",
+        "locks": "Depset of Files: locks of Debian packages that are installed in the tree.",
         "strip_paths": "List of strings: patterns of paths to leave out.",
     },
 )

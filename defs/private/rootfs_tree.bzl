@@ -7,7 +7,9 @@ load(
     "PackageFilesInfo",
     "PackageSymlinkInfo",
 )
-load("//defs/private:rootfs_info.bzl", "RootfsInfo")
+load("//defs/private:debian_providers.bzl", "DebianInstalledInfo")
+load("//defs/private:rootfs_info.bzl", "RootfsInfo", "rootfs_arguments")
+load("//defs/private:sbom.bzl", "SBOM_ATTRS", "image_contents", "sbom_outputs")
 
 _PACKAGE_PROVIDERS = [[PackageFilegroupInfo], [PackageFilesInfo], [PackageDirsInfo], [PackageSymlinkInfo]]
 
@@ -97,15 +99,18 @@ def entries_layer(label, entries, overrides = [], directories = "same"):
     }]
 
 def _rootfs_tree_impl(ctx):
-    layers, inputs, accounts, strip_paths = [], [], None, []
+    layers, inputs, locks, accounts, strip_paths = [], [], [], None, []
     for target in ctx.attr.layers:
         if RootfsInfo in target:
             below = target[RootfsInfo]
             layers += below.layers
             inputs.append(below.inputs)
+            locks.append(below.locks)
             strip_paths += below.strip_paths
             accounts = below.accounts or accounts
             continue
+        if DebianInstalledInfo in target:
+            locks.append(target[DebianInstalledInfo].locks)
         archives = target[DefaultInfo].files.to_list()
         if not archives:
             fail("%s: layers: %s is no rootfs_tree and has no files; give a rootfs_tree or a .tar" % (ctx.label, target.label))
@@ -122,20 +127,25 @@ def _rootfs_tree_impl(ctx):
     inputs.append(depset([entry["source"] for entry in entries if "source" in entry]))
     if ctx.attr.sysusers or ctx.attr.passwords:
         accounts = {"passwords": ctx.attr.passwords, "sysusers": ctx.attr.sysusers}
-    return [RootfsInfo(
+    info = RootfsInfo(
         accounts = accounts,
         inputs = depset(transitive = inputs),
         layers = layers,
+        locks = depset(transitive = locks),
         strip_paths = strip_paths + ctx.attr.strip_paths,
-    )]
+    )
+    contents = image_contents(rootfs_arguments(info), info.inputs, info.locks)
+    return [info, OutputGroupInfo(sbom = sbom_outputs(ctx, {"": contents}))]
 
 rootfs_tree = rule(
     implementation = _rootfs_tree_impl,
     doc = """A root tree in layers. It is a description; files are copied only into images.
 
 If two layers have the same path, it must be equal in both, apart from its time. A difference is an error that names both
-layers, unless the path is in `overrides`.""",
-    attrs = {
+layers, unless the path is in `overrides`.
+
+The output group `sbom` has bills of materials: `NAME.spdx.json` (SPDX 2.3) and `NAME.cdx.json` (CycloneDX 1.6).""",
+    attrs = SBOM_ATTRS | {
         "directories": attr.string(
             default = "same",
             doc = "How to treat directories whose mode or owner differs in this target's layer and in a lower one: " +

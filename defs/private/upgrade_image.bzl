@@ -3,6 +3,7 @@
 load("//defs/private:archive_outputs.bzl", "ARCHIVE_ATTRS", "part_specs", "write_archives")
 load("//defs/private:json_spec.bzl", "json_spec")
 load("//defs/private:partition_info.bzl", "PartitionInfo")
+load("//defs/private:sbom.bzl", "SBOM_ATTRS", "partition_contents", "sbom_outputs")
 load("//defs/private:upgrade_image_info.bzl", "UpgradeImageInfo")
 
 def _manifest(ctx, partitions):
@@ -82,9 +83,13 @@ def _upgrade_image_impl(ctx):
         return {"images": images, "manifest": manifest, "signature": signature}, inputs
 
     outputs = write_archives(ctx, ctx.executable._upgrade_image, "UpgradeImage", describe)
+    contents = {}
+    for name, partition in partitions.items():
+        contents |= partition_contents(partition, name)
+    sbom = sbom_outputs(ctx, contents, ctx.file.version_file) if contents else depset()
     return [
         DefaultInfo(files = depset(outputs.values())),
-        OutputGroupInfo(manifest = depset([manifest]), signature = depset(signatures)),
+        OutputGroupInfo(manifest = depset([manifest]), signature = depset(signatures), sbom = sbom),
         UpgradeImageInfo(
             archive = outputs["tar"],
             compressed = {codec: outputs[codec] for codec in ("zst", "gz")},
@@ -97,8 +102,9 @@ upgrade_image = rule(
 
 The manifest is the first member and has a hash for every MiB of the images; its signatures are the second. The output
 group `manifest` has the manifest alone, so that it can be signed elsewhere; `signatures` takes the result. Each of the
-three outputs has a label of its own, and is built only if it is requested; the target itself requests all.""",
-    attrs = ARCHIVE_ATTRS | {
+three outputs has a label of its own, and is built only if it is requested; the target itself requests all. The output
+group `sbom` has bills of materials: `NAME.spdx.json` (SPDX 2.3) and `NAME.cdx.json` (CycloneDX 1.6).""",
+    attrs = ARCHIVE_ATTRS | SBOM_ATTRS | {
         "architecture": attr.string(default = "x86_64", doc = "Architecture of the machines, as `uname -m` prints it."),
         "boot_partition": attr.label(doc = "The image of the boot partition.", mandatory = True, providers = [PartitionInfo]),
         "disk_guid": attr.string(doc = "GUID of the machines' disks; needed with `layout`."),

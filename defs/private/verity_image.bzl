@@ -2,6 +2,7 @@
 
 load("//defs/private:compression.bzl", "COMPRESS_ATTRS", "compressed_payloads")
 load("//defs/private:partition_info.bzl", "PartitionInfo")
+load("//defs/private:sbom.bzl", "SBOM_ATTRS", "partition_contents", "sbom_outputs")
 load("//defs/private:verity_info.bzl", "VerityInfo")
 
 _BLOCK = 4096
@@ -32,10 +33,13 @@ def _verity_image_impl(ctx):
     )
     verity = VerityInfo(hash_offset = source.size, root_hash = root_hash)
     payloads = compressed_payloads(ctx, hashes)
+    contents = partition_contents(source, "")
+    sbom = {"sbom": sbom_outputs(ctx, contents)} if contents else {}
     return [
         DefaultInfo(files = depset([hashes, root_hash])),
-        OutputGroupInfo(root_hash = depset([root_hash])),
+        OutputGroupInfo(root_hash = depset([root_hash]), **sbom),
         PartitionInfo(
+            contents = getattr(source, "contents", None),
             parts = source.parts + [struct(image = hashes, offset = source.size, payloads = payloads)],
             size = source.size,
             verity = verity,
@@ -48,7 +52,7 @@ verity_image = rule(
     doc = """The image of a partition that dm-verity protects: a file system, followed by its hash tree.
 
 The outputs are the hash tree and the root hash; the file system is not copied.""",
-    attrs = COMPRESS_ATTRS | {
+    attrs = COMPRESS_ATTRS | SBOM_ATTRS | {
         "salt": attr.string(
             doc = "Up to 256 bytes, as hexadecimal digits, that are hashed before every block. Images of different " +
                   "products should have different salts.",

@@ -57,6 +57,26 @@ layers_test = analysistest.make(
     attrs = {"labels": attr.string_list(doc = "Names of the targets that have its layers.", mandatory = True)},
 )
 
+def _sbom_test_impl(ctx):
+    env = analysistest.begin(ctx)
+    target = analysistest.target_under_test(env)
+    found = [file.basename for file in target[OutputGroupInfo].sbom.to_list()]
+    asserts.equals(env, [target.label.name + ".cdx.json", target.label.name + ".spdx.json"], sorted(found))
+    others = [file.basename for file in target[DefaultInfo].files.to_list()]
+    asserts.equals(env, [], [name for name in others if name in found], "are built without being requested")
+    actions = [action for action in analysistest.target_actions(env) if action.mnemonic == "Sbom"]
+    asserts.equals(env, 1, len(actions), "actions")
+    asserts.equals(env, {}, actions[0].env, "environment")
+    inputs = [file.basename for file in actions[0].inputs.to_list()]
+    asserts.equals(env, [], [name for name in ctx.attr.inputs if name not in inputs], "missing inputs")
+    return analysistest.end(env)
+
+sbom_test = analysistest.make(
+    _sbom_test_impl,
+    doc = "Checks the output group `sbom` of a target, and that only this group builds it.",
+    attrs = {"inputs": attr.string_list(doc = "Names of files that the action reads.", mandatory = True)},
+)
+
 def _archive_test_impl(ctx):
     env = analysistest.begin(ctx)
     target = analysistest.target_under_test(env)

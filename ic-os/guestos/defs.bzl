@@ -6,7 +6,7 @@ load("@rules_python//python:py_binary.bzl", "py_binary")
 load("//defs:boot.bzl", "boot_args", "initramfs")
 load("//defs:disk.bzl", "disk_image", "upgrade_image")
 load("//defs:partitions.bzl", "ext4_image", "verity_image")
-load("//defs:rootfs.bzl", "rootfs_tree")
+load("//defs:rootfs.bzl", "rootfs_sbom", "rootfs_tree")
 load("//defs:testing.bzl", "filesystem_check_test", "image_structure_test")
 load("//defs:vm.bzl", "raw_disk")
 load("//ic-os/guestos:payload.bzl", "payload")
@@ -46,6 +46,7 @@ _PRESENT = {
     "/opt/ic/share/version-floor.txt": "type=file mode=0644",
     "/opt/ic/share/version.txt": "type=file mode=0644",
     "/usr/bin/sudo": "type=file mode=4755 uid=0 gid=0",
+    "/usr/share/sbom/guestos.spdx.json": "type=file mode=0644",
     "/var": "type=dir",
 }
 _ABSENT = [
@@ -268,6 +269,7 @@ def _system(base, passwords, suffix, tags):
             "//ic-os/guestos:rootfs_secret",
         ],
         extra_files = {
+            ":guestos.spdx.json": "usr/share/sbom/guestos.spdx.json",
             ":system.json": "opt/ic/share/system.json",
             ":version%s.txt" % suffix: "opt/ic/share/version.txt",
             ":version-floor.txt": "opt/ic/share/version-floor.txt",
@@ -312,6 +314,14 @@ def _system(base, passwords, suffix, tags):
         rootfs_tree(
             name = "base",
             layers = [base],
+        )
+
+        # It lists packages only, so that it is written anew only with them.
+        rootfs_sbom(
+            name = "guestos.spdx.json",
+            src = ":base",
+            files = False,
+            image_name = PRODUCT,
         )
         native.filegroup(
             name = "kernel",

@@ -17,7 +17,7 @@ from tools.core.outputs import replacing, write_all
 from tools.core.version_changes import version_changes
 from tools.debian.apt import Access, resolve
 from tools.debian.evidence import write_evidence
-from tools.debian.lock import locked_versions
+from tools.debian.lock import check_not_older, locked_versions
 from tools.debian.manifest import Manifest, read_manifest
 from tools.debian.versions import compare_versions
 
@@ -35,6 +35,7 @@ class Arguments:
         "refuse package lists that are past their date; --nocheck_valid_until for a mirror that stands still",
         default=True,
     )
+    allow_older: bool = argument("accept archives that are older than those of the present lock", default=False)
 
 
 def mirrors_of(manifest: Manifest, values: tuple[str, ...]) -> dict[str, str]:
@@ -65,6 +66,8 @@ def main(arguments: Arguments) -> None:
     old = locked_versions(Path(arguments.lock))
     with tempfile.TemporaryDirectory() as scratch:
         lock = resolve(manifest, access, Path(scratch))
+    if not arguments.allow_older:
+        check_not_older(lock, Path(arguments.lock))
     text = lock.to_json()
     with replacing(arguments.lock) as file:
         write_all(file, text.encode())

@@ -165,3 +165,27 @@ def locked_versions(lock: Path) -> dict[str, str]:
         return {key: str(package["version"]) for key, package in content["packages"].items()}
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return {}
+
+
+def check_not_older(lock: Lock, old: Path) -> None:
+    """Checks that the archives are not older than those of an earlier lock, as an outdated or replayed mirror is.
+
+    Args:
+        lock: the new lock.
+        old: file of the earlier lock; nothing is checked if it is not a lock of this format.
+
+    Raises:
+        CheckError: a suite is older.
+    """
+    try:
+        archives = json.loads(old.read_text(encoding="utf-8"))["archives"]
+        known = {(name, suite): str(date) for name in archives for suite, date in archives[name]["released"].items()}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return
+    for name, archive in lock.archives.items():
+        for suite, date in archive.released.items():
+            if date < known.get((name, suite), ""):  # both are in UTC, in one format
+                raise CheckError(
+                    f"{old}: was made from {suite} of {known[name, suite]}, but the mirror has that of {date}; "
+                    "use another mirror, or --allow_older to lock older packages"
+                )

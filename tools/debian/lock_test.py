@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tools.core.errors import CheckError, UserError
-from tools.debian.lock import Lock, LockedArchive, LockedPackage, check_lock, locked_versions
+from tools.debian.lock import Lock, LockedArchive, LockedPackage, check_lock, check_not_older, locked_versions
 from tools.debian.manifest import Archive, Manifest, PackageSet
 
 COMMAND = "bazel run //packages:example.lock"
@@ -152,6 +152,17 @@ def test_versions_are_read_back(tmp_path: Path) -> None:
     assert locked_versions(path) == {}
     path.write_text(made.to_json())
     assert made.versions() == locked_versions(path) == {"a_all": "1:2.0-1", "b_all": "3"}
+
+
+def test_older_archives(tmp_path: Path) -> None:
+    path = write(tmp_path, lock([package("a")], [package("b")]).to_json())
+    for date in ("2025-01-02T00:00:00Z", "2025-01-03T00:00:00Z"):
+        newer = LockedArchive(urls=ARCHIVE.urls, released=ARCHIVE.released | {"t": date})
+        check_not_older(Lock(MANIFEST, {"debian": newer}, {}), path)
+    older = LockedArchive(urls=ARCHIVE.urls, released=ARCHIVE.released | {"t": "2024-12-31T23:59:59Z"})
+    with pytest.raises(CheckError, match=r"was made from t of 2025-01-02T.*, but the mirror has that of 2024-12-31"):
+        check_not_older(Lock(MANIFEST, {"debian": older}, {}), path)
+    check_not_older(Lock(MANIFEST, {"debian": older}, {}), tmp_path / "gone")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"packages": 1}', '{"packages": {"a": 1}}'])

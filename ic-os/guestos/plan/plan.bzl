@@ -28,13 +28,16 @@ def _packages_placeholder_impl(ctx):
     info = DebianPackageInfo(architecture = "amd64", deb = deb, name = ctx.attr.set, version = "")
     return [
         DefaultInfo(files = depset([deb])),
-        DebianPackagesInfo(packages = [info], provided = ["${provided:%s}" % ctx.attr.set]),
+        DebianPackagesInfo(locks = [ctx.file.lock], packages = [info], provided = ["${provided:%s}" % ctx.attr.set]),
     ]
 
 packages_placeholder = rule(
     implementation = _packages_placeholder_impl,
     doc = "Stands for a set of locked packages.",
-    attrs = {"set": attr.string(doc = "Name of the set.", mandatory = True)},
+    attrs = {
+        "lock": attr.label(allow_single_file = [".json"], doc = "The lock that has the set.", mandatory = True),
+        "set": attr.string(doc = "Name of the set.", mandatory = True),
+    },
     provides = [DebianPackagesInfo],
 )
 
