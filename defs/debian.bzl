@@ -42,10 +42,12 @@ load("//defs/private:debian_base_root.bzl", _debian_base_root = "debian_base_roo
 load("//defs/private:debian_data.bzl", _debian_data = "debian_data", _debian_file = "debian_file")
 load(
     "//defs/private:debian_providers.bzl",
+    _DebianInstalledInfo = "DebianInstalledInfo",
     _DebianPackageInfo = "DebianPackageInfo",
     _DebianPackagesInfo = "DebianPackagesInfo",
 )
 
+DebianInstalledInfo = _DebianInstalledInfo
 DebianPackageInfo = _DebianPackageInfo
 DebianPackagesInfo = _DebianPackagesInfo
 debian_base_root = _debian_base_root

@@ -3,6 +3,7 @@
 load("//defs:boot.bzl", _boot_args = "boot_args", _initramfs = "initramfs")
 load(
     "//defs:debian.bzl",
+    _DebianInstalledInfo = "DebianInstalledInfo",
     _DebianPackageInfo = "DebianPackageInfo",
     _DebianPackagesInfo = "DebianPackagesInfo",
     _debian_base_root = "debian_base_root",
@@ -26,7 +27,7 @@ load(
     _verity_image = "verity_image",
     _vfat_image = "vfat_image",
 )
-load("//defs:rootfs.bzl", _RootfsInfo = "RootfsInfo", _rootfs_tree = "rootfs_tree")
+load("//defs:rootfs.bzl", _RootfsInfo = "RootfsInfo", _rootfs_sbom = "rootfs_sbom", _rootfs_tree = "rootfs_tree")
 load(
     "//defs:testing.bzl",
     _filesystem_check_test = "filesystem_check_test",
@@ -36,6 +37,7 @@ load(
 load("//defs:vm.bzl", _raw_disk = "raw_disk", _vm_boot_test = "vm_boot_test", _vm_launcher = "vm_launcher")
 
 DebianPackageInfo = _DebianPackageInfo
+DebianInstalledInfo = _DebianInstalledInfo
 DebianPackagesInfo = _DebianPackagesInfo
 DiskImageInfo = _DiskImageInfo
 PartitionInfo = _PartitionInfo
@@ -55,6 +57,7 @@ image_structure_test = _image_structure_test
 initramfs = _initramfs
 raw_disk = _raw_disk
 reproducible_test = _reproducible_test
+rootfs_sbom = _rootfs_sbom
 rootfs_tree = _rootfs_tree
 sha256 = _sha256
 upgrade_image = _upgrade_image
