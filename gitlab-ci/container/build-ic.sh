@@ -10,12 +10,18 @@ usage() {
     cat <<'EOF'
 usage: build-ic.sh [OPTION…]
 
-Builds the GuestOS in the container of container-run.sh. Without options: the disk of production, as
-artifacts/icos/disk-img.tar.gz. A .sha256 comes with each file.
+Builds the GuestOS in the container of container-run.sh. Without -b, -c and -i: as with -i, the disk of production, as
+artifacts/icos/disk-img.tar.gz. Each folder below artifacts/ gets the file SHA256SUMS, for `sha256sum --check`; files
+that it listed before and that are not built now are removed. Images also have a .sha256 each.
 
 options:
   -h, --help               this text
-  -i, --images=NAMES       disk-img (default), update-img, or both, separated by a comma
+  -b, --binaries           the executables of the images, to artifacts/release: the target of -x, built or copied by
+                           Bazel. The default, reference, is Python programs, not the Internet Computer's executables
+  -c, --canisters[=LABEL]  the files of a Bazel target, to artifacts/canisters; without LABEL, a warning, since this
+                           repository builds no canisters
+  -i, --icos               images, to artifacts/icos
+  -i, --images=NAMES       the same; disk-img (default), update-img, or both, separated by a comma
   -f, --formats=NAMES      of the images: gz (default), zst, tar, or more of them, separated by commas
   -t, --type=TYPE          prod (default) or dev
   -v, --version=VERSION    what the images say of themselves; default: the commit of the checkout
@@ -24,7 +30,6 @@ options:
   -d, --distribution=NAME  debian (default) or ubuntu: whose packages
       --update-keys=LABEL  Bazel target of the public keys that machines of production take upgrades by; default: none
       --signing-key=LABEL  Bazel target of the private key that signs upgrade images of production; default: none
-  -b, --binaries           build these executables, to artifacts/release, instead of images
       --here               build without a container, with the bazel of this machine
 
 exit status: 0, or 1 after an error; 125 when the container could not be set up.
@@ -37,18 +42,26 @@ fail() {
 }
 
 parse_options() {
-    images=disk-img formats=gz type=prod version="" executables=reference action=images in_container=yes
-    distribution="" update_keys="" signing_key=""
+    images=disk-img formats=gz type=prod version="" executables=reference actions=() in_container=yes
+    distribution="" update_keys="" signing_key="" canisters=""
     local name
     while [ $# -gt 0 ]; do
         name=$1
         shift
         case $name in
+            --canisters=*) canisters=${name#*=} name=--canisters ;;
             --*=*) set -- "${name#*=}" "$@" && name=${name%%=*} ;;
+            -[bci][bci]*) set -- "-${name:2}" "$@" && name=${name:0:2} ;;
+        esac
+        case $name in
             -h | --help) usage && exit 0 ;;
-            -b | --binaries) action=binaries && continue ;;
+            -b | --binaries) actions+=(binaries) && continue ;;
+            -c | --canisters) actions+=(canisters) && continue ;;
+            -i | --images | --icos) actions+=(images) ;;
             --here) in_container=no && continue ;;
         esac
+        # There are no arguments but options, so a word that is none is the value of -i.
+        case $name:${1-} in -i: | -i:-* | --icos:*) continue ;; esac
         case $name in
             -i | --images | -f | --formats | -t | --type | -v | --version | -x | --executables | \
                 -d | --distribution | --update-keys | --signing-key)
@@ -68,6 +81,8 @@ parse_options() {
         esac
         shift
     done
+    [ ${#actions[@]} -gt 0 ] || actions=(images)
+    mapfile -t actions < <(printf '%s\n' "${actions[@]}" | sort --unique)
 }
 
 # check_words OPTION VALUE WORD…: the value is one or more of the words, separated by commas.
@@ -90,6 +105,14 @@ check_key() {
     [ "$type" = prod ] || fail "$1: dev has the key in ic-os/guestos/update-keys; leave it out, or build -t prod"
 }
 
+check_canisters() {
+    case $canisters in
+        "") [ "${actions[*]}" != canisters ] || fail "-c: this repository builds no canisters; give --canisters=LABEL" ;;
+        //?* | @?*) ;;
+        *) fail "--canisters: '$canisters' is not the label of a Bazel target" ;;
+    esac
+}
+
 check_options() {
     check_words --images "$images" disk-img update-img
     check_words --formats "$formats" gz zst tar
@@ -97,6 +120,7 @@ check_options() {
     [[ $distribution =~ ^(|debian|ubuntu)$ ]] || fail "--distribution: must be debian or ubuntu, not '$distribution'"
     check_key --update-keys "$update_keys"
     check_key --signing-key "$signing_key"
+    check_canisters
     [ -n "$version" ] || version=$(checkout_version)
     [[ $version =~ ^[0-9A-Za-z.+~_-]+$ ]] || fail "--version: '$version' has other characters than letters, digits and . + ~ _ -"
     case $executables in
@@ -144,6 +168,27 @@ build() {
         mv "$target.new" "$target"
         echo "$target"
     done <<<"$files"
+    write_sums "$folder" "$files"
+}
+
+# write_sums FOLDER FILES: removes what SHA256SUMS lists and is not among these files, writes it anew, and prints it.
+write_sums() {
+    local folder=$1 file name names=() built=" "
+    while read -r file; do
+        name=${file##*/}
+        built+="$name "
+        [[ $name == *.sha256 ]] || names+=("$name")
+    done <<<"$2"
+    cd "$folder"
+    if [ -f SHA256SUMS ]; then
+        while read -r _ name; do
+            name=${name#\*}
+            [[ $built == *" $name "* || $name == */* ]] || rm -f -- "$name" "$name.sha256"
+        done <SHA256SUMS
+    fi
+    printf '%s\n' "${names[@]}" | LC_ALL=C sort | xargs -d '\n' sha256sum --binary -- >SHA256SUMS.new
+    mv SHA256SUMS.new SHA256SUMS
+    cat SHA256SUMS
 }
 
 build_images() {
@@ -168,13 +213,22 @@ build_binaries() {
     build release 755 "${options[@]}" -- "//ic-os/guestos/$type:payload"
 }
 
+build_canisters() {
+    if [ -z "$canisters" ]; then
+        printf 'build-ic: warning: -c: no canisters are built, since this repository has none; give --canisters=LABEL\n' >&2
+        return
+    fi
+    build canisters 644 -- "$canisters"
+}
+
 main() {
     parse_options "$@"
     check_options
     if [ "$in_container" = yes ]; then
         exec "$here/container-run.sh" "$here/build-ic.sh" --here "$@" "--version=$version"
     fi
-    "build_$action"
+    local action
+    for action in "${actions[@]}"; do "build_$action"; done
 }
 
 main "$@"

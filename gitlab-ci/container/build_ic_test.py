@@ -1,3 +1,4 @@
+import hashlib
 import os
 import subprocess
 from pathlib import Path
@@ -63,10 +64,57 @@ def test_without_options_it_builds_the_disk_of_production(checkout):
         "//ic-os/guestos/prod:disk-img.tar.gz.sha256",
     ]
     target = checkout.folder / "artifacts" / "icos" / "disk-img.tar.gz"
-    assert done.stdout.splitlines()[-1] == str(target)
+    sums = f"{hashlib.sha256(b'disk').hexdigest()} *disk-img.tar.gz"
+    assert done.stdout.splitlines()[-2:] == [str(target), sums]
     assert target.read_bytes() == b"disk"
     assert target.stat().st_mode & 0o7777 == 0o644
-    assert [path.name for path in target.parent.iterdir()] == ["disk-img.tar.gz"]
+    assert sorted(path.name for path in target.parent.iterdir()) == ["SHA256SUMS", "disk-img.tar.gz"]
+
+
+DISK = "//ic-os/guestos/prod:disk-img.tar.gz"
+BINARIES = "//ic-os/guestos/prod:payload"
+
+
+@pytest.mark.parametrize(
+    ("options", "targets"),
+    [
+        (["-i"], [DISK]),
+        (["--icos"], [DISK]),
+        (["-b", "-i"], [BINARIES, DISK]),
+        (["-bi"], [BINARIES, DISK]),
+        (["-i", "--binaries"], [BINARIES, DISK]),
+        (["-i", "-i"], [DISK]),
+        (["-b", "-c", "-i"], [BINARIES, DISK]),
+        (["-b", "-i", "update-img"], [BINARIES, "//ic-os/guestos/prod:update-img.tar.gz"]),
+        (["--images=update-img"], ["//ic-os/guestos/prod:update-img.tar.gz"]),
+        (["--canisters=//my:canisters", "-i"], ["//my:canisters", DISK]),
+    ],
+)
+def test_flags_without_values_choose_what_is_built(checkout, options, targets):
+    checkout.output("x", b"")
+    done = checkout.run("--here", *options)
+    assert done.returncode == 0
+    built = [line.split() for line in checkout.calls.read_text().splitlines() if line.startswith("build ")]
+    assert [next(word for word in line if word.startswith("//")) for line in built] == targets
+    assert ("no canisters are built" in done.stderr) == ("-c" in options)
+
+
+def test_sums_are_those_of_the_last_build(checkout):
+    folder = checkout.folder / "artifacts" / "icos"
+    for name in ("disk-img.tar.gz", "disk-img.tar.gz.sha256", "disk-img.tar.zst"):
+        checkout.output(name, name.encode())
+    assert checkout.run("--here").returncode == 0
+    (folder / "own").write_bytes(b"of the user")
+    subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=folder, check=True)
+    assert [line.split(" *")[1] for line in (folder / "SHA256SUMS").read_text().splitlines()] == [
+        "disk-img.tar.gz",
+        "disk-img.tar.zst",
+    ]
+    for path in (checkout.root / "out").iterdir():
+        path.unlink()
+    checkout.output("update-img.tar.gz", b"")
+    assert checkout.run("--here").returncode == 0
+    assert sorted(path.name for path in folder.iterdir()) == ["SHA256SUMS", "own", "update-img.tar.gz"]
 
 
 def test_options_choose_images_and_binaries(checkout):
@@ -140,6 +188,8 @@ def test_downloaded_binaries_are_taken_where_they_are(checkout):
             ["-t", "dev", "--signing-key=//my:key.pem"],
             "--signing-key: dev has the key in ic-os/guestos/update-keys; leave it out, or build -t prod",
         ),
+        (["-c"], "-c: this repository builds no canisters; give --canisters=LABEL"),
+        (["--canisters=wasm"], "--canisters: 'wasm' is not the label of a Bazel target"),
         (["--fast"], "unknown option '--fast'; --help lists the options"),
         (["dev"], "unknown option 'dev'; --help lists the options"),
     ],
@@ -155,7 +205,7 @@ def test_help_lists_every_option(checkout):
     assert (done.returncode, done.stderr) == (0, "")
     for option in (
         *("help", "images", "formats", "type", "version", "executables", "distribution", "update-keys", "signing-key"),
-        *("binaries", "here"),
+        *("binaries", "canisters", "icos", "here"),
     ):
         assert f"--{option}" in done.stdout
 

@@ -16,7 +16,7 @@ _container_run() {
     if [ $index -gt "$COMP_CWORD" ] || [ "$word" = = ]; then
         _container_run_value "$option" "${word#=}"
     elif [ $index -eq "$COMP_CWORD" ] && [ -z "$ended" ] && [[ $word == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W "--help --backend= --env= --mount= --prune --stop --" -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W "--help --cache-dir= --full --backend= --env= --mount= --prune --stop --" -- "$word")
         [[ ${COMPREPLY[0]-} != *= ]] || compopt -o nospace
     elif declare -F _comp_command_offset >/dev/null; then
         _comp_command_offset "$index" # of the package bash-completion: as the command itself is completed
@@ -29,7 +29,7 @@ _container_run_value() { # OPTION BEGINNING
     case $1 in
         --backend) mapfile -t COMPREPLY < <(compgen -W "auto bubblewrap podman" -- "$2") ;;
         --env) mapfile -t COMPREPLY < <(compgen -e -- "$2") ;;
-        --mount) compopt -o filenames && mapfile -t COMPREPLY < <(compgen -d -- "$2") ;;
+        --cache-dir | --mount) compopt -o filenames && mapfile -t COMPREPLY < <(compgen -d -- "$2") ;;
     esac
 }
 

@@ -52,6 +52,7 @@ def complete(typed, *options, setup="", folder=HERE, otherwise="false"):
         ("--env=INPUT\t", "<--env=INPUTRC>"),
         ("--env=A=http://b --pr\t", "<--env=A=http://b><--prune>"),
         ("--mount=/us\t", "<--mount=/usr/>"),
+        ("--ca\t/us\t --fu\t", "<--cache-dir=/usr/><--full>"),
         ("-- --st\t", "<--><--st>"),
         ("bazel --st\t", "<bazel><--st>"),
         ("sha256su\t", "<sha256sum>"),
@@ -63,10 +64,28 @@ def test_options_of_the_script_are_completed(typed, called):
 
 def test_completion_knows_every_option():
     usage = subprocess.run([HERE / "container-run.sh", "--help"], capture_output=True, text=True, check=True).stdout
-    listed = set(re.findall(r"^  (?:-h, )?(--\w+=?)", usage, re.MULTILINE))
+    listed = set(re.findall(r"^  (?:-\w, )?(--[\w-]+=?)", usage, re.MULTILINE))
     completed = re.search(r'-W "(--help.*) --"', (HERE / "completion.bash").read_text())
     assert set(completed[1].split()) == listed
     assert "completion.bash" in usage
+
+
+@pytest.mark.parametrize("options", [["-f", "-c"], ["--full", "--cache-dir"], ["--full", "--cache-dir=FOLDER"]])
+def test_options_of_the_original_script_are_taken(tmp_path, options):
+    cache = tmp_path / "cache"
+    words = [word.replace("FOLDER", str(cache)) for word in options]
+    command = [HERE / "container-run.sh", *words, *([] if "=" in words[-1] else [cache]), "--stop"]
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, check=False)
+    assert done.returncode == 0
+    assert "container-run: -f: there is one image, which has everything" in done.stderr.splitlines()
+    assert (cache / "images").is_dir()
+    assert not (tmp_path / ".cache").exists()
+
+
+def test_an_option_without_its_folder_is_refused():
+    done = subprocess.run([HERE / "container-run.sh", "-c"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (125, "container-run: error: -c: needs a folder\n")
 
 
 @pytest.mark.parametrize(

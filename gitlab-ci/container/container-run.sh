@@ -20,6 +20,9 @@ also installs what it needs for that. The image is defined by image.sh, beside t
 
 options:
   -h, --help        this text
+  -c, --cache-dir=FOLDER
+                    folder for images and caches, as ICOS_CONTAINER_CACHE
+  -f, --full        accepted for scripts that give it; there is one image, which has everything
   --backend=NAME    podman, bubblewrap (namespaces without a container engine), or auto (default): podman where it
                     works, else bubblewrap
   --env=NAME[=VAL]  hand an environment variable to COMMAND; CI, TERM and proxy settings are handed on anyway
@@ -65,6 +68,13 @@ parse_options() {
             -h | --help)
                 usage
                 exit 0
+                ;;
+            -f | --full) say "-f: there is one image, which has everything" ;;
+            --cache-dir=?*) ICOS_CONTAINER_CACHE=${1#*=} ;;
+            -c | --cache-dir)
+                [ -n "${2-}" ] || fail "$1: needs a folder"
+                ICOS_CONTAINER_CACHE=$2
+                shift
                 ;;
             --backend=auto | --backend=podman | --backend=bubblewrap) backend=${1#*=} ;;
             --backend=*) fail "unknown backend '${1#*=}'" "give podman, bubblewrap or auto" ;;
