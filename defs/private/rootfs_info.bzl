@@ -4,6 +4,7 @@ RootfsInfo = provider(
     doc = "A root tree: the description of the files of a root file system.",
     fields = {
         "accounts": "Dict: accounts to add, as in `AccountsSpec` of tools/rootfs/tree_spec.py, or None.",
+        "executables": "List of dicts, each an `ExecutablesSpec` of tools/rootfs/tree_spec.py: programs to check.",
         "inputs": "Depset of Files that `layers` name.",
         "layers": "List of dicts, each a `LayerSpec` of tools/rootfs/tree_spec.py; later ones on top.",
         "locks": "Depset of Files: locks of Debian packages that are installed in the tree.",
@@ -25,6 +26,7 @@ def rootfs_arguments(rootfs, subdir = "", strip_paths = [], mtime = 0):
     """
     return {
         "accounts": rootfs.accounts,
+        "executables": rootfs.executables or None,
         "layers": rootfs.layers,
         "mtime": mtime,
         "strip_paths": rootfs.strip_paths + strip_paths,

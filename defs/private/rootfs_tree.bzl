@@ -99,13 +99,14 @@ def entries_layer(label, entries, overrides = [], directories = "same"):
     }]
 
 def _rootfs_tree_impl(ctx):
-    layers, inputs, locks, accounts, strip_paths = [], [], [], None, []
+    layers, inputs, locks, accounts, executables, strip_paths = [], [], [], None, [], []
     for target in ctx.attr.layers:
         if RootfsInfo in target:
             below = target[RootfsInfo]
             layers += below.layers
             inputs.append(below.inputs)
             locks.append(below.locks)
+            executables += below.executables
             strip_paths += below.strip_paths
             accounts = below.accounts or accounts
             continue
@@ -127,8 +128,11 @@ def _rootfs_tree_impl(ctx):
     inputs.append(depset([entry["source"] for entry in entries if "source" in entry]))
     if ctx.attr.sysusers or ctx.attr.passwords:
         accounts = {"passwords": ctx.attr.passwords, "sysusers": ctx.attr.sysusers}
+    if ctx.attr.executables:
+        executables.append({"architecture": ctx.attr.architecture, "paths": ctx.attr.executables})
     info = RootfsInfo(
         accounts = accounts,
+        executables = executables,
         inputs = depset(transitive = inputs),
         layers = layers,
         locks = depset(transitive = locks),
@@ -146,11 +150,20 @@ layers, unless the path is in `overrides`.
 
 The output group `sbom` has bills of materials: `NAME.spdx.json` (SPDX 2.3) and `NAME.cdx.json` (CycloneDX 1.6).""",
     attrs = SBOM_ATTRS | {
+        "architecture": attr.string(
+            default = "x86_64",
+            doc = "Architecture of `executables`, as uname(1) names it.",
+        ),
         "directories": attr.string(
             default = "same",
             doc = "How to treat directories whose mode or owner differs in this target's layer and in a lower one: " +
                   "`same` is an error, `keep` keeps the lower one's, `replace` uses this target's.",
             values = ["same", "keep", "replace"],
+        ),
+        "executables": attr.string_list(
+            doc = "Patterns of programs that are checked when an image of the tree is built, such as `/opt/bin/*`. Each " +
+                  "has to be executable, and a script whose interpreter the tree has, or an ELF file of `architecture` " +
+                  "whose dynamic linker and shared libraries it has. A pattern without `*`, `?` and `[` must match.",
         ),
         "extra_files": attr.label_keyed_string_dict(
             allow_files = True,

@@ -268,6 +268,8 @@ def _system(base, passwords, suffix, tags):
             "//ic-os/guestos:rootfs_files",
             "//ic-os/guestos:rootfs_secret",
         ],
+        # Executables of a release are built elsewhere.
+        executables = ["/opt/ic/bin/*"],
         extra_files = {
             ":guestos.spdx.json": "usr/share/sbom/guestos.spdx.json",
             ":system.json": "opt/ic/share/system.json",

@@ -11,7 +11,7 @@ name,start,size,type,uuid,comment
 root,2048,8192,L,c8b0a1f2-0000-4000-8000-000000000003,system
 """
 PACKAGE = """
-load("@rules_icos//defs:defs.bzl", "disk_image", "ext4_image", "upgrade_image")
+load("@rules_icos//defs:defs.bzl", "disk_image", "ext4_image", "rootfs_tree", "upgrade_image")
 
 filegroup(name = "half_a_release", srcs = ["replica"])
 
@@ -19,6 +19,19 @@ ext4_image(
     name = "too_full",
     extra_files = {"replica": "opt/replica"},
     partition_size = "4M",
+    uuid = "c8b0a1f2-0000-4000-8000-000000000001",
+)
+
+rootfs_tree(
+    name = "programs",
+    executables = ["/opt/*"],
+    extra_files = {"replica": "opt/replica:0755"},
+)
+
+ext4_image(
+    name = "cannot_start",
+    src = ":programs",
+    partition_size = "32M",
     uuid = "c8b0a1f2-0000-4000-8000-000000000001",
 )
 
@@ -120,6 +133,12 @@ def test_files_that_do_not_fit(downstream: Workspace) -> None:
     assert "the tree does not fit in 4.0 MiB" in said, said
     assert "the largest directories, without those below them: /opt (6.0 MiB)" in said, said
     assert not (downstream.folder / "bazel-bin/too_full.img.tar").exists()
+
+
+def test_programs_that_cannot_start(downstream: Workspace) -> None:
+    said = refused(downstream, "//:cannot_start")
+    assert "/opt/replica (of @@//:programs) is neither an ELF file nor a script with an interpreter" in said, said
+    assert not (downstream.folder / "bazel-bin/cannot_start.img.tar").exists()
 
 
 def test_image_larger_than_its_partition(downstream: Workspace) -> None:

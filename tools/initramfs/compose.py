@@ -19,8 +19,8 @@ import zstandard
 
 from tools.core.errors import UserError
 from tools.core.frames import xz_reader, zstd_reader
+from tools.elf.dynamic import is_elf, read_dynamic
 from tools.image.extents import Image
-from tools.initramfs.elf import is_elf, read_dynamic
 from tools.initramfs.modules import ModuleIndex
 from tools.tree.node import Device, Directory, File, Node, Symlink
 

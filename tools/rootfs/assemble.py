@@ -10,6 +10,7 @@ from tools.image.extents import Image
 from tools.image.rawfile import open_raw
 from tools.rootfs.accounts import Databases
 from tools.rootfs.accounts import merge as merge_accounts
+from tools.rootfs.executables import check_executables
 from tools.rootfs.sha512crypt import derived_salt, sha512crypt
 from tools.rootfs.sysusers import parse_sysusers
 from tools.rootfs.tree_spec import AccountsSpec, Entry, LayerSpec, RootfsArguments
@@ -39,7 +40,7 @@ def assemble(spec: RootfsArguments, origin: str, own_directories: Iterable[bytes
             file contexts, these directories are added to the tree, so that they get a label.
 
     Raises:
-        UserError: an input can't be read, or conflicts with another.
+        UserError: an input can't be read, or conflicts with another; or a program cannot start.
     """
     tree = Layer.empty(origin)
     for layer in (*spec.layers, *(LayerSpec(archive=path) for path in spec.layer)):
@@ -47,6 +48,7 @@ def assemble(spec: RootfsArguments, origin: str, own_directories: Iterable[bytes
     if spec.accounts is not None:
         add_accounts(tree.root, spec.accounts, origin)
     strip(tree.root, spec.strip_paths)
+    check_executables(tree.root, spec.executables, origin)
     subdir = components(spec.subdir)
     root = directory_at(tree.root, subdir)
     for name in own_directories if spec.file_contexts else ():

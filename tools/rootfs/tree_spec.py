@@ -72,6 +72,19 @@ class AccountsSpec:
     passwords: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class ExecutablesSpec:
+    """Programs that must be able to start in the tree; see `tools.rootfs.executables`.
+
+    Attributes:
+        paths: patterns of their paths; see `tools.tree.select`.
+        architecture: of the programs that are ELF files, as uname(1) names it.
+    """
+
+    paths: list[str] = field(default_factory=list)
+    architecture: str = "x86_64"
+
+
 @dataclass(frozen=True, kw_only=True)
 class RootfsArguments:
     """The arguments of commands that build a root tree."""
@@ -83,6 +96,9 @@ class RootfsArguments:
     )
     accounts: AccountsSpec | None = argument("accounts to add to those of the layers; see there, too", default=None)
     strip_paths: tuple[str, ...] = argument("pattern of paths to remove", default=())
+    executables: tuple[ExecutablesSpec, ...] = argument(
+        "programs to check: that they can start in the tree; see there, too", default=()
+    )
     subdir: str = argument("directory of the tree that becomes the root", default="")
     mtime: int = argument("modification time of all files, in seconds since the epoch", default=0)
     clamp_mtime: bool = argument(

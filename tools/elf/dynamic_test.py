@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tools.core.errors import UserError
+from tools.elf.dynamic import is_elf, read_dynamic
 from tools.image.extents import Image
-from tools.initramfs.elf import is_elf, read_dynamic
+from tools.testing.elf_files import elf_file
 from tools.testing.oracles import oracle
 
 
@@ -100,3 +101,31 @@ def test_damage_is_an_error_or_another_answer_but_no_crash(program, data):
     image = Image.from_bytes(bytes(damaged[: data.draw(st.integers(0, len(damaged)))]))
     with contextlib.suppress(UserError):
         read_dynamic(image, "sh")
+
+
+def test_agrees_with_readelf_on_what_tests_build(tmp_path):
+    path = tmp_path / "program"
+    path.write_bytes(
+        elf_file(needed=("liba.so.1", "libb.so"), search="$ORIGIN/../lib:/opt/lib", interpreter="/lib/ld.so")
+    )
+    dynamic = read_dynamic(Image.from_file(path), "program")
+    assert readelf(path) == ("/lib/ld.so", ["liba.so.1", "libb.so"], ["$ORIGIN/../lib", "/opt/lib"])
+    assert (dynamic.interpreter, dynamic.needed) == (b"/lib/ld.so", (b"liba.so.1", b"libb.so"))
+    assert (dynamic.search, dynamic.inherited) == ((b"$ORIGIN/../lib", b"/opt/lib"), False)
+    assert (dynamic.machine, dynamic.type) == ("x86_64", "shared")
+    assert read_dynamic(Image.from_bytes(elf_file(search="/a", rpath=True)), "program").inherited
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        (elf_file(interpreter="/" + "a" * 5000), "a table of 5002 bytes is too large"),
+        (elf_file(needed=["a"] * 1025), "more than 1024 dynamic entries of type 1"),
+        (elf_file(needed=["a" * 5000]), "has no end within 4096 bytes"),
+        (elf_file(interpreter="/a", segments=3), "it has 3 interpreters"),
+        (elf_file(needed=["a"], dynamic_sections=60000), "it has 60000 dynamic sections"),
+    ],
+)
+def test_what_would_take_much_time_or_memory_is_refused(file, message):
+    with pytest.raises(UserError, match=f"program: not a readable ELF file: {message}|{message}"):
+        read_dynamic(Image.from_bytes(file), "program")

@@ -1,0 +1,1 @@
+"""Reads ELF files: programs and shared libraries."""

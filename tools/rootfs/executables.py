@@ -1,0 +1,101 @@
+"""Checks that programs of a root tree can start in it: mode, kind of file, architecture, interpreter, libraries."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable, Iterator
+
+from tools.core.errors import UserError
+from tools.core.text import escaped
+from tools.elf.dynamic import is_elf, machine_of
+from tools.rootfs.linking import Linker, find_file
+from tools.rootfs.tree_spec import ExecutablesSpec
+from tools.tree.node import Directory, File, Symlink, walk
+from tools.tree.select import select
+
+_FIRST_LINE = 256
+"""How many bytes the kernel reads of the first line of a script (BINPRM_BUF_SIZE of Linux)."""
+
+_SHOWN = 8
+"""How many faults a message has; the others are counted."""
+
+_PATH = (b"usr/local/sbin", b"usr/local/bin", b"usr/sbin", b"usr/bin", b"sbin", b"bin")
+"""Directories that env(1) searches in the environment of services (systemd.exec(5))."""
+
+
+def check_executables(root: Directory, specs: Iterable[ExecutablesSpec], origin: str) -> None:
+    """Checks that programs can start; none is run.
+
+    Args:
+        root: the complete root tree.
+        specs: which programs, and their architecture.
+        origin: name of the tree in messages.
+
+    Raises:
+        UserError: one of them cannot start, or a pattern is invalid. The message names the programs, where they are
+            from, what they lack, and the package that may have it.
+    """
+    faults = [fault for spec in specs for fault in _faults(root, spec)]
+    if faults:
+        more = f"; and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
+        raise UserError(f"{origin}: has programs that cannot start: {'; '.join(faults[:_SHOWN])}{more}")
+
+
+def _faults(root: Directory, spec: ExecutablesSpec) -> Iterator[str]:
+    folders = {node: path for path, node in walk(root) if isinstance(node, Directory)}
+    linker = Linker(root, spec.architecture)
+    for pattern in spec.paths:
+        for folder, name in select(root, pattern):
+            path = posixpath.join(folders[folder], name)
+            node = folder.entries[name]
+            if isinstance(node, Directory):
+                continue
+            if isinstance(node, Symlink):
+                faults = [] if find_file(root, path) else [f"is a link to {escaped(node.target)}, which is no file"]
+            elif isinstance(node, File):
+                faults = list(_file_faults(root, path, node, linker, spec.architecture))
+            else:
+                faults = ["is no file"]
+            yield from (f"/{escaped(path)} (of {node.origin}) {fault}" for fault in faults)
+
+
+def _file_faults(root: Directory, path: bytes, node: File, linker: Linker, architecture: str) -> Iterator[str]:
+    if not node.permissions & 0o111:
+        yield f"has mode {node.permissions:04o}, which does not let anybody execute it"
+    start = node.content.read(0, min(node.content.size, _FIRST_LINE))
+    if start.startswith(b"#!"):
+        yield from _script_faults(root, start)
+    elif not is_elf(node.content):
+        yield "is empty" if not start else "is neither an ELF file nor a script with an interpreter in its first line"
+    else:
+        try:
+            machine = machine_of(node.content)
+            if machine == architecture:
+                yield from linker.faults(path, node)
+            else:
+                yield f"is built for {machine}, not for {architecture}"
+        except (UserError, ValueError) as error:
+            yield f"cannot be loaded: {error}"
+
+
+def _script_faults(root: Directory, start: bytes) -> Iterator[str]:
+    """Yields what is wrong with the interpreter that a script's first line names."""
+    line, newline, _ = start[2:].partition(b"\n")
+    if not newline and len(start) == _FIRST_LINE:
+        yield f"has a first line of more than {_FIRST_LINE} bytes, which the kernel cuts off"
+        return
+    words = line.replace(b"\t", b" ").strip(b" ").split(b" ")
+    interpreter = words[0]
+    if not interpreter.startswith(b"/"):
+        yield f"names the interpreter '{escaped(interpreter)}', which is not an absolute path"
+    elif not _executable(root, interpreter):
+        yield f"needs the interpreter {escaped(interpreter)}, which the root does not have as a program"
+    elif posixpath.basename(interpreter) == b"env":
+        program = next((word for word in words[1:] if word and not word.startswith(b"-") and b"=" not in word), b"")
+        if not any(_executable(root, folder + b"/" + program) for folder in _PATH):
+            yield f"needs '{escaped(program)}', which env finds in no directory of PATH"
+
+
+def _executable(root: Directory, path: bytes) -> bool:
+    node = find_file(root, path)
+    return node is not None and node.permissions & 0o111 != 0
