@@ -3,6 +3,7 @@
 load("@bazel_skylib//rules:write_file.bzl", "write_file")
 load("@rules_pkg//pkg:mappings.bzl", "pkg_attributes", "pkg_files", "strip_prefix")
 load("@rules_python//python:py_binary.bzl", "py_binary")
+load("@rules_python//python:py_test.bzl", "py_test")
 load("//defs:boot.bzl", "boot_args", "initramfs")
 load("//defs:disk.bzl", "disk_image", "upgrade_image")
 load("//defs:partitions.bzl", "ext4_image", "verity_image")
@@ -207,6 +208,15 @@ def guestos_tests(name, variant, secure_boot = False, present = {}, absent = [],
         image = ":rootfs_image",
         lacks = lacks,
         present = _PRESENT | present,
+    )
+    py_test(
+        name = "named_paths_test",
+        size = "small",
+        srcs = ["//ic-os/guestos/tools:guestos_tools/named_paths.py"],
+        args = ["--image=runfile:$(rootpath :rootfs_image)"],
+        data = [":rootfs_image"],
+        main = "//ic-os/guestos/tools:guestos_tools/named_paths.py",
+        deps = ["//ic-os/guestos/tools:guestos_tools"],
     )
     image_structure_test(
         name = "boot_structure_test",
