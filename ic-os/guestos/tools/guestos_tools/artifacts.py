@@ -1,31 +1,41 @@
 """Downloads what was built of a revision: the release binaries, and images of the GuestOS.
 
-A server has a folder for each revision:
+A server has a folder for each revision, and each folder in it has SHA256SUMS:
 
-    REVISION/release/SHA256SUMS                      and NAME.gz or NAME for each binary
-    REVISION/guest-os/disk-img/SHA256SUMS            and disk-img.tar.gz
-    REVISION/guest-os/update-img/SHA256SUMS          and update-img.tar.gz
+    REVISION/release                  NAME.gz, or NAME.zst or NAME, for each binary
+    REVISION/binaries/x86_64-linux    the same; later revisions of the Internet Computer have it
+    REVISION/guest-os/disk-img        disk-img.tar.gz, disk-img.tar.zst
+    REVISION/guest-os/update-img      update-img.tar.gz, .zst, and perhaps update-img-test.tar.gz, .zst
 
-Whatever is downloaded is checked against SHA256SUMS, unpacked beside its place, and moved there at the end. What is
-there already and unchanged stays.
+`disk-img-dev` and `update-img-dev` have the variant dev, with the same names of files. Whatever is downloaded is
+checked against SHA256SUMS, unpacked beside its place, and moved there at the end. What is there already and unchanged
+stays. With a public key, SHA256SUMS itself is checked against SHA256SUMS.sig.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import importlib
+import importlib.util
 import json
 import os
 import re
 import shutil
 import subprocess
+import sys
+import tempfile
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import IO, cast
 
+from guestos_tools.checksums import SIGNATURES, SUMS, verify_sums
 from guestos_tools.description import WORKSPACE, image_constants
 from guestos_tools.download import NotThereError, Policy, fetch, fetch_text, locked, sha256_of
 from guestos_tools.options import Parser, run, say
+from guestos_tools.wheels import locked_folders
 from tools.core.errors import UserError
 from tools.core.outputs import replacing, write_all
 from tools.core.progress import progress
@@ -33,8 +43,12 @@ from tools.core.progress import progress
 PROGRAM = "get-artifacts.sh"
 DEFAULT_URL = "https://download.dfinity.systems/ic"
 URL_VARIABLE = "ICOS_ARTIFACTS_URL"
+KEY_VARIABLE = "ICOS_ARTIFACTS_KEY"
+INSECURE_VARIABLE = "ICOS_ARTIFACTS_INSECURE"
 
-_SUMS = "SHA256SUMS"
+RELEASE_FOLDERS = ("release", "binaries/x86_64-linux")
+"""Where a revision has its binaries; the first one that is there counts."""
+
 _STATE = ".fetched.json"
 """In each folder: where its files came from, and their hashes."""
 
@@ -42,7 +56,12 @@ _INCOMING = ".incoming"
 _COMMITS = 50
 """How many commits are looked at for one that was built."""
 
-_IMAGES = ("disk-img", "update-img")
+_SUFFIXES = (".gz", ".zst", "")
+"""Of a file on a server, in the order of preference: the first one can be unpacked without a library."""
+
+_IMAGES = {"disk-img": ("disk-img",), "update-img": ("update-img", "update-img-test")}
+"""Folders of images to the images in them."""
+
 _CHUNK = 1 << 20
 _MIB = 1 << 20
 
@@ -52,13 +71,13 @@ class Wanted:
     """A file that is wanted.
 
     Attributes:
-        url: of the folder that has it.
+        urls: of the folders that may have it; the first one with checksums counts.
         name: of the file when it is unpacked.
         mode: of the file.
         required: whether nothing works without it.
     """
 
-    url: str
+    urls: tuple[str, ...]
     name: str
     mode: int
     required: bool
@@ -66,9 +85,10 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a wanted file comes from: name and SHA-256 of the download."""
+    """Where a wanted file comes from: URL of the folder, name and SHA-256 of the download."""
 
     wanted: Wanted
+    url: str
     remote: str
     sha256: str
 
@@ -77,18 +97,65 @@ def parse_sums(text: str, origin: str) -> dict[str, str]:
     """Returns SHA-256 by name, from what sha256sum(1) writes.
 
     Raises:
-        UserError: a line is something else.
+        UserError: a line is something else, or two lines disagree.
     """
     sums: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), 1):
         match = re.fullmatch(r"([0-9a-f]{64}) [ *](?:\./)?([^/]+)", line)
         if not match:
             raise UserError(f"{origin}:{number}: is not a SHA-256 and a name")
-        sums[match[2]] = match[1]
+        if sums.setdefault(match[2], match[1]) != match[1]:
+            raise UserError(f"{origin}:{number}: has another SHA-256 of {match[2]} than a line before")
     return sums
 
 
-def find_sources(wanted: Iterable[Wanted], policy: Policy) -> list[Source]:
+class Sums:
+    """The files of checksums of a server, each downloaded once."""
+
+    def __init__(self, keys: Sequence[Path], policy: Policy) -> None:
+        """Downloads nothing.
+
+        Args:
+            keys: public keys, one of which must have signed; none: signatures are not looked at.
+            policy: how much trouble to take.
+        """
+        self._keys = keys
+        self._policy = policy
+        self._known: dict[str, dict[str, str] | None] = {}
+
+    def of(self, url: str) -> dict[str, str] | None:
+        """Returns SHA-256 by name of the files of a folder, or None if it has no checksums.
+
+        Raises:
+            UserError: the server can't be asked, or checksums or signatures are wrong.
+        """
+        if url not in self._known:
+            try:
+                text = fetch_text(f"{url}/{SUMS}", self._policy)
+            except NotThereError:
+                self._known[url] = None
+            else:
+                if self._keys:
+                    self._verify(url, text)
+                self._known[url] = parse_sums(text, f"{url}/{SUMS}")
+        return self._known[url]
+
+    def _verify(self, url: str, text: str) -> None:
+        try:
+            signatures = fetch_text(f"{url}/{SIGNATURES}", self._policy)
+        except NotThereError as error:
+            raise UserError(
+                f"{url}/{SUMS}: is not signed, {SIGNATURES} is missing; without {KEY_VARIABLE} no signature is needed"
+            ) from error
+        with tempfile.TemporaryDirectory() as folder:
+            sums, signed = Path(folder, SUMS), Path(folder, SIGNATURES)
+            sums.write_text(text, encoding="utf-8", newline="")
+            signed.write_text(signatures, encoding="utf-8", newline="")
+            library = lambda: locked_folders("cryptography", self._policy)  # noqa: E731
+            verify_sums(sums, signed, self._keys, f"{url}/{SUMS}", library)
+
+
+def find_sources(wanted: Iterable[Wanted], sums: Sums) -> list[Source]:
     """Returns where wanted files come from; those that were not built and aren't required are left out.
 
     Raises:
@@ -96,21 +163,17 @@ def find_sources(wanted: Iterable[Wanted], policy: Policy) -> list[Source]:
     """
     sources: list[Source] = []
     missing: list[str] = []
-    sums: dict[str, dict[str, str]] = {}
     for each in wanted:
-        origin = f"{each.url}/{_SUMS}"
-        if origin not in sums:
-            try:
-                sums[origin] = parse_sums(fetch_text(origin, policy), origin)
-            except NotThereError:
-                if each.required:
-                    raise
-                sums[origin] = {}
-        remote = next((name for name in (f"{each.name}.gz", each.name) if name in sums[origin]), None)
-        if remote is not None:
-            sources.append(Source(each, remote, sums[origin][remote]))
+        folders = ((url, sums.of(url)) for url in each.urls)
+        url, listed = next(((url, found) for url, found in folders if found is not None), ("", None))
+        if listed is None and each.required:
+            raise NotThereError(", nor is ".join([f"{each.urls[0]}/{SUMS}: is not there", *each.urls[1:]]))
+        remote = next((each.name + suffix for suffix in _SUFFIXES if each.name + suffix in (listed or {})), None)
+        if listed is not None and remote is not None:
+            sources.append(Source(each, url, remote, listed[remote]))
         elif each.required:
-            raise UserError(f"{origin}: lists no {each.name}.gz, without which there is no image")
+            names = " or ".join(each.name + suffix for suffix in _SUFFIXES)
+            raise UserError(f"{url}/{SUMS}: lists no {names}, without which there is no image")
         else:
             missing.append(each.name)
     if missing:
@@ -140,7 +203,7 @@ def bring(sources: Sequence[Source], target: Path, incoming: Path, policy: Polic
     target.mkdir(parents=True, exist_ok=True)
     for source in fresh:
         _download(source, incoming, policy)
-        state[source.wanted.name] = [source.sha256, _unpack(source, incoming)]
+        state[source.wanted.name] = [source.sha256, _unpack(source, incoming, policy)]
     # From here on there is nothing that takes time. A folder whose state is missing is not trusted by the next call.
     (target / _STATE).unlink(missing_ok=True)
     for name in stale:
@@ -174,7 +237,7 @@ def _is_current(source: Source, state: Mapping[str, list[str]], target: Path) ->
 def _download(source: Source, incoming: Path, policy: Policy) -> None:
     path = incoming / source.remote
     with progress(f"receiving {source.remote}", 0) as tell:
-        fetch([f"{source.wanted.url}/{source.remote}"], path, source.sha256, policy, tell)
+        fetch([f"{source.url}/{source.remote}"], path, source.sha256, policy, tell)
     say(f"  {source.remote}: {path.stat().st_size / _MIB:.1f} MiB")
 
 
@@ -182,24 +245,44 @@ def _unpacked(source: Source, incoming: Path) -> Path:
     return incoming / f"{source.wanted.name}.unpacked"
 
 
-def _unpack(source: Source, incoming: Path) -> str:
+def _unpack(source: Source, incoming: Path, policy: Policy) -> str:
     """Unpacks a download; returns the SHA-256 of the result."""
     path, output = incoming / source.remote, _unpacked(source, incoming)
-    packed = source.remote != source.wanted.name
     with replacing(output) as fd:
-        try:
-            with gzip.open(path) if packed else path.open("rb") as file, open(fd, "wb", closefd=False) as unpacked:
-                shutil.copyfileobj(file, unpacked, _CHUNK)
-        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-            raise UserError(
-                f"{source.wanted.url}/{source.remote}: has the right SHA-256, but is no gzip file: {error}"
-            ) from error
+        with _opened(path, source, policy) as file, open(fd, "wb", closefd=False) as unpacked:
+            shutil.copyfileobj(file, unpacked, _CHUNK)
         os.fchmod(fd, source.wanted.mode)
     return sha256_of(output)
 
 
+@contextlib.contextmanager
+def _opened(path: Path, source: Source, policy: Policy) -> Iterator[IO[bytes]]:
+    """Opens the unpacked content of a download.
+
+    Raises:
+        UserError: in the block, it cannot be unpacked.
+    """
+    suffix = source.remote.removeprefix(source.wanted.name)
+    damage: tuple[type[Exception], ...] = (gzip.BadGzipFile, EOFError, zlib.error)
+    with contextlib.ExitStack() as stack:
+        file: IO[bytes] = stack.enter_context(path.open("rb"))
+        if suffix == ".gz":
+            file = cast(IO[bytes], stack.enter_context(gzip.open(file)))
+        elif suffix == ".zst":
+            if importlib.util.find_spec("zstandard") is None:
+                sys.path += locked_folders("zstandard", policy)
+            file = importlib.import_module("tools.core.frames").zstd_reader(file)
+            damage = (*damage, importlib.import_module("zstandard").ZstdError)
+        try:
+            yield file
+        except damage as error:
+            raise UserError(
+                f"{source.url}/{source.remote}: has the right SHA-256, but cannot be unpacked as {suffix}: {error}"
+            ) from error
+
+
 def revision(url: str, given: str | None, policy: Policy) -> str:
-    """Returns the commit to take: the one that is asked for, or the newest before HEAD that was built.
+    """Returns the commit to take: the one that is asked for, or the newest of the last ones that the server has.
 
     Raises:
         UserError: there is no such commit.
@@ -212,11 +295,10 @@ def revision(url: str, given: str | None, policy: Policy) -> str:
             return given
         raise UserError(f"{given!r} is neither a revision of this checkout nor a full commit id")
     for commit in _git("rev-list", "--first-parent", f"--max-count={_COMMITS}", "HEAD"):
-        try:
-            fetch_text(f"{url}/{commit}/release/{_SUMS}", policy)
-        except NotThereError:
-            continue
-        return commit
+        for folder in RELEASE_FOLDERS:
+            with contextlib.suppress(NotThereError):
+                fetch_text(f"{url}/{commit}/{folder}/{SUMS}", policy)
+                return commit
     raise UserError(
         f"{url}: has no build of the last {_COMMITS} commits of this checkout; say which one to take: GIT_REV=COMMIT, "
         f"or from where: {URL_VARIABLE}=URL"
@@ -239,10 +321,14 @@ def parser() -> Parser:
         "executable, and the images of the GuestOS to artifacts/guest-os. All is checked by SHA-256. What is\n"
         "there and unchanged is not downloaded again; what was interrupted goes on.",
         "environment:\n"
-        "  GET_GUEST_OS   0: no images; 1 (default): images too\n"
-        "  GIT_REV, GIT   the revision: a commit, branch or tag of this checkout; default: the newest of the\n"
-        f"                 last {_COMMITS} commits that was built\n"
-        f"  {URL_VARIABLE}   where revisions are (default: {DEFAULT_URL})\n\n"
+        "  GET_GUEST_OS   0: no images; 1 (default): images of prod; dev: images of dev\n"
+        "  GIT            the revision: a commit, branch or tag of this checkout; default: the newest of its last\n"
+        f"                 {_COMMITS} commits that the server has\n"
+        "  GIT_REV        the same; where GIT names another revision, that of images for artifacts/guest-os-master,\n"
+        "                 the target of an upgrade\n"
+        f"  {URL_VARIABLE}        where revisions are (default: {DEFAULT_URL})\n"
+        f"  {KEY_VARIABLE}        file with a public key (Ed25519, PEM): checksums must be signed by it\n"
+        f"  {INSECURE_VARIABLE}   1: URLs without TLS (http://) are taken, too\n\n"
         "example:\n"
         f"  GET_GUEST_OS=0 ./ic-os/guestos/scripts/{PROGRAM}",
     )
@@ -250,11 +336,23 @@ def parser() -> Parser:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the environment asks for."""
+    """What the environment asks for.
+
+    Attributes:
+        url: where revisions are.
+        revision: the revision, or None for the newest.
+        images: `prod`, `dev`, or empty for no images.
+        target: the revision of a second set of images, or None.
+        keys: public keys, one of which must have signed the checksums; none if signatures don't matter.
+        https_only: whether URLs without TLS are refused.
+    """
 
     url: str
     revision: str | None
-    images: bool
+    images: str = "prod"
+    target: str | None = None
+    keys: tuple[Path, ...] = ()
+    https_only: bool = True
 
 
 def request_of(environment: Mapping[str, str]) -> Request:
@@ -263,41 +361,59 @@ def request_of(environment: Mapping[str, str]) -> Request:
     Raises:
         UserError: one of them is wrong.
     """
-    images = environment.get("GET_GUEST_OS", "") or "1"
-    if images not in ("0", "1"):
-        raise UserError(f"GET_GUEST_OS: must be 0 or 1, not {images!r}")
-    revisions = {value for name in ("GIT", "GIT_REV") if (value := environment.get(name))}
-    if len(revisions) > 1:
-        raise UserError("GIT and GIT_REV: name two revisions; give one of them")
+    images = {"": "prod", "0": "", "1": "prod", "dev": "dev"}.get(environment.get("GET_GUEST_OS", ""))
+    if images is None:
+        raise UserError(f"GET_GUEST_OS: must be 0, 1 or dev, not {environment['GET_GUEST_OS']!r}")
+    insecure = environment.get(INSECURE_VARIABLE) or "0"
+    if insecure not in ("0", "1"):
+        raise UserError(f"{INSECURE_VARIABLE}: must be 0 or 1, not {insecure!r}")
     url = (environment.get(URL_VARIABLE) or DEFAULT_URL).rstrip("/")
     if not re.match("https?://.", url):
-        raise UserError(f"{URL_VARIABLE}: {url!r} is not a URL that begins with http:// or https://")
-    return Request(url, next(iter(revisions), None), images == "1")
+        raise UserError(f"{URL_VARIABLE}: {url!r} is not a URL that begins with https:// or http://")
+    if insecure == "0" and not url.startswith("https://"):
+        raise UserError(f"{URL_VARIABLE}: {url!r} is not a URL with https://; {INSECURE_VARIABLE}=1 permits it")
+    first, second = environment.get("GIT") or None, environment.get("GIT_REV") or None
+    target = second if first and second != first else None
+    key = environment.get(KEY_VARIABLE)
+    keys = (Path(key),) if key else ()
+    return Request(url, first or second, images, target, keys, insecure == "0")
 
 
 def get(request: Request, artifacts: Path, policy: Policy) -> None:
     """Downloads what is asked for into a folder; see `main`."""
+    policy = replace(policy, https_only=request.https_only)
     artifacts.mkdir(parents=True, exist_ok=True)
     with locked(artifacts, lambda: say(f"{artifacts}: waiting for another call")):
         commit = revision(request.url, request.revision, policy)
-        base = f"{request.url}/{commit}"
-        say(f"taking {base}")
-        constants = image_constants()
-        required = constants["REQUIRED_BINARIES"]
-        folders = {
-            "release": [
-                Wanted(f"{base}/release", name, 0o755, name in required) for name in constants["RELEASE_BINARIES"]
-            ]
-        }
+        folders = {"release": (commit, _binaries(f"{request.url}/{commit}"))}
         if request.images:
-            folders["guest-os"] = [
-                Wanted(f"{base}/guest-os/{name}", f"{name}.tar", 0o644, name == _IMAGES[0]) for name in _IMAGES
-            ]
-        found = {folder: find_sources(wanted, policy) for folder, wanted in folders.items()}
+            folders["guest-os"] = (commit, _images(f"{request.url}/{commit}", request.images))
+        if request.images and request.target:
+            target = revision(request.url, request.target, policy)
+            folders["guest-os-master"] = (target, _images(f"{request.url}/{target}", request.images))
+        for name in sorted({commit for commit, _ in folders.values()}):
+            say(f"taking {request.url}/{name}")
+        sums = Sums(request.keys, policy)
+        found = {folder: (commit, find_sources(wanted, sums)) for folder, (commit, wanted) in folders.items()}
         incoming = artifacts / _INCOMING
-        for folder, sources in found.items():
+        for folder, (commit, sources) in found.items():
             bring(sources, artifacts / folder, incoming / commit / folder, policy)
         shutil.rmtree(incoming, ignore_errors=True)
+
+
+def _binaries(base: str) -> list[Wanted]:
+    constants = image_constants()
+    urls = tuple(f"{base}/{folder}" for folder in RELEASE_FOLDERS)
+    return [Wanted(urls, name, 0o755, name in constants["REQUIRED_BINARIES"]) for name in constants["RELEASE_BINARIES"]]
+
+
+def _images(base: str, variant: str) -> list[Wanted]:
+    suffix = "-dev" if variant == "dev" else ""
+    return [
+        Wanted((f"{base}/guest-os/{folder}{suffix}",), f"{image}.tar", 0o644, image == "disk-img")
+        for folder, images in _IMAGES.items()
+        for image in images
+    ]
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -1,16 +1,19 @@
 import gzip
 import hashlib
 import subprocess
+from pathlib import Path
 
 import pytest
+import zstandard
 
 from guestos_tools import artifacts
 from guestos_tools.artifacts import PROGRAM, Request, get, main, parse_sums, request_of
+from guestos_tools.checksums import SIGNATURES, sign_sums
 from guestos_tools.download import Policy
 from guestos_tools.options import call
 from tools.core.errors import UserError
 from tools.testing.faulty_server import ends_after, instead, resets, serving, status
-from tools.testing.oracles import oracle
+from tools.testing.oracles import ask, oracle
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 OTHER = "f" * 40
@@ -38,12 +41,13 @@ def built(server):
     binaries = {"orchestrator.gz": gzip.compress(b"orchestrator"), "replica.gz": gzip.compress(REPLICA, 0)}
     build(server, COMMIT, "release", binaries | {"ic-regedit": b"not packed", "README.gz": b"unknown"})
     build(server, COMMIT, "guest-os/disk-img", {"disk-img.tar.gz": gzip.compress(b"disk"), "disk-img.tar.zst": b"x"})
+    build(server, COMMIT, "guest-os/disk-img-dev", {"disk-img.tar.zst": zstandard.compress(b"disk of dev")})
     build(server, COMMIT, "guest-os/update-img", {"update-img.tar.gz": gzip.compress(b"update")})
     return server
 
 
-def take(server, folder, commit=COMMIT, images=False):
-    get(Request(server.url, commit, images), folder, POLICY)
+def take(server, folder, commit=COMMIT, images="", **options):
+    get(Request(server.url, commit, images, https_only=False, **options), folder, POLICY)
 
 
 def contents(folder):
@@ -66,16 +70,16 @@ def test_binaries_come_unpacked_and_executable(built, tmp_path):
 
 
 def test_images_come_too_where_they_are_asked_for(built, tmp_path, capsys):
-    take(built, tmp_path, images=True)
+    take(built, tmp_path, images="prod")
     assert contents(tmp_path) == RELEASE | IMAGES
     assert (tmp_path / "guest-os" / "disk-img.tar").stat().st_mode & 0o7777 == 0o644
     assert "not built, and left out: canister_sandbox, sandbox_launcher, vsock_agent, " in capsys.readouterr().err
 
 
 def test_a_second_call_downloads_nothing(built, tmp_path, capsys):
-    take(built, tmp_path, images=True)
+    take(built, tmp_path, images="prod")
     built.requests.clear()
-    take(built, tmp_path, images=True)
+    take(built, tmp_path, images="prod")
     assert {path.rpartition("/")[2] for path in built.paths()} == {"SHA256SUMS"}
     assert capsys.readouterr().err.count("is up to date") == 2
     assert contents(tmp_path) == RELEASE | IMAGES
@@ -149,21 +153,22 @@ def test_an_interrupted_call_goes_on_where_it_was(built, tmp_path):
 
 def test_what_is_no_gzip_file_is_refused(built, tmp_path):
     build(built, COMMIT, "release", {"orchestrator": b"", "replica.gz": gzip.compress(REPLICA)[:-3]})
-    with pytest.raises(UserError, match=r"replica\.gz: has the right SHA-256, but is no gzip file"):
+    with pytest.raises(UserError, match=r"replica\.gz: has the right SHA-256, but cannot be unpacked as .gz"):
         take(built, tmp_path)
     assert not (tmp_path / "release" / "replica").exists()
 
 
 def test_an_image_needs_its_required_binaries(built, tmp_path):
     build(built, COMMIT, "release", {"replica": b""})
-    with pytest.raises(
-        UserError, match=r"/release/SHA256SUMS: lists no orchestrator\.gz, without which there is no image"
-    ):
+    message = (
+        r"/release/SHA256SUMS: lists no orchestrator\.gz or orchestrator\.zst or orchestrator, without which there is"
+    )
+    with pytest.raises(UserError, match=message):
         take(built, tmp_path)
 
 
 def test_a_revision_that_was_not_built_is_an_error(built, tmp_path):
-    with pytest.raises(UserError, match=f"/{OTHER}/release/SHA256SUMS: is not there"):
+    with pytest.raises(UserError, match=f"/{OTHER}/release/SHA256SUMS: is not there, nor is .*/binaries/x86_64-"):
         take(built, tmp_path, OTHER)
     assert contents(tmp_path) == {}
 
@@ -174,6 +179,61 @@ def test_sums_of_every_form_are_read():
     for line in ("", "nonsense", f"{'a' * 63}  short", f"{'a' * 64}  ../up", f"{'a' * 64}  "):
         with pytest.raises(UserError, match="SUMS:2: is not a SHA-256 and a name"):
             parse_sums(f"{'a' * 64}  x\n{line}\n", "SUMS")
+    with pytest.raises(UserError, match="SUMS:2: has another SHA-256 of x than a line before"):
+        parse_sums(f"{'a' * 64}  x\n{'b' * 64}  x\n", "SUMS")
+
+
+def test_the_other_layout_of_binaries(server, tmp_path):
+    binaries = {"orchestrator.gz": gzip.compress(b"orchestrator"), "replica.zst": zstandard.compress(REPLICA)}
+    build(server, COMMIT, "binaries/x86_64-linux", binaries)
+    take(server, tmp_path)
+    assert contents(tmp_path) == {"release/orchestrator": b"orchestrator", "release/replica": REPLICA}
+
+
+def test_images_of_dev_and_for_tests_of_upgrades(built, tmp_path):
+    build(built, COMMIT, "guest-os/update-img-dev", {"update-img-test.tar.zst": zstandard.compress(b"of a test")})
+    take(built, tmp_path, images="dev")
+    images = {"guest-os/disk-img.tar": b"disk of dev", "guest-os/update-img-test.tar": b"of a test"}
+    assert contents(tmp_path) == RELEASE | images
+
+
+def test_a_second_revision_is_the_target_of_an_upgrade(built, tmp_path):
+    build(built, OTHER, "guest-os/disk-img", {"disk-img.tar.gz": gzip.compress(b"other disk")})
+    take(built, tmp_path, images="prod", target=OTHER)
+    assert contents(tmp_path) == RELEASE | IMAGES | {"guest-os-master/disk-img.tar": b"other disk"}
+
+
+def test_what_is_no_zstd_file_is_refused(built, tmp_path):
+    build(built, COMMIT, "release", {"orchestrator": b"", "replica.zst": zstandard.compress(REPLICA)[:-3]})
+    with pytest.raises(UserError, match=r"replica\.zst: has the right SHA-256, but cannot be unpacked as .zst"):
+        take(built, tmp_path)
+    assert not (tmp_path / "release" / "replica").exists()
+
+
+def test_without_tls_nothing_is_asked_for(built, tmp_path):
+    with pytest.raises(UserError, match="is not an https:// URL, and anybody between here and there could change"):
+        get(Request(built.url, COMMIT), tmp_path, POLICY)
+    assert built.requests == []
+
+
+def test_checksums_have_to_be_signed_where_a_key_is_given(built, tmp_path):
+    keys = {}
+    for name in ("right", "wrong"):
+        keys[name] = (tmp_path / f"{name}.pem", tmp_path / f"{name}.pub.pem")
+        ask("openssl", "genpkey", "-algorithm", "ed25519", "-out", keys[name][0])
+        ask("openssl", "pkey", "-in", keys[name][0], "-pubout", "-out", keys[name][1])
+    with pytest.raises(UserError, match=r"/release/SHA256SUMS: is not signed, SHA256SUMS\.sig is missing"):
+        take(built, tmp_path / "got", keys=(keys["right"][1],))
+    sums = tmp_path / "SHA256SUMS"
+    sums.write_bytes(built.files[f"/{COMMIT}/release/SHA256SUMS"])
+    built.files[f"/{COMMIT}/release/{SIGNATURES}"] = sign_sums(sums, [keys["right"][0]]).read_bytes()
+    with pytest.raises(UserError, match=r"/release/SHA256SUMS: is not signed by a trusted key"):
+        take(built, tmp_path / "got", keys=(keys["wrong"][1],))
+    take(built, tmp_path / "got", keys=(keys["right"][1],))
+    assert contents(tmp_path / "got") == RELEASE
+    built.files[f"/{COMMIT}/release/SHA256SUMS"] += f"{'0' * 64} *added\n".encode()
+    with pytest.raises(UserError, match=r"/release/SHA256SUMS: is not signed by a trusted key"):
+        take(built, tmp_path / "got", keys=(keys["right"][1],))
 
 
 @pytest.fixture
@@ -219,17 +279,26 @@ def test_a_commit_that_cannot_be_had_is_named(server, checkout, tmp_path, commit
 
 def test_requests():
     url = "https://download.dfinity.systems/ic"
-    assert request_of({}) == Request(url, None, True)
-    assert request_of({"GET_GUEST_OS": "0", "GIT": "a"}) == Request(url, "a", False)
-    assert request_of({"GET_GUEST_OS": "1", "GIT_REV": "a", "GIT": "a"}) == Request(url, "a", True)
-    assert request_of({"ICOS_ARTIFACTS_URL": "http://mirror/ic/"}) == Request("http://mirror/ic", None, True)
+    assert request_of({}) == Request(url, None, "prod")
+    assert request_of({"GET_GUEST_OS": "0", "GIT": "a"}) == Request(url, "a", "")
+    assert request_of({"GET_GUEST_OS": "dev", "GIT_REV": "a"}) == Request(url, "a", "dev")
+    assert request_of({"GET_GUEST_OS": "1", "GIT_REV": "a", "GIT": "a"}) == Request(url, "a", "prod")
+    assert request_of({"GIT": "a", "GIT_REV": "b"}) == Request(url, "a", "prod", "b")
+    mirror = {"ICOS_ARTIFACTS_URL": "http://mirror/ic/", "ICOS_ARTIFACTS_INSECURE": "1"}
+    assert request_of(mirror) == Request("http://mirror/ic", None, "prod", https_only=False)
+    assert request_of({"ICOS_ARTIFACTS_KEY": "key.pem"}) == Request(url, None, keys=(Path("key.pem"),))
 
 
 @pytest.mark.parametrize(
     ("environment", "arguments", "message"),
     [
-        ({"GET_GUEST_OS": "no"}, [], "GET_GUEST_OS: must be 0 or 1, not 'no'"),
-        ({"GIT": "a", "GIT_REV": "b"}, [], "GIT and GIT_REV: name two revisions; give one of them"),
+        ({"GET_GUEST_OS": "no"}, [], "GET_GUEST_OS: must be 0, 1 or dev, not 'no'"),
+        (
+            {"ICOS_ARTIFACTS_URL": "http://mirror"},
+            [],
+            "ICOS_ARTIFACTS_URL: 'http://mirror' is not a URL with https://; ICOS_ARTIFACTS_INSECURE=1 permits it",
+        ),
+        ({"ICOS_ARTIFACTS_INSECURE": "yes"}, [], "ICOS_ARTIFACTS_INSECURE: must be 0 or 1, not 'yes'"),
         ({"ICOS_ARTIFACTS_URL": "mirror"}, [], "ICOS_ARTIFACTS_URL: 'mirror' is not a URL"),
         ({}, ["release"], "unrecognized arguments: release"),
     ],

@@ -17,14 +17,12 @@ from guestos_tools.options import Parser, say
 from guestos_tools.packages import Packages
 from guestos_tools.plan import read_plan
 from guestos_tools.runner import Runner
-from guestos_tools.wheels import Wheels
+from guestos_tools.wheels import CACHE_VARIABLE, LOCK, Wheels, cache_folder
 from tools.core.errors import UserError
 
-CACHE_VARIABLE = "ICOS_BUILD_CACHE"
 _DISTRIBUTIONS = ("debian", "ubuntu")
 _DOWNLOADED = WORKSPACE / "artifacts" / "release"
 _PLAN = GUESTOS / "plan" / "images.json"
-_WHEELS = WORKSPACE / "third_party" / "python" / "requirements.lock.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,14 +161,6 @@ def check_output(option: str, path: str) -> None:
         raise UserError(f"{option}: the folder {folder} cannot be written to")
 
 
-def cache_folder() -> Path:
-    """Returns the folder for what is kept from build to build."""
-    given = os.environ.get(CACHE_VARIABLE)
-    if given:
-        return Path(given).absolute()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "rules_icos", "scripts")
-
-
 def placeholders(wanted: Request) -> Mapping[str, Sequence[str]]:
     """Returns what the placeholders of the plan stand for, but for the packages."""
     constants = image_constants()
@@ -205,7 +195,7 @@ class Build:
             wanted.distribution,
             placeholders(wanted),
             Packages(WORKSPACE / plan.locks[wanted.distribution], cache / "packages", policy),
-            Wheels(_WHEELS, cache / "wheels", policy),
+            Wheels(LOCK, cache / "wheels", policy),
             workspace=WORKSPACE,
             output=output,
             cache=cache,

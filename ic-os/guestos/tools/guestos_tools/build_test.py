@@ -3,9 +3,10 @@ from pathlib import Path
 import pytest
 
 from guestos_tools import build, disk_image, upgrade_image
-from guestos_tools.build import Request, add_options, cache_folder, placeholders, request
+from guestos_tools.build import Request, add_options, placeholders, request
 from guestos_tools.description import GUESTOS
 from guestos_tools.options import Parser, call
+from guestos_tools.wheels import cache_folder
 
 PROD = ["-o", "a", "-t", "prod"]
 

@@ -49,11 +49,13 @@ class Policy:
         attempts: how many in a row may fail at a URL; one that got further than all before counts as the first.
         timeout: how long to wait for a server, in seconds.
         pause: before the second attempt, in seconds; it doubles from attempt to attempt.
+        https_only: whether a URL without TLS is refused, also one that a server redirects to.
     """
 
     attempts: int = 5
     timeout: float = 30
     pause: float = 1
+    https_only: bool = False
 
 
 def fetch(
@@ -227,6 +229,7 @@ def _answer(url: str, begin: int, policy: Policy) -> http.client.HTTPResponse:
     """
     if not re.match("https?://", url):
         raise UserError(f"{url}: is not a URL that begins with http:// or https://")
+    _check_scheme(url, url, policy)
     request = urllib.request.Request(url, headers={"Range": f"bytes={begin}-"} if begin else {})
     try:
         answer: http.client.HTTPResponse = urllib.request.urlopen(request, timeout=policy.timeout)
@@ -239,7 +242,18 @@ def _answer(url: str, begin: int, policy: Policy) -> http.client.HTTPResponse:
         if error.code in _TRANSIENT:
             raise _TransientError(text) from error
         raise UserError(f"{url}: {text}") from error
+    try:
+        _check_scheme(url, answer.geturl(), policy)
+    except UserError:
+        answer.close()
+        raise
     return answer
+
+
+def _check_scheme(url: str, actual: str, policy: Policy) -> None:
+    if policy.https_only and not actual.startswith("https://"):
+        by = "" if actual == url else f"is redirected to {actual}, which "
+        raise UserError(f"{url}: {by}is not an https:// URL, and anybody between here and there could change the files")
 
 
 def _begin(answer: http.client.HTTPResponse) -> int:

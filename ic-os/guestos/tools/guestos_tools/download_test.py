@@ -1,6 +1,7 @@
 import hashlib
 import multiprocessing
 import socket
+from urllib.request import urlopen
 
 import pytest
 
@@ -208,3 +209,17 @@ def test_one_process_at_a_time_has_a_folder(tmp_path):
         assert waited
     other.join()
     assert other.exitcode == 0
+
+
+def test_tls_may_be_demanded(server, monkeypatch):
+    policy = Policy(attempts=1, timeout=10, pause=0, https_only=True)
+    with pytest.raises(UserError, match=r"^http://127\.0\.0\.1:\d+/file: is not an https:// URL"):
+        fetch_text(f"{server.url}/file", policy)
+    assert server.requests == []
+    # A server that redirects to a URL without TLS: urllib follows it, and the answer says where it is from.
+    redirected = lambda request, **options: urlopen(f"{server.url}/file", **options)  # noqa: E731
+    monkeypatch.setattr("urllib.request.urlopen", redirected)
+    with pytest.raises(
+        UserError, match=r"^https://host/file: is redirected to http://127\.0\.0\.1:\d+/file, which is not"
+    ):
+        fetch_text("https://host/file", policy)

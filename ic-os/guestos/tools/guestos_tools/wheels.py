@@ -14,8 +14,25 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from guestos_tools.description import WORKSPACE
 from guestos_tools.download import Policy, fetch, locked
 from tools.core.errors import UserError
+
+CACHE_VARIABLE = "ICOS_BUILD_CACHE"
+LOCK = WORKSPACE / "third_party" / "python" / "requirements.lock.json"
+
+
+def cache_folder() -> Path:
+    """Returns the folder for what is kept from build to build."""
+    given = os.environ.get(CACHE_VARIABLE)
+    if given:
+        return Path(given).absolute()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "rules_icos", "scripts")
+
+
+def locked_folders(name: str, policy: Policy) -> list[str]:
+    """Returns the folders to import a locked distribution from; it is downloaded where it isn't in the cache."""
+    return Wheels(LOCK, cache_folder() / "wheels", policy).folders([name])
 
 
 class Wheels:
