@@ -95,7 +95,7 @@ not_asleep() { ! asleep "$1"; }
 test_help_names_every_option() {
     run --help
     local option
-    for option in --backend --env --mount --prune --stop; do expect_in help "$option" "$output" || return; done
+    for option in --backend --cache-dir --env --full --mount --prune --stop; do expect_in help "$option" "$output" || return; done
     expect status 0 "$status"
 }
 

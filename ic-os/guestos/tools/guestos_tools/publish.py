@@ -1,0 +1,234 @@
+"""Publishes what was built of a revision where get-artifacts.sh can download it: `bazel run //ic-os/guestos:publish`.
+
+Writes, with SHA256SUMS in each folder (see artifacts.py):
+
+    REVISION/release                   NAME.gz for each binary
+    REVISION/guest-os/disk-img         disk-img.tar.gz, disk-img.tar.zst
+    REVISION/guest-os/update-img       update-img.tar.gz, update-img.tar.zst
+    REVISION/guest-os/disk-img-dev, update-img-dev    the same of the variant dev
+
+A folder's SHA256SUMS is written last, so a folder that has it is complete. What is published already stays; another
+build of the same revision is an error, unless --replace is given.
+
+The address is a folder, s3://BUCKET/PREFIX, or https://HOST/PATH of a WebDAV server. Credentials are those of the
+environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL; ICOS_WEBDAV_USER and
+ICOS_WEBDAV_PASSWORD.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import HTTPStore, LocalStore, ObjectStore, S3Store
+
+from guestos_tools.checksums import SIGNATURES, SUMS, sign_sums, write_sums
+from guestos_tools.options import say
+from tools.core.cli import argument, run
+from tools.core.errors import UserError
+from tools.core.json_spec import FileName
+from tools.image.compressed_file import write_compressed
+from tools.image.compression import Gzip
+from tools.image.extents import Image
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig
+
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Arguments of the command line."""
+
+    to: str = argument("address of the revisions: a folder, s3://BUCKET/PREFIX, or https://HOST/PATH (WebDAV)")
+    revision: str | None = argument("40 hexadecimal digits; default: the commit of the checkout", default=None)
+    binaries: FileName | None = argument("folder with the executables of the release", default=None)
+    disk_img: tuple[FileName, ...] = argument("a disk image of prod, compressed", default=())
+    update_img: tuple[FileName, ...] = argument("an update image of prod, compressed", default=())
+    disk_img_dev: tuple[FileName, ...] = argument("a disk image of dev, compressed", default=())
+    update_img_dev: tuple[FileName, ...] = argument("an update image of dev, compressed", default=())
+    sums_key: tuple[FileName, ...] = argument(
+        "file with a private key (Ed25519, PEM) that signs the checksums; without one they are not signed", default=()
+    )
+    replace: bool = argument("replace another build of the revision", default=False)
+    insecure: bool = argument("take addresses without TLS (http://), too", default=False)
+
+
+def folders_of(arguments: Arguments) -> dict[str, Sequence[str]]:
+    """Returns the files by the folder of the layout; without folders that have no files.
+
+    Raises:
+        UserError: the folder with the executables cannot be read.
+    """
+    try:
+        binaries = sorted(map(str, Path(arguments.binaries).iterdir())) if arguments.binaries else []
+    except OSError as error:
+        raise UserError(f"--binaries: {arguments.binaries}: cannot be read: {error.strerror}") from error
+    folders: dict[str, Sequence[str]] = {
+        "release": binaries,
+        "guest-os/disk-img": arguments.disk_img,
+        "guest-os/update-img": arguments.update_img,
+        "guest-os/disk-img-dev": arguments.disk_img_dev,
+        "guest-os/update-img-dev": arguments.update_img_dev,
+    }
+    return {name: files for name, files in folders.items() if files}
+
+
+@contextmanager
+def staged(folder: str, files: Sequence[str], keys: Sequence[str]) -> Iterator[Path]:
+    """Yields a folder with the files as they are published, with checksums and their signatures.
+
+    Args:
+        folder: of the layout.
+        files: what goes there; images are taken as they are, binaries are compressed.
+        keys: files with private keys that sign the checksums.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        stage = Path(name)
+        for file in files:
+            if folder == "release":
+                write_compressed(Image.from_file(file), stage / f"{Path(file).name}.gz", Gzip())
+            else:
+                (stage / Path(file).name).symlink_to(Path(file).absolute())
+        sums = write_sums(stage, [path.name for path in stage.iterdir()])
+        if keys:
+            sign_sums(sums, [Path(key) for key in keys])
+        yield stage
+
+
+def open_store(address: str, environment: Mapping[str, str], *, insecure: bool) -> ObjectStore:
+    """Opens an address.
+
+    Raises:
+        UserError: it is none, or has no TLS and that isn't permitted.
+    """
+    scheme = re.match(r"([a-z0-9+.-]+)://.", address)
+    if scheme is None:
+        try:
+            return LocalStore(prefix=Path(address).absolute(), mkdir=True)
+        except (BaseError, OSError) as error:
+            raise UserError(f"--to: {address}: cannot be used as a folder: {_first_line(error)}") from error
+    if scheme[1] not in ("s3", "https", "http"):
+        raise UserError(f"--to: {address!r} is no folder, and no URL with s3://, https:// or http://")
+    endpoint = environment.get("AWS_ENDPOINT_URL", "") if scheme[1] == "s3" else address
+    if endpoint.startswith("http://") and not insecure:
+        raise UserError(f"--to: {endpoint!r} is not a URL with https://; --insecure permits it")
+    options: ClientConfig = {"allow_http": insecure, "timeout": "1h"}
+    try:
+        if scheme[1] == "s3":
+            return S3Store.from_url(address, client_options=options)
+        if user := environment.get("ICOS_WEBDAV_USER"):
+            secret = base64.b64encode(f"{user}:{environment.get('ICOS_WEBDAV_PASSWORD', '')}".encode()).decode()
+            options["default_headers"] = {"Authorization": f"Basic {secret}"}
+        return HTTPStore.from_url(address, client_options=options)
+    except BaseError as error:
+        raise UserError(f"--to: {address!r} cannot be used: {_first_line(error)}") from error
+
+
+class Publication:
+    """The files of a revision at an address."""
+
+    def __init__(self, store: ObjectStore, address: str, revision: str) -> None:
+        """Changes nothing."""
+        self._store = store
+        self._address = address
+        self._revision = revision
+
+    def publish(self, folder: str, stage: Path, *, replace: bool) -> None:
+        """Publishes a folder, its checksums last.
+
+        Args:
+            folder: of the layout.
+            stage: the local folder.
+            replace: whether another build may be replaced.
+
+        Raises:
+            UserError: the address cannot be read or written, or has another build.
+        """
+        path = f"{self._revision}/{folder}"
+        there = self._get(f"{path}/{SUMS}")
+        if there == (stage / SUMS).read_bytes():
+            say(f"{path}: is published already")
+            return
+        if there is not None and not replace:
+            raise UserError(
+                f"{self._address}/{path}/{SUMS}: is of another build of this revision; compare them by verify-release, "
+                "or give --replace"
+            )
+        last = [SIGNATURES, SUMS]
+        names = sorted(file.name for file in stage.iterdir() if file.name not in last)
+        for name in (*names, *(name for name in last if (stage / name).exists())):
+            self._put(f"{path}/{name}", stage / name)
+
+    def _get(self, path: str) -> bytes | None:
+        try:
+            return bytes(obstore.get(self._store, path).bytes())
+        except FileNotFoundError:
+            return None
+        except (BaseError, OSError) as error:
+            raise UserError(f"{self._address}/{path}: cannot be read: {_first_line(error)}") from error
+
+    def _put(self, path: str, file: Path) -> None:
+        say(f"{path}: {file.stat().st_size / _MIB:.1f} MiB")
+        try:
+            # WebDAV has no uploads in parts; by default large files are uploaded in parts.
+            obstore.put(self._store, path, file, use_multipart=False if isinstance(self._store, HTTPStore) else None)
+        except (BaseError, OSError) as error:
+            raise UserError(f"{self._address}/{path}: cannot be written: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def revision_of(given: str | None, checkout: str) -> str:
+    """Returns the revision to publish: a given one, or the commit of a checkout without changes.
+
+    Raises:
+        UserError: the given one is no commit id, or the checkout is none or has changes.
+    """
+    if given is not None:
+        if not re.fullmatch("[0-9a-f]{40}", given):
+            raise UserError(f"--revision: {given!r} is not a commit id, 40 hexadecimal digits")
+        return given
+    try:
+        command = ["git", "-C", checkout, "status", "--porcelain=v2", "--branch", "--untracked-files=normal"]
+        status = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise UserError(f"{checkout}: is no checkout that git can read; give --revision") from error
+    commit = re.search(r"^# branch\.oid ([0-9a-f]{40})$", status, re.MULTILINE)
+    if commit is None:
+        raise UserError(f"{checkout}: has no commit; give --revision")
+    changed = [line for line in status.splitlines() if not line.startswith("#")]
+    if changed:
+        raise UserError(f"{checkout}: has {len(changed)} files that differ from commit {commit[1]}; commit them first")
+    return commit[1]
+
+
+def main(arguments: Arguments) -> None:
+    """Runs the command line."""
+    folders = folders_of(arguments)
+    if not folders:
+        raise UserError("there is nothing to publish: give --binaries, --disk_img or another of the files")
+    revision = revision_of(arguments.revision, os.environ.get("BUILD_WORKSPACE_DIRECTORY", "."))
+    store = open_store(arguments.to, os.environ, insecure=arguments.insecure)
+    publication = Publication(store, arguments.to.rstrip("/"), revision)
+    for folder, files in folders.items():
+        with staged(folder, files, arguments.sums_key) as stage:
+            publication.publish(folder, stage, replace=arguments.replace)
+    say(f"{arguments.to.rstrip('/')}/{revision}: is published")
+
+
+if __name__ == "__main__":
+    run(main, Arguments, __doc__)

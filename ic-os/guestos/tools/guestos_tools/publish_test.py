@@ -1,0 +1,264 @@
+"""Tests that what is published is what get-artifacts.sh gets, by way of a folder, of WebDAV and of S3."""
+
+import contextlib
+import functools
+import gzip
+import os
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from guestos_tools.artifacts import Request, get
+from guestos_tools.download import Policy
+from guestos_tools.publish import Arguments, main, open_store, revision_of
+from tools.core.errors import UserError
+from tools.testing.oracles import ask, oracle
+
+ROOT = Path(__file__).absolute().parents[4]
+GUESTOS = Path("ic-os", "guestos")
+REVISION = "0123456789abcdef0123456789abcdef01234567"
+SECONDS = 60
+LARGE = os.urandom(1 << 20) * 12
+"""More than the size from which files are uploaded to S3 in parts."""
+
+NGINX = """\
+daemon off;
+{user}
+pid "{folder}/nginx.pid";
+error_log stderr;
+events {{ worker_connections 64; }}
+http {{
+    access_log off;
+    client_body_temp_path "{folder}/body";
+    proxy_temp_path "{folder}/proxy";
+    fastcgi_temp_path "{folder}/fastcgi";
+    uwsgi_temp_path "{folder}/uwsgi";
+    scgi_temp_path "{folder}/scgi";
+    server {{
+        listen 127.0.0.1:{port};
+        location / {{
+            root "{folder}/stored";
+            dav_methods PUT MKCOL;
+            create_full_put_path on;
+            client_max_body_size 0;
+        }}
+    }}
+}}
+"""
+
+
+@pytest.fixture
+def built(tmp_path):
+    """Files as a build leaves them; returns the arguments that name them."""
+    files = {
+        "binaries": {"orchestrator": b"#!/bin/sh\n", "replica": LARGE},
+        "disk_img": {"disk-img.tar.gz": gzip.compress(b"disk"), "disk-img.tar.zst": zstandard.compress(b"disk")},
+        "update_img": {"update-img.tar.gz": gzip.compress(b"update")},
+        "disk_img_dev": {"disk-img.tar.zst": zstandard.compress(b"disk of dev")},
+    }
+    arguments = {}
+    for argument, contents in files.items():
+        folder = tmp_path / "built" / argument
+        folder.mkdir(parents=True)
+        for name, content in contents.items():
+            (folder / name).write_bytes(content)
+        arguments[argument] = tuple(str(folder / name) for name in contents)
+    return arguments | {"binaries": str(tmp_path / "built" / "binaries")}
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A copy of what get-artifacts.sh consists of; it downloads into the checkout that it is in."""
+    folder = tmp_path / "checkout"
+    for name in ("tools", GUESTOS / "scripts", GUESTOS / "tools", GUESTOS / "rootfs/opt/ic"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("release_binaries.bzl", "defaults.bzl"):
+        shutil.copy(ROOT / GUESTOS / name, folder / GUESTOS / name)
+    return folder
+
+
+def got(checkout, url, **environment):
+    """Runs get-artifacts.sh; returns the contents by name."""
+    script = checkout / GUESTOS / "scripts" / "get-artifacts.sh"
+    values = {"ICOS_ARTIFACTS_URL": url, "ICOS_ARTIFACTS_INSECURE": "1", "GIT_REV": REVISION, "no_proxy": "127.0.0.1"}
+    environment = {"PATH": os.environ["PATH"], "HOME": str(checkout)} | values | environment
+    done = subprocess.run([script], capture_output=True, text=True, env=environment, timeout=SECONDS, check=False)
+    assert done.returncode == 0, done.stderr
+    return contents(checkout / "artifacts")
+
+
+def contents(folder):
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != ".fetched.json")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+BINARIES = {"release/orchestrator": b"#!/bin/sh\n", "release/replica": LARGE}
+
+
+@contextlib.contextmanager
+def running(command, **options):
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **options) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+
+
+@contextlib.contextmanager
+def served(folder):
+    """Serves a folder by HTTP; yields the URL."""
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=folder)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+def connects(port):
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
+
+
+@pytest.fixture
+def webdav(tmp_path):
+    folder, port = tmp_path / "nginx", free_port()
+    (folder / "stored").mkdir(parents=True)
+    user = "user root;" if os.geteuid() == 0 else ""
+    (folder / "nginx.conf").write_text(NGINX.format(folder=folder, port=port, user=user))
+    command = [oracle("nginx"), "-e", "stderr", "-p", folder, "-c", folder / "nginx.conf"]
+    with running(command) as process:
+        end = time.monotonic() + SECONDS
+        while not connects(port):
+            assert process.poll() is None
+            assert time.monotonic() < end
+        yield f"http://127.0.0.1:{port}/ic"
+
+
+@pytest.fixture
+def s3(monkeypatch):
+    with running([os.environ["S3_SERVER"], "--bucket=builds"]) as process:
+        url = process.stdout.readline().strip()
+        assert url
+        keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
+        for name, value in (keys | {"AWS_ENDPOINT_URL": url}).items():
+            monkeypatch.setenv(name, value)
+        yield url
+
+
+def publish(to, built, **options):
+    main(Arguments(to=str(to), revision=REVISION, insecure=True, **(built | options)))
+
+
+def test_a_folder(built, checkout, tmp_path):
+    publish(tmp_path / "ic", built)
+    published = tmp_path / "ic" / REVISION
+    assert sorted(str(path.relative_to(published)) for path in published.rglob("*") if path.is_file()) == [
+        "guest-os/disk-img-dev/SHA256SUMS",
+        "guest-os/disk-img-dev/disk-img.tar.zst",
+        "guest-os/disk-img/SHA256SUMS",
+        "guest-os/disk-img/disk-img.tar.gz",
+        "guest-os/disk-img/disk-img.tar.zst",
+        "guest-os/update-img/SHA256SUMS",
+        "guest-os/update-img/update-img.tar.gz",
+        "release/SHA256SUMS",
+        "release/orchestrator.gz",
+        "release/replica.gz",
+    ]
+    for sums in published.rglob("SHA256SUMS"):
+        ask("sh", "-c", 'cd "$0" && sha256sum --check --strict SHA256SUMS', sums.parent)
+    with served(tmp_path / "ic") as url:
+        images = {"guest-os/disk-img.tar": b"disk", "guest-os/update-img.tar": b"update"}
+        assert got(checkout, url) == BINARIES | images
+        # What the script unpacks zstd with, it downloads where it isn't installed; a test has no network.
+        get(Request(url, REVISION, "dev", https_only=False), tmp_path / "dev", Policy())
+        assert contents(tmp_path / "dev") == BINARIES | {"guest-os/disk-img.tar": b"disk of dev"}
+
+
+def test_webdav(built, checkout, webdav):
+    publish(webdav, built)
+    assert got(checkout, webdav, GET_GUEST_OS="0") == BINARIES
+
+
+def test_s3(built, checkout, s3):
+    publish("s3://builds/ic", built)
+    assert got(checkout, f"{s3}/builds/ic", GET_GUEST_OS="0") == BINARIES
+
+
+def test_checksums_are_signed(built, tmp_path):
+    private, public = tmp_path / "key.pem", tmp_path / "key.pub.pem"
+    ask("openssl", "genpkey", "-algorithm", "ed25519", "-out", private)
+    ask("openssl", "pkey", "-in", private, "-pubout", "-out", public)
+    publish(tmp_path / "ic", built, sums_key=(str(private),))
+    with served(tmp_path / "ic") as url:
+        get(Request(url, REVISION, "", keys=(public,), https_only=False), tmp_path / "got", Policy())
+        assert contents(tmp_path / "got") == BINARIES
+
+
+def test_a_published_revision_stays(built, tmp_path, capsys):
+    publish(tmp_path, built)
+    sums = tmp_path / REVISION / "release" / "SHA256SUMS"
+    before = sums.stat().st_mtime_ns
+    publish(tmp_path, built)
+    assert capsys.readouterr().err.count("is published already") == 4
+    assert sums.stat().st_mtime_ns == before
+    Path(built["binaries"], "replica").write_bytes(b"another build")
+    with pytest.raises(UserError, match="release/SHA256SUMS: is of another build of this revision; compare them by"):
+        publish(tmp_path, built)
+    assert sums.stat().st_mtime_ns == before
+    publish(tmp_path, built, replace=True)
+    ask("sh", "-c", 'cd "$0" && sha256sum --check --strict SHA256SUMS', sums.parent)
+
+
+def test_addresses(tmp_path, built):
+    for address in ("ftp://host/a", "file:///a"):
+        with pytest.raises(UserError, match=f"--to: '{address}' is no folder, and no URL with s3://"):
+            open_store(address, {}, insecure=False)
+    with pytest.raises(UserError, match="--to: 'http://host/a' is not a URL with https://; --insecure permits it"):
+        open_store("http://host/a", {}, insecure=False)
+    with pytest.raises(UserError, match="--to: 'http://minio' is not a URL with https://; --insecure permits it"):
+        open_store("s3://bucket", {"AWS_ENDPOINT_URL": "http://minio"}, insecure=False)
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(UserError, match="/file") as caught:
+        publish(tmp_path / "file", built)
+    assert "\n" not in str(caught.value)
+
+
+def test_there_must_be_something_to_publish(tmp_path):
+    with pytest.raises(UserError, match=r"--binaries: .*/none: cannot be read: No such file or directory"):
+        publish(tmp_path, {"binaries": str(tmp_path / "none")})
+    with pytest.raises(UserError, match="there is nothing to publish"):
+        publish(tmp_path, {})
+
+
+def test_a_revision_is_what_was_committed(tmp_path):
+    git = [oracle("git"), "-c", "user.name=a", "-c", "user.email=a@example", "-C", tmp_path]
+    with pytest.raises(UserError, match="is no checkout that git can read; give --revision"):
+        revision_of(None, str(tmp_path / "none"))
+    with pytest.raises(UserError, match="--revision: 'main' is not a commit id"):
+        revision_of("main", str(tmp_path))
+    subprocess.run([*git, "init", "-q"], check=True)
+    with pytest.raises(UserError, match="has no commit; give --revision"):
+        revision_of(None, str(tmp_path))
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "a"], check=True)
+    commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    assert revision_of(None, str(tmp_path)) == commit
+    (tmp_path / "new").write_bytes(b"")
+    with pytest.raises(UserError, match=f"has 1 files that differ from commit {commit}; commit them first"):
+        revision_of(None, str(tmp_path))

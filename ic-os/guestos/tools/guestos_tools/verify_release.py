@@ -1,0 +1,189 @@
+"""Builds a revision again, and compares it with what was published: `bazel run //ic-os/guestos:verify-release`.
+
+The revision is checked out into a git worktree of its own and built there by `bazel run //ic-os/guestos:publish`, with
+a Bazel server and outputs of its own, which are removed at the end. Options that the published build had, such as
+`--//ic-os/guestos:version=…`, have to be given again by --bazel_option. SHA-256 are compared. Of a file that differs,
+both contents are kept; of images, the differences are printed as by image_diff.
+
+The exit status is 0 if all published files were built again with the same content, 1 if not, 2 after an error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from guestos_tools.artifacts import DEFAULT_URL, RELEASE_FOLDERS, Sums, parse_sums
+from guestos_tools.checksums import SUMS
+from guestos_tools.download import Policy, fetch
+from guestos_tools.options import say
+from tools.commands import image_diff
+from tools.core.cli import argument, run
+from tools.core.errors import CheckError, UserError
+from tools.core.json_spec import FileName
+from tools.image.decompression import decompress
+
+_IMAGE_FOLDERS = tuple(f"guest-os/{image}{variant}" for variant in ("", "-dev") for image in ("disk-img", "update-img"))
+_COMPRESSED = (".gz", ".zst")
+_OF_THIS_RUN = ("BUILD_WORK", "JAVA_RUNFILES", "PYTHON", "RUNFILES_")
+"""Beginnings of environment variables that `bazel run` sets for this program, and that another one must not see."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Arguments of the command line."""
+
+    revision: str = argument("commit, branch or tag of the checkout", default="HEAD")
+    url: str = argument("where revisions are published", default=DEFAULT_URL)
+    key: tuple[FileName, ...] = argument(
+        "file with a public key (Ed25519, PEM) that must have signed the checksums; one of them, if there are more",
+        default=(),
+    )
+    output: FileName = argument("folder for images that differ; made if it doesn't exist", default="verify-release")
+    bazel: str = argument("the Bazel to build with", default="bazel")
+    bazel_option: tuple[str, ...] = argument("an option of `bazel run` for the build", default=())
+    insecure: bool = argument("take a URL without TLS (http://), too", default=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A published file.
+
+    Attributes:
+        folder: its folder in the layout of today.
+        name: its name.
+        url: of the file.
+        sha256: of the file, in hex.
+    """
+
+    folder: str
+    name: str
+    url: str
+    sha256: str
+
+
+def published_files(base: str, sums: Sums) -> list[Published]:
+    """Returns what is published of a revision.
+
+    Raises:
+        UserError: that is nothing, or the checksums are wrong.
+    """
+    found = []
+    release = next((folder for folder in RELEASE_FOLDERS if sums.of(f"{base}/{folder}") is not None), None)
+    for folder, place in (("release", release), *zip(_IMAGE_FOLDERS, _IMAGE_FOLDERS, strict=True)):
+        listed = (sums.of(f"{base}/{place}") if place is not None else None) or {}
+        found += [Published(folder, name, f"{base}/{place}/{name}", sha256) for name, sha256 in sorted(listed.items())]
+    if not found:
+        raise UserError(f"{base}: has no checksums of binaries or images, so it is not published there")
+    return found
+
+
+def commit_of(revision: str, checkout: str) -> str:
+    """Returns the commit id of a revision of a checkout.
+
+    Raises:
+        UserError: there is no such revision.
+    """
+    try:
+        return _git(checkout, "rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}").strip()
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise UserError(f"--revision: {revision!r} is no revision of the checkout {checkout}") from error
+
+
+def _git(checkout: str, *words: str) -> str:
+    return subprocess.run(["git", "-C", checkout, *words], capture_output=True, text=True, check=True).stdout
+
+
+@contextlib.contextmanager
+def built(commit: str, checkout: str, arguments: Arguments) -> Iterator[Path]:
+    """Yields a folder with a build of a commit, in the layout in which it is published.
+
+    Raises:
+        UserError: the build fails.
+    """
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(_OF_THIS_RUN)}
+    with tempfile.TemporaryDirectory(prefix="verify-release-") as name:
+        tree, result = Path(name, "tree"), Path(name, "result")
+        _git(checkout, "worktree", "add", "--detach", "--quiet", str(tree), commit)
+        publish = ["run", *arguments.bazel_option, "//ic-os/guestos:publish", "--", f"--to={result}"]
+        try:
+            command = [arguments.bazel, *publish, f"--revision={commit}"]
+            if subprocess.run(command, cwd=tree, env=environment, check=False).returncode != 0:
+                raise UserError(f"the build of {commit} failed, see the lines above")
+            yield result / commit
+        except FileNotFoundError as error:
+            raise UserError(f"--bazel: there is no program {arguments.bazel}") from error
+        finally:
+            with contextlib.suppress(OSError):
+                subprocess.run([arguments.bazel, "clean", "--expunge"], cwd=tree, env=environment, check=False)
+            _git(checkout, "worktree", "remove", "--force", str(tree))
+
+
+def sums_of(folder: Path) -> Mapping[str, str]:
+    """Returns SHA-256 by name of the files in a local folder; none if the folder wasn't built."""
+    try:
+        text = (folder / SUMS).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    return parse_sums(text, str(folder / SUMS))
+
+
+def explain(file: Published, ours: Path, output: Path, policy: Policy) -> None:
+    """Keeps both of two files that differ, and prints what differs in them where they are images."""
+    pair = []
+    for side in ("published", "built"):
+        path = output / side / file.folder / file.name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if side == "published":
+            fetch([file.url], path, file.sha256, policy)
+        else:
+            shutil.copyfile(ours, path)
+        if path.suffix in _COMPRESSED:
+            decompress(path, path.with_suffix(""))
+            path = path.with_suffix("")
+        pair.append(str(path))
+    if file.folder == "release":
+        print(f"compare {pair[0]} and {pair[1]}")
+        return
+    with contextlib.suppress(CheckError):  # they differ, which is known
+        image_diff.main(image_diff.Arguments(left=pair[0], right=pair[1]))
+        print("the images are the same, only their compression differs")
+
+
+def main(arguments: Arguments) -> None:
+    """Runs the command line.
+
+    Raises:
+        CheckError: something published is not what was built.
+    """
+    checkout = os.environ.get("BUILD_WORKSPACE_DIRECTORY", ".")
+    commit = commit_of(arguments.revision, checkout)
+    policy = Policy(https_only=not arguments.insecure)
+    keys = [Path(key) for key in arguments.key]
+    published = published_files(f"{arguments.url.rstrip('/')}/{commit}", Sums(keys, policy))
+    wrong = 0
+    with built(commit, checkout, arguments) as folder:
+        for file in published:
+            ours = sums_of(folder / file.folder).get(file.name)
+            same = ours == file.sha256
+            wrong += not same
+            different = "not built" if ours is None else f"differs: published {file.sha256}, built {ours}"
+            print(f"{file.folder}/{file.name}: {'same' if same else different}", flush=True)
+            if not same and ours is not None:
+                explain(file, folder / file.folder / file.name, Path(arguments.output), policy)
+    if wrong:
+        raise CheckError(
+            f"{commit}: {wrong} of {len(published)} published files are not what was built; was the version, were the "
+            "binaries and keys given by --bazel_option as for the published build?"
+        )
+    say(f"{commit}: all {len(published)} published files are what was built")
+
+
+if __name__ == "__main__":
+    run(main, Arguments, __doc__)
