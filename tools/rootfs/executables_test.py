@@ -71,6 +71,14 @@ def test_programs_that_can_start(tree):
     tree.check("/opt/bin/dynamic", "/usr/bin/sh")
 
 
+def test_configuration_that_includes_itself_is_read_once(tree):
+    tree.add("etc/ld.so.conf", b"include *.conf\n" * 4000)
+    tree.add("etc/more.conf", b"include ld.so.conf more.conf\n/opt/configured/\n" * 1000)
+    tree.add("opt/configured/libconf.so.2", elf_file())
+    tree.add("opt/bin/configured", program("libconf.so.2"))
+    tree.check()
+
+
 def test_libraries_inherit_only_rpath(tree):
     tree.add("opt/own/liba.so.1", elf_file(needed=["libb.so.1"]))
     tree.add("opt/own/libb.so.1", elf_file())

@@ -22,9 +22,6 @@ from tools.tree.select import select
 _MAX_CONF = 1 << 16
 """Maximum size of an ld.so.conf in bytes."""
 
-_MAX_INCLUDES = 4
-"""Maximum depth of `include` in ld.so.conf."""
-
 _DEFAULT_FOLDERS = ("lib/{}-linux-gnu", "usr/lib/{}-linux-gnu", "lib64", "usr/lib64", "lib", "usr/lib")
 
 
@@ -75,7 +72,7 @@ class Linker:
         self._root = root
         self._architecture = architecture
         default = (folder.format(architecture).encode() for folder in _DEFAULT_FOLDERS)
-        self._folders = tuple(dict.fromkeys((*self._configured("etc/ld.so.conf", 0), *default)))
+        self._folders = tuple(dict.fromkeys((*self._configured(), *default)))
         self._known: dict[File, Dynamic] = {}
 
     def faults(self, path: bytes, program: File) -> Iterator[str]:
@@ -138,28 +135,30 @@ class Linker:
             self._known[node] = read_dynamic(node.content, f"/{escaped(path.lstrip(b'/'))}")
         return self._known[node]
 
-    def _configured(self, path: str, depth: int) -> Iterator[bytes]:
-        """Yields the directories that an ld.so.conf and the files that it includes name (ldconfig(8))."""
-        node = find_file(self._root, path.encode(errors="surrogateescape"))
-        if node is None or node.content.size > _MAX_CONF:
-            return
-        for line in node.content.read(0, node.content.size).decode(errors="surrogateescape").splitlines():
-            words = line.partition("#")[0].split()
-            if words[:1] != ["include"]:
-                yield from (word.encode(errors="surrogateescape").rstrip(b"/") for word in words)
-            elif depth < _MAX_INCLUDES:
-                for pattern in words[1:]:
-                    yield from self._included(posixpath.join(posixpath.dirname(path), pattern), depth + 1)
+    def _configured(self) -> Iterator[bytes]:
+        """Yields the directories that /etc/ld.so.conf and the files that it includes name (ldconfig(8))."""
+        seen: set[File] = set()  # a file that is included again adds nothing
+        waiting = ["etc/ld.so.conf"]
+        while waiting:
+            path = waiting.pop()
+            node = find_file(self._root, path.encode(errors="surrogateescape"))
+            if node is None or node in seen or node.content.size > _MAX_CONF:
+                continue
+            seen.add(node)
+            for line in node.content.read(0, node.content.size).decode(errors="surrogateescape").splitlines():
+                words = line.partition("#")[0].split()
+                if words[:1] == ["include"]:
+                    patterns = (posixpath.join(posixpath.dirname(path), word) for word in words[1:])
+                    waiting += [name for pattern in patterns for name in self._included(pattern)]
+                else:
+                    yield from (word.encode(errors="surrogateescape").rstrip(b"/") for word in words)
 
-    def _included(self, pattern: str, depth: int) -> Iterator[bytes]:
+    def _included(self, pattern: str) -> list[str]:
         try:
-            names = [name for _, name in select(self._root, pattern)]
+            names = [name.decode(errors="surrogateescape") for _, name in select(self._root, pattern)]
         except UserError:  # the directory does not exist, which ldconfig accepts
-            return
-        for name in names:
-            yield from self._configured(
-                posixpath.join(posixpath.dirname(pattern), name.decode(errors="surrogateescape")), depth
-            )
+            return []
+        return [posixpath.join(posixpath.dirname(pattern), name) for name in names]
 
 
 def _loaded(path: bytes, dynamic: Dynamic, inherited: tuple[bytes, ...]) -> _Loaded:
