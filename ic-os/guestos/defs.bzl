@@ -117,6 +117,7 @@ def guestos_image(
         name = "payload",
         src = "//ic-os/guestos:release_binaries",
         required = REQUIRED_BINARIES,
+        visibility = ["//visibility:public"],
     )
     write_file(
         name = "system",
