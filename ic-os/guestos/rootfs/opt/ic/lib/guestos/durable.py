@@ -8,7 +8,7 @@ import os
 from guestos.errors import GuestError
 
 
-def replace(path: str, data: bytes) -> None:
+def replace(path: str, data: bytes, *, mode: int | None = None, owner: tuple[int, int] | None = None) -> None:
     """Replaces the content of a file atomically, and fsyncs it and its directory.
 
     After a power cut the file has the new or the old content, never a mixture.
@@ -16,6 +16,8 @@ def replace(path: str, data: bytes) -> None:
     Args:
         path: of the file, which need not exist.
         data: the new content.
+        mode: the permissions of the file; None for 0644 less the umask.
+        owner: user and group of the file; None for those of this process.
 
     Raises:
         GuestError: the file cannot be written; it has its old content.
@@ -26,6 +28,10 @@ def replace(path: str, data: bytes) -> None:
         try:
             if os.pwrite(descriptor, data, 0) != len(data):
                 raise OSError(0, "only a part of the data was written")
+            if owner is not None:
+                os.fchown(descriptor, *owner)
+            if mode is not None:
+                os.fchmod(descriptor, mode)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
