@@ -20,6 +20,7 @@ packages=(
     attr binutils cpio cryptsetup-bin dosfstools e2fsprogs fdisk gdisk gnupg grub-common libarchive-tools libarchive13t64
     mtools mtree-netbsd openssl passwd
     python3-selinux selinux-utils
+    sudo systemd
     pigz tar xz-utils zstd
     # Virtual machines.
     ovmf qemu-system-x86 qemu-utils

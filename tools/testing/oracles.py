@@ -47,9 +47,11 @@ _PACKAGES = {
     "sfdisk": "fdisk",
     "sgdisk": "gdisk",
     "sha256sum": "coreutils",
+    "systemd-analyze": "systemd",
     "tune2fs": "e2fsprogs",
     "umount": "mount",
     "veritysetup": "cryptsetup-bin",
+    "visudo": "sudo",
 }
 """Maps the name of a program to its Debian package, where the two differ."""
 

@@ -16,7 +16,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from guestos import boot_state, booted, compressed_stream, journal, manifest, signatures, status, transitions
+from guestos import boot_state, booted, compressed_stream, journal, manifest, privilege, signatures, status, transitions
 from guestos.boot_state import other
 from guestos.environment import Environment
 from guestos.errors import GuestError, UsageError
@@ -31,18 +31,26 @@ _EPILOG = (
 )
 
 
-def main(arguments: Sequence[str] | None = None, environment: Environment | None = None) -> int:
+def main(
+    arguments: Sequence[str] | None = None, environment: Environment | None = None, script: str | None = None
+) -> int:
     """Runs one action and returns the exit status.
 
     Args:
         arguments: the command line without the program; by default that of this process.
         environment: the machine; by default this one.
+        script: the path by which root runs this program; None to run the action as the user that this process has.
     """
     environment = environment or Environment()
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    # Newer orchestrators name the system that is meant; this machine has one.
+    arguments = arguments[1:] if arguments[:1] == ["guestos"] else arguments
     options = _parser(environment).parse_args(arguments)
     environment = dataclasses.replace(environment, grubenv=options.grubenv)
     action: Action = options.run
     try:
+        if script is not None and options.root:
+            privilege.become_root(script, arguments)
         action(options, environment)
     except GuestError as error:
         print(f"manageboot.sh: {error}", file=sys.stderr)
@@ -68,9 +76,9 @@ def _parser(environment: Environment) -> argparse.ArgumentParser:
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
 
-    def add(name: str, run: Action, text: str, *, changes: bool = False) -> argparse.ArgumentParser:
+    def add(name: str, run: Action, text: str, *, changes: bool = False, root: bool = False) -> argparse.ArgumentParser:
         action = actions.add_parser(name, help=text, description=text, allow_abbrev=False)
-        action.set_defaults(run=run, changes=changes)
+        action.set_defaults(run=run, changes=changes, root=root or changes)
         return action
 
     upgrade = add("upgrade-install", _install, "Install an update image in the slot that does not run.", changes=True)
@@ -89,7 +97,8 @@ def _parser(environment: Environment) -> argparse.ArgumentParser:
     commit.add_argument("--no-reboot", action="store_true", help="do not reboot")
     commit.add_argument("--version", help="refuse if another version is installed")
     add("confirm", _confirm, "Confirm that the running system works: it is booted from now on.", changes=True)
-    add("end-trial", _end_trial, "Reboot into the previous system if the running one is on trial and not confirmed.")
+    trial = "Reboot into the previous system if the running one is on trial and not confirmed."
+    add("end-trial", _end_trial, trial, root=True)
     add("current", _print_current, "Print the slot that runs.")
     add("target", _print_target, "Print the slot that an upgrade is installed in.")
     add("next", _print_next, "Print the slot that boots next.")
@@ -97,7 +106,7 @@ def _parser(environment: Environment) -> argparse.ArgumentParser:
         add(name, _print_current_root, "Print the device of the running slot's root partition.")
     for name in ("target_partition", "target_root"):
         add(name, _print_target_root, "Print the device of the root partition that an upgrade is installed in.")
-    add("metrics", _metrics, "Write slots and boot state for node_exporter.")
+    add("metrics", _metrics, "Write slots and boot state for node_exporter.", root=True)
     show = add("status", _status, "Print the slots and the boot state.")
     show.add_argument("--json", action="store_true", help="print a JSON object")
     return parser

@@ -1,0 +1,10 @@
+#!/bin/sh
+# Prints the SSH keys of an account. Runs guestos.ssh_keys.
+
+exec /usr/bin/python3 -IB -c '
+import os, sys
+script = sys.argv.pop(1)
+sys.path.insert(0, os.path.join(os.path.dirname(script), "..", "lib"))
+from guestos.ssh_keys import read_main
+sys.exit(read_main(script))
+' "$(readlink -f -- "$0")" "$@"

@@ -1,0 +1,85 @@
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from guestos import manageboot, privilege
+from guestos.errors import GuestError
+
+SCRIPT = "/opt/ic/bin/manageboot.sh"
+
+
+@pytest.fixture
+def ran(monkeypatch):
+    """The commands that replaced this process, which is not root."""
+    commands = []
+
+    def execv(path, command):
+        commands.append((path, command))
+        raise SystemExit(0)
+
+    monkeypatch.setattr(os, "geteuid", lambda: 611)
+    monkeypatch.setattr(os, "execv", execv)
+    return commands
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["confirm"], ["upgrade-commit"], ["upgrade-install", "/a b"], ["metrics"], ["end-trial"], ["guestos", "confirm"]],
+)
+def test_actions_that_need_root_are_run_by_sudo(ran, arguments):
+    with pytest.raises(SystemExit):
+        manageboot.main(arguments, script=SCRIPT)
+    expected = arguments[1:] if arguments[0] == "guestos" else arguments
+    assert ran == [("/usr/bin/sudo", ["/usr/bin/sudo", "--non-interactive", "--", SCRIPT, *expected])]
+
+
+def test_queries_help_and_errors_of_usage_need_no_root(ran, tmp_path):
+    assert manageboot.main(["-f", str(tmp_path / "grubenv"), "next"], script=SCRIPT) == 0
+    for arguments in (["--help"], ["nonsense"], []):
+        with pytest.raises(SystemExit):
+            manageboot.main(arguments, script=SCRIPT)
+    assert ran == []
+
+
+def test_root_stays(monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    privilege.become_root(SCRIPT, ["confirm"], sudo="/nothing")
+
+
+def test_without_sudo_the_error_names_both(monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 611)
+    with pytest.raises(
+        GuestError, match=r"^/opt/ic/bin/manageboot.sh needs root, and /nothing/sudo cannot be run: No such"
+    ):
+        privilege.become_root(SCRIPT, ["confirm"], sudo="/nothing/sudo")
+
+
+def test_the_script_runs_itself_by_its_real_path(tmp_path):
+    """With a copy of the script, a link to it, and a sudo that prints its arguments."""
+    if not os.access("/usr/bin/python3", os.X_OK):
+        pytest.skip("/usr/bin/python3 is missing: install the Debian package python3")
+    guestos = Path(manageboot.__file__).parent
+    ic = tmp_path / "ic"
+    (ic / "bin").mkdir(parents=True)
+    (ic / "lib/guestos").mkdir(parents=True)
+    for path in guestos.glob("*.py"):
+        (ic / "lib/guestos" / path.name).write_bytes(path.read_bytes())
+    sudo = tmp_path / "sudo"
+    sudo.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    sudo.chmod(0o755)
+    privilege_py = ic / "lib/guestos/privilege.py"
+    text = privilege_py.read_text()
+    privilege_py.write_text(text.replace('"/usr/bin/sudo"', repr(str(sudo))).replace("os.geteuid()", "611"))
+    script = ic / "bin/manageboot.sh"
+    script.write_bytes((guestos.parents[1] / "bin/manageboot.sh").read_bytes())
+    script.chmod(0o755)
+    link = tmp_path / "link"
+    link.symlink_to(script)
+    done = subprocess.run([link, "guestos", "confirm"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.split(), done.stderr) == (
+        0,
+        ["--non-interactive", "--", str(script), "confirm"],
+        "",
+    )

@@ -1,0 +1,77 @@
+"""Tests of what the orchestrator's account may run as root."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tools.testing.oracles import ask
+
+SUDOERS = Path(__file__).parents[1] / "rootfs/etc/sudoers.d/guestos"
+MANAGEBOOT = "/opt/ic/bin/manageboot.sh"
+PROVISION = "/opt/ic/bin/provision-ssh-keys.sh"
+READ = "/opt/ic/bin/read-ssh-keys.sh"
+
+
+def rules():
+    """Returns the programs and the expressions for their arguments that ic-replica may run."""
+    text = SUDOERS.read_text().replace("\\\n", " ")
+    aliases = dict(re.findall(r"^Cmnd_Alias (\w+) = (.*)$", text, re.MULTILINE))
+    (names,) = re.findall(r"^ic-replica ALL=\(root\) NOPASSWD: (.*)$", text, re.MULTILINE)
+    found = [re.findall(r"\s*(/\S+) (\^.*?\$)(?:,|$)", aliases[name]) for name in names.split(", ")]
+    return [rule for part in found for rule in part]
+
+
+def permitted(program, arguments):
+    return any(program == name and re.search(expression, arguments) for name, expression in rules())
+
+
+def test_visudo_accepts_the_file(tmp_path):
+    copy = tmp_path / "guestos"
+    copy.write_bytes(SUDOERS.read_bytes())
+    copy.chmod(0o440)
+    assert "parsed OK" in ask("visudo", "--check", "--strict", f"--file={copy}")
+
+
+def test_nothing_but_three_scripts_with_arguments():
+    found = rules()
+    assert {program for program, _ in found} == {MANAGEBOOT, PROVISION, READ}
+    assert len(found) == 4
+    assert "NOPASSWD: ALL" not in SUDOERS.read_text().split("\nic-replica")[1]
+
+
+@pytest.mark.parametrize("first", ["", "guestos "])
+@pytest.mark.parametrize(
+    "arguments", ["upgrade-install /var/lib/ic/data/images/image.bin", "upgrade-commit", "confirm", "status", "metrics"]
+)
+def test_what_the_orchestrator_does_is_permitted(first, arguments):
+    assert permitted(MANAGEBOOT, first + arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "",
+        "-f /etc/passwd confirm",
+        "confirm more",
+        "upgrade-commit --no-reboot",
+        "upgrade-install /etc/shadow",
+        "upgrade-install /var/lib/ic/data/images/../x",
+        "upgrade-install /var/lib/ic/data/images/a/b",
+        "upgrade-install --allow-downgrade /var/lib/ic/data/images/image.bin",
+        "upgrade-install /var/lib/ic/data/images/image.bin --allow-downgrade",
+        "end-trial",
+    ],
+)
+def test_other_arguments_are_refused(arguments):
+    assert not permitted(MANAGEBOOT, arguments)
+
+
+def test_ssh_keys_of_administrators_are_read_only():
+    for account in ("backup", "readonly"):
+        assert permitted(PROVISION, account)
+        assert permitted(READ, account)
+    assert permitted(READ, "admin")
+    for account in ("admin", "root", "", "backup readonly"):
+        assert not permitted(PROVISION, account)
+    assert not permitted(READ, "root")
