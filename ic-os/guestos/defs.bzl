@@ -277,6 +277,7 @@ def _system(base, passwords, suffix, tags):
             ":update_keys",
             "//ic-os/guestos:rootfs_executables",
             "//ic-os/guestos:rootfs_files",
+            "//ic-os/guestos:rootfs_links",
             "//ic-os/guestos:rootfs_secret",
         ],
         # Executables of a release are built elsewhere.

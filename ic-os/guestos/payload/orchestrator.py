@@ -12,18 +12,12 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
-import os
-import pwd
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
-
-REPLICA = "/opt/ic/bin/replica"
-MANAGEBOOT = "/opt/ic/bin/manageboot.sh"
 
 _REQUEST_SECONDS = 5
 _STOP_SECONDS = 10
@@ -52,7 +46,6 @@ class Orchestrator:
         command: the command that starts the replica.
         healthy: returns whether the replica is healthy.
         confirm: confirms the boot; returns whether it succeeded.
-        user: the account that the replica runs as; None for that of this process.
         period: the time between two queries of the status, in seconds.
         steady_period: the same once the boot is confirmed.
         needed: the number of healthy responses in a row after which the boot is confirmed.
@@ -63,7 +56,6 @@ class Orchestrator:
     command: Sequence[str]
     healthy: Callable[[], bool]
     confirm: Callable[[], bool]
-    user: str | None = None
     period: float = 1.0
     steady_period: float = 10.0
     needed: int = 3
@@ -80,8 +72,8 @@ class Orchestrator:
         delay = self.period
         while not self._stop.is_set():
             try:
-                replica = subprocess.Popen(self.command, **_account(self.user))
-            except (OSError, KeyError) as error:
+                replica = subprocess.Popen(self.command)
+            except OSError as error:
                 _say(f"{self.command[0]} cannot be started: {error}")
             else:
                 if self._watch(replica):
@@ -125,14 +117,6 @@ def confirm_boot(manageboot: str) -> bool:
         return False
 
 
-def _account(user: str | None) -> dict[str, Any]:
-    """Returns the arguments of subprocess.Popen that run a program as an account, with its groups."""
-    if user is None:
-        return {}
-    group = pwd.getpwnam(user).pw_gid
-    return {"user": user, "group": group, "extra_groups": os.getgrouplist(user, group)}
-
-
 def _end(replica: subprocess.Popen[bytes]) -> None:
     replica.terminate()
     try:
@@ -149,16 +133,17 @@ def _say(text: str) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the orchestrator until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(prog="orchestrator", description="The reference orchestrator.")
-    parser.add_argument("--replica", default=REPLICA, help="default: %(default)s")
-    parser.add_argument("--manageboot", default=MANAGEBOOT, help="default: %(default)s")
+    for name in ("replica-binary-dir", "cup-dir", "replica-config-file", "ic-binary-directory", "version-file"):
+        parser.add_argument(f"--{name}", required=True, metavar="PATH")
+    parser.add_argument("--orchestrator-data-directory", metavar="PATH")
+    parser.add_argument("--enable-provisional-registration", action="store_true")
     parser.add_argument("--port", type=int, default=8080, help="the replica's HTTP port (default: %(default)s)")
-    parser.add_argument("--user", default="ic-replica", help="the replica's account (default: %(default)s)")
     options = parser.parse_args(arguments)
+    programs = options.ic_binary_directory
     orchestrator = Orchestrator(
-        command=[options.replica, "--port", str(options.port)],
+        command=[f"{programs}/replica", "--port", str(options.port)],
         healthy=lambda: is_healthy(options.port),
-        confirm=lambda: confirm_boot(options.manageboot),
-        user=options.user,
+        confirm=lambda: confirm_boot(f"{programs}/manageboot.sh"),
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: orchestrator.stop())

@@ -95,7 +95,7 @@ def guest(tmp_path, artifacts):
     disk = tmp_path / "disk.img"
     write_raw(open_image(artifact("disk-img.tar")), disk)
     dropin = base64.b64encode(NO_ORCHESTRATOR).decode()
-    credential = f"io.systemd.credential.binary:systemd.unit-dropin.orchestrator.service={dropin}"
+    credential = f"io.systemd.credential.binary:systemd.unit-dropin.ic-replica.service={dropin}"
     settings = Settings(
         qemu=qemu,
         firmware=firmware,
