@@ -48,6 +48,7 @@ _PACKAGES = {
     "sgdisk": "gdisk",
     "sha256sum": "coreutils",
     "systemd-analyze": "systemd",
+    "systemd-sysusers": "systemd",
     "tune2fs": "e2fsprogs",
     "umount": "mount",
     "veritysetup": "cryptsetup-bin",

@@ -1,0 +1,73 @@
+"""Tests of units and accounts in the assembled root file system, by the programs of systemd."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tools.inspect.volumes import open_partition, read_tree
+from tools.testing.oracles import ask
+from tools.tree.node import Directory, File, Symlink, walk
+
+ROOT = Path(__file__).absolute().parents[3]
+IMAGE = Path(os.environ.get("TEST_SRCDIR", ROOT), os.environ.get("TEST_WORKSPACE", ""))
+IMAGE /= "ic-os/guestos/dev/rootfs_image.img.tar"
+
+# Files whose content is needed; of programs only their existence and modes are.
+_CONTENT = (b"etc/", b"usr/lib/systemd/system/", b"usr/lib/sysusers.d/", b"opt/ic/")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """The root file system, with empty files where the content is not needed."""
+    folder = tmp_path_factory.mktemp("root")
+    for path, node in walk(read_tree(open_partition(IMAGE), str(IMAGE))):
+        target = folder / os.fsdecode(path)
+        if isinstance(node, Directory):
+            target.mkdir(exist_ok=True)
+        elif isinstance(node, Symlink):
+            target.symlink_to(os.fsdecode(node.target))
+        elif isinstance(node, File):
+            target.write_bytes(node.content.read(0, node.content.size) if path.startswith(_CONTENT) else b"")
+            target.chmod(node.permissions & 0o755)
+    return folder
+
+
+def problems(root):
+    """Returns what systemd finds wrong with our units.
+
+    What it says of other units depends on its version, which need not be that of the image.
+    """
+    names = [path.name for path in (root / "etc/systemd/system").iterdir() if path.is_file() and path.stat().st_size]
+    assert "ic-replica.service" in names
+    arguments = "verify", f"--root={root}", "--man=no", "multi-user.target", "ic-replica.service"
+    output = ask("systemd-analyze", *arguments, check=False)
+    return [line for line in output.splitlines() if any(name in line for name in ["/etc/systemd/system/", *names])]
+
+
+def test_the_units_are_valid(root):
+    assert problems(root) == []
+
+
+def test_a_mistake_in_a_unit_is_found(root):
+    unit = root / "etc/systemd/system/ic-replica.service"
+    text = unit.read_text()
+    unit.write_text(text.replace("/opt/ic/bin/orchestrator", "/opt/ic/bin/missing").replace("UMask", "Umask"))
+    try:
+        found = problems(root)
+    finally:
+        unit.write_text(text)
+    assert any("missing" in line for line in found)
+    assert any("Umask" in line for line in found)
+
+
+def test_the_former_name_of_the_unit_is_an_alias(root):
+    assert os.readlink(root / "etc/systemd/system/orchestrator.service") == "ic-replica.service"
+
+
+def test_systemd_finds_all_accounts_and_members_in_place(root):
+    paths = [root / "etc" / name for name in ("passwd", "group", "shadow", "gshadow")]
+    before = [path.read_text() for path in paths]
+    assert "ic-replica" in before[0]
+    ask("systemd-sysusers", f"--root={root}", "guestos.conf")
+    assert [path.read_text() for path in paths] == before
