@@ -17,6 +17,7 @@ from typing import Literal
 
 from guestos_tools.bootstrap_media import medium
 from guestos_tools.launch_local_vm import configuration
+from guestos_tools.replica_check import check_replica_account
 from tools.core.cli import argument, run
 from tools.core.json_spec import FileName
 from tools.core.text import escaped
@@ -97,6 +98,7 @@ def check_from_inside(machine: Machine, arguments: Arguments, checks: Checks) ->
     checks.equal("version", shell.check("cat /opt/ic/share/version.txt"), version)
     checks.equal("version in the boot partition", shell.check("cat /boot/version.txt"), version)
     check_payload(shell, version, arguments.timeout, checks)
+    check_replica_account(shell, checks)
     port, (private_key, _) = forwarded_port(machine, _SSH_PORT), ssh.key_pair()
     for account in ("root", "admin"):
         name = ssh.log_in(shell, private_key, f"{account}@{_HOST}", arguments.timeout, port)
