@@ -51,6 +51,7 @@ _PACKAGES = {
     "systemd-sysusers": "systemd",
     "tune2fs": "e2fsprogs",
     "umount": "mount",
+    "unshare": "util-linux",
     "veritysetup": "cryptsetup-bin",
     "visudo": "sudo",
 }
