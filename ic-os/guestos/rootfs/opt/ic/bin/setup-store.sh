@@ -1,15 +1,15 @@
 #!/bin/sh
 # Opens the store, an encrypted partition with LVM volumes that both slots share. On the machine's first boot it creates
-# the partition, in all space after the last one, and in it the volumes and their file systems.
+# the partition, in all space after the last one, and in it the volumes and their file systems. Later boots take the
+# volumes as they are: a data volume that an older version formatted with ext4 stays that.
 
 set -eu
 # shellcheck source=../lib/volumes.sh
 . /opt/ic/lib/volumes.sh
+# shellcheck source=../lib/store.sh
+. /opt/ic/lib/store.sh
 
 DEVICE=/dev/guestos/store
-GROUP=store
-CRYPTO_SIZE=1G
-BACKUP_SHARE=20%VG
 
 # Adds the store to the partition table, with its number and GUID in the layout.
 make_partition() {
@@ -36,24 +36,13 @@ make_partition() {
     udevadm trigger --settle --action=add "/sys/class/block/$partition"
 }
 
-make_volumes() {
-    pvcreate --quiet --yes /dev/mapper/store_crypt
-    vgcreate --quiet "$GROUP" /dev/mapper/store_crypt
-    lvcreate --quiet --yes --wipesignatures y --zero y --size "$CRYPTO_SIZE" --name shared-crypto "$GROUP"
-    lvcreate --quiet --yes --wipesignatures y --zero y --extents "$BACKUP_SHARE" --name shared-backup "$GROUP"
-    lvcreate --quiet --yes --wipesignatures y --zero y --extents 100%FREE --name shared-data "$GROUP"
-    for volume in shared-crypto shared-data shared-backup; do
-        mkfs.ext4 -q -F -L "$volume" "/dev/$GROUP/$volume"
-    done
-}
-
 make_key
 [ -e "$DEVICE" ] || make_partition
 if is_new store "$DEVICE"; then
     begin_format store
     luks_format store "$DEVICE"
     luks_open store "$DEVICE"
-    make_volumes
+    make_volumes /dev/mapper/store_crypt
     end_format store
 else
     luks_open store "$DEVICE" || fail "$DEVICE is not blank, and $KEY_FILE does not open it; it is left unchanged"
