@@ -1,6 +1,7 @@
 """Complete upgrades on a machine whose partitions are files."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -8,6 +9,7 @@ import pytest
 from file_machine import SIZES
 from guestos import slots
 from guestos.boot_state import FAILSAFE_CHECK, FALLBACK, FIRST_BOOT, STABLE, BootState
+from prometheus_client.parser import text_string_to_metric_families
 from update_images import MIB
 
 
@@ -118,9 +120,35 @@ def test_status_and_metrics(machine, update_tar, capsys):
     metrics = (machine.folder / "metrics/guestos_upgrade.prom").read_text()
     assert 'guestos_slot_info{slot="B",state="ready",version="1.2.4"} 1\n' in metrics
     assert "guestos_boot_confirmed 1\n" in metrics
+    assert "guestos_boot_stable 1\n" in metrics
+    assert 'guestos_boot_action{successful_boot="true"} 0\n' in metrics
+    assert 'guestos_version{version="1.2.3"} 1\n' in metrics
     machine.runs("B")
     assert machine("metrics") == 0
-    assert "guestos_boot_confirmed 0\n" in (machine.folder / "metrics/guestos_upgrade.prom").read_text()
+    metrics = (machine.folder / "metrics/guestos_upgrade.prom").read_text()
+    assert "guestos_boot_confirmed 0\n" in metrics
+    assert "guestos_boot_stable 0\n" in metrics
+    assert 'guestos_boot_action{next_boot="A",version="1.2.3"} 2\n' in metrics
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o026, 0o077])
+def test_metrics_are_readable_whatever_the_umask(machine, umask):
+    before = os.umask(umask)
+    try:
+        assert machine("metrics") == 0
+    finally:
+        os.umask(before)
+    assert (machine.folder / "metrics/guestos_upgrade.prom").stat().st_mode & 0o777 == 0o644
+
+
+def test_metrics_are_in_the_text_format(machine, update_tar):
+    """Judged by a parser of Prometheus."""
+    machine("upgrade-install", update_tar)
+    text = (machine.folder / "metrics/guestos_upgrade.prom").read_text()
+    families = list(text_string_to_metric_families(text))
+    assert {family.name for family in families} >= {"guestos_slot_info", "guestos_boot_action", "guestos_version"}
+    assert all((family.type, bool(family.documentation)) == ("gauge", True) for family in families)
+    assert all(family.samples for family in families)
 
 
 def test_data_beyond_the_images_is_not_changed(machine, update_tar, update):

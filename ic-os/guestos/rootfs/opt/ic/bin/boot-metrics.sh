@@ -4,7 +4,7 @@
 
 set -eu
 
-FOLDER=/run/node_exporter
+FOLDER=/run/node_exporter/collector_textfile
 
 read -r arguments </proc/cmdline
 slot='' state=''

@@ -30,7 +30,7 @@ class Environment:
     devices: str = "/dev/guestos"
     share: str = "/opt/ic/share"
     config: str = "/boot/config"
-    metrics: str = "/run/node_exporter"
+    metrics: str = "/run/node_exporter/collector_textfile"
     command_line: str = "/proc/cmdline"
     reboot: Sequence[str] = ("/usr/bin/systemctl", "--no-block", "reboot")
     now: Callable[[], float] = time.time

@@ -89,8 +89,29 @@ def write_metrics(environment: Environment) -> None:
     Raises:
         GuestError: the file that records what was booted is missing or damaged.
     """
-    status = read_status(environment)
-    lines = [
+    lines = _metric_lines(read_status(environment))
+    path = os.path.join(environment.metrics, METRICS)
+    with contextlib.suppress(OSError):
+        os.makedirs(environment.metrics, exist_ok=True)
+        with open(f"{path}.new", "w", encoding="utf-8") as file:
+            # Whatever the caller's umask is: node_exporter is another user.
+            os.fchmod(file.fileno(), 0o644)
+            file.write("\n".join(lines) + "\n")
+        os.replace(f"{path}.new", path)
+
+
+def _metric_lines(status: dict[str, Any]) -> list[str]:
+    """Returns a status in the text format of Prometheus.
+
+    `guestos_boot_stable`, `guestos_boot_action` and `guestos_version` have the names, labels and values that the IC's
+    monitoring expects.
+    """
+    confirmed, version = int(status["stable"]), _word(status["version"])
+    if confirmed and status["next"] == status["current"]:
+        action = 'guestos_boot_action{successful_boot="true"} 0'
+    else:
+        action = f'guestos_boot_action{{next_boot="{status["next"]}",version="{version}"}} 2'
+    return [
         "# HELP guestos_slot_info State and version of the system in a slot.",
         "# TYPE guestos_slot_info gauge",
         *(
@@ -99,14 +120,17 @@ def write_metrics(environment: Environment) -> None:
         ),
         "# HELP guestos_boot_confirmed Whether the running system is confirmed.",
         "# TYPE guestos_boot_confirmed gauge",
-        f"guestos_boot_confirmed {int(status['stable'])}",
+        f"guestos_boot_confirmed {confirmed}",
+        "# HELP guestos_boot_stable Whether the running system is confirmed.",
+        "# TYPE guestos_boot_stable gauge",
+        f"guestos_boot_stable {confirmed}",
+        "# HELP guestos_boot_action What the next boot does: 0 is nothing new, 2 another slot or a fall back.",
+        "# TYPE guestos_boot_action gauge",
+        action,
+        "# HELP guestos_version Version of the running system; 0 if it is not known.",
+        "# TYPE guestos_version gauge",
+        f'guestos_version{{version="{version}"}} {int(status["version"] is not None)}',
         "# HELP guestos_next_slot_info The slot that boots next.",
         "# TYPE guestos_next_slot_info gauge",
         f'guestos_next_slot_info{{slot="{status["next"]}"}} 1',
     ]
-    path = os.path.join(environment.metrics, METRICS)
-    with contextlib.suppress(OSError):
-        os.makedirs(environment.metrics, exist_ok=True)
-        with open(f"{path}.new", "w", encoding="utf-8") as file:
-            file.write("\n".join(lines) + "\n")
-        os.replace(f"{path}.new", path)
