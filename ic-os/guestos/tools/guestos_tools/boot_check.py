@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Literal
 
 from guestos_tools.bootstrap_media import medium
+from guestos_tools.data_volume_check import check_data_volume
 from guestos_tools.launch_local_vm import configuration
+from guestos_tools.observation_check import check_log_shipping, check_metrics_and_journal
 from guestos_tools.replica_check import check_replica_account
 from tools.core.cli import argument, run
 from tools.core.json_spec import FileName
@@ -36,7 +38,6 @@ _PAUSE_SECONDS = 0.5
 _HOST = "10.0.2.2"
 """The address at which a machine reaches 127.0.0.1 of the host, behind QEMU's own network."""
 _WATCHDOG = "/dev/watchdog0"
-_DATA = "/var/lib/ic/data"
 
 _PROMPTS = {
     "a login": r"login: ?$",
@@ -101,7 +102,8 @@ def check_from_inside(machine: Machine, arguments: Arguments, checks: Checks) ->
     check_payload(shell, version, arguments.timeout, checks)
     check_replica_account(shell, checks)
     check_data_volume(shell, checks)
-    check_observation(shell, version, checks)
+    check_metrics_and_journal(shell, version, checks)
+    check_log_shipping(shell, _HOST, arguments.timeout, checks)
     port, (private_key, _) = forwarded_port(machine, _SSH_PORT), ssh.key_pair()
     for account in ("root", "admin"):
         name = ssh.log_in(shell, private_key, f"{account}@{_HOST}", arguments.timeout, port)
@@ -124,37 +126,6 @@ def check_payload(shell: Shell, version: str, timeout: float, checks: Checks) ->
         status = json.loads(result.output) if result.status == 0 else {}
         says = status.get("status"), status.get("version")
         checks.true(f"the replica is healthy at {host}", says == ("healthy", version), result.output[-200:])
-
-
-def check_data_volume(shell: Shell, checks: Checks) -> None:
-    """Checks the data volume: reflinks, growth when it fills, and that unused blocks are freed."""
-    checks.equal("data volume", shell.check(f"findmnt --noheadings --output=FSTYPE {_DATA}"), "xfs")
-    info = shell.check(f"xfs_info {_DATA}")
-    checks.true("the data volume has reflinks", "reflink=1" in info, info)
-    shell.check(f"cd {_DATA} && echo 1 >one && cp --reflink=always one two && cmp one two && rm one two; cd /")
-    size = f"df --block-size=1 --output=size {_DATA} | tail -n 1"
-    before = int(shell.check(size))
-    shell.check(f"fallocate --length={before * 85 // 100} {_DATA}/filler")
-    shell.check("systemctl start monitor-expand-shared-data.service")
-    after = int(shell.check(size))
-    checks.true("a full data volume grows", after >= before + (1 << 30), f"from {before} to {after} bytes")
-    shell.check(f"rm {_DATA}/filler && /opt/ic/bin/sync_fstrim.sh && systemctl start fstrim.service")
-    trimmed = shell.check("journalctl --boot --unit=fstrim.service --output=cat --no-pager")
-    checks.true("fstrim.service frees blocks of the data volume", f"{_DATA}: " in trimmed, trimmed)
-
-
-def check_observation(shell: Shell, version: str, checks: Checks) -> None:
-    """Checks the metrics and the gateway of the journal."""
-    verified = "curl --silent --show-error --cacert /etc/node_exporter/node_exporter.crt https://localhost:9100/metrics"
-    metrics = shell.check(f"{verified} | grep --extended-regexp '^(guestos_|node_textfile_scrape_error)'").splitlines()
-    checks.true("node_exporter has the version", f'guestos_version{{version="{version}"}} 1' in metrics, str(metrics))
-    checks.true("node_exporter reads all text files", "node_textfile_scrape_error 0" in metrics, str(metrics))
-    code = shell.check("curl --silent --output /dev/null --write-out '%{http_code}' http://localhost:9100/metrics")
-    checks.equal("node_exporter answers without TLS with status", code, "400")
-    user = shell.check("ps -o user= -p $(systemctl show --property=MainPID --value node_exporter.service)")
-    checks.equal("node_exporter runs as", user.strip(), "node_exporter")
-    machine = json.loads(shell.check("curl --silent --show-error http://localhost:19531/machine"))
-    checks.equal("the journal's gateway is of", machine["machine_id"], shell.check("cat /etc/machine-id"))
 
 
 def check_from_outside(machine: Machine, arguments: Arguments, checks: Checks) -> None:
