@@ -11,7 +11,7 @@ from tools.tree.node import Directory, File, Symlink, walk
 
 ROOT = Path(__file__).absolute().parents[3]
 IMAGE = Path(os.environ.get("TEST_SRCDIR", ROOT), os.environ.get("TEST_WORKSPACE", ""))
-IMAGE /= "ic-os/guestos/dev/rootfs_image.img.tar"
+IMAGE /= os.environ.get("ROOTFS_IMAGE", "ic-os/guestos/dev/rootfs_image.img.tar")
 
 # Files whose content is needed; of programs only their existence and modes are.
 _CONTENT = (b"etc/", b"usr/lib/systemd/system/", b"usr/lib/sysusers.d/", b"opt/ic/")

@@ -1,0 +1,159 @@
+"""Tests of the assembled root file system that hold for the packages of each distribution."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from tools.inspect.volumes import open_partition, read_tree
+from tools.tree.node import Directory, File, Symlink, walk
+
+ROOT = Path(__file__).absolute().parents[3]
+IMAGE = Path(os.environ.get("TEST_SRCDIR", ROOT), os.environ.get("TEST_WORKSPACE", ""))
+IMAGE /= os.environ.get("ROOTFS_IMAGE", "ic-os/guestos/dev/rootfs_image.img.tar")
+
+SYSTEM = "etc/systemd/system"
+UNITS = (SYSTEM, "usr/lib/systemd/system")
+
+
+@pytest.fixture(scope="module")
+def nodes():
+    """The files and directories of the root file system by their paths."""
+    return {os.fsdecode(path): node for path, node in walk(read_tree(open_partition(IMAGE), str(IMAGE)))}
+
+
+def text(node):
+    return node.content.read(0, node.content.size).decode()
+
+
+def unit(nodes, name):
+    """Returns the file of a unit; None if there is none."""
+    return next((nodes[f"{folder}/{name}"] for folder in UNITS if f"{folder}/{name}" in nodes), None)
+
+
+def is_masked(node):
+    return node.content.size == 0 if isinstance(node, File) else os.fsdecode(node.target) == "/dev/null"
+
+
+def pulled_in(nodes, name):
+    """Returns what pulls a unit in: links of the packages, and our own lists."""
+    links = re.compile(r".*/systemd/system/[^/]+\.(wants|requires)/" + re.escape(name))
+    lists = re.compile(rf"^(Wants|Requires)=(.* )?{re.escape(name)}( |$)", re.MULTILINE)
+    return sorted(
+        path
+        for path, node in nodes.items()
+        if links.fullmatch(path)
+        or (path.startswith(f"{SYSTEM}/") and isinstance(node, File) and lists.search(text(node)))
+    )
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "usr/bin/openssl",
+        "usr/bin/pkcs11-tool",
+        "usr/bin/prometheus-node-exporter",
+        "usr/lib/systemd/systemd-journal-gatewayd",
+        "usr/sbin/fstrim",
+        "usr/sbin/mkfs.xfs",
+        "usr/sbin/pcscd",
+        "usr/sbin/resize2fs",
+        "usr/sbin/rsyslogd",
+        "usr/sbin/xfs_growfs",
+    ],
+)
+def test_programs_of_services_are_there(nodes, path):
+    assert nodes[path].permissions & 0o111 == 0o111
+
+
+@pytest.mark.parametrize("name", ["imjournal", "mmjsonparse", "omelasticsearch"])
+def test_modules_of_rsyslog_are_there(nodes, name):
+    assert f"usr/lib/x86_64-linux-gnu/rsyslog/{name}.so" in nodes
+
+
+@pytest.mark.parametrize("name", ["fs/xfs/xfs", "drivers/md/dm-crypt", "drivers/watchdog/softdog"])
+def test_kernel_modules_are_there(nodes, name):
+    pattern = re.compile(rf"usr/lib/modules/[^/]+/kernel/{name}\.ko(\.\w+)?")
+    assert any(map(pattern.fullmatch, nodes))
+
+
+def test_tmp_is_a_file_system_of_its_own(nodes):
+    assert f"{SYSTEM}/local-fs.target.d/10-guestos.conf" in pulled_in(nodes, "tmp.mount")
+    mount = text(unit(nodes, "tmp.mount"))
+    assert "Type=tmpfs" in mount
+    assert not isinstance(nodes["tmp"], Symlink)
+
+
+def test_ssh_listens_by_itself(nodes):
+    """A socket unit would listen before anybody has a key, and the service of Ubuntu would need it."""
+    assert pulled_in(nodes, "ssh.socket") == []
+    assert f"{SYSTEM}/multi-user.target.d/10-guestos.conf" in pulled_in(nodes, "ssh.service")
+    service = unit(nodes, "ssh.service")
+    assert not is_masked(service)
+    assert "ssh.socket" not in text(service)
+
+
+@pytest.mark.parametrize(
+    "name", ["motd-news.timer", "prometheus-node-exporter.service", "rsyslog.service", "xfs_scrub_all.timer"]
+)
+def test_services_of_packages_that_ours_replace_are_off(nodes, name):
+    node = unit(nodes, name)
+    assert node is None or is_masked(node)
+
+
+@pytest.mark.parametrize("name", ["node_exporter.service", "systemd-journal-gatewayd.socket", "log-shipping.service"])
+def test_our_services_are_on(nodes, name):
+    assert pulled_in(nodes, name) == [f"{SYSTEM}/multi-user.target.d/10-guestos.conf"]
+    assert not is_masked(unit(nodes, name))
+
+
+def test_timers_are_on(nodes):
+    assert pulled_in(nodes, "fstrim.timer")
+    assert pulled_in(nodes, "monitor-expand-shared-data.timer")
+
+
+def test_programs_that_units_start_are_there(nodes):
+    folders = {"/bin": "usr/bin", "/sbin": "usr/sbin"}
+    missing = []
+    for path, node in nodes.items():
+        if not path.startswith(f"{SYSTEM}/") or not isinstance(node, File):
+            continue
+        for program in re.findall(r"^Exec\w+=[-+!:@]*(/\S+)", text(node), re.MULTILINE):
+            folder, name = os.path.split(program)
+            if f"{folders.get(folder, folder[1:])}/{name}" not in nodes:
+                missing.append((path, program))
+    # Release binaries that are not in the reference payload; their units have a condition.
+    assert [pair for pair in missing if not pair[1].startswith("/opt/ic/bin/ic-")] == []
+
+
+def test_users_of_our_units_are_accounts(nodes):
+    accounts = {line.split(":")[0] for line in text(nodes["etc/passwd"]).splitlines()}
+    for path, node in nodes.items():
+        if path.startswith(f"{SYSTEM}/") and isinstance(node, File):
+            assert set(re.findall(r"^User=(\S+)", text(node), re.MULTILINE)) <= accounts, path
+
+
+def test_setuid_programs_are_known(nodes):
+    found = {os.path.basename(path) for path, node in nodes.items() if is_setuid(node)}
+    assert found <= {
+        "chfn",
+        "chsh",
+        "dbus-daemon-launch-helper",
+        "gpasswd",
+        "mount",
+        "newgrp",
+        "passwd",
+        "ssh-keysign",
+        "su",
+        "sudo",
+        "umount",
+    }
+
+
+def is_setuid(node):
+    return not isinstance(node, (Directory, Symlink)) and node.permissions & 0o4000 != 0
+
+
+def test_what_no_service_needs_is_left_out(nodes):
+    assert not [path for path in nodes if re.search(r"/libicu\w*\.so|/xfs_scrub(_all)?$|polkit-agent-helper", path)]
