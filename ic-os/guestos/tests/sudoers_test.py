@@ -11,6 +11,7 @@ SUDOERS = Path(__file__).parents[1] / "rootfs/etc/sudoers.d/guestos"
 MANAGEBOOT = "/opt/ic/bin/manageboot.sh"
 PROVISION = "/opt/ic/bin/provision-ssh-keys.sh"
 READ = "/opt/ic/bin/read-ssh-keys.sh"
+TRIM = "/opt/ic/bin/sync_fstrim.sh"
 
 
 def rules():
@@ -18,8 +19,9 @@ def rules():
     text = SUDOERS.read_text().replace("\\\n", " ")
     aliases = dict(re.findall(r"^Cmnd_Alias (\w+) = (.*)$", text, re.MULTILINE))
     (names,) = re.findall(r"^ic-replica ALL=\(root\) NOPASSWD: (.*)$", text, re.MULTILINE)
-    found = [re.findall(r"\s*(/\S+) (\^.*?\$)(?:,|$)", aliases[name]) for name in names.split(", ")]
-    return [rule for part in found for rule in part]
+    found = [re.findall(r'\s*(/\S+) (\^.*?\$|"")(?:,|$)', aliases[name]) for name in names.split(", ")]
+    # "" permits no arguments.
+    return [(program, "^$" if arguments == '""' else arguments) for part in found for program, arguments in part]
 
 
 def permitted(program, arguments):
@@ -33,10 +35,10 @@ def test_visudo_accepts_the_file(tmp_path):
     assert "parsed OK" in ask("visudo", "--check", "--strict", f"--file={copy}")
 
 
-def test_nothing_but_three_scripts_with_arguments():
+def test_nothing_but_four_scripts_with_arguments():
     found = rules()
-    assert {program for program, _ in found} == {MANAGEBOOT, PROVISION, READ}
-    assert len(found) == 4
+    assert {program for program, _ in found} == {MANAGEBOOT, PROVISION, READ, TRIM}
+    assert len(found) == 5
     assert "NOPASSWD: ALL" not in SUDOERS.read_text().split("\nic-replica")[1]
 
 
@@ -65,6 +67,11 @@ def test_what_the_orchestrator_does_is_permitted(first, arguments):
 )
 def test_other_arguments_are_refused(arguments):
     assert not permitted(MANAGEBOOT, arguments)
+
+
+def test_blocks_are_freed_of_the_data_volume_only():
+    assert permitted(TRIM, "")
+    assert not permitted(TRIM, "/")
 
 
 def test_ssh_keys_of_administrators_are_read_only():

@@ -21,6 +21,8 @@ def check_data_volume(shell: Shell, checks: Checks) -> None:
     shell.check("systemctl start monitor-expand-shared-data.service")
     after = int(shell.check(size))
     checks.true("a data volume that is nearly full grows", after > before, f"from {before} to {after} bytes")
-    shell.check(f"rm {_FOLDER}/filler && /opt/ic/bin/sync_fstrim.sh && systemctl start fstrim.service")
+    shell.check(
+        f"rm {_FOLDER}/filler && sudo --user=ic-replica /opt/ic/bin/sync_fstrim.sh && systemctl start fstrim.service"
+    )
     freed = shell.check("journalctl --boot --unit=fstrim.service --output=cat --no-pager")
     checks.true("fstrim.service frees blocks of the data volume", f"{_FOLDER}: " in freed, freed)

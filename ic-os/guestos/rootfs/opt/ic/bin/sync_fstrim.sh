@@ -4,6 +4,6 @@
 
 set -eu
 
-[ "$(id -u)" -eq 0 ] || exec sudo "$0"
+[ "$(id -u)" -eq 0 ] || exec sudo --non-interactive -- "$(readlink -f -- "$0")"
 sync
 fstrim /var/lib/ic/data
