@@ -18,7 +18,7 @@ packages=(
     mmdebstrap fakeroot dpkg apt gpgv debian-archive-keyring
     # Oracles: they read what the tools write, and never make it.
     attr binutils cpio cryptsetup-bin dosfstools e2fsprogs fdisk gdisk gnupg grub-common libarchive-tools libarchive13t64
-    mtools mtree-netbsd openssl passwd
+    mtools mtree-netbsd nftables openssl passwd
     python3-selinux selinux-utils
     sudo systemd
     pigz tar xz-utils zstd

@@ -38,6 +38,7 @@ _PACKAGES = {
     "mshowfat": "mtools",
     "mtree": "mtree-netbsd",
     "mtype": "mtools",
+    "nft": "nftables",
     "partx": "util-linux",
     "pwck": "passwd",
     "qemu-img": "qemu-utils",

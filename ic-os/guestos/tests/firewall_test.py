@@ -1,0 +1,266 @@
+"""Tests the firewall with nft and the kernel: in namespaces of their own, with the accounts of the system."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tools.rootfs.accounts import Databases, merge
+from tools.rootfs.sysusers import parse_sysusers
+from tools.testing.oracles import oracle, unavailable
+
+ROOTFS = Path(__file__).parents[1] / "rootfs"
+INITIAL = ROOTFS / "opt/ic/share/nftables.conf"
+LOADED = ROOTFS / "etc/nftables.conf"
+RULES = "/run/ic-node/nftables-ruleset/nftables.conf"
+"""The path of the orchestrator's rule set."""
+
+UNITS = ROOTFS / "etc/systemd/system"
+PREFIXES = {4: "203.0.113.0/24,198.51.100.7", 6: "2001:db8::/32,::ffff:5.5.5.5"}
+
+
+def rule(family, ports, action="accept", user="", protocol="tcp"):
+    """Returns a rule in the form that the orchestrator gives it."""
+    word, direction = ("ip6" if family == 6 else "ip"), ("daddr" if user else "saddr")
+    owner = f"meta skuid {user} " if user else ""
+    state = "ct state { new } " if protocol == "tcp" else ""
+    numbers = ",".join(map(str, ports))
+    addresses = PREFIXES[family]
+    return f"{owner}{word} {direction} {{{addresses}}} {state}{protocol} dport {{{numbers}}} {action} # comment of it"
+
+
+def limits(family):
+    """Returns the sets of later releases, and the rules that use them."""
+    kind, word = ("ipv6_addr", "ip6") if family == 6 else ("ipv4_addr", "ip")
+    sets = "".join(
+        f"  set {name} {{\n    type {kind}\n    size 65535\n    flags dynamic\n  }}\n"
+        for name in ("rate_limit", "connection_limit")
+    )
+    rate = f"add @rate_limit {{ {word} saddr limit rate over 1000/minute burst 500 packets }}"
+    count = f"add @connection_limit {{ {word} saddr ct count over 100 }}"
+    return sets, [f'ct state new {rate} log prefix "Drop - rate limit: " drop', f"ct state new {count} drop"]
+
+
+def rule_set(rules, outgoing=(), *, flush=False, limited=False, invalid=False):
+    """Returns a rule set in the form of the orchestrator's, with both tables."""
+    text = "flush ruleset\n" if flush else ""
+    for family in (4, 6):
+        word = "icmpv6" if family == 6 else "icmp"
+        sets, extra = limits(family) if limited else ("", [])
+        lines = ["iif lo accept", "ct state { invalid } drop", "ct state { established, related } accept", *extra]
+        lines += [f"{word} type echo-request accept", f"{word} type parameter-problem accept"]
+        lines += ["icmpv6 type nd-neighbor-solicit accept"] if family == 6 else []
+        lines += rules(family)
+        table = "ip6 filter" if family == 6 else "filter"
+        text += f"table {table} {{\n{sets}  chain INPUT {{\n    type filter hook input priority 0; policy drop;\n"
+        text += "\n".join(lines) + "\n  }\n"
+        text += "  chain FORWARD {\n    type filter hook forward priority 0; policy drop;\n  }\n"
+        text += "  chain OUTPUT {\n    type filter hook output priority 0; policy accept;\n"
+        text += "\n".join([*outgoing, rule(family, [22, 8080], "reject", "ic-http-adapter")]) + "\n  }\n}\n"
+    return text + ("table broken {" if invalid else "")
+
+
+class Machine:
+    """Runs nft in a network namespace, with the accounts of the system as /etc/passwd."""
+
+    def __init__(self, folder):
+        self.rules, self.entry = folder / "rules" / "nftables.conf", folder / "nftables.conf"
+        self.rules.parent.mkdir()
+        self.entry.write_text(LOADED.read_text().replace(RULES, str(self.rules)))
+        self.passwd = folder / "passwd"
+        self.passwd.write_text(databases().passwd)
+
+    def load(self, *files, check=True):
+        """Loads files one after the other in an empty namespace; returns the rule set, and what nft reports."""
+        oracle("nft")
+        unshare = [oracle("unshare"), "--map-root-user", "--mount", "--net"]
+        steps = " ; ".join(f"nft -f {file}" for file in files)
+        script = f"mount --bind {self.passwd} /etc/passwd && {{ {steps}; nft -j list ruleset; }}"
+        environment = os.environ | {"PATH": f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"}
+        if subprocess.run([*unshare, "true"], capture_output=True, check=False).returncode:
+            unavailable("namespaces for an unprivileged user are not permitted here")
+        done = subprocess.run(
+            [*unshare, "sh", "-c", script], capture_output=True, text=True, check=False, env=environment
+        )
+        assert done.returncode == 0, done.stderr
+        assert not (check and done.stderr), done.stderr
+        return json.loads(done.stdout)["nftables"], done.stderr
+
+
+@pytest.fixture
+def machine(tmp_path):
+    return Machine(tmp_path)
+
+
+def databases():
+    debian = Databases(
+        passwd="root:x:0:0:root:/root:/bin/bash\nbackup:x:34:34:backup:/var/backups:/usr/sbin/nologin\n",
+        group="root:x:0:\nbackup:x:34:\nsudo:x:27:\nsystemd-journal:x:999:\n",
+        shadow="",
+        gshadow="",
+    )
+    text = (ROOTFS / "usr/lib/sysusers.d/guestos.conf").read_text()
+    return merge(debian, parse_sysusers(text, "guestos.conf"), {}, "guestos.conf")
+
+
+def tables(rules):
+    return {(each["table"]["family"], each["table"]["name"]) for each in rules if "table" in each}
+
+
+def base_chains(rules):
+    """Returns hook and policy of the chains that packets go through."""
+    chains = [each["chain"] for each in rules if "chain" in each]
+    return {(chain["family"], chain["hook"]): chain["policy"] for chain in chains if "hook" in chain}
+
+
+def accepted_ports(rules):
+    """Returns the protocols and destination ports that rules accept, for any sender unless a rule says more."""
+    ports = set()
+    for each in rules:
+        expression = each.get("rule", {}).get("expr", [])
+        if {"accept": None} not in expression:
+            continue
+        for part in expression:
+            left = part.get("match", {}).get("left", {}).get("payload", {})
+            if left.get("field") == "dport":
+                right = part["match"]["right"]
+                numbers = right["set"] if isinstance(right, dict) else [right]
+                ports |= {(left["protocol"], number) for number in numbers}
+    return ports
+
+
+ORCHESTRATORS = {("ip", "filter"), ("ip6", "filter")}
+
+
+def test_the_first_rule_set_admits_ssh_and_what_configures_the_network(machine):
+    rules, _ = machine.load(INITIAL)
+    assert tables(rules) == {("inet", "guestos")}
+    assert base_chains(rules) == {("inet", "input"): "drop", ("inet", "forward"): "drop"}
+    assert accepted_ports(rules) == {("tcp", 22), ("udp", 68), ("udp", 546)}
+
+
+@pytest.mark.parametrize("flush", [False, True])
+@pytest.mark.parametrize("limited", [False, True])
+def test_the_orchestrators_rule_set_replaces_the_first_one(machine, flush, limited):
+    machine.rules.write_text(rule_set(lambda family: [rule(family, [2497, 4100])], flush=flush, limited=limited))
+    rules, _ = machine.load(INITIAL, machine.entry)
+    assert tables(rules) == ORCHESTRATORS
+    assert base_chains(rules)["ip", "input"] == base_chains(rules)["ip6", "input"] == "drop"
+    assert accepted_ports(rules) == {("tcp", 2497), ("tcp", 4100)}
+
+
+def test_a_rule_set_replaces_the_one_before(machine):
+    machine.rules.write_text(rule_set(lambda family: [rule(family, [9090])]))
+    other = machine.entry.with_name("other.conf")
+    shutil.copy(machine.entry, other)
+    other.write_text(other.read_text().replace(str(machine.rules), f"{machine.rules}.2"))
+    Path(f"{machine.rules}.2").write_text(rule_set(lambda family: [rule(family, [9091])]))
+    rules, _ = machine.load(INITIAL, machine.entry, other)
+    assert accepted_ports(rules) == {("tcp", 9091)}
+
+
+@pytest.mark.parametrize("text", ["table broken {", "meta skuid nobody-of-that-name accept", None])
+def test_an_invalid_rule_set_changes_nothing(machine, text):
+    if text is not None:
+        machine.rules.write_text(rule_set(lambda family: [rule(family, [4100])]) + text)
+    rules, reported = machine.load(INITIAL, machine.entry, check=False)
+    assert reported
+    assert tables(rules) == {("inet", "guestos")}
+    assert base_chains(rules)["inet", "input"] == "drop"
+
+
+PORTS = st.lists(st.integers(1, 65535), min_size=1, max_size=5, unique=True)
+
+
+@settings(max_examples=20, deadline=None)
+@given(tcp=st.lists(PORTS, max_size=3), udp=PORTS, limited=st.booleans(), flush=st.booleans())
+def test_any_combination_of_rules_is_loaded(tmp_path_factory, tcp, udp, limited, flush):
+    machine = Machine(tmp_path_factory.mktemp("machine"))
+
+    def rules(family):
+        return [rule(family, ports) for ports in tcp] + [rule(family, udp, protocol="udp")]
+
+    machine.rules.write_text(rule_set(rules, limited=limited, flush=flush))
+    loaded, _ = machine.load(INITIAL, machine.entry)
+    assert tables(loaded) == ORCHESTRATORS
+    assert accepted_ports(loaded) == {
+        *(("tcp", port) for ports in tcp for port in ports),
+        *(("udp", port) for port in udp),
+    }
+
+
+def test_the_users_that_rules_name_exist():
+    texts = [path.read_text() for path in (ROOTFS / "opt/ic/share").glob("*") if path.is_file()]
+    named = set(re.findall(r"meta skuid ([A-Za-z0-9_-]+)", "".join(texts))) | {"ic-http-adapter"}
+    assert named <= {line.partition(":")[0] for line in databases().passwd.splitlines()}
+
+
+def commands(path, key):
+    """Returns the commands of a setting after its last empty assignment, as systemd collects them."""
+    values = re.findall(rf"^{key}=(.*)$", path.read_text(), re.MULTILINE)
+    last = max((index for index, value in enumerate(values) if not value), default=-1)
+    return values[last + 1 :]
+
+
+def test_a_file_without_a_policy_is_not_loaded(tmp_path):
+    unit = UNITS / "nftables.service.d/10-guestos.conf"
+    check, load = commands(unit, "ExecReload")
+    assert load.endswith("nft -f /etc/nftables.conf")
+    rules = tmp_path / "nftables.conf"
+    for text, status in (("", 1), ("# policies\n", 1), (rule_set(lambda _: []), 0)):
+        rules.write_text(text)
+        assert subprocess.run(check.replace(RULES, str(rules)).split(), check=False).returncode == status
+
+
+def test_the_first_rule_set_is_loaded_before_the_network_and_never_flushed():
+    unit = UNITS / "nftables.service.d/10-guestos.conf"
+    first, second = commands(unit, "ExecStart")
+    assert first == "/usr/sbin/nft -f /opt/ic/share/nftables.conf"
+    assert second.startswith("-")
+    assert commands(unit, "ExecStop") == []
+    wants = (UNITS / "sysinit.target.d/10-guestos.conf").read_text()
+    assert "nftables.service" in wants
+
+
+def test_new_rules_are_loaded_when_the_orchestrator_renames_them_into_place():
+    path = (UNITS / "reload_nftables.path").read_text()
+    assert f"PathChanged={RULES}\n" in path
+    assert "reload_nftables.path" in (UNITS / "multi-user.target.d/10-guestos.conf").read_text()
+    assert "/opt/ic/bin/reload-nftables.sh" in (UNITS / "reload_nftables.service").read_text()
+
+
+SYSTEMCTL = """#!/bin/sh
+echo "$*" >>{log}
+[ "$(wc -l <{log})" -ge {replacements} ] || {{ echo new >{rules}.new; mv {rules}.new {rules}; }}
+"""
+
+
+@pytest.mark.parametrize("replacements", [1, 2, 4])
+def test_rules_that_change_while_they_are_loaded_are_loaded_again(tmp_path, replacements):
+    script, rules, log = (tmp_path / name for name in ("reload.sh", "nftables.conf", "log"))
+    script.write_text((ROOTFS / "opt/ic/bin/reload-nftables.sh").read_text().replace(RULES, str(rules)))
+    rules.write_text("old")
+    fake = tmp_path / "bin" / "systemctl"
+    fake.parent.mkdir()
+    fake.write_text(SYSTEMCTL.format(log=log, rules=rules, replacements=replacements))
+    fake.chmod(0o755)
+    environment = os.environ | {"PATH": f"{fake.parent}:{os.environ['PATH']}"}
+    subprocess.run(["sh", script], check=True, env=environment, timeout=60)
+    assert log.read_text().splitlines() == ["reload-or-restart nftables.service"] * replacements
+
+
+def test_rules_that_cannot_be_loaded_are_a_failure(tmp_path):
+    script = tmp_path / "reload.sh"
+    script.write_text((ROOTFS / "opt/ic/bin/reload-nftables.sh").read_text().replace(RULES, str(tmp_path / "rules")))
+    assert subprocess.run(["sh", script], check=False, capture_output=True, timeout=60).returncode != 0
+    (tmp_path / "rules").write_text("x")
+    (tmp_path / "systemctl").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "systemctl").chmod(0o755)
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    assert subprocess.run(["sh", script], check=False, env=environment, timeout=60).returncode != 0
