@@ -13,14 +13,12 @@ from dataclasses import dataclass
 
 from guestos.compressed_stream import Stream
 from guestos.errors import ImageError
-
-BLOCK = 512
+from guestos.tar_blocks import BLOCK, Blocks, check_sum, decimal, number, records
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~-]{0,99}")
 _RECORD = 20 * BLOCK
-_MOST_EXTENDED = 1 << 16
 _MOST_MAP = 1 << 22
-"""Limits for the size of an extended header and of a sparse map, in bytes; what the build writes is smaller."""
+"""The limit for the size of a sparse map, in bytes; what the build writes is smaller."""
 
 _SPARE_RANGES = 64
 
@@ -46,8 +44,7 @@ class TarStream:
     """An archive that is read once, from its start to its end."""
 
     def __init__(self, stream: Stream) -> None:
-        self._stream = stream
-        self._position = 0
+        self._blocks = Blocks(stream)
         self._left = 0
         self._padding = 0
         self._before: set[str] = set()
@@ -62,17 +59,17 @@ class TarStream:
             ImageError: the archive is damaged or truncated, or has a member that is not accepted.
         """
         self._skip_rest()
-        block = self._block()
-        records: dict[str, str] = {}
+        block = self._blocks.exactly(BLOCK)
+        extended: dict[str, str] = {}
         if block[156:157] == b"x":
-            records = self._extended(_number(block[124:136]))
-            block = self._block()
+            extended = _known(self._blocks.padded(block))
+            block = self._blocks.exactly(BLOCK)
         if not block.strip(b"\0"):
-            if records:
+            if extended:
                 raise ImageError("the archive ends after an extended header")
             self._check_end()
             return None
-        member = self._member(block, records)
+        member = self._member(block, extended)
         if not _NAME.fullmatch(member.name):
             raise ImageError(f"the archive has a member {member.name!r}, which is not a plain file name")
         if member.name in self._before:
@@ -89,27 +86,26 @@ class TarStream:
         if size > self._left:
             raise ImageError("a member of the archive has less data than its header or sparse map declares")
         self._left -= size
-        return self._exactly(size)
+        return self._blocks.exactly(size)
 
-    def _member(self, block: bytes, records: dict[str, str]) -> Member:
+    def _member(self, block: bytes, extended: dict[str, str]) -> Member:
         if block[257:263] != b"ustar\0":
             raise ImageError("the archive is not a tar in the format ustar or pax")
-        if sum(block[:148]) + sum(block[156:]) + 8 * ord(" ") != _number(block[148:156]):
-            raise ImageError("the archive is damaged: the checksum of a header is wrong")
+        check_sum(block)
         name = block[:100].partition(b"\0")[0].decode("ascii", "replace")
         if block[156:157] not in (b"0", b"\0"):
             raise ImageError(f"the archive has a member {name!r} that is not a regular file")
         if block[345] != 0:
             raise ImageError(f"the archive has a member {name!r} in a directory")
-        stored = _number(block[124:136])
+        stored = number(block[124:136])
         self._left = stored
         self._padding = -stored % BLOCK
-        if "GNU.sparse.major" not in records:
-            return Member(records.get("path", name), stored, ((0, stored),) if stored else ())
-        if (records["GNU.sparse.major"], records.get("GNU.sparse.minor")) != ("1", "0"):
+        if "GNU.sparse.major" not in extended:
+            return Member(extended.get("path", name), stored, ((0, stored),) if stored else ())
+        if (extended["GNU.sparse.major"], extended.get("GNU.sparse.minor")) != ("1", "0"):
             raise ImageError(f"the archive has holes in {name!r} in a format that is not supported")
-        size = _decimal(records.get("GNU.sparse.realsize", ""))
-        return Member(records.get("GNU.sparse.name", name), size, self._map(size))
+        size = decimal(extended.get("GNU.sparse.realsize", ""))
+        return Member(extended.get("GNU.sparse.name", name), size, self._map(size))
 
     def _map(self, size: int) -> tuple[tuple[int, int], ...]:
         """Reads the sparse map of a member, which precedes its data; returns the ranges with data.
@@ -118,7 +114,7 @@ class TarStream:
             size: of the file with its holes, in bytes.
         """
         lines = self._map_lines()
-        numbers = [_decimal(line) for line in lines]
+        numbers = [decimal(line) for line in lines]
         ranges: list[tuple[int, int]] = []
         end = 0
         for offset, length in zip(numbers[::2], numbers[1::2], strict=True):
@@ -135,7 +131,7 @@ class TarStream:
         text = self.read(BLOCK)
         if b"\n" not in text[:20]:
             raise ImageError("the archive is damaged: a sparse map does not begin with its length")
-        ranges = _decimal(text[: text.index(b"\n")].decode("ascii", "replace"))
+        ranges = decimal(text[: text.index(b"\n")].decode("ascii", "replace"))
         if ranges > _SPARE_RANGES + (self._left + BLOCK) // BLOCK:  # what the build writes consists of whole blocks
             raise ImageError(f"the archive has a sparse map of {ranges} ranges for {self._left} bytes of data")
         count = 2 * ranges + 1
@@ -148,63 +144,31 @@ class TarStream:
             found += blocks[-1].count(b"\n")
         return b"".join(blocks).decode("ascii", "replace").split("\n")[1:count]
 
-    def _extended(self, size: int) -> dict[str, str]:
-        if size > _MOST_EXTENDED:
-            raise ImageError(f"the archive has an extended header of more than {_MOST_EXTENDED} bytes")
-        data = self._exactly(size)
-        self._exactly(-size % BLOCK)
-        records: dict[str, str] = {}
-        at = 0
-        while at < size:
-            digits = data[at : at + 8].partition(b" ")[0]
-            length = _decimal(digits.decode("ascii", "replace"))
-            record = data[at + len(digits) + 1 : at + length - 1]
-            keyword, equals, value = record.decode("utf-8", "replace").partition("=")
-            if at + length > size or data[at + length - 1 : at + length] != b"\n" or not equals:
-                raise ImageError("the archive is damaged: an extended header is invalid")
-            if keyword not in _KNOWN or keyword in records:
-                raise ImageError(f"the archive has an extended header with {keyword!r}, which is unknown or repeated")
-            records[keyword] = value
-            at += length
-        return records
-
     def _skip_rest(self) -> None:
         if self._left:
             raise ImageError("the archive has a member with more data than its manifest entry")
-        if self._exactly(self._padding).strip(b"\0"):
+        if self._blocks.exactly(self._padding).strip(b"\0"):
             raise ImageError("the archive is damaged: there is data between its members")
         self._padding = 0
 
     def _check_end(self) -> None:
         """Checks that only the padding of the archive's last record follows."""
-        rest = self._stream.read(_RECORD + 1)
+        rest = self._blocks.at_most(_RECORD + 1)
         if len(rest) > _RECORD or rest.strip(b"\0"):
             raise ImageError("there is data after the end of the archive")
-        if len(rest) < BLOCK or (self._position + len(rest)) % _RECORD:
+        if len(rest) < BLOCK or self._blocks.position % _RECORD:
             raise ImageError("the archive is truncated: its end is missing")
 
-    def _block(self) -> bytes:
-        return self._exactly(BLOCK)
 
-    def _exactly(self, size: int) -> bytes:
-        data = self._stream.read(size) if size else b""
-        if len(data) < size:
-            raise ImageError("the archive is truncated")
-        self._position += size
-        return data
+def _known(data: bytes) -> dict[str, str]:
+    """Returns the records of an extended header.
 
-
-def _number(field: bytes) -> int:
-    """Returns the number in a header field: octal digits, or binary after a byte 0x80 (GNU tar's base 256)."""
-    if field[0] == 0x80:
-        return int.from_bytes(field[1:], "big")
-    digits = field.strip(b" \0")
-    if not digits or digits.strip(b"01234567"):
-        raise ImageError("the archive is damaged, or is not a tar")
-    return int(digits, 8)
-
-
-def _decimal(text: str) -> int:
-    if not re.fullmatch("[0-9]{1,18}", text, re.ASCII):
-        raise ImageError(f"the archive is damaged: {text!r} in an extended header or sparse map is not a number")
-    return int(text)
+    Raises:
+        ImageError: a record is invalid, unknown or repeated.
+    """
+    found: dict[str, str] = {}
+    for keyword, value in records(data):
+        if keyword not in _KNOWN or keyword in found:
+            raise ImageError(f"the archive has an extended header with {keyword!r}, which is unknown or repeated")
+        found[keyword] = value
+    return found
