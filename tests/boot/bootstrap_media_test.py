@@ -68,7 +68,7 @@ def media(folder, public):
 
 
 def journal(shell):
-    return shell.check("journalctl --boot --unit=bootstrap.service --output=cat --no-pager")
+    return shell.check("journalctl --boot --unit=bootstrap-ic-node.service --output=cat --no-pager")
 
 
 def test_one_configuration_is_imported():

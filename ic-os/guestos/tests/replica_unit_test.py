@@ -79,10 +79,15 @@ def test_the_service_has(key, value):
 
 
 def test_order():
-    before = {"bootstrap.service", "setup-permissions.service", "ic-crypto-csp.service", "network-online.target"}
+    before = {
+        "bootstrap-ic-node.service",
+        "setup-permissions.service",
+        "ic-crypto-csp.service",
+        "network-online.target",
+    }
     assert before <= set(words("ic-replica.service", "After"))
     assert before <= set(words("ic-replica.service", "Wants"))
-    assert "bootstrap.service" in words("setup-permissions.service", "After")
+    assert "bootstrap-ic-node.service" in words("setup-permissions.service", "After")
     assert "systemd-networkd-wait-online.service" in words("network-online.target.d/10-guestos.conf", "Wants")
 
 

@@ -148,7 +148,7 @@ def test_the_same_content_gives_the_same_bytes(tmp_path, folders, everything):
         (["--ipv6_gateway", "2001:db8::1"], "--ipv6_gateway is given without ipv6_address"),
         (
             ["--name_servers", "ns.example"],
-            "--name_servers: 'ns.example' does not appear to be an IPv4 or IPv6 address",
+            "--name_servers: 'ns.example' is not the address of a name server",
         ),
         (["--hostname=-x"], "--hostname: '-x' is not a host name"),
         (["--hostname", ""], "--hostname: must be one line of text that is not empty"),

@@ -1,5 +1,5 @@
 #!/usr/bin/python3 -IB
-"""Configures the network and the host name: runs guestos.network."""
+"""Configures the network: runs guestos.network."""
 
 import os
 import sys
