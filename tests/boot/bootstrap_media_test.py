@@ -14,6 +14,7 @@ from tools.vm.machine import Drive, Machine, Settings
 from tools.vm.qemu import accelerator, find_qemu
 from tools.vm.shell import Shell
 
+PEM = "-----BEGIN %s-----\nMIGCMB0GDSsGAQQB\n-----END %s-----\n"
 DISK = "ic-os/guestos/dev/disk-img.tar"
 BOOT_SECONDS = 600
 END_SECONDS = 300
@@ -58,6 +59,18 @@ def media(folder, public):
     (keys / "admin").write_bytes(public)
     options = ["--ipv6_address=2001:db8::2/48", "--ipv6_gateway=2001:db8::1", "--name_servers=2001:db8::53"]
     options += ["--nns_url=https://nns.example", f"--accounts_ssh_authorized_keys={keys}"]
+    options += [
+        "--ipv4_address=192.0.2.2/24",
+        "--backup_puging_interval=60",
+        "--socks_proxy=socks5://proxy.example:1080",
+    ]
+    crypto = folder / "crypto"
+    (crypto / "inner").mkdir(parents=True)
+    (crypto / "inner" / "key").write_bytes(b"secret")
+    for name, kind in (("nns_public_key", "PUBLIC KEY"), ("node_operator_private_key", "EC PRIVATE KEY")):
+        (folder / name).write_text(PEM % (kind, kind))
+        options.append(f"--{name}={folder / name}")
+    options.append(f"--ic_crypto={crypto}")
     damaged, good, other = (folder / f"{name}.img" for name in ("damaged", "good", "other"))
     build_medium([*options, "--hostname=first", str(good)])
     build_medium(["--hostname=second", str(other)])
@@ -69,6 +82,31 @@ def media(folder, public):
 
 def journal(shell):
     return shell.check("journalctl --boot --unit=bootstrap-ic-node.service --output=cat --no-pager")
+
+
+def check_the_keys(shell):
+    """Checks that the keys are where the release's programs look for them, and whose they are."""
+    data = "/var/lib/ic/data"
+    names = shell.check(f"stat --format='%U %a %n' {data}/*.pem").splitlines()
+    assert names == [
+        f"ic-replica 644 {data}/nns_public_key.pem",
+        f"ic-replica 400 {data}/node_operator_private_key.pem",
+    ]
+    crypto = "/var/lib/ic/crypto"
+    owners = shell.check(f"stat --format='%U:%G %n' {crypto} {crypto}/inner {crypto}/inner/key").splitlines()
+    assert owners == [
+        f"ic-csp-vault:ic-csp-vault {path}" for path in (crypto, f"{crypto}/inner", f"{crypto}/inner/key")
+    ]
+    assert shell.check(f"find {crypto} -perm /007") == ""
+
+
+def check_the_firewall(shell):
+    """Checks that incoming packets are dropped by default, by one rule set alone."""
+    tables = set(shell.check("nft list tables").splitlines())
+    assert tables in ({"table inet guestos"}, {"table ip filter", "table ip6 filter"})
+    chains = shell.check("nft list ruleset | grep 'hook input'").splitlines()
+    assert chains
+    assert all("policy drop" in chain for chain in chains)
 
 
 def test_one_configuration_is_imported():
@@ -83,10 +121,11 @@ def test_one_configuration_is_imported():
         def check_that_nothing_was_imported(shell):
             messages = journal(shell)
             assert "the bootstrap configuration is ignored: " in messages
-            assert "ic-bootstrap.tar: is " in messages
+            assert "ic-bootstrap.tar: the archive is damaged: the checksum of a header is wrong" in messages
             assert shell.run("test -e /boot/config/CONFIGURED || test -e /boot/config/network.conf").status != 0
             hostnames.append(shell.check("hostname"))
             assert hostnames[0] != "first"
+            check_the_firewall(shell)
 
         def check_that_all_was_imported(shell):
             assert "imported ic-bootstrap.tar from " in journal(shell)
@@ -95,6 +134,12 @@ def test_one_configuration_is_imported():
             assert "default via 2001:db8::1 " in shell.check("ip -6 route show default")
             assert "2001:db8::53" in shell.check("resolvectl dns")
             assert shell.check("cat /boot/config/nns.conf") == "nns_url=https://nns.example"
+            assert shell.check("cat /etc/hostname") == "first"
+            assert "192.0.2.2/24" in shell.check("ip -4 -brief address show scope global")
+            assert shell.check("cat /boot/config/backup.conf") == "backup_puging_interval_secs=60"
+            assert shell.check("cat /boot/config/socks_proxy.conf") == "socks_proxy=socks5://proxy.example:1080"
+            check_the_keys(shell)
+            check_the_firewall(shell)
             assert ssh.log_in(shell, private, "admin@127.0.0.1", BOOT_SECONDS) == "admin"
 
         def check_that_nothing_else_was_imported(shell):

@@ -1,18 +1,17 @@
 """Writes the medium that brings a new machine its configuration: a FAT file system with ic-bootstrap.tar.
 
-The guest takes it in on its first boot, and says in guestos/bootstrap.py what it accepts. What goes to network.conf is
-checked by the guest's own parser.
+The guest imports it on its first boot; guestos/bootstrap.py lists what it accepts. What goes to network.conf is checked
+by the guest's own parser. bootstrap_settings.py has the options that become lines of files.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import dataclasses
 import os
 import re
 import stat
-import urllib.parse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,140 +19,85 @@ from guestos import bootstrap, network
 from guestos.bootstrap import ACCOUNT_KEYS, ARCHIVE
 from guestos.errors import GuestError
 
-from guestos_tools.options import Parser, run
+from guestos_tools.bootstrap_settings import SETTINGS
+from guestos_tools.options import Parser, run, say
 from tools.core.errors import UserError
 from tools.fat.writer import Options, fat_image
 from tools.image.extents import Image
 from tools.image.rawfile import write_raw
-from tools.tree.node import Directory, File
+from tools.tree.node import Directory, File, Node
 from tools.tree.tar_writer import tar_image
 
 PROGRAM = "build-bootstrap-config-image.sh"
 SIZE = 10 << 20
-"""Of the medium, in bytes."""
+"""Of the medium, in bytes, unless it needs more."""
+
+_MAX_ARCHIVE = (1 << 32) - 1
+"""The largest file of a FAT file system, in bytes."""
+
+_SECRET = tuple(name for name, place in bootstrap.MEMBERS.items() if not place.mode & 0o077)
+"""Members with private keys."""
 
 _FORMAT = Options(size=SIZE, volume_id=0x1CE50003, label="CONFIG")
 _KEY_TYPES = re.compile(r"(ssh-|ecdsa-|sk-)[a-z0-9@.-]+ [A-Za-z0-9+/]+=*( |$)")
 """What every public key of OpenSSH has, after options that may stand before it (sshd(8), AUTHORIZED_KEYS)."""
 
 
-def _text(value: str) -> str:
-    if not value or not value.isprintable():
-        raise UserError("must be one line of text that is not empty")
-    return value
-
-
-def _number(value: str) -> str:
-    if not re.fullmatch("[0-9]+", value):
-        raise UserError(f"{value!r} is not a whole number of seconds")
-    return value
-
-
-def _url(schemes: tuple[str, ...]) -> Callable[[str], str]:
-    def check(value: str) -> str:
-        for url in _text(value).split(","):
-            try:
-                parts = urllib.parse.urlsplit(url)
-                known = parts.scheme in schemes and bool(parts.hostname) and (parts.port is None or parts.port > 0)
-            except ValueError:
-                known = False
-            if not known or " " in url:
-                raise UserError(f"{url!r} is not a URL that begins with {' or '.join(s + '://' for s in schemes)}")
-        return value
-
-    return check
-
-
-def _json(kind: type, what: str) -> Callable[[str], str]:
-    def check(value: str) -> str:
-        try:
-            right = isinstance(json.loads(_text(value)), kind)
-        except ValueError:
-            right = False
-        if not right:
-            raise UserError(f"{value!r} is not {what}")
-        return value
-
-    return check
-
-
 @dataclass(frozen=True, slots=True)
-class Setting:
-    """An option that becomes a line of a file.
+class _Input:
+    """An option with a file or folder of this machine, which becomes a member of the archive.
 
     Attributes:
-        file: in the archive.
-        key: of the line, and name of the option unless that has one of its own.
-        placeholder: stands for the value in --help.
-        help: what the value is.
-        check: returns the value, or raises a UserError.
-        option: its name.
+        option: the option's name without hyphens.
+        member: the name in the archive.
+        help: what it is; empty if nothing on a machine reads it, and --help doesn't offer it.
+        check: checks the file or folder of a path; raises a UserError.
     """
 
-    file: str
-    key: str
-    placeholder: str
+    option: str
+    member: str
     help: str
-    check: Callable[[str], str] = _text
-    option: str = ""
+    check: Callable[[str], None]
 
     @property
-    def name(self) -> str:
-        """Name of the option, without dashes."""
-        return self.option or self.key
+    def is_folder(self) -> bool:
+        """Whether it is a folder."""
+        return bootstrap.MEMBERS[self.member].folder_mode is not None
 
 
-SETTINGS = (
-    Setting("network.conf", "ipv6_address", "ADDRESS[/PREFIX]", "of the machine; router advertisements are not needed"),
-    Setting("network.conf", "ipv6_gateway", "ADDRESS", "of the router; needs --ipv6_address"),
-    Setting("network.conf", "name_servers", "ADDRESSES", "of name servers, separated by spaces or commas"),
-    Setting("network.conf", "hostname", "NAME", "of the machine"),
-    Setting("nns.conf", "nns_url", "URLS", "of NNS nodes, separated by commas", _url(("http", "https"))),
-    Setting(
-        "replica_log_debug_overrides.conf",
-        "replica_log_debug_overrides",
-        "JSON",
-        "a list of the modules of the replica that log at debug level",
-        _json(list, "a list in JSON"),
-    ),
-    Setting("log.conf", "elasticsearch_hosts", "HOSTS", "where logs are sent to"),
-    Setting("log.conf", "elasticsearch_tags", "TAGS", "what the logs are tagged with"),
-    Setting(
-        "backup.conf",
-        "backup_retention_time_secs",
-        "SECONDS",
-        "how long backups of consensus artifacts are kept",
-        _number,
-        "backup_retention_time",
-    ),
-    Setting(
-        "backup.conf",
-        "backup_purging_interval_secs",
-        "SECONDS",
-        "how often old backups are looked for",
-        _number,
-        "backup_purging_interval",
-    ),
-    Setting("socks_proxy.conf", "socks_proxy", "URL", "of a SOCKS proxy", _url(("socks5", "socks5h"))),
-    Setting(
-        "malicious_behavior.conf",
-        "malicious_behavior",
-        "JSON",
-        "how the replica is to misbehave, for tests",
-        _json(dict, "an object in JSON"),
-    ),
-)
+def _inputs() -> tuple[_Input, ...]:
+    return (
+        _Input("nns_public_key", "nns_public_key.pem", "public key of the NNS, in PEM format", _check_public_key),
+        _Input(
+            "node_operator_private_key",
+            "node_operator_private_key.pem",
+            "private key that signs the registration of the node, in PEM format",
+            _check_private_key,
+        ),
+        _Input("ic_crypto", "ic_crypto", "folder with the node's cryptographic keys", _check_nothing),
+        _Input(
+            "ic_registry_local_store",
+            "ic_registry_local_store",
+            "folder with the registry as it is known so far",
+            _check_nothing,
+        ),
+        _Input("ic_state", "ic_state", "folder with the replicated state that the node starts with", _check_nothing),
+        _Input(
+            ACCOUNT_KEYS,
+            ACCOUNT_KEYS,
+            "folder with a file for each account, named as the account, of the SSH keys that may log in",
+            _check_account_keys,
+        ),
+        _Input("guestos_config", "config.json", "", _check_nothing),
+    )
 
-_FOLDERS = {
-    "ic_crypto": "folder that becomes the store of the node's cryptographic keys",
-    "ic_registry_local_store": "folder with the registry as it is known so far",
-    ACCOUNT_KEYS: "folder with a file for each account, named as the account, of the SSH keys that may log in",
-}
-_PUBLIC_KEY = "nns_public_key"
+
+_WITHOUT_EFFECT = ("generate_ic_boundary_tls_cert",)
+"""Options of other tools that are accepted, and for which nothing is written."""
 
 
 def content(arguments: argparse.Namespace) -> Directory:
-    """Returns what the archive holds.
+    """Returns what the archive holds. An option with an empty value counts as not given.
 
     Raises:
         UserError: an option's value is wrong, or a file cannot be taken; the message names the option.
@@ -161,25 +105,40 @@ def content(arguments: argparse.Namespace) -> Directory:
     root = Directory()
     lines: dict[str, list[str]] = {}
     for setting in SETTINGS:
-        value = getattr(arguments, setting.name)
-        if value is not None:
+        if value := getattr(arguments, setting.name):
             with _naming(setting.name):
                 lines.setdefault(setting.file, []).append(f"{setting.key}={setting.check(value)}\n")
     for name, texts in lines.items():
         root.entries[name.encode()] = File(content=Image.from_bytes("".join(texts).encode()))
     _check_options("".join(lines.get("network.conf", [])))
-    if getattr(arguments, _PUBLIC_KEY) is not None:
-        with _naming(_PUBLIC_KEY):
-            root.entries[b"nns_public_key.pem"] = _public_key(getattr(arguments, _PUBLIC_KEY))
-    for name in _FOLDERS:
-        if getattr(arguments, name) is not None:
-            with _naming(name):
-                root.entries[name.encode()] = _folder(getattr(arguments, name))
-                if name == ACCOUNT_KEYS:
-                    _check_account_keys(getattr(arguments, name))
+    for each in _inputs():
+        if path := getattr(arguments, each.option):
+            with _naming(each.option):
+                root.entries[each.member.encode()] = _folder(path) if each.is_folder else _file(path)
+                each.check(path)
     if not root.entries:
         raise UserError("there is nothing to configure: give at least one option; --help lists them")
+    return _protected(root)
+
+
+def _protected(root: Directory) -> Directory:
+    """Sets the modes of secrets, which matter to who unpacks the archive by hand; a machine sets its own."""
+    for name, node in root.entries.items():
+        if os.fsdecode(name) in _SECRET:
+            _hide(node)
     return root
+
+
+def _hide(node: Node) -> None:
+    node.permissions = 0o700 if isinstance(node, Directory) else 0o600
+    if isinstance(node, Directory):
+        for inner in node.entries.values():
+            _hide(inner)
+
+
+def has_secrets(root: Directory) -> bool:
+    """Returns whether an archive has private keys."""
+    return any(os.fsdecode(name) in _SECRET for name in root.entries)
 
 
 def content_of_folder(path: str) -> Directory:
@@ -193,21 +152,23 @@ def content_of_folder(path: str) -> Directory:
         OSError: a file cannot be read.
     """
     root = _folder(path)
-    folders = {ACCOUNT_KEYS, *bootstrap.MOVED}
     for name, node in root.sorted_entries():
-        expected = folders if isinstance(node, Directory) else bootstrap.FILES
-        if os.fsdecode(name) not in expected:
+        place = bootstrap.MEMBERS.get(os.fsdecode(name))
+        if place is None or isinstance(node, Directory) != (place.folder_mode is not None):
             raise UserError(
                 f"{os.path.join(path, os.fsdecode(name))}: is not part of a configuration, which has the files "
-                f"{', '.join(bootstrap.FILES)} and the directories {', '.join(sorted(folders))}"
+                f"{', '.join(_names_of(folders=False))} and the directories {', '.join(_names_of(folders=True))}"
             )
     if b"network.conf" in root.entries:
         _check_network(Path(path, "network.conf").read_text("utf-8", "replace"), os.path.join(path, "network.conf"))
-    if b"nns_public_key.pem" in root.entries:
-        _public_key(os.path.join(path, "nns_public_key.pem"))
-    if ACCOUNT_KEYS.encode() in root.entries:
-        _check_account_keys(os.path.join(path, ACCOUNT_KEYS))
-    return root
+    for each in _inputs():
+        if each.member.encode() in root.entries:
+            each.check(os.path.join(path, each.member))
+    return _protected(root)
+
+
+def _names_of(*, folders: bool) -> list[str]:
+    return [name for name, place in bootstrap.MEMBERS.items() if (place.folder_mode is not None) == folders]
 
 
 def read_account_keys(path: Path) -> str:
@@ -255,12 +216,23 @@ def _check_network(text: str, origin: str) -> None:
         raise UserError(str(error)) from error
 
 
-def _public_key(path: str) -> File:
-    file = _file(path)
-    text = file.content.read(0, min(file.content.size, 1 << 16)).decode("ascii", "replace").strip()
-    if not re.fullmatch(r"-----BEGIN PUBLIC KEY-----\s[A-Za-z0-9+/=\s]+-----END PUBLIC KEY-----", text):
+def _check_nothing(_path: str) -> None:
+    pass
+
+
+def _check_public_key(path: str) -> None:
+    if not re.fullmatch(r"-----BEGIN PUBLIC KEY-----\s[A-Za-z0-9+/=\s]+-----END PUBLIC KEY-----", _start_of(path)):
         raise UserError(f"{path}: is not a public key in PEM format")
-    return file
+
+
+def _check_private_key(path: str) -> None:
+    if not re.search(r"^-----BEGIN ([A-Z]+ )*PRIVATE KEY-----$", _start_of(path), re.MULTILINE):
+        raise UserError(f"{path}: is not a private key in PEM format")
+
+
+def _start_of(path: str) -> str:
+    with open(path, "rb") as file:
+        return file.read(1 << 16).decode("ascii", "replace").strip()
 
 
 def _file(path: str) -> File:
@@ -269,24 +241,23 @@ def _file(path: str) -> File:
     return File(content=Image.from_file(path))
 
 
-def _folder(path: str) -> Directory:
-    """Returns a folder of this machine, of which nothing is taken but names and contents."""
+def _folder(path: str, above: tuple[tuple[int, int], ...] = ()) -> Directory:
+    """Returns a folder of this machine, of which nothing is taken but names and contents. Links are followed.
+
+    Args:
+        path: of the folder.
+        above: device and inode of the folders that contain it, to find a link back to one of them.
+    """
+    status = os.stat(path)
+    identity = status.st_dev, status.st_ino
+    if identity in above:
+        raise UserError(f"{path}: is a link to a folder that contains it")
     root = Directory()
-    for name, inner in _entries(path):
-        root.entries[name] = inner
-    return root
-
-
-def _entries(path: str) -> Iterator[tuple[bytes, Directory | File]]:
     for name in sorted(os.listdir(path)):
         place = os.path.join(path, name)
-        mode = os.lstat(place).st_mode
-        if stat.S_ISDIR(mode):
-            yield os.fsencode(name), _folder(place)
-        elif stat.S_ISREG(mode):
-            yield os.fsencode(name), _file(place)
-        else:
-            raise UserError(f"{place}: is neither a file nor a folder; the machine takes nothing else")
+        is_folder = stat.S_ISDIR(os.stat(place).st_mode)
+        root.entries[os.fsencode(name)] = _folder(place, (*above, identity)) if is_folder else _file(place)
+    return root
 
 
 def _check_account_keys(folder: str) -> None:
@@ -297,43 +268,58 @@ def _check_account_keys(folder: str) -> None:
 
 
 def medium(root: Directory) -> Image:
-    """Returns the image of a medium.
+    """Returns the image of a medium: of 10 MiB, or as much more as the archive needs.
 
     Args:
         root: what the archive holds.
 
     Raises:
-        UserError: it doesn't fit.
+        UserError: the archive is too large for a file of a FAT file system.
     """
     archive = tar_image(root)
-    try:
-        return fat_image(Directory(entries={ARCHIVE.encode(): File(content=archive)}), _FORMAT)
-    except UserError as error:
-        if archive.size < SIZE // 2:
-            raise
-        raise UserError(f"the configuration takes {archive.size} bytes, too many for a medium of {SIZE}") from error
+    if archive.size > _MAX_ARCHIVE:
+        raise UserError(f"the configuration has {archive.size} bytes; a machine takes up to {_MAX_ARCHIVE}")
+    size = max(SIZE, 2 * archive.size + (1 << 20) >> 20 << 20)
+    options = dataclasses.replace(_FORMAT, size=size)
+    return fat_image(Directory(entries={ARCHIVE.encode(): File(content=archive)}), options)
 
 
 def parser() -> Parser:
     """Returns the parser of the options."""
     result = Parser(
         PROGRAM,
-        f"Writes OUT, a medium of {SIZE >> 20} MiB that brings a new machine its configuration. Attached to the\n"
-        "machine as a removable disk, it is taken in on the first boot, and never again. What isn't given is\n"
-        "left as the image has it: without --ipv6_address, the address comes from router advertisements.",
+        f"Writes OUT, a medium of {SIZE >> 20} MiB, or more if needed, that brings a new machine its configuration.\n"
+        "Attached to the machine as a removable disk, it is imported on the first boot, and never again. What isn't\n"
+        "given is left as the image has it: without --ipv6_address, the address comes from router advertisements.\n"
+        "A medium with private keys is readable by its owner only.",
         "example:\n"
-        f"  ./{PROGRAM} --hostname node1 --ipv6_address 2001:db8::2/64 --ipv6_gateway 2001:db8::1 \\\n"
-        "      --accounts_ssh_authorized_keys keys config.img\n"
+        f"  ./{PROGRAM} config.img --hostname node1 --ipv6_address 2001:db8::2/64 --ipv6_gateway 2001:db8::1 \\\n"
+        "      --accounts_ssh_authorized_keys keys\n"
         "  qemu-system-x86_64 … -drive file=config.img,format=raw,readonly=on,if=none,id=config \\\n"
         "      -device virtio-scsi-pci -device scsi-hd,drive=config,removable=on",
     )
+    result.add_argument("-t", "--tar", action="store_true", help="write the archive instead of a medium with it")
     for setting in SETTINGS:
-        result.add_argument(f"--{setting.name}", metavar=setting.placeholder, help=setting.help)
-    result.add_argument(f"--{_PUBLIC_KEY}", metavar="FILE", help="public key of the NNS, in PEM format")
-    for name, text in _FOLDERS.items():
-        result.add_argument(f"--{name}", metavar="FOLDER", help=text)
+        _add(result, setting.name, setting.placeholder, setting.help, setting.aliases)
+    for each in _inputs():
+        _add(result, each.option, "FOLDER" if each.is_folder else "FILE", each.help)
+    for name in _WITHOUT_EFFECT:
+        _add(result, name, "VALUE", "")
     result.add_argument("out", metavar="OUT", help="the file to write")
     return result
+
+
+def _add(parser: Parser, name: str, placeholder: str, text: str, aliases: tuple[str, ...] = ()) -> None:
+    """Adds an option; its aliases, and options without a text, are accepted and not in --help."""
+    parser.add_argument(f"--{name}", metavar=placeholder, help=text or argparse.SUPPRESS)
+    for alias in aliases:
+        parser.add_argument(f"--{alias}", dest=name, help=argparse.SUPPRESS)
+
+
+def _unread(arguments: argparse.Namespace) -> list[str]:
+    """Returns the options that were given and that nothing on a machine reads."""
+    names = [*(s.name for s in SETTINGS if not s.help), *(i.option for i in _inputs() if not i.help), *_WITHOUT_EFFECT]
+    return [name for name in names if getattr(arguments, name)]
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -342,7 +328,10 @@ def main(arguments: Sequence[str]) -> None:
     folder = os.path.dirname(given.out) or "."
     if not given.out or not os.path.isdir(folder):
         raise UserError(f"OUT: there is no folder {folder}" if given.out else "OUT: is empty")
-    write_raw(medium(content(given)), given.out)
+    root = content(given)
+    for name in _unread(given):
+        say(f"{PROGRAM}: warning: --{name}: has no effect, since nothing on a machine reads it")
+    write_raw(tar_image(root) if given.tar else medium(root), given.out, secret=has_secrets(root))
 
 
 if __name__ == "__main__":

@@ -1,52 +1,103 @@
 """Imports the configuration of a machine from a bootstrap medium, once, on its first boot.
 
-The medium is a FAT file system on any disk but the booted one, with the file ic-bootstrap.tar. The lists below name the
-members that the archive may have; other members, links and devices are refused. The archive is first unpacked into a
-temporary directory in the config store. If it is valid, its files are moved to their places, and then the file
-CONFIGURED is created. So a damaged archive changes nothing, a power cut before CONFIGURED exists leads to a retry at
-the next boot, and a machine with that file ignores every later medium.
+The medium is a FAT file system on any disk but the booted one, with the file ic-bootstrap.tar. MEMBERS lists what the
+archive may have, and where it goes; members with other names are ignored with a warning. The archive is read twice. The
+first time it is checked as a whole, so a damaged one changes nothing. The second time its files are written to their
+places, and nowhere else, since some are secret. Then the file CONFIGURED is created. A power cut before that leads to a
+retry at the next boot, and a machine with that file ignores every later medium.
 """
 
 from __future__ import annotations
 
+import grp
 import os
-import shutil
+import pwd
 import subprocess
 import sys
-import tarfile
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
+from guestos import folders
+from guestos.bootstrap_archive import Archive, Member
 from guestos.errors import GuestError
 
 CONFIG = Path("/boot/config")
 MOUNT_POINT = Path("/run/guestos/bootstrap")
 ARCHIVE = "ic-bootstrap.tar"
+CONFIGURED = "CONFIGURED"
 CANDIDATES = Path("/dev/guestos/bootstrap")
 """Directory with links to the devices that may be a bootstrap medium; made by udev (70-guestos-bootstrap.rules)."""
-
-FILES = (
-    "network.conf",
-    "nns.conf",
-    "nns_public_key.pem",
-    "log.conf",
-    "backup.conf",
-    "replica_log_debug_overrides.conf",
-    "socks_proxy.conf",
-    "malicious_behavior.conf",
-)
-"""Files that stay in the config store."""
 
 ACCOUNT_KEYS = "accounts_ssh_authorized_keys"
 """A directory with a file of public SSH keys for each account that may log in; the file has the account's name."""
 
-MOVED = {
-    "ic_crypto": Path("/var/lib/ic/crypto"),
-    "ic_registry_local_store": Path("/var/lib/ic/data/ic_registry_local_store"),
-}
-"""Directories that go to the store instead of the config store, and their places there."""
+_MAX_CONFIG = 16 << 20
+"""Maximum size of all files for the config store together, in bytes; the partition has 100 MiB."""
 
-_MOST_BYTES = 64 << 20
-_MOST_MEMBERS = 100_000
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a member of the archive goes.
+
+    Attributes:
+        parent: the directory of the machine that gets it, under the name that it has in the archive or `name`.
+        name: its name there; empty for that in the archive.
+        user: its owner.
+        group: its group.
+        mode: of files.
+        folder_mode: of directories; None if the member is a file.
+        depth: how many levels a directory may have below it; None for any number.
+    """
+
+    parent: Path = CONFIG
+    name: str = ""
+    user: str = "root"
+    group: str = "root"
+    mode: int = 0o644
+    folder_mode: int | None = None
+    depth: int | None = None
+
+
+_DATA = Path("/var/lib/ic/data")
+
+MEMBERS = {
+    name: Place()
+    for name in (
+        "network.conf",
+        "nns.conf",
+        "backup.conf",
+        "log.conf",
+        "malicious_behavior.conf",
+        "socks_proxy.conf",
+        "bitcoind_addr.conf",
+        "filebeat.conf",
+        "journalbeat.conf",
+        "query_stats.conf",
+        "jaeger_addr.conf",
+        "reward.conf",
+        "config.json",
+        "nns_public_key_override.pem",
+    )
+} | {
+    "nns_public_key.pem": Place(parent=_DATA, user="ic-replica", group="nonconfidential"),
+    "node_operator_private_key.pem": Place(parent=_DATA, user="ic-replica", group="ic-replica", mode=0o400),
+    ACCOUNT_KEYS: Place(folder_mode=0o755, depth=1),
+    "ic_crypto": Place(
+        parent=Path("/var/lib/ic"),
+        name="crypto",
+        user="ic-csp-vault",
+        group="ic-csp-vault",
+        mode=0o600,
+        folder_mode=0o700,
+    ),
+    "ic_registry_local_store": Place(
+        parent=_DATA, user="ic-replica", group="ic-registry-local-store", mode=0o640, folder_mode=0o2750
+    ),
+    "ic_state": Place(parent=_DATA, user="ic-replica", group="nonconfidential", mode=0o640, folder_mode=0o2750),
+}
+"""What the archive may have, and where it goes."""
 
 
 def main() -> int:
@@ -55,21 +106,23 @@ def main() -> int:
     Returns:
         The exit status: always 0. A machine without a configuration, or with an invalid one, continues to boot.
     """
-    marked = CONFIG / "CONFIGURED"
-    if marked.exists():
+    if (CONFIG / CONFIGURED).exists():
         return 0
-    try:
-        for device in candidates():
-            with _Mounted(device) as folder:
+    for device in candidates():
+        try:
+            with _mounted(device) as folder:
                 archive = folder / ARCHIVE
                 if not archive.is_file():
                     continue
-                import_archive(archive, CONFIG, MOVED)
-                print(f"imported {ARCHIVE} from {device}")
+                try:
+                    import_archive(archive)
+                except GuestError as error:
+                    print(f"<3>the bootstrap configuration is ignored: {error}", file=sys.stderr)
+                else:
+                    print(f"imported {ARCHIVE} from {device}")
                 return 0
-    except GuestError as error:
-        print(f"<3>the bootstrap configuration is ignored: {error}", file=sys.stderr)
-        return 0
+        except GuestError as error:
+            print(f"<4>{error}", file=sys.stderr)
     print("no bootstrap configuration is attached")
     return 0
 
@@ -79,127 +132,120 @@ def candidates() -> list[Path]:
     return sorted(CANDIDATES.glob("*"))
 
 
-class _Mounted:
-    """Context manager that mounts a FAT file system read-only; its value is the mount point."""
-
-    def __init__(self, device: Path) -> None:
-        self._device = device
-
-    def __enter__(self) -> Path:
-        MOUNT_POINT.mkdir(parents=True, exist_ok=True)
-        options = "ro,nosuid,nodev,noexec"
-        command = ["/usr/bin/mount", "-t", "vfat", "-o", options, os.fspath(self._device), os.fspath(MOUNT_POINT)]
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
-        if result.returncode != 0:
-            raise GuestError(f"{self._device}: cannot be mounted: {result.stderr.strip()}")
-        return MOUNT_POINT
-
-    def __exit__(self, *_: object) -> None:
+@contextmanager
+def _mounted(device: Path) -> Iterator[Path]:
+    """Mounts a FAT file system read-only; yields the mount point."""
+    MOUNT_POINT.mkdir(parents=True, exist_ok=True)
+    options = "ro,nosuid,nodev,noexec"
+    command = ["/usr/bin/mount", "-t", "vfat", "-o", options, os.fspath(device), os.fspath(MOUNT_POINT)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        raise GuestError(f"{device}: cannot be mounted: {result.stderr.strip()}")
+    try:
+        yield MOUNT_POINT
+    finally:
         subprocess.run(["/usr/bin/umount", os.fspath(MOUNT_POINT)], check=False)
 
 
-def import_archive(archive: Path, config: Path, moved: dict[str, Path]) -> None:
-    """Unpacks an archive, moves its files to their places, and creates CONFIGURED.
+def import_archive(archive: Path, root: Path = Path("/")) -> None:
+    """Writes the files of an archive to their places, and creates CONFIGURED.
 
     Args:
         archive: path of the tar.
-        config: path of the config store.
-        moved: directories of the archive that do not go to the config store, and their places.
+        root: the directory that the places are below; another one in tests.
 
     Raises:
         GuestError: the archive is damaged or has a member that is not allowed, in which case nothing was changed; or a
             file cannot be written.
     """
-    unpacked = config / "bootstrap.new"
-    shutil.rmtree(unpacked, ignore_errors=True)
+    config = _below(root, CONFIG)
     try:
-        unpacked.mkdir(mode=0o700)
-        _unpack(archive, unpacked)
-        for path in sorted(unpacked.iterdir()):
-            _replace(path, moved.get(path.name, config / path.name))
+        unknown = _check(archive)
+        for name in unknown:
+            print(f"<4>{ARCHIVE}: {name!r} is not known and is ignored", file=sys.stderr)
+        _write(archive, root)
         os.sync()
-        (config / "CONFIGURED").touch(mode=0o644)
+        (config / CONFIGURED).touch(mode=0o644)
         os.sync()
     except OSError as error:
         raise GuestError(f"{error.filename or archive}: {error.strerror}") from error
-    finally:
-        shutil.rmtree(unpacked, ignore_errors=True)
+    except GuestError as error:
+        raise GuestError(f"{archive}: {error}") from error
 
 
-def _unpack(archive: Path, target: Path) -> None:
-    try:
-        with tarfile.open(archive, "r:") as tar:
-            members = _checked(tar)
-            for member in members:
-                _unpack_member(tar, member, target)
-    except (tarfile.TarError, EOFError) as error:
-        raise GuestError(f"{archive}: is damaged: {error}") from error
-
-
-def _checked(tar: tarfile.TarFile) -> list[tarfile.TarInfo]:
-    """Returns the members of an archive, after a check that each of them is allowed.
+def _check(archive: Path) -> list[str]:
+    """Reads an archive to its end; returns the names at its top that are not known, in their order.
 
     Raises:
-        GuestError: a member is not allowed, there are too many, or the archive is truncated.
+        GuestError: the archive is damaged, or a member is not allowed.
     """
+    unknown: dict[str, None] = {}
     size = 0
-    members: list[tarfile.TarInfo] = []
-    for member in tar:
-        parts = PurePosixPath(member.name).parts
-        if not parts:  # the entry of the top directory itself
-            continue
-        size += member.size
-        if len(members) == _MOST_MEMBERS or size > _MOST_BYTES:
-            raise GuestError(f"{tar.name!s}: has more than {_MOST_MEMBERS} files or {_MOST_BYTES} bytes")
-        if member.name.startswith("/") or ".." in parts or not _allowed(parts, member):
-            raise GuestError(f"{tar.name!s}: has {member.name!r}, which is not allowed in a configuration")
-        members.append(member)
-    _check_end(tar, members)
-    return members
+    with archive.open("rb") as file:
+        for member in Archive(file).members():
+            if not member.path:
+                continue
+            place = MEMBERS.get(member.path[0])
+            if place is None:
+                unknown[member.path[0]] = None
+                continue
+            _check_member(member, place)
+            owner_of(place)
+            size += (member.size or 0) if place.parent == CONFIG else 0
+            if size > _MAX_CONFIG:
+                raise GuestError(f"the archive has more than {_MAX_CONFIG} bytes for {CONFIG}")
+    return list(unknown)
 
 
-def _allowed(parts: tuple[str, ...], member: tarfile.TarInfo) -> bool:
-    if not member.isreg() and not member.isdir():
-        return False
-    if len(parts) == 1 and member.isreg():
-        return parts[0] in FILES
-    if parts[0] == ACCOUNT_KEYS:
-        return len(parts) == 2 if member.isreg() else len(parts) == 1
-    return parts[0] in MOVED
+def _check_member(member: Member, place: Place) -> None:
+    below = len(member.path) - 1
+    is_folder = member.size is None
+    if place.folder_mode is None:
+        allowed = not is_folder and below == 0
+    elif place.depth is None:
+        allowed = is_folder or below > 0
+    else:
+        allowed = below < place.depth if is_folder else 0 < below <= place.depth
+    if not allowed:
+        kind = "directory" if is_folder else "file"
+        raise GuestError(f"the archive has the {kind} {member.name!r}, which is not allowed in a configuration")
 
 
-def _check_end(tar: tarfile.TarFile, members: list[tarfile.TarInfo]) -> None:
-    """Refuses a truncated archive: tarfile accepts one that ends between two members."""
-    last = members[-1] if members else None
-    end = last.offset_data + -(-last.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE if last else 0
-    assert tar.fileobj is not None
-    tar.fileobj.seek(end)
-    if tar.fileobj.read(2 * tarfile.BLOCKSIZE) != bytes(2 * tarfile.BLOCKSIZE):
-        raise GuestError(f"{tar.name!s}: is truncated: the two zero blocks at the end of a tar are missing")
+def _write(archive: Path, root: Path) -> None:
+    with archive.open("rb") as file:
+        tar = Archive(file)
+        for member in tar.members():
+            place = MEMBERS.get(member.path[0]) if member.path else None
+            if place is not None:
+                _write_member(tar, member, place, root)
 
 
-def _unpack_member(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
-    path = target / member.name
-    if member.isdir():
-        path.mkdir(mode=0o755, parents=True, exist_ok=True)
-        return
-    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    source = tar.extractfile(member)
-    assert source is not None
-    with source, path.open("xb") as file:
-        shutil.copyfileobj(source, file)
+def _write_member(tar: Archive, member: Member, place: Place, root: Path) -> None:
+    owner = owner_of(place)
+    *parents, last = (place.name or member.path[0], *member.path[1:])
+    if member.size is None:
+        parents.append(last)
+    folder = folders.open_folder(_below(root, place.parent))
+    for name in parents:
+        folder = folders.enter(folder, name, owner, place.folder_mode or 0o755)
+    try:
+        if member.size is not None:
+            folders.write(folder, last, tar.data(), owner, place.mode)
+    finally:
+        os.close(folder)
 
 
-def _replace(source: Path, target: Path) -> None:
-    """Moves a file, or the content of a directory, to a path, and replaces files that exist there."""
-    if source.is_dir():
-        target.mkdir(mode=0o755, parents=True, exist_ok=True)
-        for path in sorted(source.iterdir()):
-            _replace(path, target / path.name)
-        return
-    new = target.with_name(f"{target.name}.new")
-    shutil.copyfile(source, new)
-    if target.parent.stat().st_uid:  # the directory of a service, which becomes the owner of the file as well
-        owner = target.parent.stat()
-        os.chown(new, owner.st_uid, owner.st_gid)
-    os.replace(new, target)
+def owner_of(place: Place) -> folders.Owner:
+    """Returns the user ID and group ID of a place.
+
+    Raises:
+        GuestError: there is no such account.
+    """
+    try:
+        return pwd.getpwnam(place.user).pw_uid, grp.getgrnam(place.group).gr_gid
+    except KeyError as error:
+        raise GuestError(f"the system lacks the account {place.user} or the group {place.group}") from error
+
+
+def _below(root: Path, path: Path) -> Path:
+    return root / path.relative_to("/")

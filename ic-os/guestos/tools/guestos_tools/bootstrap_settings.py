@@ -1,0 +1,256 @@
+"""The options of build-bootstrap-config-image.sh that become lines of configuration files, and their checks.
+
+The options have the names of all the tools that have written such media, old spellings included.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import urllib.parse
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tools.core.errors import UserError
+
+_MAX_NUMBER = 2**64 - 1
+_SHOWN = 60
+
+
+def shown(text: str) -> str:
+    """Returns a text for a message, in quotes and not too long."""
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
+
+
+def _text(value: str) -> str:
+    if not value.isprintable():
+        raise UserError("must be one line of text")
+    return value
+
+
+def _words(value: str) -> str:
+    return " ".join(re.split(r"[\s,]+", _text(value).strip(" ,")))
+
+
+def _addresses(value: str) -> str:
+    """Checks a list of addresses of hosts, optionally with ports."""
+    for address in value.split(","):
+        if not re.fullmatch(r"[A-Za-z0-9.:\[\]-]+", address):
+            raise UserError(f"{shown(address)} is not an address, such as 192.0.2.1 or [2001:db8::1]:8333")
+    return value
+
+
+def _number(value: str) -> str:
+    if not re.fullmatch("[0-9]{1,20}", value, re.ASCII) or int(value) > _MAX_NUMBER:
+        raise UserError(f"{shown(value)} is not a number from 0 to 2^64-1")
+    return value
+
+
+def _url(schemes: tuple[str, ...]) -> Callable[[str], str]:
+    def check(value: str) -> str:
+        try:
+            parts = urllib.parse.urlsplit(value)
+            known = parts.scheme in schemes and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        except ValueError:
+            known = False
+        if not known or not value.isprintable() or " " in value:
+            raise UserError(f"{shown(value)} is not a URL that begins with {' or '.join(s + '://' for s in schemes)}")
+        return value
+
+    return check
+
+
+def _urls(value: str) -> str:
+    """Checks a list of URLs; early tools separated them by blanks."""
+    check = _url(("http", "https"))
+    return ",".join(check(url) for url in re.split("[ ,]+", value.strip(" ")))
+
+
+def _parsed(value: str, what: str) -> object:
+    try:
+        return json.loads(_text(value))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{shown(value)} is not {what}") from error
+
+
+def _names(value: str) -> str:
+    what = 'a list of names in JSON, such as ["ic_consensus::consensus"]'
+    parsed = _parsed(value, what)
+    if not isinstance(parsed, list) or not all(isinstance(name, str) for name in parsed):
+        raise UserError(f"{shown(value)} is not {what}")
+    return value
+
+
+def _object(value: str) -> str:
+    if not isinstance(_parsed(value, "an object in JSON"), dict):
+        raise UserError(f"{shown(value)} is not an object in JSON")
+    return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """An option that becomes a line of a file.
+
+    Attributes:
+        file: in the archive.
+        key: of the line.
+        option: the option's name without hyphens; by default the key.
+        aliases: other spellings of the option.
+        placeholder: stands for the value in --help.
+        help: what the value is; empty if nothing on a machine reads it, and --help doesn't offer it.
+        check: returns the value to write, or raises a UserError.
+    """
+
+    file: str
+    key: str
+    option: str = ""
+    aliases: tuple[str, ...] = ()
+    placeholder: str = "VALUE"
+    help: str = ""
+    check: Callable[[str], str] = _text
+
+    @property
+    def name(self) -> str:
+        """Name of the option, without hyphens."""
+        return self.option or self.key
+
+
+_NETWORK = (
+    Setting(
+        file="network.conf",
+        key="ipv6_address",
+        placeholder="ADDRESS[/PREFIX]",
+        help="of the machine; router advertisements are not needed",
+    ),
+    Setting(file="network.conf", key="ipv6_gateway", placeholder="ADDRESS", help="of the router; needs --ipv6_address"),
+    Setting(
+        file="network.conf",
+        key="name_servers",
+        aliases=("ipv6_name_servers",),
+        placeholder="ADDRESSES",
+        help="of name servers, separated by spaces or commas",
+    ),
+    Setting(file="network.conf", key="ipv6_prefixes"),
+    Setting(
+        file="network.conf", key="hostname", placeholder="NAME", help="of the machine; by default from its address"
+    ),
+    Setting(
+        file="network.conf",
+        key="ipv4_address",
+        placeholder="ADDRESS/PREFIX",
+        help="of the machine, also for the replica's configuration",
+    ),
+    Setting(file="network.conf", key="ipv4_gateway", placeholder="ADDRESS", help="of the router; needs --ipv4_address"),
+    Setting(
+        file="network.conf",
+        key="domain",
+        placeholder="NAME",
+        help="domain name of the node, which it is registered with",
+    ),
+)
+
+_REPLICA = (
+    Setting(
+        file="nns.conf",
+        key="nns_url",
+        aliases=("nns_urls",),
+        placeholder="URLS",
+        help="of NNS nodes, separated by commas",
+        check=_urls,
+    ),
+    Setting(
+        file="log.conf",
+        key="replica_log_debug_overrides",
+        aliases=("log_debug_overrides",),
+        placeholder="JSON",
+        help="a list of the modules of the replica that log at debug level",
+        check=_names,
+    ),
+    Setting(
+        file="backup.conf",
+        key="backup_retention_time_secs",
+        option="backup_retention_time",
+        placeholder="SECONDS",
+        help="how long backups of consensus artifacts are kept",
+        check=_number,
+    ),
+    Setting(
+        file="backup.conf",
+        # The programs of the releases read this spelling.
+        key="backup_puging_interval_secs",
+        option="backup_purging_interval",
+        aliases=("backup_puging_interval",),
+        placeholder="SECONDS",
+        help="how often old backups are looked for",
+        check=_number,
+    ),
+    Setting(
+        file="malicious_behavior.conf",
+        key="malicious_behavior",
+        placeholder="JSON",
+        help="how the replica is to misbehave, for tests",
+        check=_object,
+    ),
+    Setting(
+        file="query_stats.conf",
+        key="query_stats_epoch_length",
+        placeholder="NUMBER",
+        help="how many rounds statistics of queries are collected for",
+        check=_number,
+    ),
+    Setting(
+        file="jaeger_addr.conf",
+        key="jaeger_addr",
+        placeholder="URL",
+        help="where the replica sends traces to",
+        check=_url(("http", "https")),
+    ),
+    Setting(file="reward.conf", key="node_reward_type"),
+)
+
+_SERVICES = (
+    Setting(
+        file="socks_proxy.conf",
+        key="socks_proxy",
+        placeholder="URL",
+        help="of a SOCKS proxy for the adapters to other networks",
+        check=_url(("socks5", "socks5h")),
+    ),
+    Setting(
+        file="bitcoind_addr.conf",
+        key="bitcoind_addr",
+        placeholder="ADDRESSES",
+        help="of nodes of a private Bitcoin network, separated by commas, for tests",
+        check=_addresses,
+    ),
+    Setting(
+        file="filebeat.conf",
+        key="elasticsearch_hosts",
+        placeholder="HOSTS",
+        help="where logs are sent to, separated by spaces",
+        check=_words,
+    ),
+    Setting(
+        file="filebeat.conf",
+        key="elasticsearch_tags",
+        placeholder="TAGS",
+        help="what the logs are tagged with, separated by spaces",
+        check=_words,
+    ),
+    Setting(
+        file="journalbeat.conf",
+        key="journalbeat_hosts",
+        placeholder="HOSTS",
+        help="like --elasticsearch_hosts, which comes first, as early releases have it",
+        check=_words,
+    ),
+    Setting(
+        file="journalbeat.conf",
+        key="journalbeat_tags",
+        placeholder="TAGS",
+        help="like --elasticsearch_tags, for --journalbeat_hosts",
+        check=_words,
+    ),
+)
+
+SETTINGS = _NETWORK + _REPLICA + _SERVICES
