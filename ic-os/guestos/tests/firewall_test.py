@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import json5
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -193,6 +194,48 @@ def test_any_combination_of_rules_is_loaded(tmp_path_factory, tcp, udp, limited,
         *(("tcp", port) for ports in tcp for port in ports),
         *(("udp", port) for port in udp),
     }
+
+
+ACTIONS = {1: "accept", 2: "drop", 3: "reject"}
+
+
+def filled(firewall, rules):
+    """Returns the rule set that the orchestrator makes of the templates in ic.json5."""
+    text = firewall["file_template"]
+    for family, word in ((4, "IPv4"), (6, "IPv6")):
+        lines = []
+        for each in rules:
+            values = {"PORTS": each["ports"], f"{word}_PREFIXES": each[f"ipv{family}_prefixes"]}
+            line = firewall[f"ipv{family}_rule_template"]
+            for name, value in values.items():
+                line = line.replace(f"<<{name}>>", ",".join(map(str, value)))
+            lines.append(line.replace("<<ACTION>>", ACTIONS[each["action"]]).replace("<<COMMENT>>", each["comment"]))
+        user = firewall[f"ipv{family}_user_output_rule_template"].replace("<<USER>>", "ic-http-adapter")
+        ports = ",".join(map(str, firewall["ports_for_http_adapter_blacklist"]))
+        user = user.replace(f"<<{word}_PREFIXES>>", PREFIXES[family]).replace("<<PORTS>>", ports)
+        text = text.replace(f"<<{word}_RULES>>", "\n".join(lines))
+        text = text.replace(
+            f"<<{word}_OUTBOUND_RULES>>", user.replace("<<ACTION>>", "reject").replace("<<COMMENT>>", "x")
+        )
+    assert "<<" not in text
+    return text
+
+
+@pytest.mark.parametrize("whitelist", [False, True])
+def test_the_templates_of_the_configuration_are_loaded(machine, whitelist):
+    template = (ROOTFS / "opt/ic/share/ic.json5.template").read_text()
+    firewall = json5.loads(re.sub(r"\{\{.*?\}\}", "0", template))["firewall"]
+    assert firewall["config_file"] == RULES
+    rules = firewall["default_rules"]
+    if whitelist:
+        ports = firewall["ports_for_node_whitelist"]
+        prefixes = {f"ipv{family}_prefixes": [PREFIXES[family]] for family in (4, 6)}
+        rules = [{**prefixes, "ports": ports, "action": 1, "comment": "nodes"}, *rules]
+    machine.rules.write_text(filled(firewall, rules))
+    loaded, _ = machine.load(INITIAL, machine.entry)
+    assert tables(loaded) == ORCHESTRATORS
+    assert {("tcp", port) for each in rules for port in each["ports"]} <= accepted_ports(loaded)
+    assert {policy for (_, hook), policy in base_chains(loaded).items() if hook != "output"} == {"drop"}
 
 
 def test_the_users_that_rules_name_exist():
