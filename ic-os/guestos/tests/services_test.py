@@ -1,0 +1,101 @@
+"""Tests of the units of the services around the replica, which the release binaries' own checks rely on."""
+
+import configparser
+import re
+from pathlib import Path
+
+import pytest
+
+ROOTFS = Path(__file__).parents[1] / "rootfs"
+UNITS = ROOTFS / "etc/systemd/system"
+
+# Unit to folder of its sockets, their owner and group, the account of the service, and its program.
+SERVICES = {
+    "ic-crypto-csp": ("crypto-csp", "ic-csp-vault", "ic-csp-vault-socket", "ic-csp-vault", "ic-crypto-csp"),
+    "ic-btc-mainnet-adapter": ("bitcoin-mainnet-adapter", *["ic-replica"] * 3, "ic-btc-adapter"),
+    "ic-btc-testnet-adapter": ("bitcoin-testnet-adapter", *["ic-replica"] * 3, "ic-btc-adapter"),
+    "ic-https-outcalls-adapter": (
+        "https-outcalls-adapter",
+        *["ic-http-adapter"] * 3,
+        "ic-https-outcalls-adapter",
+    ),
+}
+
+
+class _Values(dict):
+    """Collects the values of a key that is given more than once."""
+
+    def __setitem__(self, key, value):
+        if isinstance(value, list) and key in self:
+            value = self[key] + value
+        super().__setitem__(key, value)
+
+
+def unit(name):
+    """Returns the sections of a unit; the values of a key are joined by line breaks."""
+    parser = configparser.RawConfigParser(dict_type=_Values, strict=False, delimiters=("=",))
+    parser.optionxform = str
+    parser.read_string((UNITS / name).read_text())
+    return parser
+
+
+def wanted(name):
+    return re.findall(r"\S+", " ".join(re.findall(r"^Wants=(.*)$", (UNITS / name).read_text(), re.MULTILINE)))
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_two_sockets_with_the_default_name(name):
+    folder, user, group, *_ = SERVICES[name]
+    socket = unit(f"{name}.socket")["Socket"]
+    streams = [f"/run/ic-node/{folder}/socket", f"/run/ic-node/{folder}/metrics"]
+    assert socket["ListenStream"].splitlines() == streams
+    assert (socket["SocketUser"], socket["SocketGroup"], socket["SocketMode"]) == (user, group, "0660")
+    # Without it a descriptor has the name of the socket unit, as the crypto service requires; with Service= the socket
+    # could belong to another unit.
+    assert not {"FileDescriptorName", "Service", "Accept"} & set(socket)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_the_service_runs_as_its_own_account(name):
+    *_, account, program = SERVICES[name]
+    parsed = unit(f"{name}.service")
+    service = parsed["Service"]
+    assert parsed["Unit"]["Requires"] == f"{name}.socket"
+    assert (service["User"], service["Restart"], service["NoNewPrivileges"]) == (account, "always", "yes")
+    assert service["ExecStart"].split()[0] == f"/opt/ic/bin/{program}"
+    assert parsed["Unit"]["ConditionPathExists"] == service["ExecStart"].split()[0]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_the_service_reads_the_configuration_that_was_generated_as_root(name):
+    service = unit(f"{name}.service")["Service"]
+    generator = service["ExecStartPre"]
+    assert generator.startswith("+/opt/ic/bin/generate-")
+    written = re.search(r" -o (\S+)", generator)[1]
+    assert Path(written).parent == Path("/run/ic-node/config")
+    assert service["ExecStart"].split()[-1] == written
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_sockets_and_services_are_enabled(name):
+    assert f"{name}.socket" in wanted("sockets.target.d/10-guestos.conf")
+    assert f"{name}.service" in wanted("ic-replica.service.d/10-guestos.conf")
+
+
+def test_the_generators_see_the_addresses_of_the_machine():
+    # systemd puts ExecStartPre=+ into a network of its own, too.
+    for name in SERVICES:
+        assert not {"PrivateNetwork", "NetworkNamespacePath"} & set(unit(f"{name}.service")["Service"])
+
+
+def test_only_the_crypto_service_can_write_keys():
+    service = unit("ic-crypto-csp.service")["Service"]
+    assert (service["ReadWritePaths"], service["UMask"], service["LimitCORE"]) == ("/var/lib/ic/crypto", "0066", "0")
+    for name in SERVICES:
+        if name != "ic-crypto-csp":
+            assert unit(f"{name}.service")["Service"]["InaccessiblePaths"] == "-/var/lib/ic"
+
+
+def test_the_device_of_the_host_belongs_to_its_group():
+    rule = (ROOTFS / "etc/udev/rules.d/60-guestos-vsock.rules").read_text()
+    assert 'KERNEL=="vsock", GROUP="vsock", MODE="0660"' in rule
