@@ -18,6 +18,8 @@ RELEASE_BINARIES = [
     "ic-recovery",
     "ic-btc-adapter",
     "ic-canister-http-adapter",
+    "ic-https-outcalls-adapter",
+    "vsock_guest",
 ]
 
 # An image without one of these is refused.

@@ -16,6 +16,7 @@ from guestos_tools.download import Policy
 from guestos_tools.options import Parser, say
 from guestos_tools.packages import Packages
 from guestos_tools.plan import read_plan
+from guestos_tools.reference_payload import write_programs
 from guestos_tools.runner import Runner
 from guestos_tools.wheels import CACHE_VARIABLE, LOCK, Wheels, cache_folder
 from tools.core.errors import UserError
@@ -161,11 +162,16 @@ def check_output(option: str, path: str) -> None:
         raise UserError(f"{option}: the folder {folder} cannot be written to")
 
 
-def placeholders(wanted: Request) -> Mapping[str, Sequence[str]]:
-    """Returns what the placeholders of the plan stand for, but for the packages."""
+def placeholders(wanted: Request, programs: Path) -> Mapping[str, Sequence[str]]:
+    """Returns what the placeholders of the plan stand for, but for the packages.
+
+    Args:
+        wanted: what to build.
+        programs: folder for the programs of the reference payload, which are written if they are asked for.
+    """
     constants = image_constants()
     if wanted.executables is None:
-        executables = {name: GUESTOS / "payload" / f"{name}.py" for name in constants["REQUIRED_BINARIES"]}
+        executables = write_programs(programs)
     else:
         found = {name: wanted.executables / name for name in constants["RELEASE_BINARIES"]}
         executables = {name: path for name, path in found.items() if path.is_file()}
@@ -193,7 +199,7 @@ class Build:
         self._runner = Runner(
             plan,
             wanted.distribution,
-            placeholders(wanted),
+            placeholders(wanted, output / "reference-payload"),
             Packages(WORKSPACE / plan.locks[wanted.distribution], cache / "packages", policy),
             Wheels(LOCK, cache / "wheels", policy),
             workspace=WORKSPACE,

@@ -4,8 +4,8 @@ import pytest
 
 from guestos_tools import build, disk_image, upgrade_image
 from guestos_tools.build import Request, add_options, placeholders, request
-from guestos_tools.description import GUESTOS
 from guestos_tools.options import Parser, call
+from guestos_tools.reference_payload import PROGRAMS
 from guestos_tools.wheels import cache_folder
 
 PROD = ["-o", "a", "-t", "prod"]
@@ -87,10 +87,9 @@ def test_downloaded_binaries_are_the_default(tmp_path):
 
 
 def test_placeholders_have_what_was_asked_for(tmp_path):
-    payload = GUESTOS / "payload"
-    assert placeholders(wanted("-v", "1", "-p", "p")) == {
-        "executables:orchestrator": [str(payload / "orchestrator.py")],
-        "executables:replica": [str(payload / "replica.py")],
+    payload = tmp_path / "payload"
+    assert placeholders(wanted("-v", "1", "-p", "p"), payload) == {
+        **{f"executables:{name}": [str(payload / name)] for name in PROGRAMS},
         "password": ["p"],
         "signing_key:*": [],
         "update_keys:*": [],
@@ -98,7 +97,7 @@ def test_placeholders_have_what_was_asked_for(tmp_path):
     }
     (tmp_path / "some" / "replica").write_bytes(b"")
     keys = ["--update-key", "k/a.pem", "--signing-key", "l/a.pem"]
-    found = placeholders(wanted("-t", "prod", "-x", "some", *keys))
+    found = placeholders(wanted("-t", "prod", "-x", "some", *keys), payload)
     assert {name: value for name, value in found.items() if name not in ("password", "version")} == {
         "executables:orchestrator": [f"{tmp_path}/some/orchestrator"],
         "executables:replica": [f"{tmp_path}/some/replica"],

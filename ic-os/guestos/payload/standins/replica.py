@@ -1,0 +1,94 @@
+"""Takes the place of the replica: serves its status at the addresses of ic.json5, and uses what a replica uses.
+
+It serves, by HTTP:
+
+    http_handler.listen_addr   /status, /api/v2/status   a JSON object (a replica responds in CBOR)
+                               /version                  the version, as text
+    metrics.exporter.http      /metrics                  metrics, as text
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from standins import NOTICE
+from standins.config import Config, read_config
+from standins.problems import StandInError, parser, run, say
+from standins.web import Server, ask, listen
+
+PROGRAM = "replica"
+_VERSION = re.compile(r"[A-Za-z0-9._~+-]+")
+
+
+def problems(config: Config) -> list[str]:
+    """Returns what a replica could not use: the crypto service, the adapters and its folders."""
+    found = []
+    for path, what in [(config.vault, "/node-id"), *((path, "/name") for path in config.adapters.values())]:
+        try:
+            ask(path, what)
+        except StandInError as error:
+            found.append(str(error))
+    for folder in (config.state_root, config.consensus_pool, config.backup_spool):
+        try:
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            found.append(f"{folder}: cannot be written to: {error.strerror}")
+    return found
+
+
+def status(config: Config, version: str, subnet: str, started: float) -> dict[str, object]:
+    """Returns the object that /status serves."""
+    found = problems(config)
+    return {
+        "status": "unhealthy" if found else "healthy",
+        "problems": found,
+        "version": version,
+        "subnet": subnet,
+        "implementation": NOTICE,
+        "uptime_seconds": int(time.monotonic() - started),
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Serves until a signal ends the process."""
+    run(PROGRAM, lambda: _serve(arguments))
+
+
+def _serve(arguments: Sequence[str] | None) -> int:
+    flags = parser(PROGRAM, "Runs the canisters of a subnet.")
+    flags.add_argument("--guestos-version", metavar="VERSION", help="given by orchestrators of later releases")
+    flags.add_argument("--replica-version", metavar="VERSION", required=True, help="version of the system")
+    flags.add_argument("--config-file", metavar="FILE", type=Path, required=True, help="ic.json5")
+    flags.add_argument("--catch-up-package", metavar="FILE", type=Path, required=True, help="where the replica starts")
+    flags.add_argument("--force-subnet", metavar="SUBNET", required=True, help="ID of the node's subnet")
+    options = flags.parse_args(arguments)
+    if os.getpgrp() != os.getpid():
+        os.setpgid(0, 0)
+    if not _VERSION.fullmatch(options.replica_version):
+        raise StandInError(f"--replica-version: {options.replica_version!r} is not a version")
+    if not options.catch_up_package.is_file():
+        raise StandInError(f"--catch-up-package: there is no file {options.catch_up_package}")
+    config = read_config(options.config_file)
+    started = time.monotonic()
+
+    def answer(path: str) -> str | None:
+        if path in ("/status", "/api/v2/status"):
+            said = status(config, options.replica_version, options.force_subnet, started)
+            return json.dumps(said, sort_keys=True) + "\n"
+        return f"{options.replica_version}\n" if path == "/version" else None
+
+    Server(listen(config.endpoints["api"]), answer).start()
+    metrics = f'stand_in_replica_info{{version="{options.replica_version}"}} 1\n'
+    Server(listen(config.endpoints["metrics"]), lambda path: metrics if path == "/metrics" else None).start()
+    host, port = config.endpoints["api"]
+    say(PROGRAM, f"{NOTICE}; version {options.replica_version}, listening at {host} port {port}")
+    while True:
+        signal.pause()

@@ -1,0 +1,82 @@
+"""Writes a program of the reference payload: one file, which Python runs, with all modules of `standins`.
+
+The file is a line that names the interpreter, and a zip archive behind it (PEP 441). It depends on nothing but the
+modules.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from guestos_tools.description import GUESTOS
+from tools.core.cli import argument, run
+from tools.core.errors import UserError
+from tools.core.json_spec import FileName
+
+PROGRAMS = {
+    "orchestrator": "orchestrator.main",
+    "replica": "replica.main",
+    "ic-crypto-csp": "crypto_csp.main",
+    "ic-btc-adapter": "adapters.bitcoin",
+    "ic-https-outcalls-adapter": "adapters.https_outcalls",
+}
+"""The programs, and the functions of `standins` that they run."""
+
+_PACKAGE = "standins"
+_INTERPRETER = b"#!/usr/bin/python3 -IB\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Arguments of the command line."""
+
+    program: str = argument(f"one of {', '.join(PROGRAMS)}")
+    output: FileName = argument("the file to write")
+    modules: tuple[FileName, ...] = argument("the modules of the package standins", positional=True)
+
+
+def main(arguments: Arguments) -> None:
+    """Runs the command line."""
+    if arguments.program not in PROGRAMS:
+        raise UserError(f"--program: {arguments.program!r} is not one of {', '.join(PROGRAMS)}")
+    write_program(arguments.program, [Path(module) for module in arguments.modules], Path(arguments.output))
+
+
+def write_program(program: str, modules: Sequence[Path], output: Path) -> None:
+    """Writes a program.
+
+    Args:
+        program: its name, one of PROGRAMS.
+        modules: files of the package.
+        output: the file to write.
+    """
+    module, _, function = PROGRAMS[program].rpartition(".")
+    start = f"from {_PACKAGE}.{module} import {function}\n\n{function}()\n"
+    contents = {"__main__.py": start.encode()}
+    contents |= {f"{_PACKAGE}/{path.name}": path.read_bytes() for path in sorted(modules, key=lambda path: path.name)}
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as writer:
+        for name, data in contents.items():
+            member = zipfile.ZipInfo(name)
+            member.create_system = 3
+            member.external_attr = 0o644 << 16
+            writer.writestr(member, data)
+    output.write_bytes(_INTERPRETER + archive.getvalue())
+    output.chmod(0o755)
+
+
+def write_programs(folder: Path) -> dict[str, Path]:
+    """Writes all programs, from the modules of the checkout, into a folder; returns their files by name."""
+    modules = [path for path in (GUESTOS / "payload" / _PACKAGE).glob("*.py") if not path.name.endswith("_test.py")]
+    folder.mkdir(parents=True, exist_ok=True)
+    for program in PROGRAMS:
+        write_program(program, modules, folder / program)
+    return {program: folder / program for program in PROGRAMS}
+
+
+if __name__ == "__main__":
+    run(main, Arguments, __doc__)
