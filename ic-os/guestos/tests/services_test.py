@@ -55,6 +55,16 @@ def test_two_sockets_with_the_default_name(name):
     assert not {"FileDescriptorName", "Service", "Accept"} & set(socket)
 
 
+def test_the_replica_looks_for_the_sockets_where_they_are():
+    template = (ROOTFS / "opt/ic/share/ic.json5.template").read_text()
+    assert 'unix_socket: "/run/ic-node/crypto-csp/socket"' in template
+    for name in ("bitcoin_mainnet", "bitcoin_testnet", "https_outcalls"):
+        folder = f"/run/ic-node/{name.replace('_', '-')}-adapter"
+        assert folder.rpartition("/")[2] in [service[0] for service in SERVICES.values()]
+        assert f'{name}_uds_path: "{folder}/socket"' in template
+        assert f'{name}_uds_metrics_path: "{folder}/metrics"' in template
+
+
 @pytest.mark.parametrize("name", SERVICES)
 def test_the_service_runs_as_its_own_account(name):
     *_, account, program = SERVICES[name]

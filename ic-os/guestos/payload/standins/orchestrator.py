@@ -26,7 +26,7 @@ from standins.problems import StandInError, parser, run, say
 from standins.registry import Registry, local_registry, register, replicate
 from standins.replica_process import ReplicaProcess
 from standins.upgrade import EXIT_STATUS, upgrade
-from standins.web import Server, ask, listen
+from standins.web import Server, ask, fetch, listen
 
 PROGRAM = "orchestrator"
 CATCH_UP_PACKAGE = "cup.types.v1.CatchUpPackage.pb"
@@ -200,8 +200,15 @@ class Orchestrator:
         return (
             f"{NOTICE}\nnode ID: {self.node_id}\nversion: {self.version}\n"
             f"registry version: {known.version if known else 'none'}\nsubnet: {known.subnet if known else None}\n"
-            f"replica process: {self.replica.pid}\n"
+            f"replica process: {self.replica.pid}\nreplica: {self._replica_status()}\n"
         )
+
+    def _replica_status(self) -> str:
+        """Returns what the replica says of itself, in one line of JSON; or why it says nothing."""
+        try:
+            return fetch(self.config.endpoints["api"], "/status").strip()
+        except StandInError as error:
+            return str(error)
 
     def metrics(self, path: str) -> str | None:
         """Returns the metrics."""

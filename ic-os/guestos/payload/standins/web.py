@@ -15,6 +15,8 @@ Answer = Callable[[str], str | None]
 """Returns the text at a path; None if there is nothing."""
 
 _SECONDS = 10
+_FETCH_SECONDS = 60
+"""Longer than what a replica needs that asks other services in turn."""
 _MOST_BYTES = 1 << 20
 
 
@@ -98,15 +100,27 @@ def ask(path: Path, what: str) -> str:
     Raises:
         StandInError: it does not answer.
     """
-    connection = _UnixConnection(path)
+    return _get(_UnixConnection(path), str(path), what)
+
+
+def fetch(address: tuple[str, int], what: str) -> str:
+    """Returns the text that a service at an IP address and a port has.
+
+    Raises:
+        StandInError: it does not answer.
+    """
+    return _get(http.client.HTTPConnection(*address, timeout=_FETCH_SECONDS), f"{address[0]} port {address[1]}", what)
+
+
+def _get(connection: http.client.HTTPConnection, place: str, what: str) -> str:
     try:
         connection.request("GET", what)
         response = connection.getresponse()
         text = response.read(_MOST_BYTES).decode()
     except (OSError, http.client.HTTPException, UnicodeDecodeError) as error:
-        raise StandInError(f"{path}: does not answer: {error}") from error
+        raise StandInError(f"{place}: does not answer: {error}") from error
     finally:
         connection.close()
     if response.status != http.client.OK:
-        raise StandInError(f"{path}: {response.reason}")
+        raise StandInError(f"{place}: {response.reason}")
     return text
