@@ -6,8 +6,10 @@ def guestos_boot_test(name, disk, version, root, variant, args = [], size = "eno
     """Boots a disk image of the GuestOS in QEMU with OVMF, and checks the running system.
 
     For `dev` the test logs in on the console and checks the slot, the root file system (read-only, through dm-verity
-    with the expected root hash), that no unit failed, the version, and the health of the payload. For `prod` it checks
-    that nobody can log in. The output of the console is among the test's outputs, as `console.log`.
+    with the expected root hash), that no unit failed, the version, the health of the payload, the accounts of its
+    services, that only the crypto service can read the keys, and that the orchestrator's firewall rules are loaded. For
+    `prod` it checks the payload's health, and that nobody can log in. The output of the console is among the test's
+    outputs, as `console.log`.
 
     Args:
         name: of the test.

@@ -5,12 +5,9 @@ What the machine wrote to its disk is forgotten. The console's log is kept whate
 
 from __future__ import annotations
 
-import http.client
 import json
 import re
 import tempfile
-import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,6 +16,13 @@ from guestos_tools.bootstrap_media import medium
 from guestos_tools.data_volume_check import check_data_volume
 from guestos_tools.launch_local_vm import configuration
 from guestos_tools.observation_check import check_log_shipping, check_metrics_and_journal
+from guestos_tools.payload_check import (
+    DASHBOARD_PORT,
+    check_payload,
+    registry_folder,
+    status_on_dashboard,
+    until_healthy,
+)
 from guestos_tools.replica_check import check_replica_account
 from tools.core.cli import argument, run
 from tools.core.json_spec import FileName
@@ -32,9 +36,7 @@ from tools.vm.network import forwarded_port, greeting
 from tools.vm.shell import Shell
 
 _SSH_PORT = 22
-_REPLICA_PORT = 8080
 _PORT_SECONDS = 20
-_PAUSE_SECONDS = 0.5
 _HOST = "10.0.2.2"
 """The address at which a machine reaches 127.0.0.1 of the host, behind QEMU's own network."""
 _WATCHDOG = "/dev/watchdog0"
@@ -61,9 +63,9 @@ class Arguments(BootArguments):
 
 def main(arguments: Arguments) -> None:
     """Boots the image and checks it."""
-    forwards = [(0, _SSH_PORT), (0, _REPLICA_PORT)]
+    forwards = [(0, _SSH_PORT), (0, DASHBOARD_PORT)]
     with tempfile.TemporaryDirectory(prefix="boot-check-") as folder:
-        drives = [bootstrap_medium(Path(folder))] if arguments.variant == "dev" else []
+        drives = [bootstrap_medium(Path(folder), arguments.variant == "dev")]
         with booted(arguments, drives=drives, cpus=2, forwards=forwards, watchdog=True) as (machine, checks):
             if arguments.variant == "dev":
                 check_from_inside(machine, arguments, checks)
@@ -71,12 +73,19 @@ def main(arguments: Arguments) -> None:
                 check_from_outside(machine, arguments, checks)
 
 
-def bootstrap_medium(folder: Path) -> Drive:
-    """Returns a bootstrap medium with a key for logins, as `launch-local-vm --ssh_key` builds it."""
+def bootstrap_medium(folder: Path, logins: bool) -> Drive:
+    """Returns a bootstrap medium with a registry that has the node in a subnet.
+
+    Args:
+        folder: for its files.
+        logins: whether there is a key for logins, as `launch-local-vm --ssh_key` adds it.
+    """
     key = folder / "test-key.pub"
     key.write_bytes(ssh.key_pair()[1])
+    root = configuration(None, str(key) if logins else None)
+    root.entries[b"ic_registry_local_store"] = registry_folder()
     path = folder / "medium.img"
-    write_raw(medium(configuration(None, str(key))), path)
+    write_raw(medium(root), path)
     return Drive(path=str(path), read_only=True, removable=True)
 
 
@@ -117,23 +126,12 @@ def check_from_inside(machine: Machine, arguments: Arguments, checks: Checks) ->
     machine.wait_end(END_SECONDS)
 
 
-def check_payload(shell: Shell, version: str, timeout: float, checks: Checks) -> None:
-    """Checks that the replica answers on both families."""
-    for host in ("127.0.0.1", "[::1]"):
-        url = f"http://{host}:{_REPLICA_PORT}/status"
-        command = f"curl --silent --show-error --retry 60 --retry-delay 1 --retry-connrefused --retry-max-time 60 {url}"
-        result = shell.run(command, timeout)
-        status = json.loads(result.output) if result.status == 0 else {}
-        says = status.get("status"), status.get("version")
-        checks.true(f"the replica is healthy at {host}", says == ("healthy", version), result.output[-200:])
-
-
 def check_from_outside(machine: Machine, arguments: Arguments, checks: Checks) -> None:
     """Checks a system that lets nobody in: it works, and neither console nor network leads anywhere."""
     machine.console.expect(r"Reached target .*multi-user\.target", arguments.timeout, "the end of the boot")
-    port = forwarded_port(machine, _REPLICA_PORT)
-    status = next(_answers(lambda: _replica_status(port), arguments.timeout), {})
-    checks.equal("the replica is healthy", status.get("status"), "healthy")
+    port = forwarded_port(machine, DASHBOARD_PORT)
+    status = until_healthy(lambda: status_on_dashboard(port), arguments.timeout)
+    checks.equal("the replica is healthy", (status.get("status"), status.get("problems")), ("healthy", []))
     checks.equal("version", status.get("version"), read_text(arguments.version))
     said = greeting(forwarded_port(machine, _SSH_PORT), _PORT_SECONDS)
     checks.equal("nothing answers at the port of SSH", said, b"")
@@ -146,29 +144,6 @@ def check_from_outside(machine: Machine, arguments: Arguments, checks: Checks) -
     for what, pattern in _PROMPTS.items():
         lines = re.findall(f"^.*{pattern}.*$", machine.console.text, re.MULTILINE)
         checks.equal(f"the console never shows {what}", lines, [])
-
-
-def _answers(ask: Callable[[], dict[str, str] | None], timeout: float) -> Iterator[dict[str, str]]:
-    """Yields the answers of a service that may not be there yet, until a time limit."""
-    deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline:
-        answer = ask()
-        if answer is not None:
-            yield answer
-        time.sleep(_PAUSE_SECONDS)
-
-
-def _replica_status(port: int) -> dict[str, str] | None:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_PORT_SECONDS)
-    try:
-        connection.request("GET", "/status")
-        status: dict[str, str] = json.loads(connection.getresponse().read())
-    except (OSError, http.client.HTTPException, ValueError):
-        return None
-    else:
-        return status
-    finally:
-        connection.close()
 
 
 if __name__ == "__main__":
