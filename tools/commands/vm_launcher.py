@@ -21,7 +21,6 @@ from tools.vm.machine import Drive, Settings, command_line, copy_variables, crea
 from tools.vm.qemu import accelerator, find_qemu
 
 _SSH_PORT = 22
-_REPLICA_PORT = 8080
 _BACKING = "disk.img"
 
 
@@ -38,7 +37,8 @@ class Arguments:
     memory_mib: int = argument("memory of the machine, in MiB", default=4096)
     cpus: int = argument("number of processors", default=2)
     ssh_port: int = argument("port of 127.0.0.1 that leads to SSH in the machine; 0 for none", default=2222)
-    http_port: int = argument("port of 127.0.0.1 that leads to the replica; 0 for none", default=8080)
+    http_port: int = argument("port of 127.0.0.1 that leads to HTTP in the machine; 0 for none", default=8080)
+    http_target: int = argument("port of the machine that this is", default=8080)
     secure_boot: bool = argument("boot with UEFI Secure Boot, with enrolled keys", default=False)
     qemu: str | None = argument("QEMU; by default qemu-system-x86_64 on PATH", default=None)
     accel: str | None = argument("accelerator; by default KVM where it works, else emulation", default=None)
@@ -50,7 +50,7 @@ def main(arguments: Arguments) -> None:
     qemu = find_qemu(arguments.qemu)
     firmware = find_firmware(arguments.secure_boot)
     accel = arguments.accel or accelerator(qemu, firmware)
-    forwards = [(arguments.ssh_port, _SSH_PORT), (arguments.http_port, _REPLICA_PORT)]
+    forwards = [(arguments.ssh_port, _SSH_PORT), (arguments.http_port, arguments.http_target)]
     with tempfile.TemporaryDirectory(prefix="launch-local-vm-", dir=_large_folder()) as temporary:
         folder = Path(arguments.keep or temporary)
         settings = Settings(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -148,13 +150,13 @@ class Nns:
 
     Attributes:
         registry: the document; None for a registry that has none.
-        files: contents by path.
+        files: contents, or files with them, by path.
         requests: (method, path, JSON value of the body), in their order.
     """
 
     def __init__(self) -> None:
         self.registry: dict[str, object] | None = None
-        self.files: dict[str, bytes] = {}
+        self.files: dict[str, bytes | Path] = {}
         self.requests: list[tuple[str, str, object]] = []
         outer = self
 
@@ -173,11 +175,13 @@ class Nns:
                 outer.requests.append(("POST", self.path, body))
                 self._send(b"{}")
 
-            def _send(self, data: bytes) -> None:
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
+            def _send(self, data: bytes | Path) -> None:
+                with io.BytesIO(data) if isinstance(data, bytes) else data.open("rb") as file:
+                    self.send_response(200)
+                    self.send_header("Content-Length", str(file.seek(0, io.SEEK_END)))
+                    self.end_headers()
+                    file.seek(0)
+                    shutil.copyfileobj(file, self.wfile)
 
             def log_message(self, *_: object) -> None:
                 pass

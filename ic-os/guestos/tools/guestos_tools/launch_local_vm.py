@@ -35,6 +35,7 @@ class Arguments(vm_launcher.Arguments):
         "accounts_ssh_authorized_keys/admin",
         default=None,
     )
+    http_target: int = argument("port of the machine that this is; 7070 is the orchestrator's", default=7070)
     ssh_key: FileName | None = argument("file of public SSH keys that may log in as root and admin", default=None)
 
 
