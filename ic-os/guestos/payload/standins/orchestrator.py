@@ -193,8 +193,8 @@ class Orchestrator:
             write_rules(Path(firewall.config_file), ruleset(firewall, registry.rules, registry.nodes))
 
     def dashboard(self, path: str) -> str | None:
-        """Returns the text of the dashboard."""
-        if path != "/":
+        """Returns the text of the dashboard; the launcher of virtual machines names the second path."""
+        if path not in ("/", "/status"):
             return None
         known = local_registry(self.config)
         return (

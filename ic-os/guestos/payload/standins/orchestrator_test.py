@@ -123,6 +123,7 @@ def test_registers_confirms_and_starts_the_replica(node):
     shown = node.get(node.dashboard, "/")
     assert f"node ID: {request['node_id']}\nversion: 1.0\nregistry version: 1\nsubnet: the-subnet\n" in shown
     assert f"replica process: {pid}\nreplica: ::1 port {node.api}: does not answer" in shown
+    assert node.get(node.dashboard, "/status") == shown
     assert node.get(node.orchestrator_metrics, "/metrics") == 'stand_in_orchestrator_info{version="1.0"} 1\n'
     process.terminate()
     assert process.wait(60) == 0
