@@ -18,6 +18,7 @@ load(
     _disk_image = "disk_image",
     _sha256 = "sha256",
     _upgrade_image = "upgrade_image",
+    _virtual_disk = "virtual_disk",
 )
 load(
     "//defs:partitions.bzl",
@@ -63,5 +64,6 @@ sha256 = _sha256
 upgrade_image = _upgrade_image
 verity_image = _verity_image
 vfat_image = _vfat_image
+virtual_disk = _virtual_disk
 vm_boot_test = _vm_boot_test
 vm_launcher = _vm_launcher

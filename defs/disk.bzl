@@ -1,4 +1,4 @@
-"""Images of disks, update images, and checksums.
+"""Images of disks, files of virtual disks, update images, and checksums.
 
 An example. From [examples/data-disk/BUILD.bazel](../../examples/data-disk/BUILD.bazel):
 
@@ -12,6 +12,22 @@ disk_image(
         ":exchange": "exchange",
     },
 )
+```
+
+The same disk for QEMU, Hyper-V or VMware. From [examples/data-disk/BUILD.bazel](../../examples/data-disk/BUILD.bazel):
+
+```starlark
+[
+    virtual_disk(
+        name = "disk." + format,
+        src = ":disk",
+    )
+    for format in [
+        "qcow2",
+        "vhdx",
+        "vmdk",
+    ]
+]
 ```
 
 From [tests/e2e/consumer/BUILD.bazel](../../tests/e2e/consumer/BUILD.bazel):
@@ -36,10 +52,12 @@ load("//defs/private:disk_image_info.bzl", _DiskImageInfo = "DiskImageInfo")
 load("//defs/private:sha256.bzl", _sha256 = "sha256")
 load("//defs/private:upgrade_image.bzl", _upgrade_image = "upgrade_image")
 load("//defs/private:upgrade_image_info.bzl", _UpgradeImageInfo = "UpgradeImageInfo")
+load("//defs/private:virtual_disk.bzl", _virtual_disk = "virtual_disk")
 
 DiskImageInfo = _DiskImageInfo
 UpgradeImageInfo = _UpgradeImageInfo
 sha256 = _sha256
+virtual_disk = _virtual_disk
 
 def _outputs(name):
     return {"gz": name + ".tar.gz", "tar": name + ".tar", "zst": name + ".tar.zst"}
