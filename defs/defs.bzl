@@ -25,6 +25,8 @@ load(
     _PartitionInfo = "PartitionInfo",
     _VerityInfo = "VerityInfo",
     _ext4_image = "ext4_image",
+    _raw_partition = "raw_partition",
+    _swap_image = "swap_image",
     _verity_image = "verity_image",
     _vfat_image = "vfat_image",
 )
@@ -57,10 +59,12 @@ filesystem_check_test = _filesystem_check_test
 image_structure_test = _image_structure_test
 initramfs = _initramfs
 raw_disk = _raw_disk
+raw_partition = _raw_partition
 reproducible_test = _reproducible_test
 rootfs_sbom = _rootfs_sbom
 rootfs_tree = _rootfs_tree
 sha256 = _sha256
+swap_image = _swap_image
 upgrade_image = _upgrade_image
 verity_image = _verity_image
 vfat_image = _vfat_image

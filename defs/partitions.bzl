@@ -1,4 +1,4 @@
-"""Images of partitions: file systems, and file systems with a dm-verity hash tree.
+"""Images of partitions: file systems, file systems with a dm-verity hash tree, swap areas, and files as they are.
 
 An example. From [examples/data-disk/BUILD.bazel](../../examples/data-disk/BUILD.bazel):
 
@@ -31,11 +31,27 @@ verity_image(
     salt = "0c9b",
     uuid = _UUID,
 )
+
+# A file as it is, and a swap area.
+raw_partition(
+    name = "notes",
+    src = "motd.txt",
+    partition_size = "1M",
+)
+
+swap_image(
+    name = "swap",
+    label = "swap",
+    partition_size = "4M",
+    uuid = _UUID,
+)
 ```
 """
 
 load("//defs/private:ext4_image.bzl", _ext4_image = "ext4_image")
 load("//defs/private:partition_info.bzl", _PartitionInfo = "PartitionInfo")
+load("//defs/private:raw_partition.bzl", _raw_partition = "raw_partition")
+load("//defs/private:swap_image.bzl", _swap_image = "swap_image")
 load("//defs/private:verity_image.bzl", _verity_image = "verity_image")
 load("//defs/private:verity_info.bzl", _VerityInfo = "VerityInfo")
 load("//defs/private:vfat_image.bzl", _vfat_image = "vfat_image")
@@ -43,5 +59,7 @@ load("//defs/private:vfat_image.bzl", _vfat_image = "vfat_image")
 PartitionInfo = _PartitionInfo
 VerityInfo = _VerityInfo
 ext4_image = _ext4_image
+raw_partition = _raw_partition
+swap_image = _swap_image
 verity_image = _verity_image
 vfat_image = _vfat_image

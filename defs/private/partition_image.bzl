@@ -1,4 +1,4 @@
-"""The common part of the rules that write a root tree into a file system."""
+"""The common part of the rules that make images of partitions."""
 
 load("//defs/private:compression.bzl", "compressed_payloads")
 load("//defs/private:json_spec.bzl", "json_spec")
@@ -60,6 +60,16 @@ def partition_image(ctx, tool, mnemonic, parameters, inputs = []):
         outputs = [output],
         progress_message = "Building %{output}",
     )
+    return partition_providers(ctx, output, size)
+
+def partition_providers(ctx, output, size):
+    """Returns the providers of a rule that makes the image of a partition.
+
+    Args:
+        ctx: of a rule with COMPRESS_ATTRS.
+        output: File, a tar whose one member is the image.
+        size: of the image, in bytes.
+    """
     payloads = compressed_payloads(ctx, output)
     contents = image_contents(tree, files, rootfs.locks if rootfs else depset()) if tree["layers"] else None
     groups = {codec: depset([payload]) for codec, payload in payloads.items()}

@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+from uuid import UUID
 
 import pytest
 
@@ -9,6 +10,7 @@ from tools.commands.image_ls import Arguments, lines, main
 from tools.core.cli import call
 from tools.image.rawfile import write_raw
 from tools.inspect.volumes import read_tree
+from tools.swap.area import swap_area
 from tools.tar.sparse_archive import Member, archive_of
 from tools.testing.oracles import ask
 from tools.testing.sample_disk import disk, ext4, fat, root_tree
@@ -46,6 +48,12 @@ def test_lists_partitions(images, name):
         "  2        3145728        4194304 00000000-0000-0000-0000-000000000002 ext4  A_root",
         "  3        7340032        1048576 00000000-0000-0000-0000-000000000003 empty empty",
     ]
+
+
+def test_lists_a_swap_area(tmp_path):
+    image = disk(fat(root_tree("EFI/x.efi = shim")), ext4(root_tree()), data=swap_area(1 << 20, UUID(int=5)))
+    write_raw(image, tmp_path / "disk.img")
+    assert listed(tmp_path / "disk.img")[3].split()[-2:] == ["swap", "empty"]
 
 
 @pytest.mark.parametrize("partition", ["A_root", "2"])

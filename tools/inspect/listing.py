@@ -13,6 +13,7 @@ from tools.gpt.reader import read_table
 from tools.gpt.table import Entry
 from tools.image.extents import Image
 from tools.inspect.volumes import kind_of
+from tools.swap.area import is_swap_area
 from tools.tree.compare import printable, seconds, type_name
 from tools.tree.node import Device, Directory, File, Node, Symlink, walk
 
@@ -50,10 +51,16 @@ def partition_values(image: Image, origin: str) -> list[dict[str, Any]]:
 
 
 def _partitions(image: Image, origin: str) -> Iterator[tuple[Entry, str]]:
-    """Yields the partitions of a disk, and what is in each: `ext4`, `FAT`, `data` or `empty`."""
+    """Yields the partitions of a disk, and what is in each: `ext4`, `FAT`, `swap`, `data` or `empty`."""
     for entry in read_table(image, origin).entries:
         content = image.slice(entry.offset, entry.size)
-        yield entry, kind_of(content) or ("data" if content.data_size else "empty")
+        yield entry, kind_of(content) or _other_kind(content)
+
+
+def _other_kind(content: Image) -> str:
+    if is_swap_area(content):
+        return "swap"
+    return "data" if content.data_size else "empty"
 
 
 def nodes_below(node: Node, path: bytes) -> list[tuple[bytes, Node]]:

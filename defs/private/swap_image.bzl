@@ -1,0 +1,44 @@
+"""The rule swap_image."""
+
+load("//defs/private:compression.bzl", "COMPRESS_ATTRS")
+load("//defs/private:json_spec.bzl", "json_spec")
+load("//defs/private:partition_image.bzl", "partition_providers")
+load("//defs/private:partition_info.bzl", "PartitionInfo")
+load("//defs/private:size.bzl", "parse_size")
+
+def _swap_image_impl(ctx):
+    output = ctx.actions.declare_file(ctx.label.name + ".img.tar")
+    size = parse_size(ctx.attr.partition_size, "%s: partition_size" % ctx.label)
+    spec = {
+        "label": ctx.attr.label,
+        "member": ctx.label.name + ".img",
+        "output": output,
+        "size": size,
+        "uuid": ctx.attr.uuid,
+    }
+    ctx.actions.run(
+        arguments = [json_spec(ctx, "--spec", spec)],
+        executable = ctx.executable._swap_image,
+        execution_requirements = {"supports-path-mapping": "1"},
+        mnemonic = "SwapImage",
+        outputs = [output],
+        progress_message = "Building %{output}",
+    )
+    return partition_providers(ctx, output, size)
+
+swap_image = rule(
+    implementation = _swap_image_impl,
+    doc = """A swap area of Linux, as `mkswap` makes it for machines with pages of 4096 bytes.
+
+Output groups: `zst` and `gz` have the image's compressed data, which disk and update images reuse.""",
+    attrs = COMPRESS_ATTRS | {
+        "label": attr.string(doc = "Label of the area, at most 15 bytes."),
+        "partition_size": attr.string(
+            doc = "Size of the area, in bytes or with K, M, G or T for a power of 1024; a multiple of 4096 bytes.",
+            mandatory = True,
+        ),
+        "uuid": attr.string(doc = "UUID of the area.", mandatory = True),
+        "_swap_image": attr.label(default = "//tools/commands:swap_image", executable = True, cfg = "exec"),
+    },
+    provides = [PartitionInfo],
+)

@@ -1,0 +1,1 @@
+"""Swap areas of Linux."""
