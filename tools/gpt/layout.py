@@ -6,15 +6,16 @@ The file has one row for each partition, in the order of their numbers:
     esp,2048,204800,U,B78084E2-3363-1346-8C25-D426F26B8928,EFI system partition
     data,,rest,L,,"made on first boot, encrypted"
 
-- `start` and `size` are decimal numbers of 512-byte sectors, independently of the disk's sector size. A partition must
-  start at a multiple of 1 MiB. An empty `start` (or `rest`) is the first such offset after the previous row; an empty
-  `size` (or `rest`) is the rest of the disk, only for the last partition on the disk.
+- `start` and `size` are decimal numbers of 512-byte sectors, independently of the disk's sector size; with K, M, G or T
+  they are numbers of KiB, MiB, GiB or TiB, such as 32M. A partition must start at a multiple of 1 MiB. An empty `start`
+  (or `rest`) is the first such offset after the previous row; an empty `size` (or `rest`) is the rest of the disk, only
+  for the last partition on the disk.
 - `type` is a shortcut or alias of sfdisk (`U`, `L`, `swap`, …) or a GUID.
 - `uuid` is the partition's unique GUID. An empty one is derived from the disk's GUID and the name.
 - `comment` is free text and optional.
 
-Lines that start with `#` and empty lines are ignored. A first row that begins with `name` is a header with the names of
-the columns; it is only required for an optional column `attributes`.
+Lines that start with `#` and empty lines are ignored. A first row with the names of the columns is a header; it is
+only required for an optional column `attributes`.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ MAX_PARTITIONS = 128
 
 _COLUMNS = ("name", "start", "size", "type", "uuid", "comment")
 _OPTIONAL_COLUMNS = {"comment", "attributes"}
+_FACTORS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _MAX_UNITS = (1 << 63) // UNIT
 """Maximum number of sectors: offsets in bytes have 63 bits in the kernel."""
 
@@ -150,7 +152,7 @@ def parse_layout(text: str, origin: str) -> Layout:
         place = f"{origin}:{number}"
         try:
             cells = _cells(line)
-            if first and cells[0].lower() == "name":
+            if first and _is_header(cells):
                 columns = _header(cells)
             else:
                 partitions.append(_partition(dict(_named(columns, cells)), partitions, place))
@@ -168,6 +170,12 @@ def _cells(line: str) -> list[str]:
         return [cell.strip() for cell in next(csv.reader([line.strip()], strict=True, skipinitialspace=True))]
     except csv.Error as error:
         raise ValueError(f"not a row of comma-separated values: {error}") from error
+
+
+def _is_header(cells: list[str]) -> bool:
+    """Returns whether a row has names of columns: `name` first, or `start` or `size`, which no value is."""
+    words = [cell.lower() for cell in cells]
+    return words[0] == "name" or not {"start", "size"}.isdisjoint(words[1:])
 
 
 def _header(cells: list[str]) -> list[str]:
@@ -223,12 +231,15 @@ def _checked_name(name: str) -> str:
 
 
 def _units(text: str, what: str) -> int:
-    """Parses a number of sectors; returns bytes."""
-    if not (text.isascii() and text.isdigit()):
-        raise ValueError(f"{what} {text!r} is not a decimal number of {UNIT}-byte sectors")
-    if len(text) > 19 or int(text) > _MAX_UNITS:
+    """Parses a number of sectors, or of KiB, MiB, GiB or TiB with a suffix; returns bytes."""
+    digits, factor = (text[:-1], _FACTORS[text[-1]]) if text[-1:] in _FACTORS else (text, UNIT)
+    if not (digits.isascii() and digits.isdigit()):
+        raise ValueError(
+            f"{what} {text!r} is not a decimal number of {UNIT}-byte sectors, or one with K, M, G or T, such as 32M"
+        )
+    if len(digits) > 19 or int(digits) * factor > _MAX_UNITS * UNIT:
         raise ValueError(f"{what} {text} is too large")
-    return int(text) * UNIT
+    return int(digits) * factor
 
 
 def _start(text: str, before: list[Partition]) -> int:

@@ -65,6 +65,18 @@ def test_without_keeps_numbers():
         layout.without(["x"])
 
 
+@pytest.mark.parametrize("header", ["label,start,size,type,uuid,comment", "label,Start,Length,Type,UUID"])
+def test_names_of_columns_that_are_wrong(header):
+    with pytest.raises(UserError, match=r"^p.csv:1: unknown or repeated column 'label': the columns are name,start"):
+        parse_layout(f"{header}\na,2048,1,L,,\n", "p.csv")
+
+
+def test_sizes_with_a_suffix():
+    suffixes = parse_layout("a,1M,4K,L,,\nb,,32M,L,,\nc,4G,1T,L,,", "p.csv").partitions
+    numbers = parse_layout("a,2048,8,L,,\nb,,65536,L,,\nc,8388608,2147483648,L,,", "p.csv").partitions
+    assert [(p.offset, p.size) for p in suffixes] == [(p.offset, p.size) for p in numbers]
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [
@@ -80,7 +92,9 @@ def test_without_keeps_numbers():
         ("a,2048,-1,L,,", "size '-1' is not a decimal number"),
         ("a,2048,1.5,L,,", "size '1.5' is not a decimal number"),
         ("a,\N{SUPERSCRIPT TWO},1,L,,", "is not a decimal number"),
-        ("a,2048,10M,L,,", "size '10M' is not a decimal number"),
+        ("a,2048,10MB,L,,", "size '10MB' is not a decimal number of 512-byte sectors, or one with K, M, G or T"),
+        ("a,2048,M,L,,", "size 'M' is not a decimal number"),
+        ("a,2048,9999999999T,L,,", "size 9999999999T is too large"),
         ("a,2048," + "9" * 5000 + ",L,,", "is too large"),
         ("a,2048,36028797018963968,L,,", "is too large"),
         ("a,2048,0,L,,", "size 0"),
