@@ -122,6 +122,7 @@ def test_wrong_hash(downstream: Downstream) -> None:
     status, said = downstream.build("//:file")
     assert status != 0
     assert f"package tool 1.0 (all): no URL of the lock has the file with SHA-256 {'ab' * 32}; tried:" in said, said
+    assert "Where a checksum differs, the server, or a proxy on the way, has another file" in said, said
     assert f"file://{downstream.archive}/second/tool_1.0_all.deb" in said, said
     assert "update the lock:\n  bazel run //packages:example.lock" in said, said
     assert "Checksum was" in said, said

@@ -128,7 +128,9 @@ def _package_repository_impl(rctx):
             "package %s %s (%s): no URL of the lock has the file with SHA-256 %s; tried:" %
             (rctx.attr.package, rctx.attr.version, rctx.attr.architecture, rctx.attr.sha256),
         ] + rctx.attr.urls + [
-            "See the warnings above for the reasons. If the file was removed from the archive, update the lock:",
+            "See the warnings above for the reasons. Where a checksum differs, the server, or a proxy on the way, has " +
+            "another file than the one that was locked: find out why before you update the lock. If the file was removed " +
+            "from the archive, update the lock:",
             rctx.attr.command,
         ]))
     rctx.file("BUILD.bazel", _PACKAGE_BUILD.format(

@@ -7,11 +7,13 @@ sources.list(5) and apt-patterns(7).
 
 from __future__ import annotations
 
+import difflib
 import os
+import re
 import shlex
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote
@@ -148,8 +150,18 @@ class _Apt:
         )
         command = ["install"] if wanted.dependencies else ["download"]
         names = [*(["?essential"] if wanted.essential else []), *wanted.packages]
-        output = self._run("apt-get", *command, "--print-uris", "--yes", "--", *names, what=what)
+        try:
+            output = self._run("apt-get", *command, "--print-uris", "--yes", "--", *names, what=what)
+        except UserError as error:
+            raise UserError(f"{error}{self._suggestions(wanted.packages, str(error))}") from error
         return [self._parse(line, what) for line in output.splitlines() if line.startswith("'")]
+
+    def _suggestions(self, wanted: Sequence[str], message: str) -> str:
+        """Returns the end of apt's message: names of packages that are similar to those it doesn't find."""
+        missing = [name for name in wanted if re.search(rf"Unable to locate package {re.escape(name)}(;|$)", message)]
+        known = self._run("apt-cache", "pkgnames").split() if missing else []
+        similar = [other for name in missing for other in difflib.get_close_matches(name, known)]
+        return f"; did you mean {', '.join(similar)}?" if similar else ""
 
     def _parse(self, line: str, what: str) -> LockedPackage:
         """Parses a line of --print-uris: quoted URL, file name, size, and algorithm:hash, if the archive has one."""

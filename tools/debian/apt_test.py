@@ -155,6 +155,7 @@ def test_same_bytes_each_time(archive: DebianArchive, tmp_path: Path, monkeypatc
     ("wanted", "said"),
     [
         (["absent"], "sets.base: apt-get install failed: Unable to locate package absent"),
+        (["shel"], "Unable to locate package shel; did you mean shell?"),
         (["shell=9"], "sets.base: apt-get install failed: Version '9' for 'shell' was not found"),
         (["broken"], "sets.base: apt-get install failed: "),
     ],
