@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -110,7 +111,8 @@ def check_same(one: Node, other: Node, path: bytes) -> None:
     """
     for field_name, left, right in node_differences(one, other, NOT_COMPARED):
         if one.origin != other.origin:
-            sources, advice = f"{one.origin} and {other.origin}", "remove one, or put it into `overrides` of the latter"
+            sources = f"{one.origin} and {other.origin}"
+            advice = f"remove one, or put it into the latter's overrides: overrides = [{json.dumps(printable(path))}]"
         else:
             sources, advice = f"{one.origin}, twice", "remove one; of an archive, by unpacking it and packing it again"
         values = f"{left or 'none'} / {right or 'none'}"

@@ -62,7 +62,7 @@ def test_the_same_twice_is_no_conflict():
     ],
 )
 def test_conflicts_name_both(line, message):
-    with pytest.raises(UserError, match=message + ".* or put it into `overrides` of the latter$"):
+    with pytest.raises(UserError, match=message + r".* or put it into the latter's overrides: overrides = \[.*\]$"):
         merged(base(), layer("overlay", line))
 
 
