@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
 
 from tools.core.errors import UserError
 from tools.image.extents import Image
@@ -14,7 +16,8 @@ from tools.rootfs.executables import check_executables
 from tools.rootfs.sha512crypt import derived_salt, sha512crypt
 from tools.rootfs.sysusers import parse_sysusers
 from tools.rootfs.tree_spec import AccountsSpec, Entry, LayerSpec, RootfsArguments
-from tools.tree.layer import Layer, placed_under
+from tools.tree.compare import node_differences
+from tools.tree.layer import NOT_COMPARED, Layer, placed_under
 from tools.tree.merge import Directories, merge
 from tools.tree.metadata import clamp_times, set_owner, set_times
 from tools.tree.node import Directory, File, Node, Symlink
@@ -63,14 +66,58 @@ def assemble(spec: RootfsArguments, origin: str, own_directories: Iterable[bytes
 def _layer(spec: LayerSpec, drop_keywords: Collection[str]) -> Layer:
     layer = read_archive(spec.archive, spec.label, drop_keywords) if spec.archive else Layer.empty(spec.label)
     try:
+        before: dict[tuple[bytes, ...], tuple[Entry, Node]] = {}
         for entry in spec.entries:
-            layer.add(components(entry.path), _node(entry))
+            if entry.type == "files":
+                layer.directory(components(entry.path))
+            for each in _files(entry) if entry.type == "files" else (entry,):
+                parts, node = components(each.path), _node(each)
+                _check_same(*before.setdefault(parts, (each, node)), each, node)
+                layer.add(parts, node)
         strip(layer.root, spec.strip_paths)
         if spec.owner:
             set_owner(layer.root, *_owner(spec.owner))
         return placed_under(layer, components(spec.prefix))
     except UserError as error:
         raise UserError(f"{layer.label}: {error}") from error
+
+
+def _check_same(one: Entry, one_node: Node, other: Entry, other_node: Node) -> None:
+    """Raises a `UserError` if two entries of a layer with the same path are different."""
+    fields = [name for name, _, _ in node_differences(one_node, other_node, NOT_COMPARED)]
+    if fields:
+        raise UserError(
+            f"{one.path}: is given twice, by {_description(one)} and by {_description(other)}, with different "
+            f"{', '.join(fields)}; remove one"
+        )
+
+
+def _description(entry: Entry) -> str:
+    match entry.type:
+        case "symlink":
+            return f"a link to {entry.target}"
+        case "directory":
+            return "a directory"
+    return entry.source or "an empty file"
+
+
+def _files(entry: Entry) -> Iterator[Entry]:
+    """Yields an entry for each file below an entry's source, in the order of their paths.
+
+    Raises:
+        UserError: the source is not a directory, or has what is neither a file nor a directory.
+    """
+    if not os.path.isdir(entry.source):
+        raise UserError(f"{entry.source}: is not a directory, but all files of it are to be at {entry.path}")
+    for folder, folders, names in os.walk(entry.source, followlinks=True):
+        folders.sort()
+        below = os.path.relpath(folder, entry.source)
+        for name in sorted(names):
+            source = os.path.join(folder, name)
+            if not os.path.isfile(source):
+                raise UserError(f"{source}: is neither a file nor a directory, or a link that leads to neither")
+            path = os.path.normpath(os.path.join(entry.path, below, name))
+            yield replace(entry, path=path, type="file", source=source)
 
 
 def _owner(text: str) -> tuple[int, int]:

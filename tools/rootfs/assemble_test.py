@@ -42,6 +42,49 @@ def content(node):
     return node.content.read(0, node.content.size)
 
 
+def test_all_files_of_a_directory(tmp_path):
+    (tmp_path / "made/sub/empty").mkdir(parents=True)
+    (tmp_path / "made/z").write_bytes(b"z")
+    (tmp_path / "made/sub/link").symlink_to(tmp_path / "content")
+    (tmp_path / "linked").symlink_to("made")
+    entry = Entry("usr/share", "files", source="linked", mode="0755", uid=3)
+    nodes = tree([LayerSpec("//a:b", entries=[entry])])
+    assert sorted(nodes) == [b"", b"usr", b"usr/share", b"usr/share/sub", b"usr/share/sub/link", b"usr/share/z"]
+    assert content(nodes[b"usr/share/sub/link"]) == b"content\n"
+    assert (nodes[b"usr/share/z"].permissions, nodes[b"usr/share/z"].uid) == (0o755, 3)
+    assert (nodes[b"usr/share/sub"].permissions, nodes[b"usr/share/sub"].uid) == (0o755, 0)
+
+
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        (Entry("etc/x", source="passwd"), "by content and by passwd, with different .*; remove one"),
+        (Entry("etc/x", source="content", mode="600"), "by content and by content, with different .*; remove one"),
+        (Entry("etc/x", "symlink", target="y"), "by content and by a link to y, with different"),
+        (Entry("etc/x", "directory"), "by content and by a directory, with different"),
+    ],
+)
+def test_path_twice_in_a_layer(second, message):
+    first = Entry("etc/x", source="content")
+    with pytest.raises(UserError, match=f"//a:b: etc/x: is given twice, {message}"):
+        tree([LayerSpec("//a:b", entries=[first, second])])
+    tree([LayerSpec("//a:b", entries=[first, first])])
+
+
+def test_directory_without_files(tmp_path):
+    (tmp_path / "made").mkdir()
+    assert isinstance(tree([LayerSpec("//a:b", entries=[Entry("x", "files", source="made")])])[b"x"], Directory)
+
+
+def test_directory_that_is_none(tmp_path):
+    with pytest.raises(UserError, match="//a:b: content: is not a directory"):
+        tree([LayerSpec("//a:b", entries=[Entry("x", "files", source="content")])])
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made/link").symlink_to("nothing")
+    with pytest.raises(UserError, match="//a:b: made/link: is neither a file nor a directory"):
+        tree([LayerSpec("//a:b", entries=[Entry("x", "files", source="made")])])
+
+
 def test_entries_have_what_they_say_and_defaults():
     nodes = tree(
         [

@@ -15,7 +15,9 @@ class Entry:
 
     Attributes:
         path: path in the layer.
-        type: file type.
+        type: file type; `files` stands for all files below the directory `source`, by their paths below `path`.
+            Symbolic links among them are followed, since sandboxes present files as links, and empty directories are
+            left out.
         source: path of the file with its content on the build machine; empty for an empty file. An aligned MiB of zeros
             becomes a hole, whether or not the file is sparse.
         target: target of a symbolic link.
@@ -25,7 +27,7 @@ class Entry:
     """
 
     path: str
-    type: Literal["file", "directory", "symlink"] = "file"
+    type: Literal["file", "files", "directory", "symlink"] = "file"
     source: str = ""
     target: str = ""
     mode: str = ""
