@@ -1,5 +1,6 @@
 """The outputs of the rules that write archives of images: a plain tar, and compressed ones."""
 
+load("//defs/private:compression.bzl", "compression_resources")
 load("//defs/private:json_spec.bzl", "json_spec")
 
 ARCHIVE_ATTRS = {
@@ -49,5 +50,6 @@ def write_archives(ctx, tool, mnemonic, describe):
             mnemonic = mnemonic,
             outputs = [output],
             progress_message = "Building %{output}",
+            resource_set = None if format == "tar" else compression_resources,
         )
     return outputs

@@ -6,6 +6,7 @@ load("//defs/private:json_spec.bzl", "json_spec")
 load("//defs/private:partition_info.bzl", "PartitionInfo")
 load("//defs/private:sbom.bzl", "SBOM_ATTRS", "partition_contents", "sbom_outputs")
 load("//defs/private:size.bzl", "parse_size")
+load("//defs/private:uuid.bzl", "check_uuid")
 
 def _check_layout(ctx, common):
     """Declares the validation action, which checks names and sizes of partitions. It needs no image.
@@ -31,7 +32,7 @@ def _check_layout(ctx, common):
 
 def _disk_image_impl(ctx):
     common = {
-        "disk_guid": ctx.attr.disk_guid,
+        "disk_guid": check_uuid(ctx.attr.disk_guid, "%s: disk_guid" % ctx.label),
         "layout": ctx.file.layout,
         "without": ctx.attr.without,
     }
@@ -78,7 +79,8 @@ bills of materials: `NAME.spdx.json` (SPDX 2.3) and `NAME.cdx.json` (CycloneDX 1
         ),
         "layout": attr.label(
             allow_single_file = [".csv"],
-            doc = "The partitions: CSV with the columns name, start, size, type, uuid, comment, in sectors of 512 bytes.",
+            doc = "The partitions: CSV with the columns name, start, size, type, uuid, comment, in sectors of 512 bytes, or " +
+                  "with K, M, G or T.",
             mandatory = True,
         ),
         "member": attr.string(default = "disk.img", doc = "Name of the disk in the tar."),

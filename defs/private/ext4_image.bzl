@@ -3,6 +3,7 @@
 load("//defs/private:compression.bzl", "COMPRESS_ATTRS")
 load("//defs/private:partition_image.bzl", "TREE_ATTRS", "partition_image")
 load("//defs/private:partition_info.bzl", "PartitionInfo")
+load("//defs/private:uuid.bzl", "check_uuid")
 
 def _ext4_image_impl(ctx):
     return partition_image(
@@ -13,12 +14,12 @@ def _ext4_image_impl(ctx):
             "block_size": ctx.attr.block_size,
             "file_contexts": ctx.files.file_contexts,
             "file_contexts_subs": ctx.file.file_contexts_subs,
-            "hash_seed": ctx.attr.hash_seed or None,
+            "hash_seed": check_uuid(ctx.attr.hash_seed, "%s: hash_seed" % ctx.label) or None,
             "inode_ratio": ctx.attr.inode_ratio or None,
             "journal": ctx.attr.journal,
             "label": ctx.attr.label or None,
             "metadata_csum": ctx.attr.metadata_csum,
-            "uuid": ctx.attr.uuid,
+            "uuid": check_uuid(ctx.attr.uuid, "%s: uuid" % ctx.label),
         },
         inputs = ctx.files.file_contexts + ctx.files.file_contexts_subs,
     )

@@ -2,6 +2,17 @@
 
 _MOST_VALUES = 1000000
 
+def _encoded_path(file):
+    return json.encode(file.path)
+
+def _add_path(args, file, suffix):
+    """Adds the path of a file, or of a directory that an action makes, as a JSON string, and a text after it."""
+    if "\"" in file.path:
+        args.add_all([file], map_each = _encoded_path, expand_directories = False)
+        args.add(suffix)
+    else:
+        args.add_all([file], format_each = "\"%s\"" + suffix, expand_directories = False)
+
 def json_spec(ctx, flag, value):
     """Returns the arguments that pass a JSON document to a tool in a file.
 
@@ -32,7 +43,7 @@ def json_spec(ctx, flag, value):
             continue
         value, suffix = item
         if type(value) == "File":
-            args.add(value, format = "\"%s\"" + suffix)
+            _add_path(args, value, suffix)
         elif type(value) == "dict":
             pairs = [(key, each) for key, each in value.items() if each != None]
             args.add("{")

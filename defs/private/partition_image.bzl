@@ -1,6 +1,7 @@
 """The common part of the rules that make images of partitions."""
 
 load("//defs/private:compression.bzl", "compressed_payloads")
+load("//defs/private:executables.bzl", "executables_aspect")
 load("//defs/private:json_spec.bzl", "json_spec")
 load("//defs/private:partition_info.bzl", "PartitionInfo")
 load("//defs/private:rootfs_info.bzl", "RootfsInfo", "rootfs_arguments")
@@ -11,9 +12,11 @@ load("//defs/private:size.bzl", "parse_size")
 TREE_ATTRS = SBOM_ATTRS | {
     "extra_files": attr.label_keyed_string_dict(
         allow_files = True,
+        aspects = [executables_aspect],
         doc = "Dict of files that are added to `src` to their paths in the image: `PATH` or `PATH:MODE`, with an octal " +
-              "mode (default: 0644). The paths do not include `subdir`.",
+              "mode; see rootfs_tree. The paths do not include `subdir`.",
     ),
+    "include_runfiles": attr.bool(doc = "Whether the runfiles of programs in `extra_files` are added; see rootfs_tree."),
     "mtime": attr.int(doc = "Modification time of every file, in seconds since the epoch."),
     "partition_size": attr.string(
         doc = "Size of the file system, in bytes or with K, M, G or T for a power of 1024.",
@@ -46,7 +49,7 @@ def partition_image(ctx, tool, mnemonic, parameters, inputs = []):
     }
     entries = [
         dict(entry, path = ctx.attr.subdir + "/" + entry["path"])
-        for entry in extra_file_entries(ctx.attr.extra_files, ctx.label)
+        for entry in extra_file_entries(ctx.attr.extra_files, ctx.label, ctx.workspace_name if ctx.attr.include_runfiles else None)
     ]
     tree["layers"] = tree["layers"] + entries_layer(ctx.label, entries)
     files = depset([entry["source"] for entry in entries], transitive = [rootfs.inputs] if rootfs else [])

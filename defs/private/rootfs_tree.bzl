@@ -8,8 +8,12 @@ load(
     "PackageSymlinkInfo",
 )
 load("//defs/private:debian_providers.bzl", "DebianInstalledInfo")
+load("//defs/private:executables.bzl", "executable_of", "executables_aspect", "programs_of", "runfiles_entries")
 load("//defs/private:rootfs_info.bzl", "RootfsInfo", "rootfs_arguments")
 load("//defs/private:sbom.bzl", "SBOM_ATTRS", "image_contents", "sbom_outputs")
+
+_COMPRESSED = [".tar.gz", ".tgz", ".tar.zst", ".tar.xz"]
+_EXECUTABLE = "0755"
 
 _PACKAGE_PROVIDERS = [[PackageFilegroupInfo], [PackageFilesInfo], [PackageDirsInfo], [PackageSymlinkInfo]]
 
@@ -32,9 +36,23 @@ def _metadata(attributes, label):
 def _file_entries(info, label):
     metadata = _metadata(info.attributes, label)
     return [
-        dict(metadata, path = path, source = source)
+        dict(metadata, **_file_entry(source, path, metadata["mode"]))
         for path, source in info.dest_src_map.items()
     ]
+
+def _file_entry(file, path, mode, executable = False):
+    """Returns the entry of a file, or of all files in a directory that an action makes.
+
+    Args:
+        file: File.
+        path: in the tree.
+        mode: in octal digits, or None for that of a file of its kind.
+        executable: whether it is a program.
+    """
+    mode = mode or (_EXECUTABLE if executable else None)
+    if file.is_directory:
+        return {"mode": mode, "path": path, "source": file, "type": "files"}
+    return {"mode": mode, "path": path, "source": file}
 
 def _directory_entries(info, label):
     metadata = _metadata(info.attributes, label)
@@ -64,20 +82,24 @@ def _package_entries(target):
         entries += _symlink_entries(target[PackageSymlinkInfo], target.label)
     return entries
 
-def extra_file_entries(extra_files, label):
+def extra_file_entries(extra_files, label, runfiles_prefix = None):
     """Returns the entries of an attribute `extra_files`.
 
     Args:
-        extra_files: dict of targets with one file each to `PATH` or `PATH:MODE`.
+        extra_files: dict of targets, each a program or one file or directory, to `PATH` or `PATH:MODE`.
         label: of the target that has the attribute, for messages.
+        runfiles_prefix: name of the main repository in runfiles; None if the runfiles of programs are left out.
     """
     entries = []
     for target, place in extra_files.items():
-        files = target[DefaultInfo].files.to_list()
+        program = executable_of(target)
+        files = [program] if program else target[DefaultInfo].files.to_list()
         if len(files) != 1:
             fail("%s: extra_files: %s has %d files; choose one for %s, as by a filegroup" % (label, target.label, len(files), place))
         path, _, mode = place.partition(":")
-        entries.append({"mode": mode or None, "path": path, "source": files[0]})
+        entries.append(_file_entry(files[0], path, mode, files[0] in programs_of(target)))
+        if program and runfiles_prefix:
+            entries += runfiles_entries(target, path, runfiles_prefix)
     return entries
 
 def entries_layer(label, entries, overrides = [], directories = "same"):
@@ -98,6 +120,33 @@ def entries_layer(label, entries, overrides = [], directories = "same"):
         "overrides": overrides,
     }]
 
+def _plain_archive(ctx, archive, label):
+    """Returns a layer's archive uncompressed.
+
+    Args:
+        ctx: of the rule.
+        archive: File, whose suffix says whether it is compressed.
+        label: of the target that has it, for messages.
+    """
+    if archive.basename.endswith(".tar"):
+        return archive
+    if not [suffix for suffix in _COMPRESSED if archive.basename.endswith(suffix)]:
+        fail("%s: layers: %s of %s is no .tar; give a rootfs_tree or a tar: .tar, %s" % (ctx.label, archive.basename, label, ", ".join(_COMPRESSED)))
+    output = ctx.actions.declare_file("%s.layers/%s.tar" % (ctx.label.name, archive.short_path.replace("../", "external/")))
+    args = ctx.actions.args()
+    args.add(archive, format = "--input=%s")
+    args.add(output, format = "--output=%s")
+    ctx.actions.run(
+        arguments = [args],
+        executable = ctx.executable._decompress,
+        execution_requirements = {"supports-path-mapping": "1"},
+        inputs = [archive],
+        mnemonic = "DecompressLayer",
+        outputs = [output],
+        progress_message = "Decompressing %{input}",
+    )
+    return output
+
 def _rootfs_tree_impl(ctx):
     layers, inputs, locks, accounts, executables, strip_paths = [], [], [], None, [], []
     for target in ctx.attr.layers:
@@ -116,11 +165,11 @@ def _rootfs_tree_impl(ctx):
         if not archives:
             fail("%s: layers: %s is no rootfs_tree and has no files; give a rootfs_tree or a .tar" % (ctx.label, target.label))
         for archive in archives:
-            if not archive.basename.endswith(".tar"):
-                fail("%s: layers: %s of %s is no .tar; give a rootfs_tree or a plain .tar" % (ctx.label, archive.basename, target.label))
+            archive = _plain_archive(ctx, archive, target.label)
             layers.append({"archive": archive, "directories": ctx.attr.directories, "label": str(target.label)})
             inputs.append(depset([archive]))
-    entries = extra_file_entries(ctx.attr.extra_files, ctx.label)
+    runfiles_prefix = ctx.workspace_name if ctx.attr.include_runfiles else None
+    entries = extra_file_entries(ctx.attr.extra_files, ctx.label, runfiles_prefix)
     for target in ctx.attr.srcs:
         entries += _package_entries(target)
     entries += [{"path": path, "target": link, "type": "symlink"} for path, link in ctx.attr.symlinks.items()]
@@ -167,12 +216,19 @@ The output group `sbom` has bills of materials: `NAME.spdx.json` (SPDX 2.3) and 
         ),
         "extra_files": attr.label_keyed_string_dict(
             allow_files = True,
-            doc = "Dict of files to their paths: `PATH` or `PATH:MODE`, with an octal mode (default: 0644).",
+            aspects = [executables_aspect],
+            doc = "Dict of files to their paths: `PATH` or `PATH:MODE`, with an octal mode. By default, a program (the " +
+                  "executable of a target such as a cc_binary) has 0755, any other file 0644. Of a directory that an " +
+                  "action makes, all files are below PATH, with that mode.",
+        ),
+        "include_runfiles": attr.bool(
+            doc = "Whether the runfiles of programs in `extra_files` are added, in the directory `PATH.runfiles`. Bazel " +
+                  "doesn't know which of them are programs, so all have the mode 0755.",
         ),
         "layers": attr.label_list(
             # Without file types: a tree provides RootfsInfo and no files, so the implementation checks for `.tar`.
             allow_files = True,
-            doc = "The lower layers: other trees, or uncompressed tars; later ones on top.",
+            doc = "The lower layers: other trees, or tars (.tar, .tar.gz, .tgz, .tar.zst, .tar.xz); later ones on top.",
         ),
         "overrides": attr.string_list(
             doc = "Patterns for paths of `srcs`, `extra_files` and `symlinks` that may replace paths of lower layers. A " +
@@ -183,7 +239,8 @@ The output group `sbom` has bills of materials: `NAME.spdx.json` (SPDX 2.3) and 
         ),
         "srcs": attr.label_list(
             doc = "Files, directories and links, as targets of rules_pkg: pkg_files, pkg_mkdirs, pkg_mklink, " +
-                  "pkg_filegroup. Owners are numbers (uid, gid), root by default.",
+                  "pkg_filegroup. Owners are numbers (uid, gid), root by default. Without a mode, files " +
+                  "have 0644.",
             providers = _PACKAGE_PROVIDERS,
         ),
         "strip_paths": attr.string_list(
@@ -195,6 +252,7 @@ The output group `sbom` has bills of materials: `NAME.spdx.json` (SPDX 2.3) and 
             doc = "Paths in the tree of files in the format of sysusers.d(5), whose accounts are added to /etc/passwd, " +
                   "/etc/group and /etc/shadow.",
         ),
+        "_decompress": attr.label(default = "//tools/commands:decompress", executable = True, cfg = "exec"),
     },
     provides = [RootfsInfo],
 )

@@ -5,6 +5,7 @@ load("//defs/private:json_spec.bzl", "json_spec")
 load("//defs/private:partition_image.bzl", "partition_providers")
 load("//defs/private:partition_info.bzl", "PartitionInfo")
 load("//defs/private:size.bzl", "parse_size")
+load("//defs/private:uuid.bzl", "check_uuid")
 
 def _swap_image_impl(ctx):
     output = ctx.actions.declare_file(ctx.label.name + ".img.tar")
@@ -14,7 +15,7 @@ def _swap_image_impl(ctx):
         "member": ctx.label.name + ".img",
         "output": output,
         "size": size,
-        "uuid": ctx.attr.uuid,
+        "uuid": check_uuid(ctx.attr.uuid, "%s: uuid" % ctx.label),
     }
     ctx.actions.run(
         arguments = [json_spec(ctx, "--spec", spec)],

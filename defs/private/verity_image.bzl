@@ -3,6 +3,7 @@
 load("//defs/private:compression.bzl", "COMPRESS_ATTRS", "compressed_payloads")
 load("//defs/private:partition_info.bzl", "PartitionInfo")
 load("//defs/private:sbom.bzl", "SBOM_ATTRS", "partition_contents", "sbom_outputs")
+load("//defs/private:uuid.bzl", "check_uuid")
 load("//defs/private:verity_info.bzl", "VerityInfo")
 
 _BLOCK = 4096
@@ -21,7 +22,7 @@ def _verity_image_impl(ctx):
     args.add(hashes, format = "--output=%s")
     args.add(root_hash, format = "--root_hash_file=%s")
     args.add(ctx.attr.salt, format = "--salt=%s")
-    args.add(ctx.attr.uuid, format = "--uuid=%s")
+    args.add(check_uuid(ctx.attr.uuid, "%s: uuid" % ctx.label), format = "--uuid=%s")
     ctx.actions.run(
         arguments = [args],
         executable = ctx.executable._verity_image,
