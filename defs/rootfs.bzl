@@ -31,8 +31,8 @@ rootfs_tree(
 )
 ```
 
-A file in `extra_files` without a stated mode has 0755 if it is a program: the executable of a target such as a cc_binary,
-also in a filegroup. Any other file has 0644, scripts among source files too: Bazel gives all outputs of actions the
+A file without a stated mode has 0755 if it is a program: the executable of a target such as a cc_binary, also in a
+filegroup or in pkg_files. Any other file has 0644, scripts among source files too: Bazel gives all outputs of actions the
 same mode, so modes on the build machine say nothing, and source files are treated alike.
 
 A bill of materials in the image. From

@@ -6,7 +6,10 @@ executable is a program.
 
 ExecutablesInfo = provider(
     doc = "The programs among the files of a target and its sources.",
-    fields = {"files": "Depset of Files."},
+    fields = {
+        "files": "Depset of Files.",
+        "without_mode": "Depset of labels, as strings, of pkg_files that state no mode; their provider has one anyway.",
+    },
 )
 
 def executable_of(target):
@@ -21,27 +24,39 @@ def programs_of(target):
     files = target[ExecutablesInfo].files.to_list() if ExecutablesInfo in target else []
     return {file: None for file in files}
 
+def pkg_files_without_mode(target):
+    """Returns the labels of the pkg_files in a target that state no mode, as a dict of strings to None."""
+    labels = target[ExecutablesInfo].without_mode.to_list() if ExecutablesInfo in target else []
+    return {label: None for label in labels}
+
 def _executables_aspect_impl(target, ctx):
     sources = getattr(ctx.rule.attr, "srcs", [])
     below = [
-        source[ExecutablesInfo].files
+        source[ExecutablesInfo]
         for source in (sources if type(sources) == "list" else [])
         if ExecutablesInfo in source
     ]
     own = executable_of(target)
     if ctx.rule.kind == "genrule" and ctx.rule.attr.executable:
         own = target[DefaultInfo].files_to_run.executable
-    return [ExecutablesInfo(files = depset([own] if own else [], transitive = below))]
+    without_mode = ctx.rule.kind == "pkg_files" and "mode" not in json.decode(ctx.rule.attr.attributes or "{}")
+    return [ExecutablesInfo(
+        files = depset([own] if own else [], transitive = [info.files for info in below]),
+        without_mode = depset(
+            [str(target.label)] if without_mode else [],
+            transitive = [info.without_mode for info in below],
+        ),
+    )]
 
 executables_aspect = aspect(
     implementation = _executables_aspect_impl,
     attr_aspects = ["srcs"],
-    doc = "Finds the programs among the files of targets, such as filegroups.",
+    doc = "Finds the programs among the files of targets, such as filegroups and those of rules_pkg.",
     provides = [ExecutablesInfo],
 )
 
 def runfiles_entries(target, path, workspace):
-    """Returns the entries of a program's runfiles, in the directory `PATH.runfiles`.
+    """Returns the entries of a program's runfiles, in the directory `PATH.runfiles`; none if there is only the program.
 
     Args:
         target: of the program.
@@ -52,6 +67,8 @@ def runfiles_entries(target, path, workspace):
     files = {_place(file.short_path, workspace): file for file in runfiles.files.to_list()}
     files |= {workspace + "/" + link.path: link.target_file for link in runfiles.symlinks.to_list()}
     files |= {link.path: link.target_file for link in runfiles.root_symlinks.to_list()}
+    if files.values() == [target[DefaultInfo].files_to_run.executable] and not runfiles.empty_filenames:
+        return []
     mapping = getattr(target[DefaultInfo].files_to_run, "repo_mapping_manifest", None)
     if mapping:
         files["_repo_mapping"] = mapping

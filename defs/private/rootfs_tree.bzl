@@ -8,7 +8,7 @@ load(
     "PackageSymlinkInfo",
 )
 load("//defs/private:debian_providers.bzl", "DebianInstalledInfo")
-load("//defs/private:executables.bzl", "executable_of", "executables_aspect", "programs_of", "runfiles_entries")
+load("//defs/private:executables.bzl", "executable_of", "executables_aspect", "pkg_files_without_mode", "programs_of", "runfiles_entries")
 load("//defs/private:rootfs_info.bzl", "RootfsInfo", "rootfs_arguments")
 load("//defs/private:sbom.bzl", "SBOM_ATTRS", "image_contents", "sbom_outputs")
 
@@ -33,14 +33,28 @@ def _metadata(attributes, label):
         "uid": int(attributes.get("uid") or 0),
     }
 
-def _file_entries(info, label):
+def _file_entries(info, label, target):
+    """Returns the entries of a pkg_files.
+
+    Args:
+        info: PackageFilesInfo.
+        label: of the pkg_files.
+        target: of `srcs`, which is or contains the pkg_files.
+    """
     metadata = _metadata(info.attributes, label)
+    programs = programs_of(target)
+    without_mode = str(label) in pkg_files_without_mode(target)
     return [
-        dict(metadata, **_file_entry(source, path, metadata["mode"]))
+        dict(metadata, **_file_entry(
+            source,
+            path,
+            None if without_mode and source in programs else metadata["mode"],
+            source in programs,
+        ))
         for path, source in info.dest_src_map.items()
     ]
 
-def _file_entry(file, path, mode, executable = False):
+def _file_entry(file, path, mode, executable):
     """Returns the entry of a file, or of all files in a directory that an action makes.
 
     Args:
@@ -71,13 +85,13 @@ def _package_entries(target):
         for info, label in group.pkg_dirs:
             entries += _directory_entries(info, label)
         for info, label in group.pkg_files:
-            entries += _file_entries(info, label)
+            entries += _file_entries(info, label, target)
         for info, label in group.pkg_symlinks:
             entries += _symlink_entries(info, label)
     if PackageDirsInfo in target:
         entries += _directory_entries(target[PackageDirsInfo], target.label)
     if PackageFilesInfo in target:
-        entries += _file_entries(target[PackageFilesInfo], target.label)
+        entries += _file_entries(target[PackageFilesInfo], target.label, target)
     if PackageSymlinkInfo in target:
         entries += _symlink_entries(target[PackageSymlinkInfo], target.label)
     return entries
@@ -238,9 +252,10 @@ The output group `sbom` has bills of materials: `NAME.spdx.json` (SPDX 2.3) and 
             doc = "Dict of accounts to passwords in clear text, for images such as those for development.",
         ),
         "srcs": attr.label_list(
+            aspects = [executables_aspect],
             doc = "Files, directories and links, as targets of rules_pkg: pkg_files, pkg_mkdirs, pkg_mklink, " +
-                  "pkg_filegroup. Owners are numbers (uid, gid), root by default. Without a mode, files " +
-                  "have 0644.",
+                  "pkg_filegroup. Owners are numbers (uid, gid), root by default. Without a mode, programs have 0755, and " +
+                  "other files 0644, as in `extra_files`.",
             providers = _PACKAGE_PROVIDERS,
         ),
         "strip_paths": attr.string_list(
