@@ -43,6 +43,7 @@ _PACKAGES = {
     "partx": "util-linux",
     "pwck": "passwd",
     "qemu-img": "qemu-utils",
+    "qemu-io": "qemu-utils",
     "qemu-system-x86_64": "qemu-system-x86",
     "readelf": "binutils",
     "setfattr": "attr",
