@@ -63,18 +63,19 @@ def partition_image(ctx, tool, mnemonic, parameters, inputs = []):
         outputs = [output],
         progress_message = "Building %{output}",
     )
-    return partition_providers(ctx, output, size)
+    contents = image_contents(tree, files, rootfs.locks if rootfs else depset()) if tree["layers"] else None
+    return partition_providers(ctx, output, size, contents)
 
-def partition_providers(ctx, output, size):
+def partition_providers(ctx, output, size, contents = None):
     """Returns the providers of a rule that makes the image of a partition.
 
     Args:
         ctx: of a rule with COMPRESS_ATTRS.
         output: File, a tar whose one member is the image.
         size: of the image, in bytes.
+        contents: what a bill of materials of it lists, of `image_contents`; None if nothing is known.
     """
     payloads = compressed_payloads(ctx, output)
-    contents = image_contents(tree, files, rootfs.locks if rootfs else depset()) if tree["layers"] else None
     groups = {codec: depset([payload]) for codec, payload in payloads.items()}
     if contents:
         groups["sbom"] = sbom_outputs(ctx, {"": contents})
