@@ -29,6 +29,8 @@ from tools.vm.shell import Shell
 ROOT = Path(__file__).parents[3]
 IMAGES = "ic-os/guestos/dev"
 BOOT_SECONDS = 900
+REPLICA_SECONDS = 180
+UNITS = "--unit=ic-replica.service --unit=ic-crypto-csp.service --unit=reload_nftables.service"
 HOST = "10.0.2.2"
 ADDRESS = "fec0::15"
 UPDATE = "/guest-os/update-img/update-img.tar.zst"
@@ -106,7 +108,7 @@ def log_in(machine):
 def check_node(shell, slot, version):
     """Checks a system that the orchestrator confirmed, with a healthy replica."""
     checks = Checks()
-    check_payload(shell, version, BOOT_SECONDS, checks)
+    check_payload(shell, version, REPLICA_SECONDS, checks)
     checks.equal("no unit failed", shell.check("systemctl list-units --failed --plain --no-legend --no-pager"), "")
     status = json.loads(shell.check("/opt/ic/bin/manageboot.sh status --json"))
     found = status["current"], status["version"], status["stable"], status["confirmed"]
@@ -115,7 +117,7 @@ def check_node(shell, slot, version):
     checks.equal("the SSH keys of the registry", keys.splitlines(), KEYS)
     checks.equal("the host name", shell.check("cat /proc/sys/kernel/hostname"), "guest-525400123456")
     if checks.failed:
-        print(shell.run("journalctl --boot --no-pager --unit=ic-replica.service --lines=100").output)
+        print(shell.run(f"journalctl --boot --no-pager --lines=200 {UNITS}").output)
     assert checks.failed == []
 
 

@@ -39,7 +39,8 @@ def signer(keys: Sequence[Path], binaries: Path) -> str:
         StandInError: there is none of them.
     """
     for path in keys:
-        if path.is_file():
+        # A file in a folder of another account counts as missing, for which Path.is_file raises an exception.
+        if os.path.isfile(path):
             try:
                 path.read_bytes()
             except OSError as error:

@@ -324,6 +324,14 @@ def test_the_hsm_signs_without_a_key_in_a_file(node, monkeypatch):
     ]
 
 
+def test_a_key_that_cannot_be_looked_for_counts_as_missing(node):
+    # Root may look everywhere; a name that is too long leads to an error for everybody.
+    node.config.write_text(node.config.read_text().replace("test_key.pem", f"{'long' * 100}.pem"))
+    node.orchestrate()
+    wait_for(node.calls, "the confirmation")
+    assert node.nns.requests[0][2]["signer"] == "node_operator_private_key.pem"
+
+
 def test_prints_the_id_of_the_node(node):
     process = node.orchestrate(node_id="")
     assert process.wait(60) == 0
