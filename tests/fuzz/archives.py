@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import functools
 import gzip
 import io
 import json
+import os
 import random
 import tarfile
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
-from guestos import manifest, signatures
+from guestos import bootstrap, manifest, signatures
 from guestos.errors import GuestError
 from guestos.update_image import Trust, open_archive
 
@@ -224,7 +227,54 @@ def read_manifest(path: Path) -> None:
     manifest.parse(path.read_bytes())
 
 
+_BOOTSTRAP_NAMES = (
+    "network.conf",
+    "nns.conf",
+    "ic_crypto/x",
+    "ic_registry_local_store/a/b",
+    "accounts_ssh_authorized_keys/admin",
+    "nns_public_key.pem",
+    "../x",
+    "/etc/passwd",
+    "ic_crypto",
+    "CONFIGURED",
+    "a\x00b",
+)
+
+
+def make_bootstrap(chance: random.Random) -> bytes:
+    """Returns a bootstrap archive."""
+    if chance.random() < 0.3:
+        return make_tar(chance)
+    output = io.BytesIO()
+    names = _BOOTSTRAP_NAMES[:6] if chance.random() < 0.3 else _BOOTSTRAP_NAMES
+    with tarfile.open(fileobj=output, mode="w", format=chance.choice((0, 1, 2))) as tar:
+        for _ in range(chance.randint(0, 5)):
+            info = tarfile.TarInfo(chance.choice(names))
+            info.type = chance.choice((b"0", b"0", b"0", b"0", b"5", b"1", b"2", b"3", b"6"))
+            info.linkname = "network.conf"
+            data = chance.choice(WORDS)
+            info.size = len(data) if info.type == b"0" else 0
+            tar.addfile(info, io.BytesIO(data) if info.size else None)
+    return mutated(chance, output.getvalue(), most=3) if chance.random() < 0.8 else output.getvalue()
+
+
+def read_bootstrap(path: Path) -> None:
+    """Imports a bootstrap archive into a directory; all files belong to the caller, and nothing is synced."""
+    with (
+        tempfile.TemporaryDirectory(dir=path.parent) as folder,
+        mock.patch.object(bootstrap, "owner_of", return_value=(os.geteuid(), os.getegid())),
+        mock.patch.object(os, "sync"),
+        mock.patch.object(os, "fsync"),
+        contextlib.redirect_stderr(io.StringIO()),
+    ):
+        for parent in {bootstrap.CONFIG, *(place.parent for place in bootstrap.MEMBERS.values())}:
+            Path(folder, parent.relative_to("/")).mkdir(parents=True, exist_ok=True)
+        bootstrap.import_archive(path, Path(folder))
+
+
 TARGETS = {
+    "bootstrap": Target(make_bootstrap, read_bootstrap, (GuestError,)),
     "deb": Target(make_deb, read_deb, (UserError,)),
     "manifest": Target(make_manifest, read_manifest, (GuestError,)),
     "tar": Target(make_tar, read_tar, (UserError,)),

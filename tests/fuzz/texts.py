@@ -94,7 +94,7 @@ def read_grubenv(path: Path) -> None:
 
 def read_network(path: Path) -> None:
     """Parses a network.conf, and writes what systemd-networkd reads."""
-    network.networkd_file(network.parse(path.read_bytes().decode("utf-8", "replace"), path.name))
+    network.networkd_file(network.parse(path.read_bytes().decode("utf-8", "replace"), path.name), "enp1s0")
 
 
 def make_key(chance: random.Random) -> bytes:

@@ -1,0 +1,116 @@
+"""A node for tests in a virtual machine: its bootstrap medium, its machine, and the update that its registry names.
+
+The medium is as the tools of the reference write it. An HTTP server of the test takes the place of the NNS and of the
+server of the update images; nothing but the registry's document tells the machine to upgrade.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from guestos_tools.bootstrap_media import medium
+from sample_node import Nns
+from tools.core.errors import UserError
+from tools.image.extents import Image
+from tools.image.rawfile import write_raw
+from tools.tar.image_file import open_image
+from tools.testing.oracles import oracle, unavailable
+from tools.tree.node import Directory, File
+from tools.vm.firmware import find_firmware
+from tools.vm.machine import Drive, Machine, Settings
+from tools.vm.qemu import accelerator, find_qemu
+
+_ROOT = Path(__file__).parents[3]
+_HOST = "10.0.2.2"
+"""The address of the test, behind QEMU's own network."""
+_UPDATE = "/guest-os/update-img/update-img.tar.zst"
+
+ADDRESS = "fec0::15"
+HOSTNAME = "guest-525400123456"
+
+_NETWORK = f"""\
+ipv6_address={ADDRESS}/64
+ipv6_gateway=fec0::2
+name_servers=
+ipv6_prefixes=
+hostname={HOSTNAME}
+ipv4_address=10.0.2.15/24
+ipv4_gateway={_HOST}
+
+"""
+
+
+def artifact(images: str, name: str) -> Path:
+    """Returns the path of an output of a variant.
+
+    Args:
+        images: package of the variant, such as `ic-os/guestos/dev`.
+        name: of the output.
+    """
+    return Path(os.environ.get("TEST_SRCDIR", _ROOT), os.environ.get("TEST_WORKSPACE", ""), images, name)
+
+
+def configuration(nns: Nns) -> Directory:
+    """Returns the members of ic-bootstrap.tar for a node that registers with an NNS."""
+    port = nns.url.rpartition(":")[2]
+    texts = {
+        "network.conf": _NETWORK,
+        "nns.conf": f"nns_url=http://{_HOST}:{port}\n",
+        "nns_public_key.pem": "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n",
+        "node_operator_private_key.pem": "-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n",
+    }
+    return Directory(
+        entries={name.encode(): File(content=Image.from_bytes(text.encode())) for name, text in texts.items()}
+    )
+
+
+def node(images: str, folder: Path, log: Path, nns: Nns, forwards: Sequence[tuple[int, int]] = ()) -> Machine:
+    """Returns the machine of a node with an image of a variant and a bootstrap medium.
+
+    Args:
+        images: see `artifact`.
+        folder: for the machine's files.
+        log: for the console's output.
+        nns: that the machine registers with.
+        forwards: see `tools.vm.machine.Settings`.
+    """
+    oracle("qemu-system-x86_64")
+    try:
+        qemu, firmware = find_qemu(), find_firmware()
+    except UserError as error:
+        unavailable(str(error))
+    disk, bootstrap = folder / "disk.img", folder / "medium.img"
+    write_raw(open_image(artifact(images, "disk-img.tar")), disk)
+    write_raw(medium(configuration(nns)), bootstrap)
+    settings = Settings(
+        qemu=qemu,
+        firmware=firmware,
+        accel=accelerator(qemu, firmware),
+        drives=[
+            Drive(path=str(disk), keep=True),
+            Drive(path=str(bootstrap), read_only=True, removable=True),
+        ],
+        cpus=2,
+        forwards=forwards,
+        watchdog=True,
+    )
+    return Machine(settings, folder, log)
+
+
+def offer_update(nns: Nns, image: Path, version: str) -> str:
+    """Names an update image in the registry, and serves it; returns its path in the URL."""
+    with image.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    nns.files[_UPDATE] = image
+    nns.registry |= {
+        "registry_version": 2,
+        "replica_version": {
+            "version": version,
+            "release_package_url": f"http://{_HOST}:{nns.url.rpartition(':')[2]}{_UPDATE}",
+            "release_package_sha256_hex": digest,
+        },
+    }
+    return _UPDATE

@@ -1,0 +1,119 @@
+"""A node with an image of prod: registration and an upgrade by HTTP, as seen from outside, since nobody can log in.
+
+The orchestrator's dashboard shows the replica; the journal's gateway shows which units failed, and the accounts of the
+services. Both answer only after the orchestrator's firewall rules are loaded, since the first rules admit SSH alone.
+"""
+
+import http.client
+import json
+import time
+from pathlib import Path
+
+import pytest
+from node_lab import artifact, node, offer_update
+
+from guestos_tools.payload_check import DASHBOARD_PORT, status_on_dashboard, until_healthy
+from sample_node import Nns
+from tools.inspect.volumes import open_partition, read_tree
+from tools.tree.node import File, walk
+from tools.vm import ssh
+from tools.vm.network import forwarded_port, greeting
+
+IMAGES = "ic-os/guestos/prod"
+BOOT_SECONDS = 900
+JOURNAL_SECONDS = 120
+PAUSE_SECONDS = 0.5
+JOURNAL_PORT = 19531
+SSH_PORT = 22
+
+# systemd.journal-fields(7), sd-messages.h: a unit failed, a start failed, a unit was started.
+FAILED = {"d9b373ed55a64feb8242e02dbe79a49c", "be02cf6855d2428ba40df7e9d022f03d"}
+STARTED = "39f53479d3a045ac8e11786248231fbf"
+
+ACCOUNTS = {
+    "ic-replica.service": "ic-replica",
+    "ic-crypto-csp.service": "ic-csp-vault",
+    "node_exporter.service": "node_exporter",
+}
+
+
+@pytest.fixture
+def nns():
+    with Nns() as result:
+        keys = [ssh.key_pair()[1].decode().strip()]
+        result.registry = {"registry_version": 1, "subnet": "test", "ssh_keys": {"readonly": keys}}
+        yield result
+
+
+@pytest.fixture
+def machine(tmp_path, artifacts, nns):
+    forwards = [(0, DASHBOARD_PORT), (0, JOURNAL_PORT), (0, SSH_PORT)]
+    with node(IMAGES, tmp_path, artifacts / "console.log", nns, forwards) as result:
+        yield result
+
+
+def journal(port):
+    """Returns the journal's entries of this boot."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=JOURNAL_SECONDS)
+    try:
+        connection.request("GET", "/entries?boot", headers={"Accept": "application/json"})
+        return [json.loads(line) for line in connection.getresponse().read().splitlines()]
+    finally:
+        connection.close()
+
+
+def failed_units(entries):
+    """Returns the units that failed and were not started after that."""
+    failed = {}
+    for entry in entries:
+        unit = entry.get("UNIT")
+        if entry.get("MESSAGE_ID") in FAILED:
+            failed[unit] = entry.get("MESSAGE")
+        elif entry.get("MESSAGE_ID") == STARTED:
+            failed.pop(unit, None)
+    return failed
+
+
+def accounts(entries, passwd):
+    """Returns the accounts that processes of the services in ACCOUNTS logged as; root prepares some of them."""
+    names = {fields[2]: fields[0] for fields in (line.split(":") for line in passwd.splitlines())}
+    found = {unit: set() for unit in ACCOUNTS}
+    for entry in entries:
+        if entry.get("_SYSTEMD_UNIT") in found:
+            found[entry["_SYSTEMD_UNIT"]].add(names[entry["_UID"]])
+    return {unit: users - {"root"} for unit, users in found.items()}
+
+
+def passwd_of(disk: Path) -> str:
+    files = walk(read_tree(open_partition(disk, "A_root"), "A_root"))
+    node = next(node for path, node in files if path == b"etc/passwd")
+    assert isinstance(node, File)
+    return node.content.read(0, node.content.size).decode()
+
+
+def check_node(machine, version, passwd):
+    """Checks a booted system: its replica is healthy, no unit has failed, and services have their accounts."""
+    port = forwarded_port(machine, DASHBOARD_PORT)
+    deadline = time.monotonic() + BOOT_SECONDS
+    while (status := until_healthy(lambda: status_on_dashboard(port), BOOT_SECONDS)).get("version") != version:
+        assert time.monotonic() < deadline, f"no version {version}: {status}"
+        time.sleep(PAUSE_SECONDS)
+    assert (status["status"], status["problems"]) == ("healthy", [])
+    entries = journal(forwarded_port(machine, JOURNAL_PORT))
+    assert failed_units(entries) == {}
+    assert accounts(entries, passwd) == {unit: {account} for unit, account in ACCOUNTS.items()}
+    assert greeting(forwarded_port(machine, SSH_PORT), JOURNAL_SECONDS).startswith(b"SSH-2.0-"), "the registry has keys"
+
+
+def test_registers_and_upgrades(machine, nns):
+    version = artifact(IMAGES, "version.txt").read_text().strip()
+    test_version = artifact(IMAGES, "version-test.txt").read_text().strip()
+    passwd = passwd_of(artifact(IMAGES, "disk-img.tar"))
+    check_node(machine, version, passwd)
+    path = offer_update(nns, artifact(IMAGES, "update-img-test.tar.zst"), test_version)
+    check_node(machine, test_version, passwd)
+    assert [each for _, each, _ in nns.requests if each == path] == [path]
+    assert sum(method == "POST" for method, _, _ in nns.requests) == 1, "the node is registered once"
+    # Without a confirmation the boot loader goes back to the old system.
+    machine.qmp.execute("system_reset")
+    check_node(machine, test_version, passwd)
