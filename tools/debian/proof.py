@@ -115,5 +115,8 @@ def _package_error(
         for each, automatic in several
         if other == name and of in (architecture, "all") and automatic
     ]
-    newer = [version for version in others if compare_versions(version, package["version"]) > 0]
+    try:
+        newer = [version for version in others if compare_versions(version, package["version"]) > 0]
+    except ValueError as error:
+        return f"has an invalid version in the archives: {error}"
     return f"is older than {newer[0]} of the archives" if newer and not pinned else ""

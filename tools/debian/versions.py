@@ -7,7 +7,11 @@ from itertools import zip_longest
 
 
 def compare_versions(one: str, other: str) -> int:
-    """Returns a negative number, 0 or a positive number if the first version is older, equal or newer."""
+    """Returns a negative number, 0 or a positive number if the first version is older, equal or newer.
+
+    Raises:
+        ValueError: an epoch is not a number.
+    """
     left, right = _split(one), _split(other)
     if left[0] != right[0]:
         return -1 if left[0] < right[0] else 1
@@ -25,6 +29,8 @@ def _split(version: str) -> tuple[tuple[int, str], str, str]:
     epoch, colon, rest = version.partition(":")
     if not colon:
         epoch, rest = "0", version
+    if re.fullmatch("[0-9]+", epoch) is None:
+        raise ValueError(f"the epoch {epoch[:40]!r} is not a number")
     upstream, _, revision = rest.rpartition("-") if "-" in rest else (rest, "", "")
     return _value(epoch), upstream, revision
 

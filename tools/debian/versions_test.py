@@ -42,3 +42,9 @@ def test_equal(one, other):
 def test_dpkg_has_the_same_order():
     for one, other in itertools.pairwise(version for version in IN_ORDER if len(version) < 100):
         ask("dpkg", "--compare-versions", one, "lt", other)
+
+
+@pytest.mark.parametrize("version", ["a:1", ":1", "-1:1", "\uff11:1"])
+def test_invalid_epoch(version):
+    with pytest.raises(ValueError, match=r"the epoch '.*' is not a number"):
+        compare_versions(version, "1")
