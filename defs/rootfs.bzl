@@ -40,7 +40,7 @@ A bill of materials in the image. From
 
 ```starlark
 rootfs_sbom(
-    name = "packages.spdx.json",
+    name = "sbom.spdx.json",
     src = ":packages",
     files = False,
     image_name = "minimal-appliance",
