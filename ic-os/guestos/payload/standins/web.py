@@ -67,14 +67,14 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def listen(address: tuple[str, int]) -> socket.socket:
-    """Returns a socket that listens at an IP address and a port.
+    """Returns a socket that listens at an IP address and a port; at `::` for IPv4 as well.
 
     Raises:
         StandInError: it cannot.
     """
     family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
     try:
-        return socket.create_server(address, family=family, backlog=64)
+        return socket.create_server(address, family=family, backlog=64, dualstack_ipv6=address[0] == "::")
     except OSError as error:
         raise StandInError(f"{address[0]} port {address[1]}: cannot listen: {error.strerror}") from error
 

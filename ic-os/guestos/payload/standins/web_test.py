@@ -54,6 +54,13 @@ def test_an_address(host):
         listen((host, port))
 
 
+def test_the_unspecified_address_is_for_both_families():
+    listening = listen(("::", 0))
+    port = listening.getsockname()[1]
+    Server(listening, answer).start()
+    assert fetch(("127.0.0.1", port), "/text") == fetch(("::1", port), "/text") == "text\n"
+
+
 def test_nobody_answers(tmp_path):
     with pytest.raises(StandInError, match="does not answer"):
         ask(tmp_path / "nothing", "/text")
