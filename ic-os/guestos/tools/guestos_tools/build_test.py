@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -116,3 +119,17 @@ def test_the_cache_is_where_the_environment_says(monkeypatch):
     assert cache_folder() == Path("/cache/rules_icos/scripts")
     monkeypatch.setenv("ICOS_BUILD_CACHE", "/other")
     assert cache_folder() == Path("/other")
+
+
+def test_the_scripts_start_without_any_distribution():
+    """The scripts fetch wheels themselves, with what Python has."""
+    absent = ("absl", "cryptography", "deflate", "google_crc32c", "passlib", "zstandard")
+    code = f"import sys; sys.modules |= dict.fromkeys({absent}); from guestos_tools import disk_image, upgrade_image"
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert (result.returncode, result.stderr) == (0, "")

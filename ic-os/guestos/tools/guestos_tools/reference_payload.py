@@ -1,7 +1,7 @@
-"""Writes a program of the reference payload: one file, which Python runs, with all modules of `standins`.
+"""Writes programs of the reference payload: each is one file, which Python runs, with all modules of `standins`.
 
 The file is a line that names the interpreter, and a zip archive behind it (PEP 441). It depends on nothing but the
-modules.
+modules. Scripts use this before any wheel is there, so it imports no distribution.
 """
 
 from __future__ import annotations
@@ -9,13 +9,9 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from guestos_tools.description import GUESTOS
-from tools.core.cli import argument, run
-from tools.core.errors import UserError
-from tools.core.json_spec import FileName
 
 PROGRAMS = {
     "orchestrator": "orchestrator.main",
@@ -28,22 +24,6 @@ PROGRAMS = {
 
 _PACKAGE = "standins"
 _INTERPRETER = b"#!/usr/bin/python3 -IB\n"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Arguments:
-    """Arguments of the command line."""
-
-    program: str = argument(f"one of {', '.join(PROGRAMS)}")
-    output: FileName = argument("the file to write")
-    modules: tuple[FileName, ...] = argument("the modules of the package standins", positional=True)
-
-
-def main(arguments: Arguments) -> None:
-    """Runs the command line."""
-    if arguments.program not in PROGRAMS:
-        raise UserError(f"--program: {arguments.program!r} is not one of {', '.join(PROGRAMS)}")
-    write_program(arguments.program, [Path(module) for module in arguments.modules], Path(arguments.output))
 
 
 def write_program(program: str, modules: Sequence[Path], output: Path) -> None:
@@ -76,7 +56,3 @@ def write_programs(folder: Path) -> dict[str, Path]:
     for program in PROGRAMS:
         write_program(program, modules, folder / program)
     return {program: folder / program for program in PROGRAMS}
-
-
-if __name__ == "__main__":
-    run(main, Arguments, __doc__)
