@@ -1,4 +1,4 @@
-"""Images with other settings than the default, for tests of the scripts that build without Bazel."""
+"""Images with other settings than the default, for tests."""
 
 _SETTINGS = {
     "//ic-os/guestos:distribution": "debian",
@@ -22,13 +22,14 @@ _configured = transition(
 
 def _configured_image_impl(ctx):
     # Under a name of its own: in a test's runfiles, images of all configurations have the same path.
-    output = ctx.actions.declare_file(ctx.label.name + ".tar")
+    _, dot, suffix = ctx.file.src.basename.partition(".")
+    output = ctx.actions.declare_file(ctx.label.name + dot + suffix)
     ctx.actions.symlink(output = output, target_file = ctx.file.src)
     return [DefaultInfo(files = depset([output]))]
 
 configured_image = rule(
     implementation = _configured_image_impl,
-    doc = "An image as a tar, built with other settings than the default.",
+    doc = "An image, built with other settings than the default. Its name is that of the target, with the suffix of `src`.",
     attrs = {
         "distribution": attr.string(doc = "The distribution whose packages are installed.", values = ["debian", "ubuntu"]),
         "signing_key": attr.label(allow_single_file = [".pem"], doc = "The private key that signs upgrades of `prod`."),

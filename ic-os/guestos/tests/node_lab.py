@@ -43,14 +43,9 @@ ipv4_gateway={_HOST}
 """
 
 
-def artifact(images: str, name: str) -> Path:
-    """Returns the path of an output of a variant.
-
-    Args:
-        images: package of the variant, such as `ic-os/guestos/dev`.
-        name: of the output.
-    """
-    return Path(os.environ.get("TEST_SRCDIR", _ROOT), os.environ.get("TEST_WORKSPACE", ""), images, name)
+def artifact(package: str, name: str) -> Path:
+    """Returns the path of an output of a package, such as `ic-os/guestos/dev`."""
+    return Path(os.environ.get("TEST_SRCDIR", _ROOT), os.environ.get("TEST_WORKSPACE", ""), package, name)
 
 
 def configuration(nns: Nns) -> Directory:
@@ -67,11 +62,11 @@ def configuration(nns: Nns) -> Directory:
     )
 
 
-def node(images: str, folder: Path, log: Path, nns: Nns, forwards: Sequence[tuple[int, int]] = ()) -> Machine:
-    """Returns the machine of a node with an image of a variant and a bootstrap medium.
+def node(disk_image: Path, folder: Path, log: Path, nns: Nns, forwards: Sequence[tuple[int, int]] = ()) -> Machine:
+    """Returns the machine of a node with a disk image and a bootstrap medium.
 
     Args:
-        images: see `artifact`.
+        disk_image: a tar with the disk.
         folder: for the machine's files.
         log: for the console's output.
         nns: that the machine registers with.
@@ -83,7 +78,7 @@ def node(images: str, folder: Path, log: Path, nns: Nns, forwards: Sequence[tupl
     except UserError as error:
         unavailable(str(error))
     disk, bootstrap = folder / "disk.img", folder / "medium.img"
-    write_raw(open_image(artifact(images, "disk-img.tar")), disk)
+    write_raw(open_image(disk_image), disk)
     write_raw(medium(configuration(nns)), bootstrap)
     settings = Settings(
         qemu=qemu,

@@ -26,7 +26,7 @@ def nns():
 
 @pytest.fixture
 def machine(tmp_path, artifacts, nns):
-    with node(IMAGES, tmp_path, artifacts / "console.log", nns) as result:
+    with node(artifact(IMAGES, "disk-img.tar"), tmp_path, artifacts / "console.log", nns) as result:
         yield result
 
 
