@@ -14,14 +14,14 @@ POLICY = Policy(attempts=2, timeout=10, pause=0)
 MANIFEST = """
 architectures = ["amd64"]
 [archives.a]
-mirrors = ["https://mirror.example/debian"]
-snapshots = "https://snapshot.example/{time}"
+mirrors = ["URL/missing", "URL"]
 suites = ["stable"]
 components = ["main"]
 keyring = "keyring.asc"
 [sets.base]
 essential = true
 packages = ["xx", "yy"]
+provided = ["virtual"]
 """
 
 
@@ -52,13 +52,13 @@ def lock(tmp_path):
     def write(*names, url="https://mirror.example/debian"):
         folder = tmp_path / "third_party" / "distro"
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "one.toml").write_text(MANIFEST)
+        (folder / "one.toml").write_text(MANIFEST.replace("URL", url))
         keys = [f"{name}_amd64" for name in names]
         text = {
             "format": 1,
             "manifest": read_manifest(folder / "one.toml").digest(),
-            "archives": {"a": {"urls": [f"{url}/missing", url], "released": {}}},
-            "sets": {"base": {"provided": ["p"], "packages": {"amd64": keys}}},
+            "archives": {"a": {"urls": [f"{url}/missing", url], "released": {"stable": "2025-01-02T00:00:00Z"}}},
+            "sets": {"base": {"provided": ["virtual"], "packages": {"amd64": keys}}},
             "packages": {key: package(name) for key, name in zip(keys, names, strict=True)},
         }
         (folder / "one.lock.json").write_text(json.dumps(text))
@@ -70,7 +70,7 @@ def lock(tmp_path):
 def test_a_set_has_its_packages_in_order(lock, tmp_path):
     packages = Packages(lock("yy", "xx"), tmp_path / "packages", POLICY)
     assert packages.sets() == ["base"]
-    assert packages.provided("base") == ["p"]
+    assert packages.provided("base") == ["virtual"]
     assert packages.files("base") == [f"{tmp_path}/packages/{sha256(name)}/{name}_1_amd64.deb" for name in ("yy", "xx")]
 
 
@@ -101,6 +101,6 @@ def test_a_package_that_cannot_be_had_ends_the_build(lock, tmp_path, monkeypatch
 
 def test_a_lock_that_is_out_of_step_is_refused(lock, tmp_path):
     path = lock("xx", "yy")
-    path.with_name("one.toml").write_text(MANIFEST.replace('"yy"', '"zz"'))
+    path.with_name("one.toml").write_text(path.with_name("one.toml").read_text().replace('"yy"', '"zz"'))
     with pytest.raises(UserError, match=r"outdated.*bazel run //third_party/distro:one\.lock"):
         Packages(path, tmp_path, POLICY)
