@@ -293,8 +293,8 @@ def parser() -> Parser:
         "given is left as the image has it: without --ipv6_address, the address comes from router advertisements.\n"
         "A medium with private keys is readable by its owner only.",
         "example:\n"
-        f"  ./{PROGRAM} config.img --hostname node1 --ipv6_address 2001:db8::2/64 --ipv6_gateway 2001:db8::1 \\\n"
-        "      --accounts_ssh_authorized_keys keys\n"
+        f"  ./{PROGRAM} config.img --hostname node1 --ipv6_address 2001:db8::2/64 \\\n"
+        "      --ipv6_gateway 2001:db8::1 --accounts_ssh_authorized_keys keys\n"
         "  qemu-system-x86_64 … -drive file=config.img,format=raw,readonly=on,if=none,id=config \\\n"
         "      -device virtio-scsi-pci -device scsi-hd,drive=config,removable=on",
     )
