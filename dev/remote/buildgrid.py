@@ -9,15 +9,15 @@ import platform
 import subprocess
 from pathlib import Path
 
-from dev.remote.address import Address
 from dev.remote.children import Children
+from dev.remote.ports import HOST, listens
 from dev.remote.programs import find_program
 from tools.core.errors import UserError
 
 _CACHE = """\
 server:
   - !channel
-    address: "{address}"
+    address: "{host}:{port}"
     insecure-mode: true
 authorization:
   method: none
@@ -70,29 +70,27 @@ _EXECUTION_SERVICE = """\
 _LOST_SECONDS = 5
 
 
-def start_grpc_cache(children: Children, bgd: str, folder: Path, address: Address) -> str:
+def start_grpc_cache(children: Children, bgd: str, folder: Path, port: int) -> str:
     """Starts BuildGrid as a cache, and returns Bazel's flag for it.
 
     Args:
         children: where the process is added.
         bgd: path of BuildGrid's command line.
         folder: directory for the blobs, which are kept; the action cache is in memory.
-        address: where it listens.
+        port: port of the loopback interface.
     """
-    _start_server(children, bgd, folder, address, configuration=_CACHE + _SERVICES)
-    return f"--remote_cache={address.for_bazel}"
+    _start_server(children, bgd, folder, port, configuration=_CACHE + _SERVICES)
+    return f"--remote_cache=grpc://{HOST}:{port}"
 
 
-def start_execution(
-    children: Children, bgd: str, folder: Path, address: Address, *, database: str, workers: int
-) -> list[str]:
+def start_execution(children: Children, bgd: str, folder: Path, port: int, *, database: str, workers: int) -> list[str]:
     """Starts BuildGrid and its workers, and returns Bazel's flags for it.
 
     Args:
         children: where the processes are added.
         bgd: path of BuildGrid's command line.
         folder: directory for the blobs, which are kept, and for the workers' directories.
-        address: where it listens.
+        port: port of the loopback interface.
         database: URL of a PostgreSQL server, as for SQLAlchemy.
         workers: number of workers; each one runs one action at a time.
 
@@ -106,7 +104,7 @@ def start_execution(
         children,
         bgd,
         folder,
-        address,
+        port,
         configuration=_CACHE + _EXECUTION + _SERVICES + _EXECUTION_SERVICE,
         database=database,
         lost_seconds=_LOST_SECONDS,
@@ -116,13 +114,13 @@ def start_execution(
         name = f"worker-{number}"
         workspace = folder / name
         workspace.mkdir(exist_ok=True)
-        command = [worker, f"--remote={address.for_workers}", f"--buildbox-run={runner}"]
+        command = [worker, f"--remote=http://{HOST}:{port}", f"--buildbox-run={runner}"]
         command += [f"--runner-arg={argument}" for argument in ("--disable-localcas", f"--workspace-path={workspace}")]
         for key, value in properties.items():
             command += ["--platform", f"{key}={value}"]
         command += ["--graceful-shutdown-timeout=1", "--concurrent-jobs=1", name]
         children.start(name, command, spare=True)
-    flags = [f"--remote_executor={address.for_bazel}"]
+    flags = [f"--remote_executor=grpc://{HOST}:{port}"]
     return flags + [f"--remote_default_exec_properties={key}={value}" for key, value in properties.items()]
 
 
@@ -135,9 +133,9 @@ def _migrate(children: Children, bgd: str, database: str) -> None:
 
 
 def _start_server(
-    children: Children, bgd: str, folder: Path, address: Address, *, configuration: str, **values: object
+    children: Children, bgd: str, folder: Path, port: int, *, configuration: str, **values: object
 ) -> None:
     path = folder / "buildgrid.yml"
-    path.write_text(configuration.format(folder=folder / "stored", address=address.for_grpc, **values))
+    path.write_text(configuration.format(folder=folder / "stored", host=HOST, port=port, **values))
     child = children.start("buildgrid", [bgd, "server", "start", path])
-    child.wait_until(address.listens)
+    child.wait_until(lambda: listens(port))

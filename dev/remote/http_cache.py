@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from dev.remote.address import Address
 from dev.remote.children import Children
+from dev.remote.ports import HOST, listens
 from dev.remote.programs import find_program
 
 ACCESS_LOG = "access.log"
@@ -34,7 +34,7 @@ http {{
     uwsgi_temp_path "{folder}/tmp/uwsgi";
     scgi_temp_path "{folder}/tmp/scgi";
     server {{
-        listen {address};
+        listen {host}:{port};
         location / {{ return 404; }}
         location ~ "^/(ac|cas)/[0-9a-f]{{64}}$" {{
             root "{folder}/stored";
@@ -48,13 +48,13 @@ http {{
 """
 
 
-def start_http_cache(children: Children, folder: Path, address: Address) -> list[str]:
-    """Starts nginx, and returns Bazel's flags for it.
+def start_http_cache(children: Children, folder: Path, port: int) -> str:
+    """Starts nginx, and returns Bazel's flag for it.
 
     Args:
         children: where the process is added.
         folder: directory for the blobs, which are kept.
-        address: where it listens.
+        port: port of the loopback interface.
     """
     program = find_program("nginx", "nginx")
     (folder / "tmp").mkdir(exist_ok=True)
@@ -63,14 +63,13 @@ def start_http_cache(children: Children, folder: Path, address: Address) -> list
     configuration.write_text(
         _CONFIGURATION.format(
             folder=folder,
+            host=HOST,
             log=children.logs / ACCESS_LOG,
-            address=address.for_nginx,
+            port=port,
             # By default its workers run as nobody, who cannot write to the directory.
             user="user root;" if os.geteuid() == 0 else "",
         )
     )
     child = children.start("nginx", [program, "-e", "stderr", "-p", folder, "-c", configuration])
-    child.wait_until(address.listens)
-    if address.path is None:
-        return [f"--remote_cache=http://{address.for_nginx}"]
-    return ["--remote_cache=http://localhost", f"--remote_proxy={address.for_nginx}"]
+    child.wait_until(lambda: listens(port))
+    return f"--remote_cache=http://{HOST}:{port}"

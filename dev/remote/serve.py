@@ -1,10 +1,8 @@
-"""Starts a server of a remote cache or of remote execution, and prints Bazel's flags for it.
+"""Starts a server of a remote cache or of remote execution on the loopback interface, and prints Bazel's flags for it.
 
-It listens at a Unix domain socket that only the user who starts it can connect to. With --port, it listens at a port of
-the loopback interface: then all users of this machine can read and write blobs, and so choose what others run; with
---server=execution they can execute any program as the user who started it.
-
-It runs until it is interrupted; the stored blobs and the logs are kept.
+It runs until it is interrupted; the stored blobs and the logs are kept. All users of this machine can read and write
+blobs, and execute programs as the user who starts a server of remote execution, so it is only for personal machines and
+for experiments.
 """
 
 from __future__ import annotations
@@ -19,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from dev.remote.address import Address, at_port, at_socket
 from dev.remote.buildgrid import start_execution, start_grpc_cache
 from dev.remote.children import Children
 from dev.remote.http_cache import start_http_cache
+from dev.remote.ports import choose_port
 from dev.remote.postgresql import start_postgresql, temporary_folder, unprivileged_user
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
@@ -43,10 +41,7 @@ class Arguments:
         "server to start: nginx as a cache, BuildGrid as a cache, or BuildGrid with workers"
     )
     folder: FileName = argument("directory for blobs and logs; created if necessary")
-    socket: FileName | None = argument("socket to listen at; by default run/socket in the folder", default=None)
-    port: int | None = argument(
-        "port to listen at, for all users of this machine, instead of a socket; 0 for any free one", default=None
-    )
+    port: int = argument("port to listen on; 0 for any free one", default=0)
     workers: int = argument("number of actions to run in parallel", default=len(os.sched_getaffinity(0)))
 
 
@@ -55,38 +50,24 @@ def main(arguments: Arguments) -> None:
     if arguments.workers < 1:
         raise UserError(f"--workers={arguments.workers}: must be 1 or more")
     folder = _folder(arguments.folder)
+    port = choose_port(arguments.port)
     with contextlib.ExitStack() as stack:
         stack.enter_context(_alone_in(folder))
-        address = _address(arguments, folder)
         # PostgreSQL's data is removed when it has ended.
         user = unprivileged_user() if arguments.server == "execution" else None
         scratch = stack.enter_context(temporary_folder(user)) if arguments.server == "execution" else folder
         children = stack.enter_context(Children(folder / "logs"))
         match arguments.server:
             case "http-cache":
-                flags = start_http_cache(children, folder, address)
+                flags = [start_http_cache(children, folder, port)]
             case "grpc-cache":
-                flags = [start_grpc_cache(children, _BGD, folder, address)]
+                flags = [start_grpc_cache(children, _BGD, folder, port)]
             case "execution":
                 database = start_postgresql(children, scratch, user)
-                flags = start_execution(children, _BGD, folder, address, database=database, workers=arguments.workers)
-        _say(f"{arguments.server} listens at {address} stores in {folder} and logs to {children.logs}")
+                flags = start_execution(children, _BGD, folder, port, database=database, workers=arguments.workers)
+        _say(f"{arguments.server} listens at port {port}, stores in {folder} and logs to {children.logs}")
         print(f"--config={_CONFIGS[arguments.server]}", *flags, flush=True)
         children.watch(_say)
-
-
-def _address(arguments: Arguments, folder: Path) -> Address:
-    if arguments.port is not None:
-        if arguments.socket is not None:
-            raise UserError("--port, --socket: exclude each other; leave one out")
-        return at_port(arguments.port)
-    path = folder / "run/socket" if arguments.socket is None else Path(arguments.socket)
-    if not _SAFE.fullmatch(str(path.resolve())):
-        raise UserError(f"--socket={path}: has characters that are not possible in the servers' configurations")
-    try:
-        return at_socket(path)
-    except UserError as error:
-        raise UserError(f"--socket: {error}") from error
 
 
 def _folder(path: str) -> Path:

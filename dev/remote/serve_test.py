@@ -1,19 +1,17 @@
 """Tests the command: its output, and that no process or file is left behind."""
 
-import contextlib
-import http.client
 import os
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
+import urllib.error
+import urllib.request
 
 import pytest
 
-from dev.remote.address import Address
+from dev.remote.ports import listens
 from dev.remote.programs import find_program
 from tools.core.errors import UserError
 from tools.testing.oracles import oracle
@@ -24,21 +22,12 @@ PATH = f"cas/{'ab' * 32}"
 
 
 @pytest.fixture
-def place():
-    """The path of a socket, short enough wherever tests run."""
-    with tempfile.TemporaryDirectory(prefix="serve-", dir="/tmp") as folder:
-        yield Path(folder, "socket")
-
-
-@pytest.fixture
-def serve(tmp_path, place):
+def serve(tmp_path):
     """Starts the command; ends it after the test if it still runs."""
     started = []
 
     def start(*arguments):
         command = [*SERVE, f"--folder={tmp_path}/store", *arguments]
-        if not any(argument.startswith(("--port", "--socket")) for argument in arguments):
-            command.append(f"--socket={place}")
         process = subprocess.Popen(
             command,
             stdout=subprocess.PIPE,
@@ -63,113 +52,57 @@ def refused(process):
     return line
 
 
-class Connection(http.client.HTTPConnection):
-    """A connection to a Unix domain socket."""
-
-    def __init__(self, path):
-        super().__init__("localhost")
-        self.path = str(path)
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.connect(self.path)
+def request(url, data=None):
+    with urllib.request.urlopen(urllib.request.Request(url, data, method="PUT" if data else "GET")) as answer:
+        return answer.read()
 
 
-def request(connection, path, data=None):
-    """Returns the status and the body of the answer."""
-    connection.request("PUT" if data else "GET", f"/{path}", data)
-    answer = connection.getresponse()
-    return answer.status, answer.read()
-
-
-def started(process):
-    """Waits until the server is ready; returns Bazel's flags."""
+def address(process):
     line = process.stdout.readline()
     assert line, process.communicate()
-    config, *flags = line.split()
+    config, flag = line.split()
     assert config == "--config=remote-cache"
-    return flags
+    return flag.removeprefix("--remote_cache=")
 
 
-def test_stores_what_it_is_given(serve, tmp_path, place):
+def test_stores_what_it_is_given(serve, tmp_path):
     oracle("nginx")
     process = serve("--server=http-cache")
-    assert started(process) == ["--remote_cache=http://localhost", f"--remote_proxy=unix:{place}"]
-    connection = Connection(place)
-    assert request(connection, PATH)[0] == 404
-    assert request(connection, PATH, TEXT)[0] == 201
-    assert request(connection, PATH) == (200, TEXT)
+    url = address(process)
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        request(f"{url}/{PATH}")
+    request(f"{url}/{PATH}", TEXT)
+    assert request(f"{url}/{PATH}") == TEXT
     assert (tmp_path / "store/stored" / PATH).read_bytes() == TEXT
     for path in ("", "other", f"other/{'ab' * 32}", "cas/ab", f"cas/../{PATH}x"):
-        assert request(connection, path, TEXT)[0] in (403, 404, 405)
+        with pytest.raises(urllib.error.HTTPError, match=r"HTTP Error 40[345]"):
+            request(f"{url}/{path}", TEXT)
     process.terminate()
     process.wait()
-    started(serve("--server=http-cache"))
-    assert request(Connection(place), PATH) == (200, TEXT)
-
-
-def test_only_the_user_who_starts_it_reaches_a_server(serve, place, tmp_path):
-    oracle("nginx")
-    started(serve("--server=http-cache"))
-    assert place.parent.stat().st_mode & 0o777 == 0o700
-    for task in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-        assert not any(f"socket:[{task.split()[9]}]" in link for link in descriptors())
-    place.parent.chmod(0o755)
-    assert "other users may enter it, and so use the server" in refused(
-        serve("--server=http-cache", f"--folder={tmp_path}/other")
-    )
-
-
-def descriptors():
-    """Returns what the open files of the nginx processes of this user are."""
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if (process / "comm").read_text() == "nginx\n":
-                yield from (os.readlink(link) for link in (process / "fd").iterdir())
-
-
-def test_a_port_is_for_all_users(serve):
-    oracle("nginx")
-    process = serve("--server=http-cache", "--port=0")
-    (flag,) = started(process)
-    url = flag.removeprefix("--remote_cache=http://")
-    connection = http.client.HTTPConnection(url)
-    assert request(connection, PATH, TEXT)[0] == 201
-    assert request(connection, PATH) == (200, TEXT)
-    assert "for all users of this machine" in process.stderr.readline()
+    process = serve("--server=http-cache")
+    assert request(f"{address(process)}/{PATH}") == TEXT
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ends_by_a_signal(serve, number, place):
+def test_ends_by_a_signal(serve, number):
     oracle("nginx")
     process = serve("--server=http-cache")
-    started(process)
+    port = int(address(process).rpartition(":")[2])
     process.send_signal(number)
     assert process.wait() == 128 + number
-    assert not Address(path=place).listens()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port))
 
 
-def test_leaves_nothing_when_it_is_killed(serve, place):
+def test_leaves_nothing_when_it_is_killed(serve):
     oracle("nginx")
     process = serve("--server=http-cache")
-    started(process)
+    port = int(address(process).rpartition(":")[2])
     process.kill()
     deadline = time.monotonic() + 30
-    while Address(path=place).listens():
+    while listens(port):
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    process.wait()
-    started(serve("--server=http-cache"))  # the socket that was left is replaced
-
-
-def test_a_path_for_a_socket(serve, tmp_path, place):
-    assert "--port, --socket: exclude each other" in refused(serve("--server=http-cache", "--port=0", "--socket=x"))
-    (tmp_path / "long").mkdir(mode=0o700)
-    said = refused(serve("--server=http-cache", f"--socket={tmp_path}/long/{'x' * 100}"))
-    assert said.endswith("is longer than 107 bytes, as sockets require; choose a shorter path")
-    place.write_text("a file")
-    assert "is no socket; choose another path" in refused(serve("--server=http-cache"))
-    assert place.read_text() == "a file"
 
 
 def test_port_is_taken(serve):
@@ -181,7 +114,7 @@ def test_port_is_taken(serve):
 
 def test_folder_is_in_use(serve, tmp_path):
     oracle("nginx")
-    started(serve("--server=http-cache"))
+    address(serve("--server=http-cache"))
     assert refused(serve("--server=http-cache")) == (
         f"error: --folder={tmp_path}/store: another server uses it; stop that one, or use another directory"
     )

@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -80,24 +79,22 @@ class Server:
 @contextlib.contextmanager
 def server(kind: str, folder: Path, *arguments: str) -> Iterator[Server]:
     """Starts a server; stops it at the end of the context."""
-    # The path of a socket is limited to 107 bytes, and directories of tests have longer ones.
-    with tempfile.TemporaryDirectory(prefix="server-", dir="/tmp") as place:
-        process = subprocess.Popen(
-            [SERVE, f"--server={kind}", f"--folder={folder}", f"--socket={place}/socket", *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert process.stdout is not None
-        with process.stdout:
-            line = process.stdout.readline()  # empty if the command ended
-            if not line:
-                pytest.fail(f"the server ended with exit status {process.wait()}")
-            made = Server(folder, tuple(line.split()), process)
-            try:
-                yield made
-            finally:
-                made.end()
+    process = subprocess.Popen(
+        [SERVE, f"--server={kind}", f"--folder={folder}", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    with process.stdout:
+        line = process.stdout.readline()  # empty if the command ended
+        if not line:
+            pytest.fail(f"the server ended with exit status {process.wait()}")
+        made = Server(folder, tuple(line.split()), process)
+        try:
+            yield made
+        finally:
+            made.end()
 
 
 def sha256_in_name(path: Path) -> str:
