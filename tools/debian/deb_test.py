@@ -6,6 +6,7 @@ import subprocess
 import tarfile
 import tempfile
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import zstandard
@@ -138,7 +139,7 @@ def test_numbers_of_extended_headers_that_are_none(tmp_path: Path, records: dict
 
 
 @pytest.mark.parametrize("form", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
-def test_a_member_that_is_larger_than_its_archive(tmp_path: Path, form: int) -> None:
+def test_a_member_that_is_larger_than_its_archive(tmp_path: Path, form: Literal[1, 2]) -> None:
     entry = tarfile.TarInfo("x")
     entry.size = 2**63 - 1
     deb = deb_with_control(tmp_path, b"Package: x\n")
