@@ -35,6 +35,22 @@ GROUPS = {
 }
 
 
+# They own files on volumes that both slots share, so a release must not change them; a new account gets a new number.
+USERS = {
+    "root": 0,
+    "backup": 34,
+    "admin": 601,
+    "readonly": 602,
+    "ic-replica": 611,
+    "ic-csp-vault": 612,
+    "ic-http-adapter": 615,
+    "node_exporter": 618,
+    "filebeat": 619,
+    "journalbeat": 620,
+}
+ONLY_GROUPS = {"ic-csp-vault-socket": 613, "nonconfidential": 614, "ic-registry-local-store": 616, "vsock": 617}
+
+
 @pytest.fixture(scope="module")
 def databases():
     return merge(DEBIAN, parse_sysusers(SYSUSERS.read_text(), "guestos.conf"), {}, "guestos.conf")
@@ -52,6 +68,15 @@ def groups(databases):
 def test_accounts_have_exactly_their_groups(databases, user):
     found = [line.split(":") for line in databases.group.splitlines()]
     assert {row[0] for row in found if user in row[3].split(",")} == set(GROUPS[user].split())
+
+
+def ids(text):
+    return {row[0]: int(row[2]) for row in (line.split(":") for line in text.splitlines())}
+
+
+def test_ids_do_not_change(databases):
+    assert ids(databases.passwd) == USERS
+    assert ids(databases.group) == USERS | ONLY_GROUPS | {"sudo": 27, "systemd-journal": 999}
 
 
 def test_only_accounts_for_people_have_a_shell(databases):
