@@ -52,7 +52,7 @@ def partition_image(ctx, tool, mnemonic, parameters, inputs = []):
         for entry in extra_file_entries(ctx.attr.extra_files, ctx.label, ctx.workspace_name if ctx.attr.include_runfiles else None)
     ]
     tree["layers"] = tree["layers"] + entries_layer(ctx.label, entries)
-    files = depset([entry["source"] for entry in entries], transitive = [rootfs.inputs] if rootfs else [])
+    files = depset([entry["source"] for entry in entries if "source" in entry], transitive = [rootfs.inputs] if rootfs else [])
     spec = tree | parameters | {"member": ctx.label.name + ".img", "output": output, "size": size}
     ctx.actions.run(
         arguments = [json_spec(ctx, "--spec", spec)],
