@@ -105,11 +105,12 @@ def _files(entry: Entry) -> Iterator[Entry]:
     """Yields an entry for each file below an entry's source, in the order of their paths.
 
     Raises:
-        UserError: the source is not a directory, or has what is neither a file nor a directory.
+        UserError: the source is not a directory, a directory of it cannot be read, or it has what is neither a file nor
+            a directory.
     """
     if not os.path.isdir(entry.source):
         raise UserError(f"{entry.source}: is not a directory, but all files of it are to be at {entry.path}")
-    for folder, folders, names in os.walk(entry.source, followlinks=True):
+    for folder, folders, names in os.walk(entry.source, onerror=_refuse, followlinks=True):
         folders.sort()
         below = os.path.relpath(folder, entry.source)
         for name in sorted(names):
@@ -118,6 +119,10 @@ def _files(entry: Entry) -> Iterator[Entry]:
                 raise UserError(f"{source}: is neither a file nor a directory, or a link that leads to neither")
             path = os.path.normpath(os.path.join(entry.path, below, name))
             yield replace(entry, path=path, type="file", source=source)
+
+
+def _refuse(error: OSError) -> None:
+    raise UserError(f"{error.filename}: cannot be read: {error.strerror}") from error
 
 
 def _owner(text: str) -> tuple[int, int]:

@@ -1,5 +1,7 @@
 """Tests assembling root trees from specifications."""
 
+import errno
+import os
 import tarfile
 
 import pytest
@@ -82,6 +84,20 @@ def test_directory_that_is_none(tmp_path):
     (tmp_path / "made").mkdir()
     (tmp_path / "made/link").symlink_to("nothing")
     with pytest.raises(UserError, match="//a:b: made/link: is neither a file nor a directory"):
+        tree([LayerSpec("//a:b", entries=[Entry("x", "files", source="made")])])
+
+
+def test_directory_with_one_that_cannot_be_read(tmp_path, monkeypatch):
+    (tmp_path / "made/sub").mkdir(parents=True)
+    scandir = os.scandir
+
+    def refuse(path):
+        if os.path.basename(path) == "sub":
+            raise PermissionError(errno.EACCES, "Permission denied", path)  # root, as which tests may run, reads it
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(UserError, match="//a:b: made/sub: cannot be read: Permission denied"):
         tree([LayerSpec("//a:b", entries=[Entry("x", "files", source="made")])])
 
 
