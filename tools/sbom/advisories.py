@@ -27,6 +27,7 @@ class Advisory:
         source: the source package.
         introduced: first affected version; empty if all before `fixed` are.
         fixed: first version that is not affected any more; empty if there is none, `0` if none was ever affected.
+        versions: the affected versions where they are listed one by one; then there are no `introduced` and `fixed`.
         undetermined: whether nobody has found out yet which versions are affected.
         urgency: as the tracker has it, such as `low`; may be empty.
     """
@@ -35,6 +36,7 @@ class Advisory:
     source: str
     introduced: str = ""
     fixed: str = ""
+    versions: frozenset[str] = frozenset()
     undetermined: bool = False
     urgency: str = ""
 
@@ -42,6 +44,8 @@ class Advisory:
         """Returns the state of a version of the source package: affected, fixed, not_affected, under_investigation."""
         if self.undetermined:
             return "under_investigation"
+        if self.versions:
+            return "affected" if version in self.versions else "not_affected"
         if self.fixed == "0" or (self.introduced and compare_versions(version, self.introduced) < 0):
             return "not_affected"
         return "fixed" if self.fixed and compare_versions(version, self.fixed) >= 0 else "affected"
@@ -61,14 +65,24 @@ def read_advisories(path: str, release: str, ecosystem: str) -> list[Advisory]:
     try:
         found = list(_advisories(json.loads(Path(path).read_text(encoding="utf-8")), release, ecosystem))
         for advisory in found:
-            advisory.status("0")  # raises ValueError for invalid versions
+            _check(advisory)
         return found
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(
             f"{path}: is neither the JSON of Debian's security tracker nor that of OSV: {type(error).__name__}: {error}"
         ) from error
+
+
+def _check(advisory: Advisory) -> None:
+    """Raises a TypeError or ValueError if a value is not text, or no version where there should be one."""
+    for value in (advisory.id, advisory.source, advisory.urgency, *advisory.versions):
+        if not isinstance(value, str):
+            raise TypeError(f"{value!r} is not a string")
+        value.encode()  # raises for half of a surrogate pair, which JSON can have
+    for version in (advisory.introduced, advisory.fixed):
+        compare_versions(version, "0")
 
 
 def _advisories(content: Any, release: str, ecosystem: str) -> Iterator[Advisory]:
@@ -102,9 +116,18 @@ def _osv(content: list[Any], ecosystem: str) -> Iterator[Advisory]:
         names = [name for name in vulnerability.get("upstream", []) if name.startswith("CVE-")]
         for affected in vulnerability["affected"]:
             if affected["package"]["ecosystem"] == ecosystem:
-                for introduced, fixed in _ranges(affected.get("ranges", [])):
-                    for name in names or [_osv_name(vulnerability)]:
-                        yield Advisory(name, affected["package"]["name"], introduced, fixed)
+                for name in names or [_osv_name(vulnerability)]:
+                    yield from _affected(name, affected)
+
+
+def _affected(name: str, affected: Mapping[str, Any]) -> Iterator[Advisory]:
+    """Yields an advisory for each range of versions, or one for all listed versions where there is no range."""
+    source = affected["package"]["name"]
+    ranges = list(_ranges(affected.get("ranges", [])))
+    for introduced, fixed in ranges:
+        yield Advisory(name, source, introduced, fixed)
+    if not ranges and affected.get("versions"):
+        yield Advisory(name, source, versions=frozenset(affected["versions"]))
 
 
 def _osv_name(vulnerability: Mapping[str, Any]) -> str:

@@ -63,34 +63,42 @@ def read_components(path: str) -> tuple[str, list[Component]]:
         return str(content["serialNumber"]), found
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{path}: is not a bill of materials of the rules: {type(error).__name__}: {error}") from error
 
 
 def _component(entry: Mapping[str, Any]) -> Component:
     values = {each["name"].removeprefix(PROPERTY): each["value"] for each in entry["properties"]}
     compare_versions(values["source_version"], "0")  # raises ValueError for an invalid version
-    return Component(
-        entry["bom-ref"], entry["name"], entry["version"], values["source"], values["source_version"]
-    )  # fmt: skip
+    found = (entry["bom-ref"], entry["name"], entry["version"], values["source"], values["source_version"])
+    "".join(found).encode()  # raises for other types than text, and for half of a surrogate pair
+    return Component(*found)
 
 
 def find_vulnerabilities(components: Iterable[Component], advisories: Iterable[Advisory]) -> list[Finding]:
-    """Returns the vulnerabilities of packages, first those that they are affected by; each once."""
+    """Returns the vulnerabilities of packages, first those that they are affected by.
+
+    Each is there once for a package: where ranges of versions or files of advisories disagree, the worst state counts.
+    """
     by_source: dict[str, list[Advisory]] = {}
     for advisory in advisories:
         by_source.setdefault(advisory.source, []).append(advisory)
-    found: dict[Finding, None] = {}
+    found: dict[tuple[str, str], Finding] = {}
     for each in components:
         for advisory in by_source.get(each.source, []):
             status = advisory.status(each.source_version)
             fixed = "" if advisory.fixed == "0" else advisory.fixed
-            found[
-                Finding(
-                    each.name, each.version, each.source, advisory.id, status, fixed, advisory.urgency, each.reference
-                )
-            ] = None
-    return sorted(found, key=lambda finding: (_ORDER.index(finding.status), finding.package, finding.vulnerability))
+            finding = Finding(
+                each.name, each.version, each.source, advisory.id, status, fixed, advisory.urgency, each.reference
+            )
+            key = (each.reference, advisory.id)
+            found[key] = min(found.get(key, finding), finding, key=_severity)
+    return sorted(found.values(), key=lambda finding: (_severity(finding)[0], finding.package, finding.vulnerability))
+
+
+def _severity(finding: Finding) -> tuple[int, bool]:
+    """Returns a sort key: the worst state first, and of equal ones that with a fix."""
+    return _ORDER.index(finding.status), not finding.fixed
 
 
 def to_text(findings: Iterable[Finding]) -> str:

@@ -107,7 +107,11 @@ def test_osv(sbom: Path) -> None:
         assert {name: each for name, each in states(sbom, content).items() if name != "GHSA-2"} == expected
     assert states(sbom, advisories[0]) == {"CVE-2025-0001": expected["CVE-2025-0001"]}
     ranges = json.loads(report(sbom, advisories[-1], format="json", all=True))
-    assert [(each["status"], each["fixed"]) for each in ranges] == [("affected", "3.5.2~rc1"), ("fixed", "1.0")]
+    assert [(each["status"], each["fixed"]) for each in ranges] == [("affected", "3.5.2~rc1")]
+    listed = [osv(name) for name in ("CVE-2025-0008", "CVE-2025-0009")]
+    for each, version in zip(listed, ("3.5.1-1+deb13u1", "3.5.1-1"), strict=True):
+        each["affected"][0]["versions"] = ["1.0", version]
+    assert states(sbom, listed) == {"CVE-2025-0008": ("affected", ""), "CVE-2025-0009": ("not_affected", "")}
 
 
 def test_text(sbom: Path) -> None:
@@ -152,6 +156,9 @@ def test_exit_status(sbom: Path) -> None:
         {"openssl": []},
         [{"id": "x"}],
         [osv("x", {"introduced": "0"}, {"fixed": "a:b"})],
+        [osv("x", {"introduced": "1"}, {"fixed": "a:b"})],
+        [osv("\ud800", {"introduced": "0"})],
+        {"openssl": {"CVE-1": {"releases": {"trixie": {"status": "open", "urgency": []}}}}},
         {"openssl": {"CVE-1": {"releases": {"trixie": {}}}}},
     ],
 )
@@ -160,6 +167,16 @@ def test_other_files(tmp_path: Path, content: Any) -> None:
     path.write_text(json.dumps(content))
     with pytest.raises(UserError, match=r"x\.json: is neither the JSON of Debian's security tracker nor that of OSV"):
         read_advisories(str(path), "trixie", "Debian:13")
+
+
+def test_nested_too_deeply(tmp_path: Path, sbom: Path) -> None:
+    path = tmp_path / "x.json"
+    for target in (path, sbom):
+        target.write_text("[" * 200_000)
+    with pytest.raises(UserError, match=r"x\.json: is neither"):
+        read_advisories(str(path), "trixie", "Debian:13")
+    with pytest.raises(UserError, match=r"image\.cdx\.json: is not a bill of materials"):
+        report(sbom, TRACKER)
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"bomFormat": "CycloneDX"}', "[]"])
