@@ -58,6 +58,8 @@ def main(arguments: Arguments) -> None:
     ]
     if not any(path for path, _ in outputs):
         raise UserError("there is nothing to write: give --spdx or --cyclonedx")
+    if not arguments.parts:
+        raise UserError("there is nothing to list: give at least one root tree by --parts")
     try:
         datetime.strptime(arguments.created, _TIME)
     except ValueError as error:

@@ -35,16 +35,19 @@ def build_inventory(
     Raises:
         UserError: dpkg's database is invalid.
     """
-    found: dict[Package, list[str]] = {}
+    found: dict[tuple[str, str, str], Package] = {}
     own: list[OwnFile] = []
     for part, root in parts.items():
         for package in read_packages(root, locks):
-            found.setdefault(package, []).append(part)
+            key = (package.name, package.architecture, package.version)
+            same = found.get(key, package)
+            best = same if same.license else package  # a part may lack the copyright files
+            found[key] = replace(best, parts=tuple(dict.fromkeys((*same.parts, part))))
         listed = own_files(root) if files else ()
         own += [replace(file, path=f"{part}:{file.path}") if part else file for file in listed]
     systems = [read_distribution(root) for root in parts.values()]
     known = [system for system in systems if system.version]
-    packages = (replace(package, parts=tuple(filter(None, names))) for package, names in found.items())
+    packages = [replace(package, parts=tuple(filter(None, package.parts))) for package in found.values()]
     return Inventory(
         name=name,
         version=version,

@@ -13,6 +13,7 @@ from packageurl import PackageURL
 from spdx_tools.spdx.parser.parse_anything import parse_file
 from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
 
+from tools.commands.sbom import Arguments, main
 from tools.core.errors import UserError
 from tools.image.extents import Image
 from tools.sbom.build import build_inventory
@@ -134,8 +135,21 @@ def test_own_files() -> None:
     assert listed.keys() - packaged == {"/opt/new"}
     assert listed["/opt/new"].sha256 == hashlib.sha256(b"new").hexdigest()
     assert listed["/opt/new"].sha1 == hashlib.sha1(b"new", usedforsecurity=False).hexdigest()
+    deep = {"/".join(["d"] * 1500) + "/f": "deep"}
+    assert {file.path for file in own_files(tree(**deep))} - packaged == {f"/{next(iter(deep))}"}
     changed = {file.path for file in own_files(tree(etc__shell="x", usr__bin__sh="changed"))}
     assert changed - packaged == {"/etc/shell", "/usr/bin/sh"}
+
+
+def test_names_that_are_not_utf8() -> None:
+    root = tree()
+    root.entries[b"lib"] = Symlink(permissions=0o777, target=b"usr/\xff")
+    file = File(permissions=0o644, content=Image.from_bytes(f"{md5('own')}  opt/own\n".encode()))
+    directory_at(root, components("var/lib/dpkg/info")).entries[b"\xff.md5sums"] = file
+    directory_at(root, components("opt"), Directory).entries[b"own"] = File(content=Image.from_bytes(b"own"))
+    directory_at(root, components("opt")).entries[b"\xfe"] = File(content=Image.from_bytes(b"other"))
+    assert "/opt/\\xfe" in (paths := {each.path for each in own_files(root)})
+    assert "/opt/own" not in paths
 
 
 def validated_spdx(text: str, folder: Path) -> Any:
@@ -187,13 +201,14 @@ def test_same_bytes(write: Write) -> None:
 @pytest.mark.parametrize("write", [to_spdx, to_cyclonedx])
 def test_several_parts(tmp_path: Path, write: Write) -> None:
     """A package in two partitions is listed once, and one in two versions twice."""
-    older = tree()
+    older, stripped = tree(), tree()
+    stripped.entries[b"usr"].entries.pop(b"share")  # type: ignore[attr-defined]
     status = STATUS.format(conf="").replace("1:5.2-1+b1", "1:5.1-1")
     directory_at(older, components("var/lib/dpkg")).entries[b"status"] = File(
         permissions=0o644, content=Image.from_bytes(status.encode())
     )
     found = build_inventory(
-        {"A": tree(opt__new="1"), "B": older, "C": Directory()},
+        {"stripped": stripped, "A": tree(opt__new="1"), "B": older, "C": Directory()},
         {},
         name="disk",
         version="",
@@ -202,15 +217,21 @@ def test_several_parts(tmp_path: Path, write: Write) -> None:
     )
     versions = [(package.name, package.version, package.parts) for package in found.packages]
     assert versions == [
-        ("libc++1", "2.0~rc1", ("A", "B")),
+        ("libc++1", "2.0~rc1", ("stripped", "A", "B")),
         ("shell", "1:5.1-1", ("B",)),
-        ("shell", "1:5.2-1+b1", ("A",)),
+        ("shell", "1:5.2-1+b1", ("stripped", "A")),
     ]
+    assert found.packages[2].license == "MIT AND LicenseRef-debian-odd"
     assert "A:/opt/new" in {file.path for file in found.files}
     if write is to_spdx:
         validated_spdx(write(found), tmp_path)
     else:
         assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(write(found)) is None
+
+
+def test_no_part() -> None:
+    with pytest.raises(UserError, match="there is nothing to list: give at least one root tree by --parts"):
+        main(Arguments(parts=(), name="x", spdx="x.json"))
 
 
 def test_an_invalid_database() -> None:
@@ -219,7 +240,7 @@ def test_an_invalid_database() -> None:
         read_packages(root, {})
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"packages": {"a": {}}}'])
+@pytest.mark.parametrize("text", ["", "[" * 200_000, "[]", '{"packages": {"a": {}}}'])
 def test_an_invalid_lock(tmp_path: Path, text: str) -> None:
     path = tmp_path / "lock.json"
     path.write_text(text)

@@ -10,7 +10,7 @@ from tools.image.stream import buffers
 from tools.sbom.control import stanzas
 from tools.sbom.installed import STATUS, read_text
 from tools.sbom.inventory import OwnFile
-from tools.tree.node import Directory, File, Symlink
+from tools.tree.node import Directory, File, Symlink, walk
 from tools.tree.paths import components, lookup
 
 _INFO = "var/lib/dpkg/info"
@@ -25,12 +25,13 @@ def own_files(root: Directory) -> Iterator[OwnFile]:
     the tree, not an attacker's. The database itself is left out.
     """
     sums = {_resolved(root, path): md5 for path, md5 in _package_sums(root)}
-    for path, file in _files(root, ""):
-        if path.startswith(_DATABASE):
+    for name, node in walk(root):
+        path = _text(name)
+        if not isinstance(node, File) or path.startswith(_DATABASE):
             continue
-        md5, sha1, sha256 = _digests(file.content)
+        md5, sha1, sha256 = _digests(node.content)
         if sums.get(path) != md5:
-            yield OwnFile(path=f"/{path}", sha1=sha1, sha256=sha256, size=file.content.size)
+            yield OwnFile(path=f"/{path}", sha1=sha1, sha256=sha256, size=node.content.size)
 
 
 def _package_sums(root: Directory) -> Iterator[tuple[str, str]]:
@@ -38,7 +39,7 @@ def _package_sums(root: Directory) -> Iterator[tuple[str, str]]:
     info = lookup(root, components(_INFO), follow=True)
     for name in sorted(info.entries) if isinstance(info, Directory) else ():
         if name.endswith(b".md5sums"):
-            for line in read_text(root, f"{_INFO}/{name.decode()}").splitlines():
+            for line in read_text(root, f"{_INFO}/{name.decode('utf-8', 'surrogateescape')}").splitlines():
                 md5, _, path = line.partition("  ")
                 yield path, md5
     for fields in stanzas(read_text(root, STATUS)):
@@ -51,16 +52,11 @@ def _resolved(root: Directory, path: str) -> str:
     """Returns a path with a link of the top directory resolved, such as /lib, which is one to /usr/lib."""
     first, slash, rest = path.partition("/")
     node = root.entries.get(first.encode())
-    return f"{node.target.decode().strip('/')}/{rest}" if slash and isinstance(node, Symlink) else path
+    return f"{_text(node.target).strip('/')}/{rest}" if slash and isinstance(node, Symlink) else path
 
 
-def _files(directory: Directory, path: str) -> Iterator[tuple[str, File]]:
-    for name, node in sorted(directory.entries.items()):
-        child = path + name.decode("utf-8", "backslashreplace")
-        if isinstance(node, Directory):
-            yield from _files(node, f"{child}/")
-        elif isinstance(node, File):
-            yield child, node
+def _text(path: bytes) -> str:
+    return path.decode("utf-8", "backslashreplace")
 
 
 def _digests(content: Image) -> tuple[str, str, str]:

@@ -90,7 +90,7 @@ def read_locks(paths: Iterable[str]) -> dict[tuple[str, str, str], dict[str, Any
                 result[key] = {"sha256": package["sha256"], "url": f"{urls[0]}/{package['path']}"}
         except OSError as error:
             raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise UserError(f"{path}: is not a lock of Debian packages: {error}") from error
     return result
 

@@ -52,7 +52,7 @@ def parse_expression(text: str) -> Expression:
     parser = _Parser(_TOKEN.findall(text))
     try:
         result = parser.weakest()
-    except IndexError:
+    except (IndexError, RecursionError):
         parser.left = ["incomplete"]
     if parser.left:
         reference = _reference(text)

@@ -34,6 +34,7 @@ HEADER = "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/
         ("GPL-2+ with OpenSSL", "LicenseRef-debian-GPL-2-or-later-with-OpenSSL"),
         ("GPL-2 or", "LicenseRef-debian-GPL-2-or"),
         ("a license (see below", "LicenseRef-debian-a-license-see-below"),
+        ("(" * 3000 + "MIT" + ")" * 3000, "LicenseRef-debian-MIT"),
         ("§", "LicenseRef-debian-unnamed"),
     ],
 )
