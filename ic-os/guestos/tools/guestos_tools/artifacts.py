@@ -9,7 +9,7 @@ A server has a folder for each revision, and each folder in it has SHA256SUMS:
 
 `disk-img-dev` and `update-img-dev` have the variant dev, with the same names of files. Whatever is downloaded is
 checked against SHA256SUMS, unpacked beside its place, and moved there at the end. What is there already and unchanged
-stays. With a public key, SHA256SUMS itself is checked against SHA256SUMS.sig.
+stays. With a public key, SHA256SUMS itself is checked against SHA256SUMS.sig, and has to be that of its folder.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, cast
 
-from guestos_tools.checksums import SIGNATURES, SUMS, verify_sums
+from guestos_tools.checksums import SIGNATURES, SUMS, check_place, verify_sums
 from guestos_tools.description import WORKSPACE, image_constants
 from guestos_tools.download import NotThereError, Policy, fetch, fetch_text, locked, sha256_of
 from guestos_tools.options import Parser, run, say
@@ -94,13 +94,15 @@ class Source:
 
 
 def parse_sums(text: str, origin: str) -> dict[str, str]:
-    """Returns SHA-256 by name, from what sha256sum(1) writes.
+    """Returns SHA-256 by name, from what sha256sum(1) writes; comments are left out, as sha256sum does.
 
     Raises:
         UserError: a line is something else, or two lines disagree.
     """
     sums: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), 1):
+        if line.startswith("#"):
+            continue
         match = re.fullmatch(r"([0-9a-f]{64}) [ *](?:\./)?([^/]+)", line)
         if not match:
             raise UserError(f"{origin}:{number}: is not a SHA-256 and a name")
@@ -153,6 +155,7 @@ class Sums:
             signed.write_text(signatures, encoding="utf-8", newline="")
             library = lambda: locked_folders("cryptography", self._policy)  # noqa: E731
             verify_sums(sums, signed, self._keys, f"{url}/{SUMS}", library)
+        check_place(text, url)
 
 
 def find_sources(wanted: Iterable[Wanted], sums: Sums) -> list[Source]:

@@ -225,7 +225,8 @@ def test_checksums_have_to_be_signed_where_a_key_is_given(built, tmp_path):
     with pytest.raises(UserError, match=r"/release/SHA256SUMS: is not signed, SHA256SUMS\.sig is missing"):
         take(built, tmp_path / "got", keys=(keys["right"][1],))
     sums = tmp_path / "SHA256SUMS"
-    sums.write_bytes(built.files[f"/{COMMIT}/release/SHA256SUMS"])
+    sums.write_bytes(f"# {COMMIT}/release\n".encode() + built.files[f"/{COMMIT}/release/SHA256SUMS"])
+    built.files[f"/{COMMIT}/release/SHA256SUMS"] = sums.read_bytes()
     built.files[f"/{COMMIT}/release/{SIGNATURES}"] = sign_sums(sums, [keys["right"][0]]).read_bytes()
     with pytest.raises(UserError, match=r"/release/SHA256SUMS: is not signed by a trusted key"):
         take(built, tmp_path / "got", keys=(keys["wrong"][1],))

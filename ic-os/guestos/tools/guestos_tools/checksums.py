@@ -1,7 +1,11 @@
 """SHA256SUMS of a folder, and its signatures.
 
-`SHA256SUMS` has what sha256sum(1) writes, sorted by name. `SHA256SUMS.sig` has its signatures, one a line, in the
-format of tools/upgrade/signing.py: Ed25519 (RFC 8032). A key that signs files of checksums should sign nothing else.
+`SHA256SUMS` has what sha256sum(1) writes, sorted by name. Its first line may be a comment, `# REVISION/FOLDER`: where
+it is published. Several folders have files of the same names, so a signature without that would be good for the variant
+dev in the place of prod, and for an old revision in the place of a new one.
+
+`SHA256SUMS.sig` has the signatures of `SHA256SUMS`, one a line, in the format of tools/upgrade/signing.py: Ed25519 (RFC
+8032). A key that signs files of checksums should sign nothing else.
 
 The signing library is imported when it is needed: scripts that run without it unpack its locked wheels first.
 """
@@ -25,19 +29,21 @@ SIGNATURES = f"{SUMS}.sig"
 
 _LIBRARY = "cryptography"
 _NAME = re.compile(r"[^/\\\n\r]+")
+_PLACE = re.compile(r"# ([0-9a-f]{40}/[^\n\r]+)")
 
 
-def write_sums(folder: Path, names: Iterable[str]) -> Path:
+def write_sums(folder: Path, names: Iterable[str], place: str = "") -> Path:
     """Writes SHA256SUMS of files of a folder; returns its path. Signatures of an earlier one are removed.
 
     Args:
         folder: of the files.
         names: of the files in it.
+        place: where they are published, `REVISION/FOLDER`; empty if they are not.
 
     Raises:
         UserError: a file cannot be read, or its name has a slash, a backslash or a line break.
     """
-    lines = []
+    lines = [f"# {place}\n"] if place else []
     for name in sorted(set(names)):
         if not _NAME.fullmatch(name):
             raise UserError(f"{folder}: {name!r}: a name in {SUMS} must not have slashes, backslashes or line breaks")
@@ -101,6 +107,23 @@ def verify_sums(
         f"{origin or sums}: is not signed by a trusted key ({trusted}); the file was changed, or another key "
         "signed it: get the public key from whoever publishes these files"
     )
+
+
+def check_place(text: str, url: str) -> None:
+    """Checks that checksums are those of the folder that they came from.
+
+    Args:
+        text: content of a SHA256SUMS whose signature has been verified.
+        url: of the folder.
+
+    Raises:
+        CheckError: they are of another folder, or don't say of which.
+    """
+    match = _PLACE.fullmatch(text.partition("\n")[0])
+    if match is None:
+        raise CheckError(f"{url}/{SUMS}: has no first line '# REVISION/FOLDER', so its signature is for no folder")
+    if not url.endswith(f"/{match[1]}"):
+        raise CheckError(f"{url}/{SUMS}: was signed as that of {match[1]}, and not of this folder")
 
 
 def _signing(library: Callable[[], Iterable[str]]) -> ModuleType:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from guestos_tools.checksums import SIGNATURES, SUMS, sign_sums, verify_sums, write_sums
+from guestos_tools.checksums import SIGNATURES, SUMS, check_place, sign_sums, verify_sums, write_sums
 from tools.core.errors import CheckError, UserError
 from tools.testing.oracles import ask
 
@@ -98,6 +98,23 @@ def test_new_checksums_have_no_old_signatures(folder: Path, make_key: MakeKey) -
     sign_sums(sums, [make_key("release")[0]])
     write_sums(folder, ["replica.gz", "disk img.tar"])
     assert not (folder / SIGNATURES).exists()
+
+
+def test_place(folder: Path) -> None:
+    place = f"{'0' * 40}/guest-os/disk-img"
+    text = write_sums(folder, ["replica.gz"], place).read_text()
+    ask("sh", "-c", 'cd "$0" && sha256sum --check --strict SHA256SUMS', folder)
+    check_place(text, f"https://x/ic/{place}")
+    for url in (
+        f"https://x/ic/{place}-dev",
+        f"https://x/ic/{'1' * 40}/guest-os/disk-img",
+        "https://x/guest-os/disk-img",
+    ):
+        with pytest.raises(CheckError, match=f"^{url}/SHA256SUMS: was signed as that of {place}, and not of this"):
+            check_place(text, url)
+    for other in ("", text.partition("\n")[2], "# disk-img\n"):
+        with pytest.raises(CheckError, match="so its signature is for no folder"):
+            check_place(other, "https://x/disk-img")
 
 
 def test_without_a_key(folder: Path) -> None:

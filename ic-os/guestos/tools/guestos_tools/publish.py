@@ -7,8 +7,8 @@ Writes, with SHA256SUMS in each folder (see artifacts.py):
     REVISION/guest-os/update-img       update-img.tar.gz, update-img.tar.zst
     REVISION/guest-os/disk-img-dev, update-img-dev    the same of the variant dev
 
-A folder's SHA256SUMS is written last, so a folder that has it is complete. What is published already stays; another
-build of the same revision is an error, unless --replace is given.
+A folder's SHA256SUMS is written last, so a folder that has it is complete. What is published already stays, and gets
+the signatures that it lacks; another build of the same revision is an error, unless --replace is given.
 
 The address is a folder, s3://BUCKET/PREFIX, or https://HOST/PATH of a WebDAV server. Credentials are those of the
 environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL; ICOS_WEBDAV_USER and
@@ -86,10 +86,11 @@ def folders_of(arguments: Arguments) -> dict[str, Sequence[str]]:
 
 
 @contextmanager
-def staged(folder: str, files: Sequence[str], keys: Sequence[str]) -> Iterator[Path]:
+def staged(revision: str, folder: str, files: Sequence[str], keys: Sequence[str]) -> Iterator[Path]:
     """Yields a folder with the files as they are published, with checksums and their signatures.
 
     Args:
+        revision: that is published.
         folder: of the layout.
         files: what goes there; images are taken as they are, binaries are compressed.
         keys: files with private keys that sign the checksums.
@@ -101,7 +102,7 @@ def staged(folder: str, files: Sequence[str], keys: Sequence[str]) -> Iterator[P
                 write_compressed(Image.from_file(file), stage / f"{Path(file).name}.gz", Gzip())
             else:
                 (stage / Path(file).name).symlink_to(Path(file).absolute())
-        sums = write_sums(stage, [path.name for path in stage.iterdir()])
+        sums = write_sums(stage, [path.name for path in stage.iterdir()], f"{revision}/{folder}")
         if keys:
             sign_sums(sums, [Path(key) for key in keys])
         yield stage
@@ -160,6 +161,7 @@ class Publication:
         there = self._get(f"{path}/{SUMS}")
         if there == (stage / SUMS).read_bytes():
             say(f"{path}: is published already")
+            self._put_signatures(path, stage)
             return
         if there is not None and not replace:
             raise UserError(
@@ -170,6 +172,11 @@ class Publication:
         names = sorted(file.name for file in stage.iterdir() if file.name not in last)
         for name in (*names, *(name for name in last if (stage / name).exists())):
             self._put(f"{path}/{name}", stage / name)
+
+    def _put_signatures(self, path: str, stage: Path) -> None:
+        signatures = stage / SIGNATURES
+        if signatures.exists() and self._get(f"{path}/{SIGNATURES}") != signatures.read_bytes():
+            self._put(f"{path}/{SIGNATURES}", signatures)
 
     def _get(self, path: str) -> bytes | None:
         try:
@@ -225,7 +232,7 @@ def main(arguments: Arguments) -> None:
     store = open_store(arguments.to, os.environ, insecure=arguments.insecure)
     publication = Publication(store, arguments.to.rstrip("/"), revision)
     for folder, files in folders.items():
-        with staged(folder, files, arguments.sums_key) as stage:
+        with staged(revision, folder, files, arguments.sums_key) as stage:
             publication.publish(folder, stage, replace=arguments.replace)
     say(f"{arguments.to.rstrip('/')}/{revision}: is published")
 

@@ -18,7 +18,7 @@ import zstandard
 from guestos_tools.artifacts import Request, get
 from guestos_tools.download import Policy
 from guestos_tools.publish import Arguments, main, open_store, revision_of
-from tools.core.errors import UserError
+from tools.core.errors import CheckError, UserError
 from tools.testing.oracles import ask, oracle
 
 ROOT = Path(__file__).absolute().parents[4]
@@ -209,6 +209,21 @@ def test_checksums_are_signed(built, tmp_path):
     with served(tmp_path / "ic") as url:
         get(Request(url, REVISION, "", keys=(public,), https_only=False), tmp_path / "got", Policy())
         assert contents(tmp_path / "got") == BINARIES
+        images = tmp_path / "ic" / REVISION / "guest-os"
+        (images / "disk-img").rename(images / "prod")
+        (images / "disk-img-dev").rename(images / "disk-img")
+        with pytest.raises(CheckError, match=f"was signed as that of {REVISION}/guest-os/disk-img-dev, and not of"):
+            get(Request(url, REVISION, "prod", keys=(public,), https_only=False), tmp_path / "other", Policy())
+
+
+def test_signatures_are_added(built, tmp_path, capsys):
+    key = tmp_path / "key.pem"
+    ask("openssl", "genpkey", "-algorithm", "ed25519", "-out", key)
+    publish(tmp_path, built)
+    for _ in range(2):
+        publish(tmp_path, built, sums_key=(str(key),))
+        assert (tmp_path / REVISION / "release" / "SHA256SUMS.sig").exists()
+    assert capsys.readouterr().err.count("SHA256SUMS.sig: ") == 4
 
 
 def test_a_published_revision_stays(built, tmp_path, capsys):
