@@ -27,6 +27,7 @@ from tools.commands import image_diff
 from tools.core.cli import argument, run
 from tools.core.errors import CheckError, UserError
 from tools.core.json_spec import FileName
+from tools.core.text import escaped
 from tools.image.decompression import decompress
 
 _IMAGE_FOLDERS = tuple(f"guest-os/{image}{variant}" for variant in ("", "-dev") for image in ("disk-img", "update-img"))
@@ -114,11 +115,13 @@ def built(commit: str, checkout: str, arguments: Arguments) -> Iterator[Path]:
         publish = ["run", *arguments.bazel_option, "//ic-os/guestos:publish", "--", f"--to={result}"]
         try:
             command = [arguments.bazel, *publish, f"--revision={commit}"]
-            if subprocess.run(command, cwd=tree, env=environment, check=False).returncode != 0:
+            try:
+                status = subprocess.run(command, cwd=tree, env=environment, check=False).returncode
+            except OSError as error:
+                raise UserError(f"--bazel: {arguments.bazel}: cannot be run: {error.strerror}") from error
+            if status != 0:
                 raise UserError(f"the build of {commit} failed, see the lines above")
             yield result / commit
-        except FileNotFoundError as error:
-            raise UserError(f"--bazel: there is no program {arguments.bazel}") from error
         finally:
             with contextlib.suppress(OSError):
                 subprocess.run([arguments.bazel, "clean", "--expunge"], cwd=tree, env=environment, check=False)
@@ -174,9 +177,12 @@ def main(arguments: Arguments) -> None:
             same = ours == file.sha256
             wrong += not same
             different = "not built" if ours is None else f"differs: published {file.sha256}, built {ours}"
-            print(f"{file.folder}/{file.name}: {'same' if same else different}", flush=True)
+            print(escaped(f"{file.folder}/{file.name}: {'same' if same else different}"), flush=True)
             if not same and ours is not None:
-                explain(file, folder / file.folder / file.name, Path(arguments.output), policy)
+                try:
+                    explain(file, folder / file.folder / file.name, Path(arguments.output), policy)
+                except UserError as error:  # what is published may be damaged; the other files are compared anyway
+                    print(escaped(f"they cannot be compared further: {error}"), flush=True)
     if wrong:
         raise CheckError(
             f"{commit}: {wrong} of {len(published)} published files are not what was built; was the version, were the "

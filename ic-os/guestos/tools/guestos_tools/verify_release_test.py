@@ -136,6 +136,18 @@ def test_what_differs_is_named_and_kept(site, capfd):
     assert b"the disk" in (output / "built/guest-os/disk-img/disk-img.tar").read_bytes()
 
 
+def test_a_damaged_file_is_no_end(site, capfd):
+    damaged = {"replica.gz": b"no gzip", "\x1b[31m.gz": b""}
+    site.publish(FILES | {"release": damaged})
+    site.server.files[f"/{site.commit}/guest-os/disk-img/SHA256SUMS"] = f"{'0' * 64}  disk-img.tar.gz\n".encode()
+    with pytest.raises(CheckError, match="3 of 3 published files are not what was built"):
+        site.verify()
+    said = capfd.readouterr().out
+    assert "release/replica.gz: is not gzip, xz or zstd\n" in said
+    assert "release/\\x1b[31m.gz: not built\n" in said
+    assert "they cannot be compared further: http://" in said
+
+
 def test_compression_alone(site, capfd):
     packed = gzip.compress(gzip.decompress(FILES["guest-os/disk-img"]["disk-img.tar.gz"]), 1, mtime=1)
     site.publish({"guest-os/disk-img": {"disk-img.tar.gz": packed}})
@@ -163,5 +175,5 @@ def test_a_build_that_fails(site):
     (site.folder / "bazel").write_text("#!/bin/sh\nexit 1\n")
     with pytest.raises(UserError, match=f"the build of {site.commit} failed, see the lines above"):
         site.verify()
-    with pytest.raises(UserError, match="--bazel: there is no program /none/bazel"):
+    with pytest.raises(UserError, match="--bazel: /none/bazel: cannot be run: No such file or directory"):
         site.verify(bazel="/none/bazel")
