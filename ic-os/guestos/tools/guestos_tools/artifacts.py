@@ -223,9 +223,10 @@ def _read_state(target: Path) -> dict[str, list[str]]:
     """Returns hashes of the download and of the unpacked file, by name."""
     try:
         value = json.loads((target / _STATE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        # Values are compared only, so their type doesn't matter but for their number.
+        return {name: [first, second] for name, (first, second) in value.items() if "/" not in name}
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return {}
-    return {name: hashes for name, hashes in value.items() if "/" not in name}
 
 
 def _is_current(source: Source, state: Mapping[str, list[str]], target: Path) -> bool:

@@ -76,6 +76,14 @@ def test_images_come_too_where_they_are_asked_for(built, tmp_path, capsys):
     assert "not built, and left out: canister_sandbox, sandbox_launcher, vsock_agent, " in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("state", ["", "[]", '{"replica": 3}', '{"replica": []}', "[" * 200_000])
+def test_a_damaged_state_is_not_trusted(built, tmp_path, state):
+    (tmp_path / "release").mkdir()
+    (tmp_path / "release" / ".fetched.json").write_text(state)
+    take(built, tmp_path)
+    assert contents(tmp_path) == RELEASE
+
+
 def test_a_second_call_downloads_nothing(built, tmp_path, capsys):
     take(built, tmp_path, images="prod")
     built.requests.clear()
