@@ -147,7 +147,7 @@ def check_lock(manifest: Manifest, lock: Path, command: str) -> dict[str, Any]:
         content = json.loads(lock.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{lock}: cannot be read: {error.strerror}; create it: {command}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{lock}: isn't valid JSON: {error}; update it: {command}") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise UserError(f"{lock}: isn't a lock of format {FORMAT}; update it: {command}")
@@ -163,7 +163,7 @@ def locked_versions(lock: Path) -> dict[str, str]:
     try:
         content = json.loads(lock.read_text(encoding="utf-8"))
         return {key: str(package["version"]) for key, package in content["packages"].items()}
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return {}
 
 
@@ -180,7 +180,7 @@ def check_not_older(lock: Lock, old: Path) -> None:
     try:
         archives = json.loads(old.read_text(encoding="utf-8"))["archives"]
         known = {(name, suite): str(date) for name in archives for suite, date in archives[name]["released"].items()}
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return
     for name, archive in lock.archives.items():
         for suite, date in archive.released.items():

@@ -131,6 +131,7 @@ def test_out_of_step(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("{", "isn't valid JSON"),
+        ("[" * 200_000, "isn't valid JSON"),
         ("[]", "isn't a lock of format 1"),
         ('{"format": 2}', "isn't a lock of format 1"),
         ('{"format": 1}', "is outdated"),
@@ -165,7 +166,8 @@ def test_older_archives(tmp_path: Path) -> None:
     check_not_older(Lock(MANIFEST, {"debian": older}, {}), tmp_path / "gone")
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"packages": 1}', '{"packages": {"a": 1}}'])
+@pytest.mark.parametrize("text", ["", "{", "[" * 200_000, "[]", "{}", '{"packages": 1}', '{"packages": {"a": 1}}'])
 def test_versions_of_what_is_no_lock(tmp_path: Path, text: str) -> None:
     (tmp_path / "lock.json").write_text(text)
     assert locked_versions(tmp_path / "lock.json") == {}
+    check_not_older(lock([package("a")], [package("b")]), tmp_path / "lock.json")

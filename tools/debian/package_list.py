@@ -8,6 +8,8 @@ from __future__ import annotations
 import gzip
 import hashlib
 import lzma
+import re
+import zlib
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +47,7 @@ def read_package_list(path: Path, names: Collection[str]) -> Iterator[ListedPack
             for fields in _stanzas(_decompressed(file)):
                 if fields.get("package") in names:
                     yield _package(fields, path)
-    except (OSError, EOFError, lzma.LZMAError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, lzma.LZMAError, zlib.error, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read as a list of packages: {error}") from error
 
 
@@ -75,6 +77,8 @@ def _stanzas(lines: Iterable[bytes]) -> Iterator[dict[str, str]]:
 def _package(fields: dict[str, str], path: Path) -> ListedPackage:
     if missing := sorted(_FIELDS - fields.keys()):
         raise UserError(f"{path}: {fields['package']} has no field {missing[0]}; use another mirror")
+    if not re.fullmatch("[0-9]{1,18}", fields["size"], re.ASCII):
+        raise UserError(f"{path}: {fields['package']} has the invalid size {fields['size'][:40]!r}; use another mirror")
     return ListedPackage(
         fields["package"], fields["version"], fields["architecture"], fields["filename"], fields["sha256"].lower(),
         int(fields["size"]),

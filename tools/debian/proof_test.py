@@ -1,5 +1,6 @@
 """Tests proving a lock from the signed Release files beside it; apt makes the lock from a small signed archive."""
 
+import gzip
 import json
 import lzma
 import shutil
@@ -11,10 +12,12 @@ import pytest
 
 from tools.core.errors import CheckError, UserError
 from tools.debian.apt import Access, resolve
+from tools.debian.archive_urls import format_time
 from tools.debian.evidence import LISTS, evidence_folder, write_evidence
 from tools.debian.manifest import Archive, Manifest, PackageSet
 from tools.debian.package_list import read_package_list
 from tools.debian.proof import prove_lock
+from tools.debian.release import parse_release
 from tools.debian.signature import binary_keys
 from tools.testing.debian_archive import DebianArchive
 from tools.testing.oracles import ask, oracle
@@ -216,6 +219,43 @@ def test_compressed_lists(archive: DebianArchive, tmp_path: Path) -> None:
     packed.write_bytes(packed.read_bytes()[:-20])
     with pytest.raises(UserError, match="cannot be read as a list of packages"):
         list(read_package_list(packed, {"server"}))
+
+
+@pytest.mark.parametrize(
+    ("date", "found"),
+    [
+        ("Sat, 01 Feb 2025 10:00:00 UTC", "2025-02-01T10:00:00Z"),
+        ("Sat, 01 Feb 2025 10:00:00 +0200", "2025-02-01T08:00:00Z"),
+    ],
+)
+def test_dates(date: str, found: str) -> None:
+    assert format_time(parse_release(f"Date: {date}\n", "Release").date) == found
+
+
+@pytest.mark.parametrize(
+    "date",
+    ["today", "Sat, 01 Feb 2025 10:00:00", f"Sat, 01 Feb {'9' * 5000} 10:00:00 UTC", "1 Feb 2025 10:00 +9999999999999"],
+)
+def test_invalid_dates(date: str) -> None:
+    with pytest.raises(UserError, match=r"^Release: has the invalid date '.{1,40}'; use another mirror$"):
+        _ = parse_release(f"Date: {date}\n", "Release").date
+
+
+@pytest.mark.parametrize("size", ["", "x", "-1", "9" * 5000])
+def test_invalid_sizes(tmp_path: Path, size: str) -> None:
+    text = f"SHA256:\n {'0' * 64} {size} main/binary-amd64/Packages\n"
+    with pytest.raises(UserError, match="Release: lists no SHA-256 of main/binary-amd64/Packages"):
+        parse_release(text, "Release").package_list("main", "amd64")
+    fields = {"Package": "a", "Version": "1", "Architecture": "all", "Filename": "a.deb", "SHA256": "0", "Size": size}
+    (tmp_path / "Packages").write_text("".join(f"{name}: {value}\n" for name, value in fields.items()))
+    with pytest.raises(UserError, match=r"Packages: a has the invalid size '.{0,40}'; use another mirror$"):
+        list(read_package_list(tmp_path / "Packages", {"a"}))
+
+
+def test_damaged_list(tmp_path: Path) -> None:
+    (tmp_path / "Packages").write_bytes(gzip.compress(b"")[:10] + b"\xff" * 50)
+    with pytest.raises(UserError, match="Packages: cannot be read as a list of packages"):
+        list(read_package_list(tmp_path / "Packages", {"a"}))
 
 
 def test_keys(archive: DebianArchive, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from tools.core.errors import UserError
 
 _FIELD = re.compile(r"([!-9;-~]+):[ \t]*(.*)")
-_LISTED = re.compile(r"[ \t]+([0-9a-f]{64})[ \t]+([0-9]+)[ \t]+(\S+)")
+_LISTED = re.compile(r"[ \t]+([0-9a-f]{64})[ \t]+([0-9]{1,18})[ \t]+(\S+)")
 _FORMS = (".xz", ".gz", "")
 """Suffixes of package lists that can be read, the smallest first."""
 
@@ -52,15 +52,18 @@ class Release:
         """The time of the release, in UTC.
 
         Raises:
-            UserError: it has no date, or an invalid one.
+            UserError: it has no date, an invalid one, or one without a time zone.
         """
         value = self.fields.get("date", "")
         if not value:
             raise UserError(f"{self.origin}: has no field Date; use another mirror")
         try:
-            return email.utils.parsedate_to_datetime(value.replace("UTC", "+0000"))
-        except ValueError as error:
-            raise UserError(f"{self.origin}: has the invalid date {value!r}; use another mirror") from error
+            date = email.utils.parsedate_to_datetime(value.replace("UTC", "+0000"))
+            if date.tzinfo is None:
+                raise ValueError("it has no time zone")
+            return date.astimezone(dt.UTC)
+        except (ValueError, OverflowError) as error:
+            raise UserError(f"{self.origin}: has the invalid date {value[:40]!r}; use another mirror") from error
 
     @property
     def automatic(self) -> bool:
