@@ -77,11 +77,12 @@ def read_advisories(path: str, release: str, ecosystem: str) -> list[Advisory]:
 
 def _check(advisory: Advisory) -> None:
     """Raises a TypeError or ValueError if a value is not text, or no version where there should be one."""
-    for value in (advisory.id, advisory.source, advisory.urgency, *advisory.versions):
+    versions = (advisory.introduced, advisory.fixed)
+    for value in (advisory.id, advisory.source, advisory.urgency, *versions, *advisory.versions):
         if not isinstance(value, str):
             raise TypeError(f"{value!r} is not a string")
         value.encode()  # raises for half of a surrogate pair, which JSON can have
-    for version in (advisory.introduced, advisory.fixed):
+    for version in versions:
         compare_versions(version, "0")
 
 

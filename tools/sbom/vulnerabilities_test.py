@@ -158,6 +158,7 @@ def test_exit_status(sbom: Path) -> None:
         [osv("x", {"introduced": "0"}, {"fixed": "a:b"})],
         [osv("x", {"introduced": "1"}, {"fixed": "a:b"})],
         [osv("\ud800", {"introduced": "0"})],
+        [osv("x", {"introduced": "0"}, {"fixed": "\ud800"})],
         {"openssl": {"CVE-1": {"releases": {"trixie": {"status": "open", "urgency": []}}}}},
         {"openssl": {"CVE-1": {"releases": {"trixie": {}}}}},
     ],
