@@ -24,13 +24,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
-from tests.fuzz import archives, images, texts
+from tests.fuzz import archives, images, packages, texts
 from tests.fuzz.target import Target, mutated
 from tools.core.cli import argument, run
 from tools.core.errors import CheckError, UserError
 from tools.core.json_spec import FileName
 
-TARGETS: dict[str, Target] = archives.TARGETS | images.TARGETS | texts.TARGETS
+TARGETS: dict[str, Target] = archives.TARGETS | images.TARGETS | packages.TARGETS | texts.TARGETS
 _REPORT_SECONDS = 60
 _FROM_CORPUS = 0.3
 

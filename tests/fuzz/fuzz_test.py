@@ -1,5 +1,6 @@
 """Reads a fixed number of generated inputs of each target, and tests that the runner notices defects."""
 
+import contextlib
 import random
 
 import pytest
@@ -16,6 +17,18 @@ RUNS = 60
 def test_generated_inputs_are_read_or_refused(name, tmp_path):
     arguments = Arguments(target=name, runs=RUNS, timeout=30)
     assert fuzz.fuzz(name, arguments, Corpus(None), tmp_path) == RUNS
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_some_inputs_are_valid(name, tmp_path):
+    """So the generators reach what comes after the first checks."""
+    path = tmp_path / "input"
+    for seed in range(RUNS * 5):
+        path.write_bytes(TARGETS[name].make(random.Random(str(seed))))
+        with contextlib.suppress(*TARGETS[name].refuses):
+            TARGETS[name].read(path)
+            return
+    pytest.fail(f"all inputs of {name} are refused")
 
 
 @pytest.mark.parametrize("name", TARGETS)

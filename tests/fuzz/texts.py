@@ -11,6 +11,7 @@ import stat
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from guestos import boot_state, grubenv, network, signatures, slots, versions
 from guestos.environment import Environment
@@ -18,6 +19,7 @@ from guestos.errors import GuestError
 
 from tests.fuzz.target import Target, document, lines, mutated, number
 from tools.core.errors import UserError
+from tools.debian.archive_urls import archive_urls, parse_time
 from tools.debian.lock import FORMAT, check_lock, locked_versions
 from tools.debian.manifest import Manifest, read_manifest
 from tools.debian.versions import compare_versions
@@ -137,7 +139,8 @@ def read_record(path: Path) -> None:
     known = slots.read(environment, "A")
     if known is None or known.state not in slots.STATES:
         raise AssertionError(f"a record without a known state: {known}")
-    slots.read_manifest(environment, "A", known)
+    with contextlib.suppress(GuestError):  # it is no manifest
+        slots.read_manifest(environment, "A", known)
 
 
 @functools.cache
@@ -149,14 +152,21 @@ def _manifest() -> Manifest:
 
 
 def make_lock(chance: random.Random) -> bytes:
-    """Returns a lock of Debian packages."""
-    package = {"name": "a", "version": "1", "architecture": "amd64", "path": "a.deb", "sha256": "0" * 64, "size": 1}
-    packages = {"a": package}
+    """Returns a lock of Debian packages, with other values in some places."""
+    package: dict[str, object] = {"name": "bash", "version": "1", "architecture": "amd64", "archive": "debian"}
+    package |= {"path": "bash.deb", "sha256": "ab" * 32, "size": 1}
+    packages: dict[str, object] = {"bash_amd64": package}
+    released = {"trixie": "2025-01-01T00:00:00Z"}
+    urls = archive_urls(_manifest().archives["debian"], map(parse_time, released.values()))
+    archive: dict[str, object] = {"urls": urls, "released": released}
+    base: dict[str, object] = {"provided": [], "packages": {"amd64": ["bash_amd64"]}}
     values: dict[str, object] = {"format": FORMAT, "manifest": _manifest().digest(), "packages": packages}
+    values |= {"archives": {"debian": archive}, "sets": {"base": base}}
     for _ in range(chance.randint(0, 2)):
-        place = chance.choice((values, packages, package))
+        place: Any = chance.choice((values, packages, package, archive, released, base))
         place[chance.choice((*place, "x"))] = chance.choice((None, number(chance), "", [], {}, {"a": None}, True))
-    return mutated(chance, json.dumps(values).encode(), most=2)
+    text = json.dumps(values).encode()
+    return mutated(chance, text, most=2) if chance.random() < 0.5 else text
 
 
 def read_lock(path: Path) -> None:
