@@ -42,18 +42,20 @@ def check_executables(root: Directory, specs: Iterable[ExecutablesSpec], origin:
 
 
 def _faults(root: Directory, spec: ExecutablesSpec) -> Iterator[str]:
-    folders = {node: path for path, node in walk(root) if isinstance(node, Directory)}
+    places = {node: path for path, node in walk(root)}
     linker = Linker(root, spec.architecture)
     for pattern in spec.paths:
         for folder, name in select(root, pattern):
-            path = posixpath.join(folders[folder], name)
+            path = posixpath.join(places[folder], name)
             node = folder.entries[name]
             if isinstance(node, Directory):
                 continue
-            if isinstance(node, Symlink):
-                faults = [] if find_file(root, path) else [f"is a link to {escaped(node.target)}, which is no file"]
-            elif isinstance(node, File):
-                faults = list(_file_faults(root, path, node, linker, spec.architecture))
+            file = find_file(root, path)
+            if file is not None:
+                # The kernel and the dynamic linker see the path that a link leads to.
+                faults = list(_file_faults(root, places[file], file, linker, spec.architecture))
+            elif isinstance(node, Symlink):
+                faults = [f"is a link to {escaped(node.target)}, which is no file"]
             else:
                 faults = ["is no file"]
             yield from (f"/{escaped(path)} (of {node.origin}) {fault}" for fault in faults)
@@ -92,7 +94,8 @@ def _script_faults(root: Directory, start: bytes) -> Iterator[str]:
         yield f"needs the interpreter {escaped(interpreter)}, which the root does not have as a program"
     elif posixpath.basename(interpreter) == b"env":
         program = next((word for word in words[1:] if word and not word.startswith(b"-") and b"=" not in word), b"")
-        if not any(_executable(root, folder + b"/" + program) for folder in _PATH):
+        folders = (b"",) if b"/" in program else _PATH
+        if not any(_executable(root, folder + b"/" + program) for folder in folders):
             yield f"needs '{escaped(program)}', which env finds in no directory of PATH"
 
 

@@ -135,6 +135,11 @@ def test_env_has_to_find_its_program(tree):
     tree.add("usr/bin/env", elf_file())
     tree.add("opt/bin/a", b"#!/usr/bin/env python3\n")
     assert tree.fault() == "needs 'python3', which env finds in no directory of PATH"
+    tree = Tree()
+    tree.add("usr/bin/env", elf_file())
+    tree.add("opt/own/python3", elf_file())
+    tree.add("opt/bin/a", b"#!/usr/bin/env /opt/own/python3\n")
+    tree.check()
 
 
 def test_a_program_has_to_be_executable(tree):
@@ -157,6 +162,17 @@ def test_links(tree):
     tree.check()
     tree.layer.root.entries[b"opt"].entries[b"bin"].entries.update(layer("//base", "a -> a").root.entries)
     assert tree.fault() == "is a link to a, which is no file"
+    tree.layer.root.entries[b"opt"].entries[b"bin"].entries.update(layer("//base", "a -> ../own/a").root.entries)
+    tree.add("opt/own/a", b"#!/bin/sh\n", 0o644)
+    assert tree.fault() == "has mode 0644, which does not let anybody execute it"
+
+
+def test_origin_is_where_a_link_leads_to(tree):
+    tree.layer.root.entries[b"opt"].entries[b"bin"].entries.update(layer("//base", "a -> ../own/bin/a").root.entries)
+    tree.add("opt/own/bin/a", program("libown.so.1", search="$ORIGIN/../lib"))
+    assert tree.fault() == missing("libown.so.1", "libown1")
+    tree.add("opt/own/lib/libown.so.1", elf_file())
+    tree.check()
 
 
 def test_all_faults_are_in_one_line(tree):
