@@ -56,7 +56,10 @@ def open_parent(path: str | os.PathLike[str]) -> tuple[int, str]:
 
 
 def others_may_replace(folder: int) -> bool:
-    """Returns whether users besides root and the one of this process may rename or remove files of an open folder."""
+    """Returns whether users besides root and the one of this process may rename or remove files of an open folder.
+
+    Members of its group don't count: with a umask of 002 every folder is writable for its owner's own group.
+    """
     status = os.fstat(folder)
     return status.st_uid not in _trusted() or (status.st_mode & (stat.S_IWOTH | stat.S_ISVTX)) == stat.S_IWOTH
 
@@ -96,12 +99,17 @@ def _moved(folder: int, name: str) -> int:
 def _link(folder: int, name: str, given: str) -> str | None:
     """Returns where a symbolic link leads to, None for anything else."""
     try:
-        target = os.readlink(name, dir_fd=folder)
-        owner = os.stat(name, dir_fd=folder, follow_symlinks=False).st_uid
-    except OSError as error:
-        if error.errno in (errno.EINVAL, errno.ENOENT):
+        link = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    except FileNotFoundError:
+        return None
+    try:
+        status = os.fstat(link)
+        if not stat.S_ISLNK(status.st_mode):
             return None
-        raise
+        target = os.readlink("", dir_fd=link)  # of the same link, whatever is at the name by now
+    finally:
+        os.close(link)
+    owner = status.st_uid
     if os.fstat(folder).st_mode & stat.S_IWOTH and owner not in _trusted():
         raise UserError(
             f"{given}: {name} on the way is a symbolic link that user {owner} made in a folder that all users may "

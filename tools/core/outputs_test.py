@@ -115,15 +115,15 @@ def shared_folder(request, tmp_path):
 @pytest.fixture
 def stranger(monkeypatch):
     """Makes links whose names begin with `their` look as if somebody else had made them, also without root."""
-    real = os.stat
+    real = os.fstat
 
-    def fake(path, **arguments):
-        status = list(real(path, **arguments))
-        if str(path).startswith("their"):
+    def fake(fd):
+        status = list(real(fd))
+        if os.path.basename(os.readlink(f"/proc/self/fd/{fd}")).startswith("their"):
             status[stat.ST_UID] = 4711
         return os.stat_result(status)
 
-    monkeypatch.setattr(os, "stat", fake)
+    monkeypatch.setattr(os, "fstat", fake)
 
 
 @pytest.mark.parametrize(("link", "target", "output"), [("their", "file", "their"), ("their", "", "their/file")])
@@ -143,6 +143,26 @@ def test_a_strangers_link_is_not_followed(tmp_path, shared_folder, stranger, lin
 def test_a_link_that_another_user_made_is_not_followed(tmp_path, shared_folder):
     (shared_folder / "link").symlink_to(tmp_path / "mine/file")
     os.chown(shared_folder / "link", 4711, 4711, follow_symlinks=False)
+    with pytest.raises(UserError, match="user 4711 made"), replacing(shared_folder / "link"):
+        pass
+    assert (tmp_path / "mine/file").read_text() == "old"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give a link away")
+def test_a_link_that_is_exchanged_for_an_own_one_is_not_followed(tmp_path, shared_folder, monkeypatch):
+    """Whoever may do that, its target and its owner are those of one link."""
+    (shared_folder / "link").symlink_to(tmp_path / "mine/file")
+    (shared_folder / "own").symlink_to("elsewhere")
+    os.chown(shared_folder / "link", 4711, 4711, follow_symlinks=False)
+    real = os.readlink
+
+    def read(path, **arguments):
+        target = real(path, **arguments)
+        if (shared_folder / "own").is_symlink():
+            (shared_folder / "own").rename(shared_folder / "link")
+        return target
+
+    monkeypatch.setattr(os, "readlink", read)
     with pytest.raises(UserError, match="user 4711 made"), replacing(shared_folder / "link"):
         pass
     assert (tmp_path / "mine/file").read_text() == "old"
