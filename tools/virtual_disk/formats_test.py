@@ -114,6 +114,20 @@ def test_disk_without_whole_sectors(name, size):
         WRITERS[name](Image(size))
 
 
+@pytest.mark.parametrize(("name", "limit"), [("qcow2", 2 << 50), ("vhdx", 64 * TIB)])
+def test_disk_that_is_too_large(tmp_path, name, limit):
+    write_raw(WRITERS[name](Image(limit)), tmp_path / "disk")
+    info = json.loads(ask("qemu-img", "info", "--output=json", "-f", name, tmp_path / "disk"))
+    assert info["virtual-size"] == limit
+    with pytest.raises(UserError, match=f"the disk has {limit + 512} bytes; .* at most"):
+        WRITERS[name](Image(limit + 512))
+
+
+def test_vmdk_with_tables_that_are_too_large():
+    with pytest.raises(UserError, match=r"the disk and its tables need \d+ bytes; a VMDK file has at most 2 TiB"):
+        vmdk_image(Image(2 << 60), GUID, "disk")
+
+
 @pytest.mark.parametrize("name", ['a"b', "a\nb", "n" * 20000])
 def test_names_that_a_vmdk_cannot_have(name):
     with pytest.raises(UserError, match="VMDK file"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 
+from tools.core.errors import UserError
 from tools.image.extents import Data, Extent, Image, Pattern
 from tools.virtual_disk.clusters import Stored, entries, stored_clusters
 
@@ -23,6 +24,9 @@ _PER_REFCOUNT_BLOCK = _CLUSTER // len(_REFCOUNT)
 _COPIED = 1 << 63
 """Flag of entries of L1 and L2 tables: the reference count of the cluster is exactly 1, so it is written in place."""
 
+_MAX_L1_BYTES = 32 << 20
+"""Maximum size of the L1 table that QEMU opens: that of a disk of 2 PiB."""
+
 _HEADER = struct.Struct(">4sIQIIQIIQQIIQQQQII")
 _MAGIC = b"QFI\xfb"
 _VERSION = 3
@@ -35,11 +39,13 @@ def qcow2_image(disk: Image) -> Image:
         disk: the disk; clusters of 64 KiB without extents become unallocated clusters.
 
     Raises:
-        UserError: the disk is empty, or its size is not a multiple of 512 bytes.
+        UserError: the disk is empty, is larger than 2 PiB, or its size is not a multiple of 512 bytes.
     """
     stored = stored_clusters(disk, _CLUSTER)
     used_tables = sorted({part.first // _PER_TABLE for run in stored.runs for part in run.split(_PER_TABLE)})
     l1_size = -(-disk.size // (_CLUSTER * _PER_TABLE))
+    if l1_size * 8 > _MAX_L1_BYTES:
+        raise UserError(f"the disk has {disk.size} bytes; QEMU opens qcow2 files of disks of at most 2 PiB")
     l1_clusters = -(-l1_size // _PER_TABLE)
     blocks, table = _refcount_clusters(1 + l1_clusters + len(used_tables) + stored.count)
     l1 = 1 + table + blocks  # places, in clusters

@@ -73,7 +73,8 @@ def vmdk_image(disk: Image, guid: UUID, name: str) -> Image:
     directory = redundant + directory_sectors + tables * _TABLE_SECTORS
     grains = -(-(directory + directory_sectors + tables * _TABLE_SECTORS) // _GRAIN_SECTORS)
     if (grains + stored.count) * _GRAIN_SECTORS > _MAX_SECTORS:
-        raise UserError(f"the disk has {stored.count * _GRAIN} bytes of data; a VMDK file has at most 2 TiB")
+        size = (grains + stored.count) * _GRAIN
+        raise UserError(f"the disk and its tables need {size} bytes; a VMDK file has at most 2 TiB")
     header = _HEADER.pack(
         *(_MAGIC, _VERSION, _VALID_NEWLINES | _REDUNDANT_TABLES, disk.size // SECTOR, _GRAIN_SECTORS),
         *(_DESCRIPTOR_SECTOR, _DESCRIPTOR_SECTORS, _PER_TABLE, redundant, directory, grains * _GRAIN_SECTORS),
