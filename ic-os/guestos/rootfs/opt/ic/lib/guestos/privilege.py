@@ -12,9 +12,14 @@ from guestos.errors import GuestError
 
 SUDO = "/usr/bin/sudo"
 
+_UMASK = 0o022
+"""Of scripts that run as root: what they write is for all to read unless they give it a mode."""
+
 
 def become_root(script: str, arguments: Sequence[str], sudo: str = SUDO) -> None:
-    """Replaces this process by the same script run by root; returns if it is root already.
+    """Replaces this process by the same script run by root. If it is root already, sets the umask and returns.
+
+    sudo keeps the bits of the caller's umask, and that of the orchestrator hides what it writes from other users.
 
     Args:
         script: absolute path of the script, as it is in the rules of sudo.
@@ -25,6 +30,7 @@ def become_root(script: str, arguments: Sequence[str], sudo: str = SUDO) -> None
         GuestError: sudo cannot be run.
     """
     if os.geteuid() == 0:
+        os.umask(_UMASK)
         return
     try:
         # Without a terminal, sudo must not wait for a password.

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from guestos import manageboot, privilege
+from guestos import durable, manageboot, privilege
 from guestos.errors import GuestError
 
 SCRIPT = "/opt/ic/bin/manageboot.sh"
@@ -45,7 +45,22 @@ def test_queries_help_and_errors_of_usage_need_no_root(ran, tmp_path):
 
 def test_root_stays(monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "umask", lambda _: 0)
     privilege.become_root(SCRIPT, ["confirm"], sudo="/nothing")
+
+
+def test_what_root_writes_is_for_all_to_read(monkeypatch, tmp_path):
+    """The orchestrator has the umask 026, of which sudo keeps all bits."""
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    before = os.umask(0o026)
+    try:
+        privilege.become_root(SCRIPT, ["confirm"], sudo="/nothing")
+        durable.replace(str(tmp_path / "A.json"), b"{}\n")
+        (tmp_path / "slots").mkdir()
+    finally:
+        os.umask(before)
+    assert (tmp_path / "A.json").stat().st_mode & 0o777 == 0o644
+    assert (tmp_path / "slots").stat().st_mode & 0o777 == 0o755
 
 
 def test_without_sudo_the_error_names_both(monkeypatch):
