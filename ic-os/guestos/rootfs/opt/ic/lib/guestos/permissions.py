@@ -40,22 +40,25 @@ class Rule:
         user: name of the owner.
         group: name of the group.
         mode: None for a directory, which is created if it is missing; else the mode of a file, which need not exist.
+        secret: whether the group may not read the files of a directory.
     """
 
     path: str
     user: str
     group: str
     mode: int | None = None
+    secret: bool = False
 
 
 RULES = (
     Rule("backup", "ic-replica", "backup"),
-    Rule("crypto", "ic-csp-vault", "ic-csp-vault"),
+    Rule("crypto", "ic-csp-vault", "ic-csp-vault", secret=True),
     Rule("data/cups", "ic-replica", "nonconfidential"),
     Rule("data/ic_consensus_pool", "ic-replica", "nonconfidential"),
     Rule("data/ic_registry_local_store", "ic-replica", "ic-registry-local-store"),
     Rule("data/ic_state", "ic-replica", "nonconfidential"),
     Rule("data/ic_state/page_deltas", "ic-replica", "nonconfidential"),
+    Rule("data/images", "ic-replica", "nonconfidential"),
     Rule("data/orchestrator", "ic-replica", "nonconfidential"),
     Rule("data/recovery", "admin", "nonconfidential"),
     Rule("data/nns_public_key.pem", "ic-replica", "nonconfidential", 0o644),
@@ -89,7 +92,7 @@ def apply(store: str, rule: Rule) -> None:
     try:
         if rule.mode is None:
             with _opened(store, rule.path) as folder:
-                _Walk(owner, os.fstat(folder).st_dev).folder(folder)
+                _Walk(owner, os.fstat(folder).st_dev, rule.secret).folder(folder)
         else:
             parent, name = os.path.split(rule.path)
             with _opened(store, parent) as folder, contextlib.suppress(FileNotFoundError):
@@ -122,10 +125,12 @@ class _Walk:
     Attributes:
         owner: user and group.
         device: of the file system.
+        secret: whether the group may not read files.
     """
 
     owner: tuple[int, int]
     device: int
+    secret: bool = False
 
     def folder(self, folder: int, depth: int = 0) -> None:
         """Changes an open directory and everything below it."""
@@ -152,7 +157,8 @@ class _Walk:
             if status.st_dev != self.device:
                 return
             if stat.S_ISREG(status.st_mode):
-                _change(entry, status, self.owner, _PROGRAM_MODE if status.st_mode & 0o111 else _FILE_MODE)
+                mode = _PROGRAM_MODE if status.st_mode & 0o111 else _FILE_MODE
+                _change(entry, status, self.owner, mode & 0o700 if self.secret else mode)
                 return
             if not stat.S_ISDIR(status.st_mode):
                 return

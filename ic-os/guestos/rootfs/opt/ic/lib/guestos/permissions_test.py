@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from guestos import permissions
+from guestos import bootstrap, permissions
 from guestos.permissions import Rule
 
 FOLDER = Rule("data/ic_state", "service", "readers")
@@ -60,6 +60,26 @@ def test_a_tree_gets_its_owner_and_modes(store, changes):
     assert {mode(path) for path in files} == {0o640}
     assert {mode(path) for path in programs} == {0o750}
     assert changes == {str(path): (4711, 4712) for path in folders + files + programs}
+
+
+def test_secrets_are_for_their_owner_alone(store, changes):
+    keys = store / "crypto"
+    (keys / "keys").mkdir(parents=True)
+    (keys / "keys/private").touch(0o640)
+    assert apply(store, Rule("crypto", "service", "readers", secret=True)) == 0
+    assert (mode(keys), mode(keys / "keys"), mode(keys / "keys/private")) == (0o2750, 0o2750, 0o600)
+
+
+def test_the_nodes_keys_are_secret():
+    """They get the mode that the import of a bootstrap medium gives them."""
+    (rule,) = (each for each in permissions.RULES if each.path == "crypto")
+    assert rule.secret
+    assert bootstrap.MEMBERS["ic_crypto"].mode == 0o600
+
+
+def test_updates_are_downloaded_to_a_directory_of_the_orchestrator():
+    """On machines of an older release it may belong to root, as whom the orchestrator ran there."""
+    assert Rule("data/images", "ic-replica", "nonconfidential") in permissions.RULES
 
 
 def test_what_is_missing_is_created_with_what_is_above(store, changes):
