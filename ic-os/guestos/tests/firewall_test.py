@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -77,11 +78,18 @@ class Machine:
         self.passwd = folder / "passwd"
         self.passwd.write_text(databases().passwd)
 
-    def load(self, *files, check=True):
-        """Loads files one after the other in an empty namespace; returns the rule set, and what nft reports."""
+    def load(self, *files, check=True, command="nft -f"):
+        """Loads files one after the other in an empty namespace; returns the rule set, and what nft reports.
+
+        Args:
+            files: paths.
+            check: whether a report is a failure.
+            command: loads the last file.
+        """
         oracle("nft")
         unshare = [oracle("unshare"), "--map-root-user", "--mount", "--net"]
-        steps = " ; ".join(f"nft -f {file}" for file in files)
+        *first, last = files
+        steps = " ; ".join([*(f"nft -f {file}" for file in first), f"{command} {last}"])
         script = f"mount --bind {self.passwd} /etc/passwd && {{ {steps}; nft -j list ruleset; }}"
         environment = os.environ | {"PATH": f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"}
         if subprocess.run([*unshare, "true"], capture_output=True, check=False).returncode:
@@ -246,7 +254,7 @@ def test_the_users_that_rules_name_exist():
 
 def commands(path, key):
     """Returns the commands of a setting after its last empty assignment, as systemd collects them."""
-    values = re.findall(rf"^{key}=(.*)$", path.read_text(), re.MULTILINE)
+    values = re.findall(rf"^{key}=(.*)$", path.read_text().replace("\\\n", " "), re.MULTILINE)
     last = max((index for index, value in enumerate(values) if not value), default=-1)
     return values[last + 1 :]
 
@@ -259,6 +267,34 @@ def test_a_file_without_a_policy_is_not_loaded(tmp_path):
     for text, status in (("", 1), ("# policies\n", 1), (rule_set(lambda _: []), 0)):
         rules.write_text(text)
         assert subprocess.run(check.replace(RULES, str(rules)).split(), check=False).returncode == status
+
+
+ACCOUNT = ["--reuid=ic-replica", "--regid=ic-replica", "--clear-groups"]
+
+
+def test_the_orchestrators_file_is_read_with_its_rights():
+    unit = UNITS / "nftables.service.d/10-guestos.conf"
+    (_, start), (_, reload) = commands(unit, "ExecStart"), commands(unit, "ExecReload")
+    options = [shlex.split(each.removeprefix("-"))[:8] for each in (start, reload)]
+    assert options[0] == options[1]
+    assert options[0][:4] == ["/usr/bin/setpriv", *ACCOUNT]
+
+
+def test_a_rule_set_does_not_show_what_its_author_may_not_read(machine):
+    """In the test's namespace root is the only account, so what it may not read is a file without any mode."""
+    reload = shlex.split(commands(UNITS / "nftables.service.d/10-guestos.conf", "ExecReload")[1])
+    command = shlex.join([each for each in reload if each not in ACCOUNT][:-1])
+    machine.rules.write_text(rule_set(lambda family: [rule(family, [4100])], limited=True))
+    rules, _ = machine.load(INITIAL, machine.entry, command=command)
+    assert tables(rules) == ORCHESTRATORS
+    secret = machine.entry.with_name("key")
+    secret.write_text("private part\n")
+    secret.chmod(0)
+    machine.rules.write_text(f'# policy\ninclude "{secret}"\n')
+    rules, reported = machine.load(INITIAL, machine.entry, command=command, check=False)
+    assert "Permission denied" in reported
+    assert "private" not in reported
+    assert tables(rules) == {("inet", "guestos")}
 
 
 def test_the_first_rule_set_is_loaded_before_the_network_and_never_flushed():
