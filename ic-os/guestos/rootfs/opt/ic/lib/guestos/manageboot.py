@@ -13,6 +13,7 @@ import dataclasses
 import datetime as dt
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 
@@ -47,6 +48,7 @@ def main(
     arguments = arguments[1:] if arguments[:1] == ["guestos"] else arguments
     options = _parser(environment).parse_args(arguments)
     environment = dataclasses.replace(environment, grubenv=options.grubenv)
+    options.script = script
     action: Action = options.run
     try:
         if script is not None and options.root:
@@ -162,6 +164,9 @@ def _commit(options: argparse.Namespace, environment: Environment) -> None:
     version = transitions.commit(environment, options.version)
     print(f"version {version} is booted next, on trial")
     if not options.no_reboot:
+        if options.script is not None:
+            # The reboot ends the caller's service with all its processes; the caller needs the exit status of this one.
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
         transitions.reboot(environment)
 
 

@@ -1,13 +1,15 @@
+import dataclasses
 import fcntl
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from guestos import boot_state, grubenv, manageboot
+from guestos import boot_state, grubenv, manageboot, transitions
 from guestos.boot_state import FAILSAFE_CHECK, FIRST_BOOT, INSTALL, STABLE, BootState
 from guestos.environment import Environment
 
@@ -133,6 +135,23 @@ def test_a_damaged_record_of_the_boot_is_an_error(machine, capsys, text):
     machine.boot.write_text(text)
     assert machine("confirm") == 1
     assert capsys.readouterr().err.startswith(f"manageboot.sh: {machine.boot}: ")
+
+
+def test_a_commit_succeeds_although_the_reboot_ends_the_callers_service(machine, monkeypatch):
+    """systemd sends SIGTERM to all processes of a service, as soon as the reboot begins."""
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "umask", lambda _: 0)
+    monkeypatch.setattr(transitions, "commit", lambda *_: "1.2.3")
+    received = []
+    before = signal.signal(signal.SIGTERM, lambda *_: received.append("SIGTERM"))
+    try:
+        command = "/bin/sh", "-c", "kill -TERM $PPID"
+        environment = dataclasses.replace(machine.environment, reboot=command)
+        assert manageboot.main(["upgrade-commit"], environment, "/opt/ic/bin/manageboot.sh") == 0
+        os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert received == []
 
 
 @pytest.mark.parametrize("arguments", [[], ["nonsense"], ["confirm", "more"], ["--nonsense", "confirm"], ["curr"]])
