@@ -121,3 +121,10 @@ def test_sysctl():
         "net.ipv4.ping_group_range": "0 2147483647",
     }
     assert values == expected
+
+
+@pytest.mark.parametrize("kind", ["hardlinks", "symlinks", "fifos", "regular"])
+def test_links_to_files_of_other_accounts_are_restricted(kind):
+    """Root changes owners in directories of services; no package that is installed sets this."""
+    text = (ROOTFS / "etc/sysctl.d/60-guestos.conf").read_text()
+    assert f"\nfs.protected_{kind} = 1\n" in text
