@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -76,6 +77,30 @@ def test_a_machine_without_a_hardware_interface_waits(run):
 
 def test_an_address_for_the_link_alone_is_none(run):
     assert "networkctl reconfigure ens3" in run(1, 0, scope="link")
+
+
+@pytest.mark.parametrize(
+    ("usb", "found_after", "found", "pauses"),
+    [(False, 0, True, 0), (False, None, False, 0), (True, 0, True, 0), (True, 3, True, 3), (True, None, False, 10)],
+)
+def test_the_import_waits_for_usb_disks_alone(tmp_path, usb, found_after, found, pauses):
+    text = (UNITS / "bootstrap-ic-node.service").read_text().replace("\\\n", " ")
+    condition = re.search(r"^ExecCondition=(.*)$", text, re.MULTILINE)[1]
+    media, bus, log = (tmp_path / name for name in ("media", "usb", "log"))
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    programs = {"udevadm": "", "sleep": f'echo >>"{log}"; [ "$(wc -l <"{log}")" != {found_after} ] || mkdir "{media}"'}
+    for name, script in programs.items():
+        (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+        (folder / name).chmod(0o755)
+    for path, exists in ((media, found_after == 0), (bus, usb)):
+        if exists:
+            path.mkdir()
+    log.write_text("")
+    command = shlex.split(condition.replace("/dev/guestos/bootstrap", str(media)).replace("/sys/bus/usb", str(bus)))
+    environment = os.environ | {"PATH": f"{folder}:{os.environ['PATH']}"}
+    done = subprocess.run(command, check=False, env=environment, timeout=60)
+    assert (done.returncode == 0, len(log.read_text())) == (found, pauses)
 
 
 def names(unit, key):
