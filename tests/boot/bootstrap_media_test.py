@@ -7,11 +7,9 @@ from pathlib import Path
 from guestos_tools.bootstrap_media import main as build_medium
 from tools.image.rawfile import write_raw
 from tools.tar.image_file import open_image
-from tools.testing.oracles import oracle
+from tools.testing.machines import emulator
 from tools.vm import ssh
-from tools.vm.firmware import find_firmware
 from tools.vm.machine import Drive, Machine, Settings
-from tools.vm.qemu import accelerator, find_qemu
 from tools.vm.shell import Shell
 
 PEM = "-----BEGIN %s-----\nMIGCMB0GDSsGAQQB\n-----END %s-----\n"
@@ -27,16 +25,12 @@ class Lab:
         self.folder = folder
         self.disk = folder / "disk.img"
         write_raw(open_image(DISK), self.disk)
-        self.qemu, self.firmware = find_qemu(), find_firmware()
-        self.accel = accelerator(self.qemu, self.firmware)
         self.log = Path(os.environ.get("TEST_UNDECLARED_OUTPUTS_DIR", folder), "console.log")
 
     def boot(self, medium, examine, *, removable):
         """Boots with a medium, logs in, calls a function with the shell, and shuts the machine down."""
         settings = Settings(
-            qemu=self.qemu,
-            firmware=self.firmware,
-            accel=self.accel,
+            **emulator(),
             drives=[
                 Drive(path=os.fspath(self.disk), keep=True),
                 Drive(path=os.fspath(medium), read_only=True, removable=removable),
@@ -110,7 +104,6 @@ def check_the_firewall(shell):
 
 
 def test_one_configuration_is_imported():
-    oracle("qemu-system-x86_64")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         private, public = ssh.key_pair()

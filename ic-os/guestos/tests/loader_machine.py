@@ -17,7 +17,6 @@ from guestos.boot_state import BootState
 from guestos.grubenv import serialize
 from update_images import Kernel, boot_image
 
-from tools.core.errors import UserError
 from tools.fat.reader import read_fat
 from tools.fat.writer import Options, fat_image
 from tools.gpt.disk import minimum_disk_size, place
@@ -26,12 +25,10 @@ from tools.image.extents import Extent, FileRange, Image, InputFile
 from tools.image.rawfile import open_raw, write_raw
 from tools.tar.image_file import open_image
 from tools.testing.disks import disk_image
-from tools.testing.oracles import oracle, unavailable
+from tools.testing.machines import Emulator, emulator
 from tools.testing.sample_disk import ext4
 from tools.tree.node import Directory, File
-from tools.vm.firmware import Firmware, find_firmware
 from tools.vm.machine import Drive, Machine, Settings
-from tools.vm.qemu import Qemu, accelerator, find_qemu
 
 MIB = 1 << 20
 _GRUB_SIZE = 4 * MIB
@@ -92,13 +89,8 @@ def find_loader(base: Path) -> Callable[..., LoaderMachine]:
     Args:
         base: the directory of Bazel's outputs.
     """
-    oracle("qemu-system-x86_64")
-    try:
-        qemu, firmware = find_qemu(), find_firmware()
-    except UserError as error:
-        unavailable(str(error))
     parts = Parts(**{name: base / path for name, path in _PARTS.items()})
-    return functools.partial(LoaderMachine, qemu, firmware, accelerator(qemu, firmware), parts)
+    return functools.partial(LoaderMachine, emulator(), parts)
 
 
 @dataclass
@@ -106,9 +98,7 @@ class LoaderMachine:
     """A machine whose boot state the test writes between two boots; use it in a `with` statement.
 
     Attributes:
-        qemu: the QEMU to run.
-        firmware: its firmware.
-        accel: the accelerator.
+        emulator: the QEMU to run, with its firmware.
         parts: images and files on the disk.
         folder: directory for the machine's files.
         boot_image: the image of the boot partitions; by default one with the kernel and initramfs of `parts`.
@@ -116,9 +106,7 @@ class LoaderMachine:
         read_only: whether the disk refuses writes.
     """
 
-    qemu: Qemu
-    firmware: Firmware
-    accel: str
+    emulator: Emulator
     parts: Parts
     folder: Path
     boot_image: Image | None = None
@@ -179,9 +167,7 @@ class LoaderMachine:
             return
         drive = Drive(path=str(self._disk), keep=not self.read_only, read_only=self.read_only)
         settings = Settings(
-            qemu=self.qemu,
-            firmware=self.firmware,
-            accel=self.accel,
+            **self.emulator,
             drives=[drive],
             memory_mib=1024,
             network=False,

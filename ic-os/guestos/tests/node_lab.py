@@ -7,23 +7,18 @@ server of the update images; nothing but the registry's document tells the machi
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from guestos_tools.bootstrap_media import medium
 from sample_node import Nns
-from tools.core.errors import UserError
 from tools.image.extents import Image
 from tools.image.rawfile import write_raw
 from tools.tar.image_file import open_image
-from tools.testing.oracles import oracle, unavailable
+from tools.testing.machines import emulator
 from tools.tree.node import Directory, File
-from tools.vm.firmware import find_firmware
 from tools.vm.machine import Drive, Machine, Settings
-from tools.vm.qemu import accelerator, find_qemu
 
-_ROOT = Path(__file__).parents[3]
 _HOST = "10.0.2.2"
 """The address of the test, behind QEMU's own network."""
 _UPDATE = "/guest-os/update-img/update-img.tar.zst"
@@ -41,11 +36,6 @@ ipv4_address=10.0.2.15/24
 ipv4_gateway={_HOST}
 
 """
-
-
-def artifact(package: str, name: str) -> Path:
-    """Returns the path of an output of a package, such as `ic-os/guestos/dev`."""
-    return Path(os.environ.get("TEST_SRCDIR", _ROOT), os.environ.get("TEST_WORKSPACE", ""), package, name)
 
 
 def configuration(nns: Nns) -> Directory:
@@ -72,18 +62,11 @@ def node(disk_image: Path, folder: Path, log: Path, nns: Nns, forwards: Sequence
         nns: that the machine registers with.
         forwards: see `tools.vm.machine.Settings`.
     """
-    oracle("qemu-system-x86_64")
-    try:
-        qemu, firmware = find_qemu(), find_firmware()
-    except UserError as error:
-        unavailable(str(error))
     disk, bootstrap = folder / "disk.img", folder / "medium.img"
     write_raw(open_image(disk_image), disk)
     write_raw(medium(configuration(nns)), bootstrap)
     settings = Settings(
-        qemu=qemu,
-        firmware=firmware,
-        accel=accelerator(qemu, firmware),
+        **emulator(),
         drives=[
             Drive(path=str(disk), keep=True),
             Drive(path=str(bootstrap), read_only=True, removable=True),

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from node_lab import artifact, node, offer_update
+from node_lab import node, offer_update
 
 from guestos_tools.payload_check import DASHBOARD_PORT, status_on_dashboard, until_healthy
 from sample_node import Nns
@@ -19,8 +19,8 @@ from tools.tree.node import File, walk
 from tools.vm import ssh
 from tools.vm.network import forwarded_port, greeting
 
-IMAGES = "ic-os/guestos/tests"
-VERSIONS = "ic-os/guestos/prod"
+IMAGES = Path("ic-os/guestos/tests")
+VERSIONS = Path("ic-os/guestos/prod")
 BOOT_SECONDS = 900
 JOURNAL_SECONDS = 120
 PAUSE_SECONDS = 0.5
@@ -49,7 +49,7 @@ def nns():
 @pytest.fixture
 def machine(tmp_path, artifacts, nns):
     forwards = [(0, DASHBOARD_PORT), (0, JOURNAL_PORT), (0, SSH_PORT)]
-    with node(artifact(IMAGES, "prod_disk.tar"), tmp_path, artifacts / "console.log", nns, forwards) as result:
+    with node(IMAGES / "prod_disk.tar", tmp_path, artifacts / "console.log", nns, forwards) as result:
         yield result
 
 
@@ -107,11 +107,11 @@ def check_node(machine, version, passwd):
 
 
 def test_registers_and_upgrades(machine, nns):
-    version = artifact(VERSIONS, "version.txt").read_text().strip()
-    test_version = artifact(VERSIONS, "version-test.txt").read_text().strip()
-    passwd = passwd_of(artifact(IMAGES, "prod_disk.tar"))
+    version = (VERSIONS / "version.txt").read_text().strip()
+    test_version = (VERSIONS / "version-test.txt").read_text().strip()
+    passwd = passwd_of(IMAGES / "prod_disk.tar")
     check_node(machine, version, passwd)
-    path = offer_update(nns, artifact(IMAGES, "prod_update.tar.zst"), test_version)
+    path = offer_update(nns, IMAGES / "prod_update.tar.zst", test_version)
     check_node(machine, test_version, passwd)
     assert [each for _, each, _ in nns.requests if each == path] == [path]
     assert sum(method == "POST" for method, _, _ in nns.requests) == 1, "the node is registered once"

@@ -1,16 +1,17 @@
 """A node in a virtual machine: its bootstrap medium, registration, an upgrade by HTTP, and the system after that."""
 
 import json
+from pathlib import Path
 
 import pytest
-from node_lab import ADDRESS, HOSTNAME, artifact, node, offer_update
+from node_lab import ADDRESS, HOSTNAME, node, offer_update
 
 from guestos_tools.payload_check import check_payload
 from sample_node import Nns
 from tools.vm.checks import Checks
 from tools.vm.shell import Shell
 
-IMAGES = "ic-os/guestos/dev"
+IMAGES = Path("ic-os/guestos/dev")
 BOOT_SECONDS = 900
 REPLICA_SECONDS = 180
 UNITS = "--unit=ic-replica.service --unit=ic-crypto-csp.service --unit=reload_nftables.service"
@@ -26,7 +27,7 @@ def nns():
 
 @pytest.fixture
 def machine(tmp_path, artifacts, nns):
-    with node(artifact(IMAGES, "disk-img.tar"), tmp_path, artifacts / "console.log", nns) as result:
+    with node(IMAGES / "disk-img.tar", tmp_path, artifacts / "console.log", nns) as result:
         yield result
 
 
@@ -54,8 +55,8 @@ def check_node(shell, slot, version):
 
 
 def test_registers_and_upgrades(machine, nns):
-    version = artifact(IMAGES, "version.txt").read_text().strip()
-    test_version = artifact(IMAGES, "version-test.txt").read_text().strip()
+    version = (IMAGES / "version.txt").read_text().strip()
+    test_version = (IMAGES / "version-test.txt").read_text().strip()
     shell = log_in(machine)
     check_node(shell, "A", version)
     request = next(body for method, _, body in nns.requests if method == "POST")
@@ -64,7 +65,7 @@ def test_registers_and_upgrades(machine, nns):
     dashboard = shell.check("curl --silent http://[::1]:7070/")
     assert f"node ID: {request['node_id']}\n" in dashboard
 
-    path = offer_update(nns, artifact(IMAGES, "update-img-test.tar.zst"), test_version)
+    path = offer_update(nns, IMAGES / "update-img-test.tar.zst", test_version)
     shell = log_in(machine)
     check_node(shell, "B", test_version)
     assert [each for _, each, _ in nns.requests if each == path] == [path]

@@ -6,32 +6,23 @@ the booted one fails. The orchestrator is disabled, because it would confirm eac
 
 import base64
 import json
-import os
 import re
 from pathlib import Path
 
 import pytest
 
-from tools.core.errors import UserError
 from tools.image.rawfile import write_raw
 from tools.tar.image_file import open_image
-from tools.testing.oracles import oracle, unavailable
-from tools.vm.firmware import find_firmware
+from tools.testing.machines import emulator
 from tools.vm.machine import Drive, Machine, Settings
-from tools.vm.qemu import accelerator, find_qemu
 from tools.vm.shell import Shell
 
-ROOT = Path(__file__).parents[3]
-IMAGES = "ic-os/guestos/dev"
+IMAGES = Path("ic-os/guestos/dev")
 NO_ORCHESTRATOR = b"[Unit]\nConditionPathExists=/nowhere\n"
 
 BOOT_SECONDS = 600
 INSTALL_SECONDS = 1200
 MANAGEBOOT = "/opt/ic/bin/manageboot.sh"
-
-
-def artifact(name):
-    return Path(os.environ.get("TEST_SRCDIR", ROOT), os.environ.get("TEST_WORKSPACE", ""), IMAGES, name)
 
 
 class Guest:
@@ -87,23 +78,16 @@ class Guest:
 
 @pytest.fixture
 def guest(tmp_path, artifacts):
-    oracle("qemu-system-x86_64")
-    try:
-        qemu, firmware = find_qemu(), find_firmware()
-    except UserError as error:
-        unavailable(str(error))
     disk = tmp_path / "disk.img"
-    write_raw(open_image(artifact("disk-img.tar")), disk)
+    write_raw(open_image(IMAGES / "disk-img.tar"), disk)
     dropin = base64.b64encode(NO_ORCHESTRATOR).decode()
     credential = f"io.systemd.credential.binary:systemd.unit-dropin.ic-replica.service={dropin}"
     settings = Settings(
-        qemu=qemu,
-        firmware=firmware,
-        accel=accelerator(qemu, firmware),
+        **emulator(),
         drives=[
-            Drive(path=str(artifact("update-img-test.tar")), read_only=True, serial="test"),
+            Drive(path=str(IMAGES / "update-img-test.tar"), read_only=True, serial="test"),
             Drive(path=str(disk), keep=True),
-            Drive(path=str(artifact("update-img.tar.zst")), read_only=True, serial="back"),
+            Drive(path=str(IMAGES / "update-img.tar.zst"), read_only=True, serial="back"),
         ],
         watchdog=True,
         arguments=["-smbios", f"type=11,value={credential}"],
@@ -113,10 +97,10 @@ def guest(tmp_path, artifacts):
 
 
 def test_upgrades(guest):
-    version = artifact("version.txt").read_text().strip()
-    test_version = artifact("version-test.txt").read_text().strip()
+    version = (IMAGES / "version.txt").read_text().strip()
+    test_version = (IMAGES / "version-test.txt").read_text().strip()
     update = "cat /dev/disk/by-id/virtio-test"
-    size = artifact("update-img.tar.zst").stat().st_size
+    size = (IMAGES / "update-img.tar.zst").stat().st_size
 
     status = guest.boot("A", "stable", version)
     assert status["stable"]
