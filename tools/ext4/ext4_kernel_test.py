@@ -21,6 +21,7 @@ PARAMETERS = [
     {"journal": True, "metadata_csum": True},
     {"block_size": 1024, "metadata_csum": True, "wide": True},
     {"block_size": 2048, "journal": True, "inode_size": 512},
+    {"inode_count": 100_000, "metadata_csum": True},
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 
 from tools.core.errors import UserError
@@ -84,13 +85,12 @@ def _attempt(items: list[Item], options: Ext4Options, blocks: int) -> tuple[Geom
 def _smallest(items: list[Item], options: Ext4Options) -> tuple[Geometry, Placement]:
     """Returns the smallest layout that has room for everything.
 
-    Starts from a lower bound. An attempt returns the shortfall in blocks; since a larger file system never has
-    smaller tables, at least that many blocks must be added. So the search cannot skip the minimum.
+    Starts from a lower bound. An attempt returns the shortfall in blocks; since a larger file system has no smaller
+    tables, at least that many blocks must be added. So the search cannot skip the minimum. The exception: where groups
+    are small because of the number of inodes, rounding may make the tables of a larger one smaller by a few blocks.
     """
     inodes = items[-1].number
-    wanted = max(inodes, options.inode_count or 0)
-    blocks = -(-wanted // (options.block_size * 8)) - 1
-    blocks = max(blocks * options.block_size * 8, wanted * options.inode_size // options.block_size)
+    blocks = _least_with_tables(options, inodes)
     while True:
         try:
             geometry, placement = _attempt(items, options, blocks)
@@ -104,11 +104,26 @@ def _smallest(items: list[Item], options: Ext4Options) -> tuple[Geometry, Placem
             blocks += 1
 
 
+def _least_with_tables(options: Ext4Options, inodes: int) -> int:
+    """Returns the least number of blocks with which a file system has room for its own metadata."""
+    wanted = max(inodes, options.inode_count or 0)
+    least = wanted * options.inode_size // options.block_size
+    step = 1
+    while not _usable_blocks(options, least + step, inodes):
+        step *= 2
+    candidates = range(least, least + step + 1)
+    return candidates[bisect_left(candidates, 1, key=lambda blocks: _usable_blocks(options, blocks, inodes))]
+
+
 def _usable_blocks(options: Ext4Options, blocks: int, inodes: int) -> int:
+    """Returns how many of the blocks a file system uses; 0 without room for its own metadata."""
     try:
-        return choose_geometry(options, blocks, inodes).blocks
+        geometry = choose_geometry(options, blocks, inodes)
+        for index in range(geometry.flex_groups):
+            geometry.flex(index)
     except NoRoomError:
         return 0
+    return geometry.blocks
 
 
 def _largest_directories(items: list[Item]) -> str:

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from tools.core.errors import UserError
@@ -6,7 +8,8 @@ from tools.ext4.fit import FitError
 from tools.ext4.options import Ext4Options
 from tools.ext4.writer import write_ext4
 from tools.image.extents import Extent, Image, Pattern
-from tools.testing.ext4_images import GIB, ID, MIB, assert_holds, file, fsck, minimum_size, options
+from tools.testing.ext4_images import GIB, ID, MIB, assert_holds, checked_image, file, fsck, minimum_size, options
+from tools.testing.oracles import ask
 from tools.tree.node import Directory, Fifo, File
 
 
@@ -64,6 +67,7 @@ def test_too_few_inodes():
         {"journal": True},
         {"journal": True, "block_size": 1024, "journal_size": 5 * MIB, "groups_per_flex": 1},
         {"inode_count": 100_000, "inode_size": 128},
+        {"inode_count": 100_000, "metadata_csum": True},
         {"inode_ratio": 4096},
     ],
 )
@@ -109,12 +113,56 @@ def test_parameters_out_of_range(changes, message):
         Ext4Options(**({"size": MIB, "uuid": ID} | changes))
 
 
-@pytest.mark.parametrize(("size", "count"), [(64 * MIB, 100_000), (300 * MIB, 150_000), (64 * MIB, 3_000_000)])
-def test_more_inodes_than_groups_hold_is_found_at_once(monkeypatch, size, count):
+@pytest.mark.parametrize(
+    ("size", "parameters"),
+    [
+        (64 * MIB, {"inode_count": 100_000}),
+        (64 * MIB, {"inode_count": 100_000, "metadata_csum": True, "journal": True}),
+        (60 * MIB, {"inode_count": 210_000, "block_size": 1024, "metadata_csum": True}),
+        (300 * MIB, {"inode_count": 150_000, "groups_per_flex": 1}),
+        (200 * MIB, {"inode_count": 800_000}),
+        (1024 * MIB, {"inode_count": 1_000_000}),
+    ],
+)
+def test_more_inodes_than_large_groups_hold(tmp_path, size, parameters):
+    """Groups are smaller then, as by mke2fs, and there are more of them."""
+    root = Directory(entries={b"%d" % number: sized(5000) for number in range(500)})
+    ours = checked_image(root, options(size, **parameters), tmp_path / "ours")
+    assert group_sizes(ours) == group_sizes(made_by_mke2fs(tmp_path / "theirs", size, **parameters))
+
+
+def made_by_mke2fs(path, size, *, inode_count, block_size=4096, groups_per_flex=16, **_features):
+    path.touch()
+    os.truncate(path, size)
+    arguments = ["-b", block_size, "-N", inode_count, "-G", groups_per_flex, "-I", "256"]
+    ask("mke2fs", "-q", "-t", "ext4", "-O", "^has_journal,^resize_inode,^64bit", *map(str, arguments), path)
+    return path
+
+
+def group_sizes(path):
+    wanted = ("Inode count", "Blocks per group", "Inodes per group")
+    found = [line.split() for line in ask("dumpe2fs", "-h", path).splitlines() if line.startswith(wanted)]
+    assert len(found) == 3
+    return found
+
+
+def test_all_inodes_of_small_groups_are_usable(tmp_path):
+    root = Directory(entries={b"%05d" % number: Fifo() for number in range(40000)})
+    checked_image(root, options(20 * MIB, inode_count=40011), tmp_path / "image")
+    least = minimum_size(root, options(0))
+    assert least < 20 * MIB
+    checked_image(root, options(least), tmp_path / "image")
+
+
+@pytest.mark.parametrize("parameters", [{}, {"block_size": 1024}, {"block_size": 1024, "inode_size": 128}])
+@pytest.mark.parametrize("count", [3_000_000, 30_000_000])
+def test_a_size_for_many_inodes_is_found_at_once(monkeypatch, count, parameters):
     attempts = []
     real = fit.choose_geometry
     monkeypatch.setattr(fit, "choose_geometry", lambda *arguments: (attempts.append(1), real(*arguments))[1])
-    most = 32768 * (-(-size // (128 * MIB)))
-    with pytest.raises(FitError, match=f"has at most {most} inodes, and {count} are to be there; make .* at least"):
-        write_ext4(Directory(), options(size, inode_count=count))
-    assert len(attempts) < 5000
+    parameters |= {"inode_count": count}
+    error = f"the tables of the {count} inodes that are to be there have [0-9]+ blocks; make .* at least"
+    with pytest.raises(FitError, match=error) as caught:
+        write_ext4(Directory(), options(64 * MIB, **parameters))
+    assert len(attempts) < 500
+    assert write_ext4(Directory(), options(caught.value.size, **parameters))

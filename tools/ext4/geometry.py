@@ -21,6 +21,10 @@ _MIN_SPARE_BLOCKS = 50
 """The last group is dropped if it has fewer blocks than this besides its own metadata, as by mke2fs."""
 
 _MAX_INODES = 2**32 - 1
+_MIN_GROUP = 256
+"""The least number of blocks of a group, as for mke2fs."""
+_GROUP_UNIT = 8
+"""The number of blocks of a group is a multiple of this, so that its bits of a bitmap are whole bytes."""
 
 
 class NoRoomError(Exception):
@@ -36,15 +40,11 @@ class Geometry:
 
     block_size: int
     blocks: int
+    blocks_per_group: int
     inodes_per_group: int
     inode_size: int
     descriptor_size: int
     groups_per_flex: int
-
-    @cached_property
-    def blocks_per_group(self) -> int:
-        """The number of blocks of a group: one for each bit of a bitmap block."""
-        return self.block_size * 8
 
     @cached_property
     def first_block(self) -> int:
@@ -210,6 +210,9 @@ def _bits_not_in(free: list[Run], per_group: int, groups: int) -> list[int]:
 def choose_geometry(options: Ext4Options, blocks: int, inodes: int) -> Geometry:
     """Returns the geometry of a file system.
 
+    A group has a block for each bit of a bitmap block. Where that gives too few groups for the inodes, since a group
+    has at most as many inodes as blocks, groups are smaller, as by mke2fs.
+
     Args:
         options: the file system's parameters; `size` is ignored.
         blocks: maximum number of blocks; the last ones stay unused if they are too few for a group.
@@ -219,36 +222,68 @@ def choose_geometry(options: Ext4Options, blocks: int, inodes: int) -> Geometry:
         NoRoomError: the file system's own metadata doesn't fit.
         UserError: the format cannot have that many blocks or inodes.
     """
-    block_size = options.block_size
-    first = SUPERBLOCK_OFFSET // block_size
-    per_group = block_size * 8
+    per_group = options.block_size * 8
     while True:
-        groups = -(-(blocks - first) // per_group)
+        geometry = _with_groups_of(per_group, options, blocks, inodes)
+        if geometry is not None:
+            return geometry
+        per_group = _smaller_groups(per_group, options, blocks, inodes)
+
+
+def _with_groups_of(per_group: int, options: Ext4Options, blocks: int, inodes: int) -> Geometry | None:
+    """Returns the geometry with groups of `per_group` blocks, or None if there are too few groups for the inodes."""
+    block_size = options.block_size
+    while True:
+        groups = -(-(blocks - SUPERBLOCK_OFFSET // block_size) // per_group)
         if groups < 1:
             raise NoRoomError
-        wanted = options.inode_count or max(blocks * block_size // options.inode_ratio, inodes)
-        inodes_per_group = _inodes_per_group(options, wanted, groups)
+        inodes_per_group = _inodes_per_group(options, _wanted(options, blocks, inodes), groups)
+        if inodes_per_group > block_size * 8:
+            return None
         is_wide = options.wide if options.wide is not None else blocks >= 2**32
         geometry = Geometry(
             block_size=block_size,
             blocks=blocks,
+            blocks_per_group=per_group,
             inodes_per_group=inodes_per_group,
             inode_size=options.inode_size,
             descriptor_size=64 if is_wide else 32,
             groups_per_flex=options.groups_per_flex,
         )
-        if geometry.descriptor_blocks + 1 >= per_group:
+        if geometry.descriptor_blocks + 1 >= block_size * 8:
             raise UserError(
                 f"ext4: {blocks * block_size} bytes are too many for a block size of {block_size}; use a larger one"
             )
         last = groups - 1
         copy = 1 + geometry.descriptor_blocks if last in geometry.backup_groups else 0
-        least = copy + 2 + geometry.table_blocks + (_MIN_SPARE_BLOCKS if last else 0)
-        if geometry.group_blocks(last) >= least:
-            return geometry
-        if not last:
+        least = copy + 2 + geometry.table_blocks
+        found = geometry.group_blocks(last)
+        if least > (per_group if last else found):
             raise NoRoomError
+        if not last or found == per_group or found >= least + _MIN_SPARE_BLOCKS:
+            return geometry
         blocks = geometry.group_start(last)
+
+
+def _smaller_groups(per_group: int, options: Ext4Options, blocks: int, inodes: int) -> int:
+    """Returns the next size to try, in blocks, after groups of `per_group` blocks were too few for the inodes."""
+    wanted = _wanted(options, blocks, inodes)
+    table_blocks = wanted * options.inode_size // options.block_size
+    if table_blocks >= blocks:
+        raise NoRoomError(f"the tables of the {wanted} inodes that are to be there have {table_blocks} blocks")
+    span = blocks - SUPERBLOCK_OFFSET // options.block_size
+    groups = max(-(-wanted // (options.block_size * 8)), -(-span // per_group))
+    last = 2 + table_blocks // groups + _MIN_SPARE_BLOCKS
+    # The largest one with as many groups, the last of which is not left out; else one more group.
+    size = min(per_group - _GROUP_UNIT, max((span - last) // (groups - 1), span // groups))
+    if size < _MIN_GROUP:
+        raise NoRoomError(f"no size of groups gives room for the {wanted} inodes that are to be there")
+    return size // _GROUP_UNIT * _GROUP_UNIT
+
+
+def _wanted(options: Ext4Options, blocks: int, inodes: int) -> int:
+    """Returns the number of inodes that a file system of `blocks` blocks is to have at least."""
+    return options.inode_count or max(blocks * options.block_size // options.inode_ratio, inodes)
 
 
 def _inodes_per_group(options: Ext4Options, wanted: int, groups: int) -> int:
@@ -257,7 +292,4 @@ def _inodes_per_group(options: Ext4Options, wanted: int, groups: int) -> int:
     inodes_per_group = -(-wanted // (groups * unit)) * unit
     if inodes_per_group * groups > _MAX_INODES:
         raise UserError(f"ext4: {wanted} inodes are more than {_MAX_INODES}; use a larger inode ratio, or a count")
-    if inodes_per_group > options.block_size * 8:
-        most = groups * options.block_size * 8
-        raise NoRoomError(f"a file system of this size has at most {most} inodes, and {wanted} are to be there")
     return inodes_per_group

@@ -33,7 +33,8 @@ class Ext4Options:
         inode_ratio: bytes of the file system per inode (-i), at least the block size; there are more inodes if the tree
             needs more.
         inode_count: number of inodes (-N), in place of `inode_ratio`; rounded up to fill the inode tables' blocks. It
-            is an error if the tree needs more.
+            is an error if the tree needs more. With more than a block group holds (32,768 for blocks of 4 KiB), groups
+            are smaller and there are more of them.
         reserved_percent: percentage of the blocks reserved for the superuser, 0 to 50 (-m).
         journal: whether there is a journal.
         journal_size: size of the journal in bytes, at least 1024 blocks (-J size=); by default chosen by the file
