@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dev.drawing.layout_picture import draw
 from tools.core.cli import argument, run
-from tools.core.json_spec import FileName, Size
+from tools.core.json_spec import FileName, OutputName, Size
 from tools.core.outputs import replacing, write_all
 from tools.gpt.layout import read_layout
 
@@ -18,7 +18,7 @@ class Arguments:
 
     layout: FileName = argument("the partitions.csv", positional=True)
     disk_size: Size = argument("size of the disk; partitions that take the rest end there")
-    output: FileName = argument("the PNG to write", positional=True)
+    output: OutputName = argument("the PNG to write", positional=True)
 
 
 def main(arguments: Arguments) -> None:

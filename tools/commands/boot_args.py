@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
-from tools.core.json_spec import FileName
+from tools.core.json_spec import FileName, OutputName
 from tools.core.outputs import replacing, write_all
 
 VARIABLE = "extra_boot_args"
@@ -29,7 +29,7 @@ class Arguments:
         "file with the root hash of the root partition's hash tree", default=None
     )
     root_hash_argument: str = argument("the argument that hands the root hash over", default="dfinity.root_hash")
-    output: FileName = argument("the file to write")
+    output: OutputName = argument("the file to write")
 
 
 def words(text: str) -> list[str]:

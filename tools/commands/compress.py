@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
-from tools.core.json_spec import FileName, Size
+from tools.core.json_spec import FileName, OutputName, Size
 from tools.core.progress import progress
 from tools.image.compressed_file import write_compressed
 from tools.image.compression import Codec, Gzip, Zstd
@@ -23,7 +23,7 @@ class Arguments:
     """Arguments of the command line."""
 
     input: FileName = argument("the file to compress", positional=True)
-    output: FileName = argument("the file to write, which ends in .zst or .gz", positional=True)
+    output: OutputName = argument("the file to write, which ends in .zst or .gz", positional=True)
     data: bool = argument(
         "whether the input is a tar with an image, of which just the data is compressed, without headers and holes: "
         "what archives that hold the image take over",

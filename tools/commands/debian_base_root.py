@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools.core.cli import argument, run
-from tools.core.json_spec import FileName
+from tools.core.json_spec import FileName, OutputName
 from tools.debian.base_root import BaseRoot, build_base_root
 
 
@@ -19,7 +19,7 @@ class Arguments:
     provided: tuple[str, ...] = argument("a virtual package that dpkg is to take for installed", default=())
     exclude: tuple[str, ...] = argument("pattern of paths to leave out", default=())
     include: tuple[str, ...] = argument("pattern of paths to keep in spite of --exclude", default=())
-    output: FileName = argument("the tar to write")
+    output: OutputName = argument("the tar to write")
 
 
 def main(arguments: Arguments) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools.core.cli import argument, run
-from tools.core.json_spec import FileName
+from tools.core.json_spec import FileName, OutputName
 from tools.debian.extract import choose, write_data, write_file
 
 
@@ -18,7 +18,7 @@ class Arguments:
     package: tuple[str, ...] = argument("pattern of names of packages to read; default: all", default=())
     path: tuple[str, ...] = argument("pattern of paths to take into the tar; default: all", default=())
     file: str | None = argument("pattern of the one file to write, instead of a tar", default=None)
-    output: FileName = argument("the file to write")
+    output: OutputName = argument("the file to write")
 
 
 def main(arguments: Arguments) -> None:

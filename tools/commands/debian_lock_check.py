@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools.core.cli import argument, run
-from tools.core.json_spec import FileName
+from tools.core.json_spec import FileName, OutputName
 from tools.core.outputs import replacing
 from tools.debian.lock import check_lock
 from tools.debian.manifest import read_manifest
@@ -19,7 +19,7 @@ class Arguments:
     manifest: FileName = argument("the manifest", positional=True)
     lock: FileName = argument("the lock", positional=True)
     command: str = argument("the command that makes the lock anew, for the message")
-    output: FileName | None = argument("an empty file to write if the check passes", default=None)
+    output: OutputName | None = argument("an empty file to write if the check passes", default=None)
 
 
 def main(arguments: Arguments) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
-from tools.core.json_spec import FileName
+from tools.core.json_spec import FileName, OutputName
 from tools.core.outputs import replacing, write_all
 from tools.core.version_changes import version_changes
 from tools.debian.apt import Access, resolve
@@ -27,7 +27,7 @@ class Arguments:
     """Arguments of the command line."""
 
     manifest: FileName = argument("the manifest")
-    lock: FileName = argument("the lock to write")
+    lock: OutputName = argument("the lock to write")
     mirror: tuple[str, ...] = argument(
         "ARCHIVE=URL: a mirror to ask this time instead of the archive's first; the lock doesn't name it", default=()
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tools.core.cli import argument, run
-from tools.core.json_spec import FileName
+from tools.core.json_spec import FileName, OutputName
 from tools.image.decompression import decompress
 
 
@@ -14,7 +14,7 @@ class Arguments:
     """Arguments of the command line."""
 
     input: FileName = argument("the compressed file", positional=True)
-    output: FileName = argument("the file to write", positional=True)
+    output: OutputName = argument("the file to write", positional=True)
 
 
 def main(arguments: Arguments) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
-from tools.core.json_spec import FileName
+from tools.core.json_spec import OutputName
 from tools.core.progress import progress
 from tools.gpt.arguments import TableArguments, table_of
 from tools.gpt.disk import check_contents
@@ -38,10 +38,10 @@ class Arguments(TableArguments):
         default=(),
     )
     member: str = argument("name of the disk in the tar", default="disk.img")
-    output_tar: FileName | None = argument("the tar to write", default=None)
-    output_zst: FileName | None = argument("the tar to write, compressed as zstd", default=None)
-    output_gz: FileName | None = argument("the tar to write, compressed as gzip", default=None)
-    output_raw: FileName | None = argument("the disk to write as a raw file with holes", default=None)
+    output_tar: OutputName | None = argument("the tar to write", default=None)
+    output_zst: OutputName | None = argument("the tar to write, compressed as zstd", default=None)
+    output_gz: OutputName | None = argument("the tar to write, compressed as gzip", default=None)
+    output_raw: OutputName | None = argument("the disk to write as a raw file with holes", default=None)
 
 
 def parts_of(table: Table, partitions: tuple[PartitionSpec, ...], layout: str) -> list[Part]:

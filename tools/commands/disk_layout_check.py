@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from tools.core.cli import argument, run
-from tools.core.json_spec import FileName, Size
+from tools.core.json_spec import OutputName, Size
 from tools.core.outputs import replacing
 from tools.gpt.arguments import TableArguments, table_of
 from tools.gpt.disk import check_contents
@@ -46,7 +46,7 @@ class Arguments(TableArguments):
     partitions: tuple[PartitionSize, ...] = argument(
         'sizes of the images, as [{"name": …, "size": …, "hash_tree": …}]', default=()
     )
-    output: FileName = argument("the file to write when all is well")
+    output: OutputName = argument("the file to write when all is well")
 
 
 def main(arguments: Arguments) -> None:

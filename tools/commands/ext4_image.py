@@ -11,7 +11,7 @@ from uuid import UUID
 
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
-from tools.core.json_spec import FileName, Size
+from tools.core.json_spec import OutputName, Size
 from tools.core.progress import progress
 from tools.ext4.format.constants import LOST_AND_FOUND
 from tools.ext4.options import Ext4Options
@@ -44,7 +44,7 @@ class Ext4Arguments:
 class Arguments(Ext4Arguments, RootfsArguments):
     """Arguments of the command line."""
 
-    output: FileName = argument("file to write")
+    output: OutputName = argument("file to write")
     member: str | None = argument("name of the image in the output; by default the output's without .tar", default=None)
     raw: bool = argument("write the image itself, instead of a tar with it", default=False)
 

@@ -2,18 +2,16 @@
 
 A file is written as it is, with its holes; a directory becomes a tar with all that it holds: owners, modes, times,
 extended attributes and hard links included. Without a path the image, or the partition, is written itself. The output
-has mode 0600 if it has something that the image, or the file of the image, doesn't let all users read.
+has mode 0600 if it has something that the image doesn't let all users read.
 """
 
 from __future__ import annotations
 
-import os
-import stat
 from dataclasses import dataclass
 
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
-from tools.core.json_spec import FileName
+from tools.core.json_spec import OutputName
 from tools.core.outputs import write_to_stdout
 from tools.core.progress import progress
 from tools.image.extents import Image
@@ -33,26 +31,25 @@ class Arguments(PlaceArguments):
     path: str | None = argument(
         "a file or directory; symbolic links are followed; default: the image itself", default=None, positional=True
     )
-    output: FileName = argument("the file to write, - for standard output", default="-", positional=True)
+    output: OutputName = argument("the file to write, - for standard output", default="-", positional=True)
 
 
 def content(arguments: Arguments) -> tuple[Image, bool]:
-    """Returns what is to be written, and whether it is secret: not for all to read in the image, or in its file.
+    """Returns what is to be written, and whether it is secret: not for all to read in the image.
 
     Raises:
         UserError: there is no such file or directory.
     """
     image = arguments.open()
-    secret = not os.stat(arguments.image).st_mode & stat.S_IROTH
     if arguments.path is None:
-        return image, secret
+        return image, False
     root = arguments.tree(image, arguments.path)
     path, node = arguments.node(root, arguments.path, follow=True)
     match node:
         case File():
-            return node.content, secret or is_secret(root, node)
+            return node.content, is_secret(root, node)
         case Directory():
-            return tar_image(node), secret or is_secret(root, node)
+            return tar_image(node), is_secret(root, node)
     raise UserError(f"{arguments.origin}: {printable(path)} is a {type_name(node)}, which has no content")
 
 

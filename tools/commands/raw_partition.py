@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
-from tools.core.json_spec import FileName, Size
+from tools.core.json_spec import FileName, OutputName, Size
 from tools.core.progress import progress
 from tools.image.rawfile import open_raw, write_raw
 from tools.tar.sparse_archive import Member, archive_of
@@ -22,7 +22,7 @@ class Arguments:
 
     input: FileName = argument("the content of the partition; what it lacks to the size is zeros")
     size: Size = argument("size of the image, a multiple of 512 bytes")
-    output: FileName = argument("the tar to write")
+    output: OutputName = argument("the tar to write")
     member: str | None = argument("name of the image in the output; by default the output's without .tar", default=None)
 
 

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
-from tools.core.json_spec import FileName
+from tools.core.json_spec import FileName, OutputName
 from tools.core.outputs import replacing, write_all
 from tools.rootfs.assemble import assemble
 from tools.rootfs.tree_spec import RootfsArguments
@@ -46,8 +46,8 @@ class Arguments:
     version_file: FileName | None = argument("file whose first line is the version of the image", default=None)
     created: str = argument("time in the documents", default="1970-01-01T00:00:00Z")
     files: bool = argument("list files that are not as a package has them", default=True)
-    spdx: FileName | None = argument("the SPDX document to write", default=None)
-    cyclonedx: FileName | None = argument("the CycloneDX document to write", default=None)
+    spdx: OutputName | None = argument("the SPDX document to write", default=None)
+    cyclonedx: OutputName | None = argument("the CycloneDX document to write", default=None)
 
 
 def main(arguments: Arguments) -> None:

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 
 from tools.core.cli import argument, run
-from tools.core.json_spec import FileName
+from tools.core.json_spec import FileName, OutputName
 from tools.core.outputs import replacing, write_all, write_to_stdout
 from tools.image.digest import sha256
 from tools.image.rawfile import open_allocated
@@ -17,7 +17,7 @@ class Arguments:
     """Arguments of the command line."""
 
     input: FileName = argument("the file", positional=True)
-    output: FileName = argument(
+    output: OutputName = argument(
         "the file to write: one line with the hash and the input's name, without folders; - for standard output",
         default="-",
     )

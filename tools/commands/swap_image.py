@@ -8,7 +8,7 @@ from uuid import UUID
 
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
-from tools.core.json_spec import FileName, Size
+from tools.core.json_spec import OutputName, Size
 from tools.image.rawfile import write_raw
 from tools.swap.area import swap_area
 from tools.tar.sparse_archive import Member, archive_of
@@ -21,7 +21,7 @@ class Arguments:
     size: Size = argument("size of the area, a multiple of 4096 bytes")
     uuid: str = argument("UUID of the area")
     label: str = argument("label of the area, at most 15 bytes; none by default", default="")
-    output: FileName = argument("the tar to write")
+    output: OutputName = argument("the tar to write")
     member: str | None = argument("name of the area in the output; by default the output's without .tar", default=None)
     raw: bool = argument("write the area itself, instead of a tar with it", default=False)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
-from tools.core.json_spec import FileName, read_spec
+from tools.core.json_spec import FileName, OutputName, read_spec
 from tools.image.extents import Image
 from tools.tar.artifacts import Artifact, Outputs, member_of, write_archive
 from tools.tar.sparse_archive import Member, archive_of
@@ -35,9 +35,9 @@ class Arguments:
         'the images, as [{"name": "root.img", "parts": [{"image": …, "offset": …, "zst": …, "gz": …}]}]: the tar of an '
         "image (or a raw file), where it stands, and its data compressed by `compress --data`"
     )
-    output_tar: FileName | None = argument("the tar to write", default=None)
-    output_zst: FileName | None = argument("the tar to write, compressed as zstd", default=None)
-    output_gz: FileName | None = argument("the tar to write, compressed as gzip", default=None)
+    output_tar: OutputName | None = argument("the tar to write", default=None)
+    output_zst: OutputName | None = argument("the tar to write, compressed as zstd", default=None)
+    output_gz: OutputName | None = argument("the tar to write, compressed as gzip", default=None)
 
 
 def members_of(arguments: Arguments) -> list[Member]:

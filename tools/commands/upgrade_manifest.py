@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
-from tools.core.json_spec import FileName
+from tools.core.json_spec import FileName, OutputName
 from tools.core.outputs import replacing, write_all
 from tools.gpt.listing import listing
 from tools.tar.artifacts import Artifact, member_of
@@ -41,7 +41,7 @@ class Arguments:
     images: tuple[ImageSpec, ...] = argument(
         'the images in order, as [{"name": "root.img", "root_hash_file": …, "parts": [{"image": …, "offset": …}]}]'
     )
-    output: FileName = argument("the file to write")
+    output: OutputName = argument("the file to write")
 
 
 def version_of(version: str | None, version_file: str | None) -> str:

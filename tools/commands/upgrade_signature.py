@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
-from tools.core.json_spec import FileName
+from tools.core.json_spec import FileName, KeyName, OutputName
 from tools.core.outputs import replacing, write_all
 from tools.upgrade.signing import Signature, decode, encode, is_good, private_key_id, public_key_id, sign
 
@@ -20,11 +20,11 @@ class Arguments:
     """Arguments of the command line."""
 
     manifest: FileName = argument("the manifest to sign", positional=True)
-    key: tuple[FileName, ...] = argument("a private key of Ed25519 as PEM", default=())
+    key: tuple[KeyName, ...] = argument("a private key of Ed25519 as PEM", default=())
     signature: tuple[FileName, ...] = argument("a file of signatures that were made elsewhere", default=())
     public_key: tuple[FileName, ...] = argument("a key that checks signatures that were made elsewhere", default=())
     refused_key: tuple[FileName, ...] = argument("a public key that must not sign, such as one for tests", default=())
-    output: FileName = argument("the file of signatures to write")
+    output: OutputName = argument("the file of signatures to write")
 
 
 def signatures_of(arguments: Arguments) -> list[Signature]:

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
-from tools.core.json_spec import FileName, Size
+from tools.core.json_spec import FileName, OutputName, Size
 from tools.core.outputs import replacing, write_all
 from tools.core.progress import progress
 from tools.image.rawfile import write_raw
@@ -28,8 +28,8 @@ class Arguments:
     """Arguments of the command line."""
 
     input: FileName = argument("the data: a tar with one image, or a raw file", positional=True)
-    output: FileName = argument("the tar to write, with the hash tree as its one file", positional=True)
-    root_hash_file: FileName = argument("the file to write with the root hash, in hexadecimal digits")
+    output: OutputName = argument("the tar to write, with the hash tree as its one file", positional=True)
+    root_hash_file: OutputName = argument("the file to write with the root hash, in hexadecimal digits")
     salt: str = argument("hexadecimal digits, at most 256 bytes; - for none")
     uuid: str = argument("UUID of the hash tree")
     data_block_size: int = argument("1024, 2048 or 4096 bytes", default=4096)

@@ -15,7 +15,7 @@ from typing import Literal
 
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
-from tools.core.json_spec import FileName, Size
+from tools.core.json_spec import OutputName, Size
 from tools.core.progress import progress
 from tools.fat.geometry import TYPES
 from tools.fat.writer import Options, fat_image
@@ -46,7 +46,7 @@ class Arguments(VfatArguments, RootfsArguments):
     """Arguments of the command line."""
 
     file: tuple[str, ...] = argument("PATH=SOURCE: a file or a folder of this machine to put at a path", default=())
-    output: FileName = argument("file to write")
+    output: OutputName = argument("file to write")
     member: str | None = argument("name of the image in the output; by default the output's without .tar", default=None)
     raw: bool = argument("write the image itself, instead of a tar with it", default=False)
 

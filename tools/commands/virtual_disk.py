@@ -11,7 +11,7 @@ from typing import Literal
 
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
-from tools.core.json_spec import FileName
+from tools.core.json_spec import FileName, OutputName
 from tools.core.progress import progress
 from tools.gpt.reader import read_table
 from tools.image.extents import Image
@@ -28,7 +28,7 @@ class Arguments:
     """Arguments of the command line."""
 
     disk: FileName = argument("the image: a tar whose one member it is, or a raw file", positional=True)
-    output: FileName = argument("the file to write", positional=True)
+    output: OutputName = argument("the file to write", positional=True)
     format: Literal["qcow2", "vhdx", "vmdk"] = argument("format of the output")
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
-from tools.core.json_spec import FileName
+from tools.core.json_spec import FileName, OutputName
 from tools.image.rawfile import write_raw
 from tools.tar.image_file import open_image
 from tools.vm.firmware import find_firmware
@@ -29,7 +29,7 @@ class Arguments:
     """Arguments of the command line."""
 
     disk: FileName = argument("the disk image, raw or as the one member of a tar", positional=True)
-    keep: FileName | None = argument(
+    keep: OutputName | None = argument(
         "folder for the image and what the machine writes to it; another start with the same folder goes on from there",
         default=None,
     )

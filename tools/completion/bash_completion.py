@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
-from tools.core.json_spec import FileName
+from tools.core.json_spec import OutputName
 from tools.core.outputs import replacing, write_all, write_to_stdout
 from tools.core.parameters import parameters
 from tools.core.usage import bash_completion
@@ -24,7 +24,7 @@ class Arguments:
     """Arguments of the command line."""
 
     command: tuple[str, ...] = argument("name of a command in tools/commands", positional=True)
-    output: FileName = argument("the script to write, - for standard output", default="-")
+    output: OutputName = argument("the script to write, - for standard output", default="-")
 
 
 def script(names: tuple[str, ...]) -> str:

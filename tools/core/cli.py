@@ -5,6 +5,7 @@ A command line is a dataclass that lists its arguments, and a function that does
     @dataclass(frozen=True, kw_only=True)
     class Arguments:
         input: FileName = argument("the file to compress", positional=True)
+        output: OutputName = argument("the file to write", positional=True)
         level: int = argument("1 is fast, 19 is small", default=3)
 
     def main(arguments: Arguments) -> None:
@@ -21,7 +22,8 @@ fields in their order, without those that are given as flags. `@FILE` stands for
 Relative paths are relative to the folder that the user calls the command in. `bazel run` starts programs in their
 runfiles folder; it names the user's folder in BUILD_WORKING_DIRECTORY, and `run` changes to that. In actions and tests
 the variable is not set, and paths are relative to the folder that Bazel starts the program in. Targets that call
-a command with paths of their own therefore say what these are relative to (fields of the type `FileName` only):
+a command with paths of their own therefore say what these are relative to (fields whose types name files only, such as
+`FileName`):
 
     runfile:PATH    the folder that the program is started in, as for `"--disk=runfile:$(rootpath :disk.tar)"`
     workspace:PATH  the root of the workspace that `bazel run` is called in, as for a file to update
@@ -41,6 +43,7 @@ from absl import flags
 
 from tools.core.errors import UserError
 from tools.core.exit_status import exit_at_sigterm, exit_code
+from tools.core.inputs import record
 from tools.core.json_spec import build, read_object, whole_number
 from tools.core.parameters import Parameter, parameters
 from tools.core.usage import help_text
@@ -132,6 +135,7 @@ def parse(kind: type[_T], description: str | None, argv: Sequence[str], started_
         print(help_text(PurePath(argv[0]).stem, description or "", known))
         return None
     spec = None if given["spec"].value is None else _located(given["spec"].value, started_in)
+    _record(spec)
     values = {} if spec is None else read_object(spec)
     own = {each.name: _flag_value(given[each.name].value, each) for each in known if given[each.name].present}
     own |= _positional_values(known, rest, own.keys())
@@ -141,6 +145,8 @@ def parse(kind: type[_T], description: str | None, argv: Sequence[str], started_
             raise UserError(f"{each.name.upper()}: is missing; --help shows how the command is called")
         if each.names_files and each.name in values:
             values[each.name] = _located(values[each.name], started_in)
+        if each.names_inputs:
+            _record(values.get(each.name))
     return build(kind, values, lambda key: f"--{key}" if spec is None or key in own else f"{spec}: {key}")
 
 
@@ -148,6 +154,7 @@ def _expanded(arguments: Sequence[str]) -> list[str]:
     result: list[str] = []
     for word in arguments:
         if word.startswith("@"):
+            record(word[1:])
             try:
                 with open(word[1:], encoding="utf-8") as file:
                     result += file.read().splitlines()
@@ -156,6 +163,18 @@ def _expanded(arguments: Sequence[str]) -> list[str]:
         else:
             result.append(word)
     return result
+
+
+def _record(value: Any) -> None:
+    """Records the files in JSON values of an argument."""
+    match value:
+        case str():
+            record(value)
+        case list():
+            for each in value:
+                _record(each)
+        case dict():
+            _record(list(value.values()))
 
 
 def _flags(known: Sequence[Parameter]) -> flags.FlagValues:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from tools.core.errors import CheckError, UserError
+from tools.core.inputs import recording
 from tools.core.text import escaped
 
 CHECK_FAILED = 1
@@ -30,7 +31,8 @@ def exit_code(work: Callable[[], None], program: str = "") -> int:
     """
     status = ERROR
     try:
-        work()
+        with recording():
+            work()
     except CheckError as failed:
         message, status = str(failed), CHECK_FAILED
     except UserError as error:

@@ -1,9 +1,9 @@
 """Values from JSON, checked against dataclasses: spec files and the arguments of command lines.
 
 A dataclass describes an object: each field is a key, its type is that of the value, and a field without a default
-is required. Types are str, `FileName`, int, `Size`, float, bool, Literal of strings, `T | None`, `list[T]`,
-`tuple[T, ...]`, `dict[str, T]` and other dataclasses. An error names the file and the path of the key, such as
-`layers[2].archive`.
+is required. Types are str, `FileName`, `OutputName`, `KeyName`, int, `Size`, float, bool, Literal of strings,
+`T | None`, `list[T]`, `tuple[T, ...]`, `dict[str, T]` and other dataclasses. An error names the file and the path of
+the key, such as `layers[2].archive`.
 """
 
 from __future__ import annotations
@@ -28,6 +28,12 @@ Size = Annotated[int, "size"]
 
 FileName = Annotated[str, "file"]
 """The path of a file or folder of this machine; `tools.core.cli` says what it is relative to."""
+
+OutputName = Annotated[str, "output"]
+"""The path of a file to write, which is no input even if it exists."""
+
+KeyName = Annotated[str, "key"]
+"""The path of a private key, of which nothing comes into an output."""
 
 _MOST_DIGITS = 40
 """Most digits of a number: more than any size needs, and few enough that messages stay short."""

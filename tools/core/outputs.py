@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from tools.core.errors import UserError
 from tools.core.folders import open_parent, others_may_replace
+from tools.core.inputs import mode_for_readers
 
 _MAX_NAME = 50
 """How many characters of an output's name its temporary file has; of 4 bytes each, they are far below NAME_MAX."""
@@ -20,8 +21,9 @@ _MAX_NAME = 50
 def replacing(path: str | os.PathLike[str], *, secret: bool = False) -> Iterator[int]:
     """Gives the descriptor of a new file that takes the place of `path` when the block ends without an exception.
 
-    The file is made beside `path`, so that the last step is a rename. Its mode follows the umask; that of a secret is
-    0600 from before its first byte is written. After an exception nothing is left of it, and what stood at `path` still
+    The file is made beside `path`, so that the last step is a rename. Its mode follows the umask, but gives nobody a
+    right who may not read the inputs of the command (`tools.core.inputs`); that of a secret is 0600. Both are so from
+    before its first byte is written. After an exception nothing is left of it, and what stood at `path` still
     stands there. A symbolic link is followed, unless somebody else made it in a folder that others may write.
 
     Args:
@@ -57,11 +59,12 @@ def _replacing(folder: int, name: str, path: str, mode: int) -> Iterator[int]:
     temporary = f".{name[:_MAX_NAME]}.{secrets.token_hex(4)}.tmp"
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        fd = os.open(temporary, flags, mode, dir_fd=folder)
+        fd = os.open(temporary, flags, mode_for_readers(mode, _group_in(folder)), dir_fd=folder)
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror}") from error
     try:
         yield fd
+        _restrict(fd)
         os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
     except OSError as error:
         os.unlink(temporary, dir_fd=folder)
@@ -73,6 +76,20 @@ def _replacing(folder: int, name: str, path: str, mode: int) -> Iterator[int]:
         raise
     finally:
         os.close(fd)
+
+
+def _group_in(folder: int) -> int:
+    """Returns the group of files that this process makes in an open folder."""
+    status = os.fstat(folder)
+    return status.st_gid if status.st_mode & stat.S_ISGID else os.getegid()
+
+
+def _restrict(fd: int) -> None:
+    """Takes rights from an output whose block read further inputs."""
+    status = os.fstat(fd)
+    mode = stat.S_IMODE(status.st_mode)
+    if (restricted := mode_for_readers(mode, status.st_gid)) != mode:
+        os.fchmod(fd, restricted)
 
 
 def write_all(fd: int, data: bytes | memoryview) -> None:

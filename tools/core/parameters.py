@@ -8,7 +8,7 @@ import typing
 from dataclasses import dataclass
 from typing import Any
 
-from tools.core.json_spec import FileName, Size, is_required
+from tools.core.json_spec import FileName, KeyName, OutputName, Size, is_required
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Parameter:
     @property
     def repeated(self) -> bool:
         """Whether the flag may be given more than once."""
-        return self.type in (tuple[str, ...], tuple[FileName, ...]) or self.named_values
+        return self.type in (tuple[str, ...], tuple[FileName, ...], tuple[KeyName, ...]) or self.named_values
 
     @property
     def named_values(self) -> bool:
@@ -44,6 +44,11 @@ class Parameter:
     @property
     def names_files(self) -> bool:
         """Whether its values are paths of files or folders, or hold them."""
+        return _leaf(self.type) in (FileName, OutputName, KeyName)
+
+    @property
+    def names_inputs(self) -> bool:
+        """Whether its values are paths, or hold them, of what outputs are made of."""
         return bool(_leaf(self.type) == FileName)
 
     @property
@@ -58,7 +63,8 @@ class Parameter:
             return "|".join(self.choices)
         if self.named_values:
             return "NAME=FILE"
-        kinds = {bool: "", str: "TEXT", int: "NUMBER", float: "NUMBER", Size: "SIZE", FileName: "FILE"}
+        kinds = {bool: "", str: "TEXT", int: "NUMBER", float: "NUMBER", Size: "SIZE"}
+        kinds |= dict.fromkeys((FileName, OutputName, KeyName), "FILE")
         return kinds.get(typing.get_args(self.type)[0] if self.repeated else self.type, "JSON")
 
 

@@ -20,6 +20,7 @@ from operator import attrgetter
 from typing import ClassVar, Protocol
 
 from tools.core.errors import UserError
+from tools.core.inputs import record
 
 _START = attrgetter("offset")
 _MAX_OPEN = 256
@@ -101,6 +102,7 @@ class InputFile:
             if stat.S_ISDIR(os.fstat(fd).st_mode):
                 self.close()
                 raise UserError(f"{self.path}: is a directory, not a file")
+            record(fd)
             self._opened.append(weakref.ref(self))
             if len(self._opened) > _MAX_OPEN and (oldest := self._opened.popleft()()):
                 oldest.close()

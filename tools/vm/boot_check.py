@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tools.core.cli import argument
 from tools.core.errors import UserError
-from tools.core.json_spec import FileName
+from tools.core.json_spec import FileName, OutputName
 from tools.image.rawfile import write_raw
 from tools.tar.image_file import open_image
 from tools.vm.checks import Checks, default_log
@@ -31,7 +31,7 @@ class BootArguments:
     user: str = argument("account for the login on the console", default="root")
     password: str = argument("its password", default="root")
     secure_boot: bool = argument("boot with UEFI Secure Boot and enrolled keys", default=False)
-    log: FileName | None = argument(
+    log: OutputName | None = argument(
         "file for the console's output; by default in Bazel's undeclared test outputs", default=None
     )
     qemu: str | None = argument("path or name of QEMU; by default qemu-system-x86_64 in PATH", default=None)

@@ -36,7 +36,7 @@ from guestos_tools.checksums import SIGNATURES, SUMS, sign_sums, write_sums
 from guestos_tools.options import say
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
-from tools.core.json_spec import FileName
+from tools.core.json_spec import FileName, KeyName
 from tools.image.compressed_file import write_compressed
 from tools.image.compression import Gzip
 from tools.image.extents import Image
@@ -58,7 +58,7 @@ class Arguments:
     update_img: tuple[FileName, ...] = argument("an update image of prod, compressed", default=())
     disk_img_dev: tuple[FileName, ...] = argument("a disk image of dev, compressed", default=())
     update_img_dev: tuple[FileName, ...] = argument("an update image of dev, compressed", default=())
-    sums_key: tuple[FileName, ...] = argument(
+    sums_key: tuple[KeyName, ...] = argument(
         "file with a private key (Ed25519, PEM) that signs the checksums; without one they are not signed", default=()
     )
     replace: bool = argument("replace another build of the revision", default=False)

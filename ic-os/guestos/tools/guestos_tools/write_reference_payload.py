@@ -8,7 +8,7 @@ from pathlib import Path
 from guestos_tools.reference_payload import PROGRAMS, write_program
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
-from tools.core.json_spec import FileName
+from tools.core.json_spec import FileName, OutputName
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +16,7 @@ class Arguments:
     """Arguments of the command line."""
 
     program: str = argument(f"one of {', '.join(PROGRAMS)}")
-    output: FileName = argument("the file to write")
+    output: OutputName = argument("the file to write")
     modules: tuple[FileName, ...] = argument("the modules of the package standins", positional=True)
 
 
