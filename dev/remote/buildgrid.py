@@ -10,17 +10,25 @@ import subprocess
 from pathlib import Path
 
 from dev.remote.children import Children
+from dev.remote.credentials import TOKEN_FILE, Credentials
 from dev.remote.ports import HOST, listens
 from dev.remote.programs import find_program
 from tools.core.errors import UserError
 
-_CACHE = """\
+_SERVER = """\
 server:
   - !channel
     address: "{host}:{port}"
     insecure-mode: true
+"""
+_WORKERS = """\
+  - !channel
+    address: "unix:{socket}"
+    insecure-mode: true
+"""
+_CACHE = """\
 authorization:
-  method: none
+  method: none  # bgd.py checks every call
 thread-pool-size: 100
 storages:
   - !disk-storage &storage
@@ -70,20 +78,31 @@ _EXECUTION_SERVICE = """\
 _LOST_SECONDS = 5
 
 
-def start_grpc_cache(children: Children, bgd: str, folder: Path, port: int) -> str:
-    """Starts BuildGrid as a cache, and returns Bazel's flag for it.
+def start_grpc_cache(children: Children, bgd: str, folder: Path, port: int, credentials: Credentials) -> list[str]:
+    """Starts BuildGrid as a cache, and returns Bazel's flags for it.
 
     Args:
         children: where the process is added.
         bgd: path of BuildGrid's command line.
         folder: directory for the blobs, which are kept; the action cache is in memory.
         port: port of the loopback interface.
+        credentials: what clients have to give.
     """
-    _start_server(children, bgd, folder, port, configuration=_CACHE + _SERVICES)
-    return f"--remote_cache=grpc://{HOST}:{port}"
+    _start_server(children, bgd, folder, port, credentials, configuration=_SERVER + _CACHE + _SERVICES)
+    return [f"--remote_cache=grpc://{HOST}:{port}", f"--remote_header=authorization={credentials.bearer}"]
 
 
-def start_execution(children: Children, bgd: str, folder: Path, port: int, *, database: str, workers: int) -> list[str]:
+def start_execution(
+    children: Children,
+    bgd: str,
+    folder: Path,
+    port: int,
+    credentials: Credentials,
+    *,
+    database: str,
+    socket: Path,
+    workers: int,
+) -> list[str]:
     """Starts BuildGrid and its workers, and returns Bazel's flags for it.
 
     Args:
@@ -91,7 +110,10 @@ def start_execution(children: Children, bgd: str, folder: Path, port: int, *, da
         bgd: path of BuildGrid's command line.
         folder: directory for the blobs, which are kept, and for the workers' directories.
         port: port of the loopback interface.
+        credentials: what clients have to give.
         database: URL of a PostgreSQL server, as for SQLAlchemy.
+        socket: path for the socket of the workers, in a directory that other users cannot enter. They have no
+            credentials, since they give them only to servers with TLS.
         workers: number of workers; each one runs one action at a time.
 
     Raises:
@@ -105,8 +127,10 @@ def start_execution(children: Children, bgd: str, folder: Path, port: int, *, da
         bgd,
         folder,
         port,
-        configuration=_CACHE + _EXECUTION + _SERVICES + _EXECUTION_SERVICE,
+        credentials,
+        configuration=_SERVER + _WORKERS + _CACHE + _EXECUTION + _SERVICES + _EXECUTION_SERVICE,
         database=database,
+        socket=socket,
         lost_seconds=_LOST_SECONDS,
     )
     properties = {"ISA": platform.machine().replace("_", "-"), "OSFamily": "linux"}
@@ -114,13 +138,13 @@ def start_execution(children: Children, bgd: str, folder: Path, port: int, *, da
         name = f"worker-{number}"
         workspace = folder / name
         workspace.mkdir(exist_ok=True)
-        command = [worker, f"--remote=http://{HOST}:{port}", f"--buildbox-run={runner}"]
+        command = [worker, f"--remote=unix:{socket}", f"--buildbox-run={runner}"]
         command += [f"--runner-arg={argument}" for argument in ("--disable-localcas", f"--workspace-path={workspace}")]
         for key, value in properties.items():
             command += ["--platform", f"{key}={value}"]
         command += ["--graceful-shutdown-timeout=1", "--concurrent-jobs=1", name]
         children.start(name, command, spare=True)
-    flags = [f"--remote_executor=grpc://{HOST}:{port}"]
+    flags = [f"--remote_executor=grpc://{HOST}:{port}", f"--remote_header=authorization={credentials.bearer}"]
     return flags + [f"--remote_default_exec_properties={key}={value}" for key, value in properties.items()]
 
 
@@ -133,9 +157,17 @@ def _migrate(children: Children, bgd: str, database: str) -> None:
 
 
 def _start_server(
-    children: Children, bgd: str, folder: Path, port: int, *, configuration: str, **values: object
+    children: Children,
+    bgd: str,
+    folder: Path,
+    port: int,
+    credentials: Credentials,
+    *,
+    configuration: str,
+    **values: object,
 ) -> None:
     path = folder / "buildgrid.yml"
     path.write_text(configuration.format(folder=folder / "stored", host=HOST, port=port, **values))
-    child = children.start("buildgrid", [bgd, "server", "start", path])
+    environment = {TOKEN_FILE: str(credentials.token_file())}
+    child = children.start("buildgrid", [bgd, "server", "start", path], env=environment)
     child.wait_until(lambda: listens(port))

@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 
 from dev.remote.children import Children
+from dev.remote.credentials import Credentials
 from dev.remote.ports import HOST, listens
 from dev.remote.programs import find_program
 
@@ -20,7 +21,7 @@ daemon off;
 {user}
 worker_processes auto;
 pid "{folder}/nginx.pid";
-error_log stderr warn;
+error_log stderr info;  # with refused requests
 events {{ worker_connections 1024; }}
 http {{
     log_format bytes '$request_method $uri $status $request_length $body_bytes_sent';
@@ -35,6 +36,8 @@ http {{
     scgi_temp_path "{folder}/tmp/scgi";
     server {{
         listen {host}:{port};
+        auth_basic "cache";
+        auth_basic_user_file "{passwords}";
         location / {{ return 404; }}
         location ~ "^/(ac|cas)/[0-9a-f]{{64}}$" {{
             root "{folder}/stored";
@@ -48,13 +51,16 @@ http {{
 """
 
 
-def start_http_cache(children: Children, folder: Path, port: int) -> str:
-    """Starts nginx, and returns Bazel's flag for it.
+def start_http_cache(children: Children, folder: Path, port: int, credentials: Credentials) -> list[str]:
+    """Starts nginx, and returns Bazel's flags for it.
+
+    It compares a salted hash of the credentials, so that the time that this takes tells nothing of them.
 
     Args:
         children: where the process is added.
         folder: directory for the blobs, which are kept.
         port: port of the loopback interface.
+        credentials: what clients have to give.
     """
     program = find_program("nginx", "nginx")
     (folder / "tmp").mkdir(exist_ok=True)
@@ -64,6 +70,7 @@ def start_http_cache(children: Children, folder: Path, port: int) -> str:
         _CONFIGURATION.format(
             folder=folder,
             host=HOST,
+            passwords=credentials.password_file(),
             log=children.logs / ACCESS_LOG,
             port=port,
             # By default its workers run as nobody, who cannot write to the directory.
@@ -72,4 +79,4 @@ def start_http_cache(children: Children, folder: Path, port: int) -> str:
     )
     child = children.start("nginx", [program, "-e", "stderr", "-p", folder, "-c", configuration])
     child.wait_until(lambda: listens(port))
-    return f"--remote_cache=http://{HOST}:{port}"
+    return [f"--remote_cache=http://{HOST}:{port}", f"--remote_header=authorization={credentials.basic}"]

@@ -37,7 +37,7 @@ def unprivileged_user() -> str | None:
 @contextlib.contextmanager
 def temporary_folder(user: str | None) -> Iterator[Path]:
     """Creates a temporary directory, owned by a user. Its path is short, as sockets require (unix(7))."""
-    path = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
+    path = Path(tempfile.mkdtemp(prefix="remote-", dir="/tmp"))
     try:
         if user is not None:
             shutil.chown(path, user)

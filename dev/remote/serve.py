@@ -1,8 +1,9 @@
-"""Starts a server of a remote cache or of remote execution on the loopback interface, and prints Bazel's flags for it.
+"""Starts a server of a remote cache or of remote execution on the loopback interface.
 
-It runs until it is interrupted; the stored blobs and the logs are kept. All users of this machine can read and write
-blobs, and execute programs as the user who starts a server of remote execution, so it is only for personal machines and
-for experiments.
+It prints Bazel's startup option for it, which names a file of flags, and runs until it is interrupted; the stored blobs
+and the logs are kept. Who has the file can read and write blobs, and with remote execution execute programs as the user
+who started the server. Nobody else can read it: it has a token, new with each start, without which the server refuses
+all requests and logs them.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Literal
 
 from dev.remote.buildgrid import start_execution, start_grpc_cache
 from dev.remote.children import Children
+from dev.remote.credentials import Credentials, bazelrc
 from dev.remote.http_cache import start_http_cache
 from dev.remote.ports import choose_port
 from dev.remote.postgresql import start_postgresql, temporary_folder, unprivileged_user
@@ -53,21 +55,49 @@ def main(arguments: Arguments) -> None:
     port = choose_port(arguments.port)
     with contextlib.ExitStack() as stack:
         stack.enter_context(_alone_in(folder))
-        # PostgreSQL's data is removed when it has ended.
-        user = unprivileged_user() if arguments.server == "execution" else None
-        scratch = stack.enter_context(temporary_folder(user)) if arguments.server == "execution" else folder
-        children = stack.enter_context(Children(folder / "logs"))
-        match arguments.server:
-            case "http-cache":
-                flags = [start_http_cache(children, folder, port)]
-            case "grpc-cache":
-                flags = [start_grpc_cache(children, _BGD, folder, port)]
-            case "execution":
-                database = start_postgresql(children, scratch, user)
-                flags = start_execution(children, _BGD, folder, port, database=database, workers=arguments.workers)
-        _say(f"{arguments.server} listens at port {port}, stores in {folder} and logs to {children.logs}")
-        print(f"--config={_CONFIGS[arguments.server]}", *flags, flush=True)
-        children.watch(_say)
+        started = _start(arguments, folder, port, stack)
+        rc = stack.enter_context(bazelrc(folder, [f"--config={_CONFIGS[arguments.server]}", *started.flags]))
+        _say(f"{arguments.server} listens at port {port}, stores in {folder} and logs to {started.children.logs}")
+        _say(f"flags and credentials for Bazel: bazel --bazelrc={rc} build …")
+        print(f"--bazelrc={rc}", flush=True)
+        started.children.watch(_say)
+
+
+@dataclass(frozen=True)
+class _Started:
+    """The processes of a server, and Bazel's flags for it."""
+
+    children: Children
+    flags: list[str]
+
+
+def _start(arguments: Arguments, folder: Path, port: int, stack: contextlib.ExitStack) -> _Started:
+    """Starts the processes, which `stack` ends; PostgreSQL's data and the workers' socket are removed after that."""
+    credentials = Credentials.new(folder)
+    match arguments.server:
+        case "http-cache":
+            children = stack.enter_context(Children(folder / "logs"))
+            flags = start_http_cache(children, folder, port, credentials)
+        case "grpc-cache":
+            children = stack.enter_context(Children(folder / "logs"))
+            flags = start_grpc_cache(children, _BGD, folder, port, credentials)
+        case "execution":
+            user = unprivileged_user()
+            scratch = stack.enter_context(temporary_folder(user))
+            socket = stack.enter_context(temporary_folder(None)) / "workers"
+            children = stack.enter_context(Children(folder / "logs"))
+            database = start_postgresql(children, scratch, user)
+            flags = start_execution(
+                children,
+                _BGD,
+                folder,
+                port,
+                credentials,
+                database=database,
+                socket=socket,
+                workers=arguments.workers,
+            )
+    return _Started(children, flags)
 
 
 def _folder(path: str) -> Path:

@@ -148,6 +148,7 @@ def test_second_build_fetches_no_blob_again(wiped, tmp_path):
 
 def test_changes_to_review_write_nothing(wiped, right, tmp_path):
     with server("http-cache", tmp_path / "store") as cache:
+        assert cache.flags[0] == "--config=remote-cache"
         address = cache.flags[1:]
         build = wiped.build("--config=remote-cache-readonly", *address, LOCAL_GATE, TARGET)
         assert build.status == 0, build.said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import signal
 import subprocess
 from collections import Counter
@@ -25,11 +26,13 @@ class Server:
 
     Attributes:
         folder: directory for its blobs.
-        flags: for Bazel.
+        bazelrc: Bazel's startup option for it.
+        flags: those of the file that the option names.
         process: the command's.
     """
 
     folder: Path
+    bazelrc: str
     flags: tuple[str, ...]
     process: subprocess.Popen[str]
 
@@ -76,6 +79,13 @@ class Server:
         return result
 
 
+def flags_in(bazelrc: Path) -> tuple[str, ...]:
+    """Returns the flags in a file that the command wrote for Bazel."""
+    lines = [shlex.split(line) for line in bazelrc.read_text().splitlines()]
+    assert all(len(words) == 2 and words[0] == "build" for words in lines)
+    return tuple(flag for _, flag in lines)
+
+
 @contextlib.contextmanager
 def server(kind: str, folder: Path, *arguments: str) -> Iterator[Server]:
     """Starts a server; stops it at the end of the context."""
@@ -90,7 +100,7 @@ def server(kind: str, folder: Path, *arguments: str) -> Iterator[Server]:
         line = process.stdout.readline()  # empty if the command ended
         if not line:
             pytest.fail(f"the server ended with exit status {process.wait()}")
-        made = Server(folder, tuple(line.split()), process)
+        made = Server(folder, line.strip(), flags_in(Path(line.strip().removeprefix("--bazelrc="))), process)
         try:
             yield made
         finally:
