@@ -1,0 +1,1 @@
+"""The lock of the packages in the build environment's image."""
