@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cmp_to_key
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from tools.core.errors import UserError
 from tools.debian.versions import compare_versions
 
 _TO_BE_ANALYZED = ("undetermined",)
+_ORDER = ("fixed", "introduced", "last_affected")
+"""The order of events of one version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +30,10 @@ class Advisory:
         source: the source package.
         introduced: first affected version; empty if all before `fixed` are.
         fixed: first version that is not affected any more; empty if there is none, `0` if none was ever affected.
+        last_affected: last affected version, where that is known and not the first one with the fix; may be empty.
         versions: the affected versions where they are listed one by one; then there are no `introduced` and `fixed`.
         undetermined: whether nobody has found out yet which versions are affected.
+        without_versions: whether that is because the advisory has only ranges of other kinds, such as commits.
         urgency: as the tracker has it, such as `low`; may be empty.
     """
 
@@ -36,8 +41,10 @@ class Advisory:
     source: str
     introduced: str = ""
     fixed: str = ""
+    last_affected: str = ""
     versions: frozenset[str] = frozenset()
     undetermined: bool = False
+    without_versions: bool = False
     urgency: str = ""
 
     def status(self, version: str) -> str:
@@ -47,6 +54,8 @@ class Advisory:
         if self.versions:
             return "affected" if version in self.versions else "not_affected"
         if self.fixed == "0" or (self.introduced and compare_versions(version, self.introduced) < 0):
+            return "not_affected"
+        if self.last_affected and compare_versions(version, self.last_affected) > 0:
             return "not_affected"
         return "fixed" if self.fixed and compare_versions(version, self.fixed) >= 0 else "affected"
 
@@ -77,7 +86,7 @@ def read_advisories(path: str, release: str, ecosystem: str) -> list[Advisory]:
 
 def _check(advisory: Advisory) -> None:
     """Raises a TypeError or ValueError if a value is not text, or no version where there should be one."""
-    versions = (advisory.introduced, advisory.fixed)
+    versions = (advisory.introduced, advisory.fixed, advisory.last_affected)
     for value in (advisory.id, advisory.source, advisory.urgency, *versions, *advisory.versions):
         if not isinstance(value, str):
             raise TypeError(f"{value!r} is not a string")
@@ -122,13 +131,21 @@ def _osv(content: list[Any], ecosystem: str) -> Iterator[Advisory]:
 
 
 def _affected(name: str, affected: Mapping[str, Any]) -> Iterator[Advisory]:
-    """Yields an advisory for each range of versions, or one for all listed versions where there is no range."""
-    source = affected["package"]["name"]
-    ranges = list(_ranges(affected.get("ranges", [])))
-    for introduced, fixed in ranges:
-        yield Advisory(name, source, introduced, fixed)
-    if not ranges and affected.get("versions"):
-        yield Advisory(name, source, versions=frozenset(affected["versions"]))
+    """Yields an advisory for each range of versions, and one for the versions that are listed.
+
+    Where there are only ranges of other things, such as commits of Git, nothing is known of versions: the advisory is
+    undetermined, rather than left out.
+    """
+    source, versions = affected["package"]["name"], frozenset(affected.get("versions", []))
+    ranges = affected.get("ranges", [])
+    comparable = [each for each in ranges if each["type"] == "ECOSYSTEM"]
+    for each in comparable:
+        for introduced, fixed, last_affected in _parts(each["events"]):
+            yield Advisory(name, source, introduced, fixed, last_affected)
+    if versions:
+        yield Advisory(name, source, versions=versions)
+    elif ranges and not comparable:
+        yield Advisory(name, source, undetermined=True, without_versions=True)
 
 
 def _osv_name(vulnerability: Mapping[str, Any]) -> str:
@@ -137,17 +154,30 @@ def _osv_name(vulnerability: Mapping[str, Any]) -> str:
     return str(next((name for name in names if name.startswith("CVE-")), vulnerability["id"]))
 
 
-def _ranges(ranges: list[Any]) -> Iterator[tuple[str, str]]:
-    """Yields the first affected and the first fixed version of each range; the former is empty for all versions."""
-    for each in ranges:
-        if each["type"] != "ECOSYSTEM":
-            continue
-        introduced: str | None = None
-        for event in each["events"]:
-            if "introduced" in event:
-                introduced = "" if event["introduced"] == "0" else event["introduced"]
-            elif "fixed" in event and introduced is not None:
-                yield introduced, event["fixed"]
-                introduced = None
-        if introduced is not None:
-            yield introduced, ""
+def _parts(events: list[Mapping[str, str]]) -> Iterator[tuple[str, str, str]]:
+    """Yields the first affected, the first fixed and the last affected version of each part of a range.
+
+    The first one is empty for all versions; of the others at most one is not empty. Events may be in any order.
+    """
+    introduced: str | None = None
+    for kind, version in sorted(_versions(events), key=cmp_to_key(_compare)):
+        if kind == "introduced":
+            introduced = version if introduced is None else introduced
+        elif introduced is not None:
+            yield ("" if introduced == "0" else introduced), *((version, "") if kind == "fixed" else ("", version))
+            introduced = None
+    if introduced is not None:
+        yield ("" if introduced == "0" else introduced), "", ""
+
+
+def _versions(events: list[Mapping[str, str]]) -> Iterator[tuple[str, str]]:
+    for event in events:
+        for kind in ("introduced", "fixed", "last_affected"):
+            if kind in event:
+                yield kind, event[kind]
+
+
+def _compare(left: tuple[str, str], right: tuple[str, str]) -> int:
+    """Compares events by version; of one version the end comes after what begins there only for `last_affected`."""
+    order = compare_versions(left[1], right[1])
+    return order or _ORDER.index(left[0]) - _ORDER.index(right[0])

@@ -114,6 +114,42 @@ def test_osv(sbom: Path) -> None:
     assert states(sbom, listed) == {"CVE-2025-0008": ("affected", ""), "CVE-2025-0009": ("not_affected", "")}
 
 
+@pytest.mark.parametrize(
+    ("events", "expected"),
+    [
+        ([{"introduced": "0"}, {"last_affected": "3.5.1-1+deb13u1"}], ("affected", "")),
+        ([{"introduced": "0"}, {"last_affected": "3.5.1-1+deb13u0"}], ("not_affected", "")),
+        ([{"introduced": "3.6"}, {"last_affected": "3.7"}], ("not_affected", "")),
+        ([{"last_affected": "3.4"}, {"introduced": "3.5.1"}, {"introduced": "0"}], ("affected", "")),
+        ([{"fixed": "3.5.1-1+deb13u1"}, {"introduced": "0"}], ("fixed", "3.5.1-1+deb13u1")),
+        ([{"introduced": "3.5.1-1+deb13u1"}, {"last_affected": "3.5.1-1+deb13u1"}], ("affected", "")),
+        ([{"introduced": "0"}, {"fixed": "3.5"}, {"introduced": "3.5"}, {"last_affected": "3.6"}], ("affected", "")),
+    ],
+)
+def test_events_of_osv(sbom: Path, events: list[dict[str, str]], expected: tuple[str, str]) -> None:
+    assert states(sbom, osv("CVE-2025-0001", *events)) == {"CVE-2025-0001": expected}
+
+
+@pytest.mark.parametrize("kind", ["GIT", "SEMVER"])
+def test_ranges_that_are_no_versions_of_packages(sbom: Path, capfd: pytest.CaptureFixture[str], kind: str) -> None:
+    advisory = osv("CVE-2025-0001", {"introduced": "0"}, {"fixed": "1" * 40})
+    advisory["affected"][0]["ranges"][0]["type"] = kind
+    assert states(sbom, advisory) == {"CVE-2025-0001": ("under_investigation", "")}
+    assert capfd.readouterr().err == (
+        "warning: 1 advisories have no versions of packages, but only those of other kinds, such as commits; the first "
+        "is CVE-2025-0001 of openssl; they count as under_investigation\n"
+    )
+    advisory["affected"][0]["versions"] = ["3.5.1-1+deb13u1"]
+    assert states(sbom, advisory) == {"CVE-2025-0001": ("affected", "")}
+    assert capfd.readouterr().err == ""
+
+
+def test_listed_versions_count_beside_ranges(sbom: Path) -> None:
+    advisory = osv("CVE-2025-0001", {"introduced": "0"}, {"fixed": "1.0"})
+    advisory["affected"][0]["versions"] = ["3.5.1-1+deb13u1"]
+    assert states(sbom, advisory) == {"CVE-2025-0001": ("affected", "")}
+
+
 def test_text(sbom: Path) -> None:
     assert report(sbom, TRACKER).splitlines() == [
         "PACKAGE     VERSION             VULNERABILITY  STATUS               FIXED IN         URGENCY",
