@@ -60,10 +60,10 @@ _ABSENT = [
     "/var/log/**/*.log",
 ]
 
-# The content of the initramfs, which initramfs/init uses.
+# The content of the initramfs, which initramfs/init uses. Modules that a distribution builds into its kernel are left out.
 _INITRAMFS = {
     "folders": ["config", "proc", "run", "sys", "sysroot"],
-    "modules": ["virtio_blk", "dm-verity"],
+    "modules": ["virtio_blk", "dm-verity", "ext4"],
     "programs": [
         "bin/sh",
         "usr/bin/cat",
