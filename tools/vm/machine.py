@@ -26,14 +26,15 @@ _EXIT_WITH_PARENT = (10, 2)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drive:
-    """A virtio disk of a machine.
+    """A disk of a machine.
 
     Attributes:
         path: image file.
         format: `raw` or `qcow2`.
         keep: whether writes go to the file; otherwise they are discarded when the machine ends.
         read_only: whether the disk is read-only for the machine.
-        removable: whether it is a removable disk, such as a USB stick, on virtio-scsi instead of virtio-blk.
+        removable: whether it is a removable disk, on virtio-scsi instead of virtio-blk.
+        usb: whether it is a removable disk on USB instead.
         serial: serial number, by which the machine can identify the disk; at most 20 characters.
     """
 
@@ -42,6 +43,7 @@ class Drive:
     keep: bool = False
     read_only: bool = False
     removable: bool = False
+    usb: bool = False
     serial: str = ""
 
 
@@ -96,6 +98,8 @@ def command_line(settings: Settings, variables: str | None) -> list[str]:
         command += ["-drive", f"if=pflash,unit=1,format=raw,file={option_value(variables)}"]
     if any(drive.removable for drive in settings.drives):
         command += ["-device", "virtio-scsi-pci"]
+    if any(drive.usb for drive in settings.drives):
+        command += ["-device", "qemu-xhci"]
     for number, drive in enumerate(settings.drives):
         command += _drive(number, drive)
     if settings.network:
@@ -113,9 +117,16 @@ def _drive(number: int, drive: Drive) -> list[str]:
     )
     options += f",snapshot={'off' if drive.keep or drive.read_only else 'on'}"
     options += ",readonly=on" if drive.read_only else ""
-    device = f"scsi-hd,drive=drive{number},removable=on" if drive.removable else f"virtio-blk-pci,drive=drive{number}"
+    device = f"{_model(drive)},drive=drive{number}"
+    device += ",removable=on" if drive.removable or drive.usb else ""
     device += f",serial={option_value(drive.serial)}" if drive.serial else ""
     return ["-drive", options, "-device", device]
+
+
+def _model(drive: Drive) -> str:
+    if drive.usb:
+        return "usb-storage"
+    return "scsi-hd" if drive.removable else "virtio-blk-pci"
 
 
 def copy_variables(firmware: Firmware, folder: Path) -> str | None:

@@ -62,6 +62,16 @@ def test_a_removable_drive_is_on_scsi():
     assert "virtio-scsi-pci" not in command(drives=[Drive(path="/a.img")])
 
 
+def test_a_usb_drive_is_on_xhci():
+    words = command(drives=[Drive(path="/a.img"), Drive(path="/b.img", read_only=True, usb=True)])
+    assert options(words, "-device")[:3] == [
+        "qemu-xhci",
+        "virtio-blk-pci,drive=drive0",
+        "usb-storage,drive=drive1,removable=on",
+    ]
+    assert "qemu-xhci" not in command(drives=[Drive(path="/a.img", removable=True)])
+
+
 def test_forwards_lead_from_the_loopback_alone():
     words = command(forwards=[(0, 22), (8080, 80)])
     assert options(words, "-netdev") == ["user,id=net0,hostfwd=tcp:127.0.0.1:0-:22,hostfwd=tcp:127.0.0.1:8080-:80"]
