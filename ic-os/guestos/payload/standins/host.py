@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -12,6 +13,10 @@ from standins.problems import StandInError
 
 _PROGRAMS = ("vsock_guest", "vsock_agent")
 _SECONDS = 30
+_SIGN = ("--slot", "0", "--pin", "358138", "--sign", "--id", "01", "--mechanism", "ECDSA")
+"""The PIN that the HSMs of nodes have by default."""
+
+_MESSAGE = b"stand-in registration"
 
 
 def tell_host(binaries: Path, *arguments: str) -> bool:
@@ -55,15 +60,17 @@ def signer(keys: Sequence[Path], binaries: Path) -> str:
     try:
         if not _output([tool, "--read-object", "--slot", "0", "--type", "pubkey", "--id", "01"]):
             raise StandInError("nothing can sign the registration: pkcs11-tool finds no key")
+        if not _output([tool, *_SIGN], hashlib.sha256(_MESSAGE).digest()):
+            raise StandInError("nothing can sign the registration: pkcs11-tool does not sign")
     finally:
         tell_host(binaries, "--detach-hsm")
     return "HSM"
 
 
-def _output(command: Sequence[str]) -> bytes | None:
-    """Returns the output of a program; None if it fails."""
+def _output(command: Sequence[str], data: bytes = b"") -> bytes | None:
+    """Returns what a program writes for an input; None if it fails."""
     try:
-        result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=_SECONDS)
+        result = subprocess.run(command, input=data, capture_output=True, check=False, timeout=_SECONDS)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return result.stdout if result.returncode == 0 else None

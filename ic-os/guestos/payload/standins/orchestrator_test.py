@@ -311,7 +311,7 @@ def test_the_host_is_told_where_there_is_a_program(node, program):
 def test_the_hsm_signs_without_a_key_in_a_file(node, monkeypatch):
     (node.root / "data/node_operator_private_key.pem").unlink()
     node.script("vsock_guest", f"#!/bin/sh\necho $1 >>{node.root}/host\n")
-    node.script("pkcs11-tool", f"#!/bin/sh\necho pkcs11-tool $* >>{node.root}/host\necho key\n")
+    node.script("pkcs11-tool", f"#!/bin/sh\necho pkcs11-tool $* of $(wc -c) bytes >>{node.root}/host\necho key\n")
     monkeypatch.setenv("PATH", f"{node.root}/bin:{os.environ['PATH']}")
     node.orchestrate()
     wait_for(node.calls, "the confirmation")
@@ -319,9 +319,20 @@ def test_the_hsm_signs_without_a_key_in_a_file(node, monkeypatch):
     assert (node.root / "host").read_text().splitlines() == [
         "--notify",
         "--attach-hsm",
-        "pkcs11-tool --read-object --slot 0 --type pubkey --id 01",
+        "pkcs11-tool --read-object --slot 0 --type pubkey --id 01 of 0 bytes",
+        "pkcs11-tool --slot 0 --pin 358138 --sign --id 01 --mechanism ECDSA of 32 bytes",
         "--detach-hsm",
     ]
+
+
+def test_an_hsm_that_does_not_sign_does_not_register_the_node(node, monkeypatch):
+    (node.root / "data/node_operator_private_key.pem").unlink()
+    node.script("pkcs11-tool", "#!/bin/sh\ncase $* in *--sign*) exit 1 ;; esac\necho key\n")
+    monkeypatch.setenv("PATH", f"{node.root}/bin:{os.environ['PATH']}")
+    process = node.orchestrate()
+    expected = "waiting: nothing can sign the registration: pkcs11-tool does not sign"
+    assert any(expected in line for line in iter(process.stdout.readline, ""))
+    assert node.nns.requests == []
 
 
 def test_a_key_that_cannot_be_looked_for_counts_as_missing(node):
