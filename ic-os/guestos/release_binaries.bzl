@@ -19,6 +19,7 @@ RELEASE_BINARIES = [
     "ic-btc-adapter",
     "ic-canister-http-adapter",
     "ic-https-outcalls-adapter",
+    "ic-onchain-observability-adapter",
     "vsock_guest",
 ]
 

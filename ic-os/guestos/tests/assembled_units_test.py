@@ -66,8 +66,14 @@ def test_a_mistake_in_a_unit_is_found(root):
     assert any("Umask" in line for line in found)
 
 
-def test_the_former_name_of_the_unit_is_an_alias(root):
-    assert os.readlink(root / "etc/systemd/system/orchestrator.service") == "ic-replica.service"
+@pytest.mark.parametrize(
+    ("alias", "unit"),
+    [("orchestrator", "ic-replica"), ("ic-canister-http-adapter", "ic-https-outcalls-adapter")],
+)
+def test_former_names_of_units_are_aliases(root, alias, unit):
+    folder = root / "etc/systemd/system"
+    assert os.readlink(folder / f"{alias}.service") == f"{unit}.service"
+    assert f"\nAlias={alias}.service\n" in (folder / f"{unit}.service").read_text()
 
 
 def test_systemd_finds_all_accounts_and_members_in_place(root):

@@ -86,6 +86,30 @@ def test_the_service_reads_the_configuration_that_was_generated_as_root(name):
     assert service["ExecStart"].split()[-1] == written
 
 
+def test_the_onchain_observability_adapter():
+    """It has one socket, of a unit with another name, and two configurations."""
+    name = "ic-onchain-observability-adapter"
+    socket = unit(f"{name}-metrics.socket")["Socket"]
+    folder = "/run/ic-node/onchain-observability-adapter"
+    assert (socket["ListenStream"], socket["Service"]) == (f"{folder}/metrics", f"{name}.service")
+    assert (socket["SocketUser"], socket["SocketGroup"], socket["SocketMode"]) == ("ic-replica", "ic-replica", "0660")
+    template = (ROOTFS / "opt/ic/share/ic.json5.template").read_text()
+    assert f'onchain_observability_uds_metrics_path: "{folder}/metrics"' in template
+    parsed = unit(f"{name}.service")
+    service = {key: value.replace("\\\n", "") for key, value in parsed["Service"].items()}
+    program, *flags = service["ExecStart"].split()
+    assert program == parsed["Unit"]["ConditionPathExists"] == f"/opt/ic/bin/{name}"
+    written = re.findall(r" -o (\S+)", service["ExecStartPre"])
+    config = "/run/ic-node/config/onchain-observability-adapter"
+    assert sorted(written) == [f"{config}-replica-config.json5", f"{config}-specific-config.json"]
+    assert flags == ["--adapter-specific-config-file", written[1], "--replica-config-file", written[0]]
+    assert (parsed["Unit"]["Requires"], service["User"]) == (f"{name}-metrics.socket", "ic-replica")
+    # It ends with success where it has nothing to do.
+    assert service["Restart"] == "on-failure"
+    assert f"{name}-metrics.socket" in wanted("sockets.target.d/10-guestos.conf")
+    assert f"{name}.service" in wanted("ic-replica.service.d/10-guestos.conf")
+
+
 @pytest.mark.parametrize("name", SERVICES)
 def test_sockets_and_services_are_enabled(name):
     assert f"{name}.socket" in wanted("sockets.target.d/10-guestos.conf")

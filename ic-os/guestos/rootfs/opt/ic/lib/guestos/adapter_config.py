@@ -5,7 +5,8 @@ What an administrator can set comes from files in the config store with lines `K
     socks_proxy.conf    socks_proxy    URL of a SOCKS proxy
     bitcoind_addr.conf  bitcoind_addr  addresses of Bitcoin nodes of a private network, separated by commas
 
-A key without a value has the effect of a missing file.
+A key without a value has the effect of a missing file. onchain_observability_overrides.json is a JSON object whose
+members replace those of that adapter's configuration; it is for tests.
 """
 
 from __future__ import annotations
@@ -44,6 +45,9 @@ TESTNET_SEEDS = (
 )
 """The same for Bitcoin's test network."""
 
+OBSERVABILITY_CANISTER = "3kvk3-xyaaa-aaaae-qaesq-cai"
+"""The canister that the onchain observability adapter reports to."""
+
 _LOGGER = {"format": "json", "level": "info"}
 
 
@@ -71,6 +75,41 @@ def https_config(proxy: str | None) -> dict[str, object]:
     return {"logger": _LOGGER} | ({"socks_proxy": proxy} if proxy else {})
 
 
+def observability_config(overrides: dict[str, object]) -> dict[str, object]:
+    """Returns the configuration of the onchain observability adapter.
+
+    Args:
+        overrides: members that are added, or replace those of the same names.
+    """
+    return {
+        "logger": _LOGGER,
+        "report_length_sec": 3600,
+        "sampling_interval_sec": 60,
+        "canister_id": OBSERVABILITY_CANISTER,
+    } | overrides
+
+
+def read_object(file: str | None) -> dict[str, object]:
+    """Returns the JSON object in a file of the config store; an empty one if there is no such file.
+
+    Raises:
+        GuestError: the file cannot be read, or has no JSON object.
+    """
+    if file is None:
+        return {}
+    try:
+        value = json.loads(Path(file).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise GuestError(f"{file}: cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise GuestError(f"{file}: is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise GuestError(f"{file}: is not a JSON object")
+    return value
+
+
 def setting(file: str | None, key: str) -> str | None:
     """Returns the value of a key in a file of the config store; None if there is no such file, key or value.
 
@@ -88,6 +127,7 @@ def setting(file: str | None, key: str) -> str | None:
 def bitcoin(arguments: Sequence[str] | None = None) -> int:
     """Runs generate-btc-adapter-config.sh; returns the exit status."""
     parser = _parser("generate-btc-adapter-config.sh", "Writes the configuration of a Bitcoin adapter.")
+    parser.add_argument("-s", metavar="FILE", help="socks_proxy.conf")
     parser.add_argument("-m", action="store_true", help="for the Bitcoin network; default: its test network")
     parser.add_argument("-b", metavar="FILE", help="bitcoind_addr.conf")
     given = parser.parse_args(arguments)
@@ -104,13 +144,24 @@ def https_outcalls(arguments: Sequence[str] | None = None) -> int:
     parser = _parser(
         "generate-https-outcalls-adapter-config.sh", "Writes the configuration of the HTTPS outcalls adapter."
     )
+    parser.add_argument("-s", metavar="FILE", help="socks_proxy.conf")
     given = parser.parse_args(arguments)
     return _write(given.o, lambda: https_config(setting(given.s, "socks_proxy")))
 
 
+def observability(arguments: Sequence[str] | None = None) -> int:
+    """Runs generate-onchain-observability-adapter-config.sh; returns the exit status."""
+    parser = _parser(
+        "generate-onchain-observability-adapter-config.sh",
+        "Writes the configuration of the onchain observability adapter.",
+    )
+    parser.add_argument("-t", metavar="FILE", help="onchain_observability_overrides.json")
+    given = parser.parse_args(arguments)
+    return _write(given.o, lambda: observability_config(read_object(given.t)))
+
+
 def _parser(name: str, description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=name, description=description, allow_abbrev=False)
-    parser.add_argument("-s", metavar="FILE", help="socks_proxy.conf")
     parser.add_argument("-o", metavar="FILE", required=True, help="the file to write")
     return parser
 

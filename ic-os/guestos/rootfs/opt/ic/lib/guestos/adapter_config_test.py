@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from guestos import adapter_config
-from guestos.adapter_config import MAINNET_SEEDS, TESTNET_SEEDS, bitcoin, https_outcalls
+from guestos.adapter_config import MAINNET_SEEDS, TESTNET_SEEDS, bitcoin, https_outcalls, observability
 
 LOGGER = {"format": "json", "level": "info"}
 DEFAULT_PROXY = "socks5://socks5.ic0.app:1080"
@@ -71,6 +71,48 @@ def test_https_outcalls(files, content, expected):
     assert written(files) == expected
 
 
+@pytest.mark.parametrize(
+    ("overrides", "changed"),
+    [
+        (None, {}),
+        ("{}", {}),
+        ('{"canister_id": "", "report_length_sec": 5}', {"canister_id": "", "report_length_sec": 5}),
+        ('{"canister_client_url": "http://[::1]:8080"}', {"canister_client_url": "http://[::1]:8080"}),
+    ],
+)
+def test_onchain_observability(files, overrides, changed):
+    if overrides is not None:
+        (files / "overrides.json").write_text(overrides)
+    assert observability(["-t", "overrides.json", "-o", "out"]) == 0
+    assert (
+        written(files)
+        == {
+            "logger": LOGGER,
+            "report_length_sec": 3600,
+            "sampling_interval_sec": 60,
+            "canister_id": "3kvk3-xyaaa-aaaae-qaesq-cai",
+        }
+        | changed
+    )
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ("[1]", "overrides.json: is not a JSON object"),
+        ("{", "overrides.json: is not JSON: Expecting property name"),
+        ("[" * 100_000, "overrides.json: is not JSON: maximum recursion depth"),
+    ],
+)
+def test_overrides_that_are_no_object_are_an_error(files, capsys, overrides, message):
+    (files / "overrides.json").write_text(overrides)
+    assert observability(["-t", "overrides.json", "-o", "out"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {message}")
+    assert error.count("\n") == 1
+    assert not (files / "out").exists()
+
+
 def test_everybody_can_read_the_result(files):
     before = os.umask(0o077)
     try:
@@ -94,8 +136,9 @@ def test_a_missing_folder_is_an_error(files, capsys):
     assert capsys.readouterr().err == "error: nothing/out: cannot be written: No such file or directory\n"
 
 
-@pytest.mark.parametrize("program", ["generate-btc-adapter-config.sh", "generate-https-outcalls-adapter-config.sh"])
-def test_the_scripts_run_it(files, program):
+@pytest.mark.parametrize("adapter", ["btc", "https-outcalls", "onchain-observability"])
+def test_the_scripts_run_it(files, adapter):
+    program = f"generate-{adapter}-adapter-config.sh"
     subprocess.run([SCRIPTS / program, "-o", "out"], check=True)
     assert written(files)["logger"] == LOGGER
     result = subprocess.run([SCRIPTS / program], capture_output=True, text=True, check=False)
