@@ -55,7 +55,8 @@ def chosen(config: str, own_address: str | None) -> str | None:
     """
     if not os.path.exists(config):
         return None
-    settings = network.read(config)
+    # generate-network-config.service reports what is ignored.
+    settings = network.read(config, invalid=lambda _: None)
     if settings.hostname is not None:
         return settings.hostname
     if settings.address is not None:

@@ -36,6 +36,7 @@ def test_a_derived_name_is_a_host_name(address):
         ("hostname=a\nipv6_address=2001:db8::5", "2001:db8::6", "a"),
         ("hostname=\nipv6_address=2001:db8::5/64", "2001:db8::6", "ip62001-db8x5"),
         ("hostname=", "2001:db8::6", "ip62001-db8x6"),
+        ("hostname=-a", "2001:db8::6", "ip62001-db8x6"),
         ("", None, None),
         (None, "2001:db8::6", None),
     ],
@@ -74,7 +75,7 @@ def test_it_is_mounted_once(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "arguments", "message"),
     [
-        ("hostname=-a", [], "network.conf:1: hostname: '-a' is not a host name"),
+        ("ipv6_address=x", [], "network.conf:1: ipv6_address: 'x/64' is not an IPv6 address, such as 2001:db8::2/64"),
         ("", ["nonsense"], "'nonsense' is not an IPv6 address"),
         ("", ["::1", "::2"], "usage: setup-hostname.sh [IPV6_ADDRESS]"),
     ],

@@ -8,10 +8,12 @@ later ones write more.
     ipv6_address   an address, optionally with `/` and the length of its prefix (default: 64)
     ipv6_gateway   the address of the router
     name_servers   addresses of name servers, separated by spaces or commas
-    ipv6_prefixes  networks in CIDR notation, separated by commas; only checked
     ipv4_address   an address with `/` and the length of its prefix
     ipv4_gateway   the address of the router for IPv4
     domain         the domain name of the node; for the replica, see replica_config.py
+
+Of an older release there may be ipv6_prefixes, which nothing reads. An invalid address or gateway of IPv6 is an error,
+since the node registers with that address; another invalid line is ignored with a warning.
 
 Without ipv6_address the address comes from router advertisements. The result is a .network file for systemd-networkd.
 """
@@ -26,6 +28,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from guestos import ignored_settings
 from guestos.errors import GuestError
 
 CONFIG = "/boot/config/network.conf"
@@ -55,7 +58,6 @@ class Network:
         address: None to get one by router advertisements.
         gateway: None to get one by router advertisements.
         name_servers: addresses of name servers.
-        prefixes: networks.
         ipv4_address: None for none.
         ipv4_gateway: None for none.
         domain: None for none.
@@ -65,7 +67,6 @@ class Network:
     address: ipaddress.IPv6Interface | None = None
     gateway: ipaddress.IPv6Address | None = None
     name_servers: tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, ...] = ()
-    prefixes: tuple[ipaddress.IPv6Network, ...] = ()
     ipv4_address: ipaddress.IPv4Interface | None = None
     ipv4_gateway: ipaddress.IPv4Address | None = None
     domain: str | None = None
@@ -77,8 +78,10 @@ def main() -> int:
     Returns:
         The exit status: 1 if network.conf is invalid, or there is no interface; nothing is written then.
     """
+    ignored: list[str] = []
     try:
-        network = read(CONFIG, lambda message: print(f"<4>{message}", file=sys.stderr))
+        network = read(CONFIG, lambda message: print(f"<4>{message}", file=sys.stderr), ignored.append)
+        ignored_settings.report("generate-network-config.py", "network", ignored)
         interface = first_interface()
         write(network, interface, FOLDER)
     except GuestError as error:
@@ -87,12 +90,13 @@ def main() -> int:
     return 0
 
 
-def read(path: str, warn: Warn = lambda _: None) -> Network:
+def read(path: str, warn: Warn = lambda _: None, invalid: Warn | None = None) -> Network:
     """Returns the settings in a network.conf.
 
     Args:
         path: of the file.
         warn: is called with a message about each key that is ignored.
+        invalid: is called with a message about each invalid line that is ignored; by default it is an error.
 
     Raises:
         GuestError: the file cannot be read, or a line is invalid.
@@ -102,20 +106,21 @@ def read(path: str, warn: Warn = lambda _: None) -> Network:
             data = file.read(_MAX_SIZE + 1)
         if len(data) > _MAX_SIZE:
             raise GuestError(f"{path}: has more than {_MAX_SIZE} bytes")
-        return parse(data.decode(), path, warn)
+        return parse(data.decode(), path, warn, invalid)
     except UnicodeDecodeError as error:
         raise GuestError(f"{path}: is not UTF-8: {error.reason} at byte {error.start}") from error
     except OSError as error:
         raise GuestError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def parse(text: str, origin: str, warn: Warn = lambda _: None) -> Network:
+def parse(text: str, origin: str, warn: Warn = lambda _: None, invalid: Warn | None = None) -> Network:
     """Returns the settings in the text of a network.conf.
 
     Args:
         text: the file's content.
         origin: the file's name for messages.
         warn: is called with a message about each key that is ignored.
+        invalid: is called with a message about each invalid line that is ignored; by default it is an error.
 
     Raises:
         GuestError: a line is invalid; the message has file and line.
@@ -125,24 +130,42 @@ def parse(text: str, origin: str, warn: Warn = lambda _: None) -> Network:
         if not line or line.startswith("#"):
             continue
         key, equals, value = (part.strip() for part in line.partition("="))
-        if not equals:
-            raise GuestError(f"{origin}:{number}: expected KEY=VALUE, not {_shown(line)}")
-        if key not in _KEYS:
-            warn(f"{origin}:{number}: {_shown(key)} is not known and is ignored")
-            continue
-        field, convert = _KEYS[key]
-        if not value:
-            continue
-        if field in values:
-            raise GuestError(f"{origin}:{number}: {key} is given twice")
         try:
-            values[field] = convert(value)
-        except ValueError as error:
-            raise GuestError(f"{origin}:{number}: {key}: {error}") from error
-    for version, prefix in (("ipv6", ""), ("ipv4", "ipv4_")):
-        if f"{prefix}gateway" in values and f"{prefix}address" not in values:
-            raise GuestError(f"{origin}: {version}_gateway is given without {version}_address")
+            if not equals:
+                raise GuestError(f"{origin}:{number}: expected KEY=VALUE, not {_shown(line)}")
+            if key in _KEYS:
+                _read_value(values, key, value, f"{origin}:{number}")
+            elif key not in _UNREAD:
+                warn(f"{origin}:{number}: {_shown(key)} is not known and is ignored")
+        except GuestError as error:
+            if invalid is None or key in _NEEDED:
+                raise
+            invalid(str(error))
+    _check_gateways(values, origin, invalid)
     return Network(**values)  # type: ignore[arg-type]
+
+
+def _read_value(values: dict[str, object], key: str, value: str, origin: str) -> None:
+    field, convert = _KEYS[key]
+    if not value:
+        return
+    if field in values:
+        raise GuestError(f"{origin}: {key} is given twice")
+    try:
+        values[field] = convert(value)
+    except ValueError as error:
+        raise GuestError(f"{origin}: {key}: {error}") from error
+
+
+def _check_gateways(values: dict[str, object], origin: str, invalid: Warn | None) -> None:
+    if "gateway" in values and "address" not in values:
+        raise GuestError(f"{origin}: ipv6_gateway is given without ipv6_address")
+    if "ipv4_gateway" in values and "ipv4_address" not in values:
+        message = f"{origin}: ipv4_gateway is given without ipv4_address"
+        if invalid is None:
+            raise GuestError(message)
+        invalid(message)
+        del values["ipv4_gateway"]
 
 
 def first_interface(class_net: str = CLASS_NET) -> str:
@@ -240,19 +263,19 @@ def _name_servers(text: str) -> object:
     return tuple(_checked(word, ipaddress.ip_address, what) for word in re.split(r"[\s,]+", text) if word)
 
 
-def _prefixes(text: str) -> object:
-    what = "an IPv6 network, such as 2001:db8::/48"
-    return tuple(_checked(word, ipaddress.IPv6Network, what) for word in re.split(r"[\s,]+", text) if word)
-
-
 _KEYS: dict[str, tuple[str, Callable[[str], object]]] = {
     "hostname": ("hostname", _hostname),
     "ipv6_address": ("address", _address),
     "ipv6_gateway": ("gateway", _gateway),
     "name_servers": ("name_servers", _name_servers),
-    "ipv6_prefixes": ("prefixes", _prefixes),
     "ipv4_address": ("ipv4_address", _ipv4_address),
     "ipv4_gateway": ("ipv4_gateway", _ipv4_gateway),
     "domain": ("domain", _domain),
 }
 """The keys, the fields of Network that they set, and what checks their values."""
+
+_NEEDED = ("ipv6_address", "ipv6_gateway")
+"""Keys whose values are never ignored: without them the machine would have another address than it is to register."""
+
+_UNREAD = ("ipv6_prefixes",)
+"""Keys that tools of older releases write, and nothing reads."""

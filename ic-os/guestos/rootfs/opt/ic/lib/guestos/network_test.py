@@ -69,7 +69,6 @@ def test_the_default_length_of_a_prefix_is_64():
         ("ipv6_address=::5/" + "9" * 5000, "ipv6_address: '.{61}' is not an IPv6 address"),
         ("name_servers=a.b", "name_servers: 'a.b' is not the address of a name server"),
         ("name_servers=::1 fe80::1%é", "name_servers: 'fe80::1%é' is not the address of a name server"),
-        ("ipv6_prefixes=2001:db8::/32,2001:db8::1/48", "ipv6_prefixes: '2001:db8::1/48' is not an IPv6 network"),
         ("ipv4_address=192.0.2.1", "ipv4_address: '192.0.2.1' is not an IPv4 address with the length"),
         ("ipv4_address=192.0.2.1/33", "ipv4_address: '192.0.2.1/33' is not"),
         ("ipv4_gateway=::1\nipv4_address=192.0.2.1/24", "ipv4_gateway: '::1' is not an IPv4 address"),
@@ -118,7 +117,6 @@ def test_empty_values_and_lines_count_as_not_given():
 def test_a_file_of_the_reference():
     settings = parse(S23, "x", pytest.fail)
     assert settings.hostname == "guest-b07b25aabbcc"
-    assert settings.prefixes == ()
     lines = networkd_file(settings, "ens3").splitlines()
     assert lines[-5:] == [
         "IPv6AcceptRA=no",
@@ -136,9 +134,56 @@ def test_ipv4_beside_router_advertisements():
     assert lines[-3:] == ["IPv6AcceptRA=yes", "Address=192.0.2.2/28", "Gateway=192.0.2.1"]
 
 
-def test_prefixes_are_a_list():
-    found = parse("ipv6_prefixes=2001:db8::/32, 2001:db9::/48", "x").prefixes
-    assert found == tuple(map(ipaddress.IPv6Network, ("2001:db8::/32", "2001:db9::/48")))
+def test_prefixes_of_older_releases_are_not_read():
+    assert parse("ipv6_prefixes=2001:db8::/32, nonsense", "x", pytest.fail) == Network()
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("hostname=-a", Network()),
+        ("hostname=a\nhostname=b", Network(hostname="a")),
+        ("name_servers=a.b\ndomain=node.example", Network(domain="node.example")),
+        ("domain=a b\nhostname=a", Network(hostname="a")),
+        ("nonsense\nhostname=a", Network(hostname="a")),
+        ("ipv4_gateway=192.0.2.1", Network()),
+        ("ipv4_gateway=x\nipv4_address=192.0.2.2/24", Network(ipv4_address=ipaddress.IPv4Interface("192.0.2.2/24"))),
+    ],
+)
+def test_optional_lines_that_are_invalid_can_be_ignored(text, left):
+    messages = []
+    assert parse(text, "network.conf", pytest.fail, messages.append) == left
+    with pytest.raises(GuestError) as error:
+        parse(text, "network.conf")
+    assert messages == [str(error.value)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ipv6_address=x",
+        "ipv6_gateway=x\nipv6_address=::5",
+        "ipv6_gateway=fe80::1",
+        "ipv6_address=::5\nipv6_address=::6",
+    ],
+)
+def test_the_address_is_never_ignored(text):
+    with pytest.raises(GuestError, match="ipv6_"):
+        parse(text, "network.conf", pytest.fail, pytest.fail)
+
+
+def test_what_is_ignored_is_reported(tmp_path, monkeypatch, capsys):
+    (tmp_path / "network.conf").write_text("ipv6_address=2001:db8::5\ndomain=a b\n")
+    monkeypatch.setattr(network, "CONFIG", str(tmp_path / "network.conf"))
+    monkeypatch.setattr(network, "FOLDER", str(tmp_path))
+    monkeypatch.setattr(network, "first_interface", lambda: "ens3")
+    reports = []
+    monkeypatch.setattr(network.ignored_settings, "report", lambda *arguments: reports.append(arguments))
+    assert network.main() == 0
+    message = f"{tmp_path}/network.conf:2: domain: 'a b' is not a domain name"
+    assert reports == [("generate-network-config.py", "network", [message])]
+    assert "Address=2001:db8::5/64" in (tmp_path / "10-ens3.network").read_text()
+    assert capsys.readouterr().err == ""
 
 
 VALUES = {

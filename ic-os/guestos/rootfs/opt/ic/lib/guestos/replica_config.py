@@ -1,7 +1,8 @@
 """Generates ic.json5, the configuration of orchestrator, replica and crypto service, from a template.
 
 A mark of the template, `{{ name }}`, is replaced by the value of a setting in the config store, or by its default.
-Every value is checked before it is inserted, so that the result is valid JSON5 whatever the files contain.
+Every value is checked before it is inserted, so that the result is valid JSON5 whatever the files contain. An invalid
+one is an error if the node could not work without it (the address, the NNS); else its default is used, with a warning.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import json
+import os
 import re
 import sys
 import time
@@ -16,10 +18,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from guestos import durable, network, settings
+from guestos import durable, ignored_settings, network, settings
 from guestos.addresses import own_address
 from guestos.errors import GuestError
 
+_PROGRAM = "generate-replica-config.sh"
 _MARK = re.compile(r"\{\{(.*?)\}\}")
 _ADDRESS_SECONDS = 120
 """How long a machine without a configured address waits for one by router advertisements."""
@@ -105,19 +108,21 @@ class _Value:
         keys: the names of the setting in the file; the newest first.
         convert: checks the setting and returns what to insert; raises a ValueError.
         default: what to insert if the setting is not given.
+        needed: whether an invalid setting is an error; else its default is used.
     """
 
     option: str
     keys: tuple[str, ...]
     convert: Callable[[str], str]
     default: str
+    needed: bool = False
 
 
 _VALUES = {
     "ipv4_address": _Value("n", ("ipv4_address",), _ipv4_interface, ""),
     "ipv4_gateway": _Value("n", ("ipv4_gateway",), _ipv4, ""),
     "domain": _Value("n", ("domain",), _domain, ""),
-    "nns_url": _Value("c", ("nns_url", "nns_urls"), _urls, "http://[::1]:8080"),
+    "nns_url": _Value("c", ("nns_url", "nns_urls"), _urls, "http://[::1]:8080", needed=True),
     "backup_retention_time_secs": _Value("b", ("backup_retention_time_secs",), _number, "86400"),
     # The tools that write backup.conf misspell the key.
     "backup_purging_interval_secs": _Value(
@@ -139,35 +144,44 @@ _FILES = {
     "t": "jaeger_addr.conf",
 }
 
+Warn = Callable[[str], object]
 Address = Callable[[], ipaddress.IPv6Address | None]
 
 
-def main(arguments: Sequence[str] | None = None, address: Address = own_address, wait: float = _ADDRESS_SECONDS) -> int:
+def main(
+    arguments: Sequence[str] | None = None,
+    address: Address = own_address,
+    wait: float = _ADDRESS_SECONDS,
+    metrics: str = ignored_settings.FOLDER,
+) -> int:
     """Generates the file and returns the exit status.
 
     Args:
         arguments: the command line without the program; by default that of this process.
         address: returns the address that the machine got by itself, or None.
         wait: how long to wait for such an address, in seconds.
+        metrics: directory for the metric of settings that are ignored.
     """
+    ignored: list[str] = []
     options = _parser().parse_args(arguments)
     try:
         files = {option: path for option in _FILES if (path := getattr(options, option)) is not None}
         template = Path(options.i).read_text(encoding="utf-8")
-        text = fill(template, options.i, values(files, address, wait))
+        text = fill(template, options.i, values(files, address, wait, ignored.append))
+        ignored_settings.report(_PROGRAM, Path(options.o).name, ignored, metrics)
         durable.replace(options.o, text.encode(), mode=0o644)
     except (OSError, UnicodeDecodeError) as error:
-        print(f"generate-replica-config.sh: error: {options.i}: cannot be read: {error}", file=sys.stderr)
+        print(f"{_PROGRAM}: error: {options.i}: cannot be read: {error}", file=sys.stderr)
         return 1
     except GuestError as error:
-        print(f"generate-replica-config.sh: error: {error}", file=sys.stderr)
+        print(f"{_PROGRAM}: error: {error}", file=sys.stderr)
         return 1
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="generate-replica-config.sh",
+        prog=_PROGRAM,
         description="Generates the configuration of the replica from a template and the files of the config store.",
         epilog="A file that is not given or does not exist counts as empty.",
         allow_abbrev=False,
@@ -201,26 +215,38 @@ def fill(template: str, origin: str, inserted: dict[str, str]) -> str:
     return _MARK.sub(value, template)
 
 
-def values(files: dict[str, str], address: Address, wait: float) -> dict[str, str]:
+def values(files: dict[str, str], address: Address, wait: float, warn: Warn = lambda _: None) -> dict[str, str]:
     """Returns what to insert for each mark.
 
     Args:
         files: paths of the files by the options that name them.
         address: returns the address that the machine got by itself, or None.
         wait: how long to wait for such an address, in seconds.
+        warn: is called once with each message about a setting that is invalid, and whose default is used.
 
     Raises:
-        GuestError: a file is invalid, or the machine has no IPv6 address.
+        GuestError: a setting is invalid that the node needs, or the machine has no IPv6 address.
     """
     inserted = {"node_index": "0"}
+    messages: dict[str, None] = {}
     for mark, value in _VALUES.items():
-        given = settings.read(files[value.option], value.keys) if value.option in files else {}
-        inserted[mark] = _inserted(value, given)
+        try:
+            inserted[mark] = _inserted(value, files.get(value.option), messages.setdefault)
+        except GuestError as error:
+            if value.needed:
+                raise
+            messages[str(error)] = None
+            inserted[mark] = value.default
+    if not inserted["ipv4_address"]:
+        inserted["ipv4_gateway"] = ""
     inserted["ipv6_address"] = _ipv6_address(files.get("n"), address, wait)
+    for message in messages:
+        warn(message)
     return inserted
 
 
-def _inserted(value: _Value, given: dict[str, settings.Setting]) -> str:
+def _inserted(value: _Value, path: str | None, invalid: Warn) -> str:
+    given = settings.read(path, value.keys, invalid) if path is not None else {}
     for key in value.keys:
         if key in given:
             try:
@@ -232,13 +258,8 @@ def _inserted(value: _Value, given: dict[str, settings.Setting]) -> str:
 
 def _ipv6_address(path: str | None, address: Address, wait: float) -> str:
     """Returns the address in network.conf, or the one that the machine has."""
-    if path is not None:
-        try:
-            configured = network.parse(Path(path).read_text(encoding="utf-8"), path).address
-        except FileNotFoundError:
-            configured = None
-        except (OSError, UnicodeDecodeError) as error:
-            raise GuestError(f"{path}: cannot be read: {error}") from error
+    if path is not None and os.path.exists(path):
+        configured = network.read(path, invalid=lambda _: None).address
         if configured is not None:
             return str(configured.ip)
     deadline = time.monotonic() + wait

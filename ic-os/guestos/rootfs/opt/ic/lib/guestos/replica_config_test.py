@@ -56,7 +56,7 @@ def generate(tmp_path):
         options = [word for option, name in OPTIONS.items() for word in (f"-{option}", str(tmp_path / name))]
         output = tmp_path / "ic.json5"
         output.unlink(missing_ok=True)
-        if main([*options, "-i", str(template), "-o", str(output)], address, 0):
+        if main([*options, "-i", str(template), "-o", str(output)], address, 0, str(tmp_path)):
             assert not output.exists()
             return None
         return json5.loads(output.read_text())
@@ -204,11 +204,14 @@ def test_other_spellings(generate, name, text, path, expected):
     assert at(generate({name: text}), path) == expected
 
 
-WRONG = [
+NEEDED = [
     ("network.conf", "\nipv6_address=nonsense", r":2: ipv6_address: "),
     ("nns.conf", "# x\nnns_url=ftp://a", r":2: nns_url: 'ftp://a' is not a URL"),
     ("nns.conf", 'nns_url=http://a",x:"', r":1: nns_url: "),
     ("nns.conf", "nns_url=,", r":1: nns_url: ',' has no URL"),
+]
+
+OPTIONAL = [
     ("backup.conf", "backup_retention_time_secs=-1", r":1: backup_retention_time_secs: '-1' is not a number"),
     ("backup.conf", "backup_puging_interval_secs=18446744073709551616", r":1: .* is not a number from 0 to 2\^64-1"),
     ("log.conf", 'replica_log_debug_overrides=["a", 1]', r":1: .* is not a JSON list of strings"),
@@ -220,15 +223,38 @@ WRONG = [
     ("query_stats.conf", "query_stats_epoch_length=1e3", r":1: .* is not a number"),
     ("jaeger_addr.conf", "jaeger_addr=a b", r":1: .* is not a URL"),
     ("log.conf", "nonsense", r":1: expected KEY=VALUE"),
+    ("network.conf", "domain=a b", r":1: domain: 'a b' is not a domain name"),
+    ("network.conf", "ipv4_address=192.0.2.1", r":1: ipv4_address: '192.0.2.1' has no prefix length"),
 ]
 
 
-@pytest.mark.parametrize(("name", "text", "message"), WRONG)
-def test_an_invalid_value_is_an_error_with_file_and_line(generate, tmp_path, capsys, name, text, message):
+@pytest.mark.parametrize(("name", "text", "message"), NEEDED)
+def test_an_invalid_value_that_is_needed_is_an_error(generate, tmp_path, capsys, name, text, message):
     assert generate({name: text}) is None
     error = capsys.readouterr().err
     assert re.match(rf"generate-replica-config\.sh: error: {tmp_path / name}{message}", error), error
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(("name", "text", "message"), OPTIONAL)
+def test_of_an_invalid_value_that_is_optional_the_default_is_used(generate, tmp_path, capsys, name, text, message):
+    assert generate({name: text}) == generate({})
+    error = capsys.readouterr().err
+    assert re.match(
+        rf"<4>generate-replica-config\.sh: warning: {tmp_path / name}{message}.*; this is ignored\n$", error
+    )
+
+
+def test_other_settings_of_the_same_file_are_used(generate, tmp_path, capsys):
+    text = "nonsense\nipv4_address=x\nipv4_gateway=192.0.2.1\ndomain=node.example\n"
+    config = generate({"network.conf": text, "nns.conf": "nonsense\nnns_url=http://a\n"})
+    assert (config["domain"], config["registration"]["nns_url"]) == ("node.example", "http://a")
+    assert config["initial_ipv4_config"] == {"public_address": "", "public_gateway": ""}
+    assert capsys.readouterr().err.count("\n") == 3
+    metric = (tmp_path / "guestos_ignored_settings_ic.json5.prom").read_text()
+    assert metric.endswith('guestos_ignored_settings{reader="ic.json5"} 3\n')
+    generate({})
+    assert (tmp_path / "guestos_ignored_settings_ic.json5.prom").read_text().endswith("} 0\n")
 
 
 @given(

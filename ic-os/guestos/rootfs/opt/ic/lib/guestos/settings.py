@@ -6,7 +6,7 @@ as not given: the tools that write these files write every key.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from guestos.errors import GuestError
@@ -25,15 +25,17 @@ class Setting:
     origin: str
 
 
-def read(path: str, keys: Collection[str]) -> dict[str, Setting]:
+def read(path: str, keys: Collection[str], invalid: Callable[[str], object] | None = None) -> dict[str, Setting]:
     """Returns the settings of a file by their keys; none if the file does not exist.
 
     Args:
         path: of the file.
         keys: the keys to return; others are ignored.
+        invalid: is called with a message about each line that is not `key=value`, or gives a key again, and which is
+            ignored; by default it is an error.
 
     Raises:
-        GuestError: the file cannot be read, a line is not `key=value`, or a key is given twice.
+        GuestError: the file cannot be read, or a line is invalid.
     """
     try:
         with open(path, encoding="utf-8") as file:
@@ -49,10 +51,15 @@ def read(path: str, keys: Collection[str]) -> dict[str, Setting]:
         origin = f"{path}:{number}"
         key, equals, value = (part.strip() for part in line.partition("="))
         if not equals:
-            raise GuestError(f"{origin}: expected KEY=VALUE, not {line!r}")
-        if key not in keys or not value:
+            problem = f"{origin}: expected KEY=VALUE, not {line!r}"
+        elif key not in keys or not value:
             continue
-        if key in settings:
-            raise GuestError(f"{origin}: {key} is given twice, first at {settings[key].origin}")
-        settings[key] = Setting(value, origin)
+        elif key in settings:
+            problem = f"{origin}: {key} is given twice, first at {settings[key].origin}"
+        else:
+            settings[key] = Setting(value, origin)
+            continue
+        if invalid is None:
+            raise GuestError(problem)
+        invalid(problem)
     return settings

@@ -39,3 +39,14 @@ def test_a_directory_in_place_of_a_file_is_an_error(file):
     file.mkdir()
     with pytest.raises(GuestError, match="cannot be read"):
         settings.read(str(file), ())
+
+
+def test_invalid_lines_can_be_skipped(file):
+    file.write_text("nonsense\nnns_url=a\nnns_url=b\nother=c\n")
+    messages = []
+    found = settings.read(str(file), ("nns_url", "other"), messages.append)
+    assert {key: setting.value for key, setting in found.items()} == {"nns_url": "a", "other": "c"}
+    assert messages == [
+        f"{file}:1: expected KEY=VALUE, not 'nonsense'",
+        f"{file}:3: nns_url is given twice, first at {file}:2",
+    ]
