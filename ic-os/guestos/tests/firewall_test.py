@@ -264,9 +264,23 @@ def test_a_file_without_a_policy_is_not_loaded(tmp_path):
     check, load = commands(unit, "ExecReload")
     assert load.endswith("nft -f /etc/nftables.conf")
     rules = tmp_path / "nftables.conf"
+    command = shlex.split(check.replace(RULES, str(rules)))
     for text, status in (("", 1), ("# policies\n", 1), (rule_set(lambda _: []), 0)):
         rules.write_text(text)
-        assert subprocess.run(check.replace(RULES, str(rules)).split(), check=False).returncode == status
+        assert subprocess.run(command, check=False, timeout=60).returncode == status
+
+
+def test_a_pipe_in_place_of_the_rules_is_not_opened(tmp_path):
+    unit = UNITS / "nftables.service.d/10-guestos.conf"
+    rules = tmp_path / "nftables.conf"
+    os.mkfifo(rules)
+    reload = shlex.split(commands(unit, "ExecReload")[0].replace(RULES, str(rules)))
+    assert subprocess.run(reload, check=False, timeout=60).returncode == 1
+    script = shlex.split(commands(unit, "ExecStart")[1].replace(RULES, str(rules)))[-1]
+    loaded = script.replace("nft -f", "echo nft -f")
+    assert subprocess.run(["/bin/sh", "-c", loaded], check=True, timeout=60, capture_output=True).stdout == b""
+    # Between this test and nft it may be replaced.
+    assert re.search(r"^TimeoutStartSec=90$", unit.read_text(), re.MULTILINE)
 
 
 ACCOUNT = ["--reuid=ic-replica", "--regid=ic-replica", "--clear-groups"]

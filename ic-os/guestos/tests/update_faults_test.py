@@ -49,8 +49,18 @@ def test_01_not_an_update_image(refused, tmp_path, data, message):
 
 def test_01_missing(refused, tmp_path):
     refused(FAILED, "none: cannot be read: No such file", "upgrade-install", tmp_path / "none")
-    refused(FAILED, "cannot be read: Is a directory", "upgrade-install", tmp_path)
+    refused(FAILED, "is not a regular file", "upgrade-install", tmp_path)
     refused(FAILED, "manifest.json: cannot be read: No such file", "upgrade-install", tmp_path / "b", tmp_path / "r")
+
+
+def test_01_a_pipe_is_not_waited_for(refused, tmp_path):
+    """The orchestrator names the file, in a folder that it writes to, and root opens it."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    for name in ("pipe", "link"):
+        refused(FAILED, f"{name}: is not a regular file", "upgrade-install", tmp_path / name)
+        manifest = f"--manifest={tmp_path / name}"
+        refused(FAILED, f"{name}: is not a regular file", "upgrade-install", manifest, __file__, __file__)
 
 
 def cuts(size):

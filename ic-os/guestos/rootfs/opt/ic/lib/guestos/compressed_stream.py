@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO, Protocol
 
 from guestos.errors import GuestError, ImageError
+from guestos.regular_file import open_regular
 
 STDIN = "-"
 
@@ -66,10 +67,7 @@ def open_stream(path: str) -> Iterator[Stream]:
 def _open(path: str, cleanup: contextlib.ExitStack) -> BinaryIO:
     if path == STDIN:
         return open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)
-    try:
-        return cleanup.enter_context(open(path, "rb", buffering=0))
-    except OSError as error:
-        raise GuestError(f"{path}: cannot be read: {error.strerror}") from error
+    return cleanup.enter_context(open(open_regular(path), "rb", buffering=0))
 
 
 class _Source:

@@ -18,6 +18,7 @@ from typing import Protocol
 from guestos import compressed_stream, manifest, signatures
 from guestos.errors import GuestError, ImageError
 from guestos.manifest import PIECE_SIZE, Image, Manifest
+from guestos.regular_file import open_regular
 from guestos.tar_stream import Member, TarStream
 
 _ZEROS = bytes(PIECE_SIZE)
@@ -247,17 +248,14 @@ def _is_hole(file: int, offset: int, length: int) -> bool:
 
 
 def _open(path: str, cleanup: contextlib.ExitStack) -> int:
-    try:
-        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise GuestError(f"{path}: cannot be read: {error.strerror}") from error
+    file = open_regular(path)
     cleanup.callback(os.close, file)
     return file
 
 
 def _read_file(path: str, most: int) -> bytes:
     try:
-        with open(path, "rb") as file:
+        with open(open_regular(path), "rb") as file:
             data = file.read(most + 1)
     except OSError as error:
         raise GuestError(f"{path}: cannot be read: {error.strerror}") from error
