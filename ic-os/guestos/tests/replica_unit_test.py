@@ -88,6 +88,8 @@ def test_order():
     assert before <= set(words("ic-replica.service", "After"))
     assert before <= set(words("ic-replica.service", "Wants"))
     assert "bootstrap-ic-node.service" in words("setup-permissions.service", "After")
+    # It copies a key from there.
+    assert "/boot/config" in words("setup-permissions.service", "RequiresMountsFor")
     assert "systemd-networkd-wait-online.service" in words("network-online.target.d/10-guestos.conf", "Wants")
 
 

@@ -3,6 +3,8 @@
 Data that a bootstrap medium or an older release has left belongs to the wrong accounts, for which it can't be read. The
 directories belong to services, which may put anything there, while this runs as root: so every name is opened below its
 directory, and neither symbolic links nor mount points are followed.
+
+A key that an older release kept in the config store is copied to where the programs of the release look for it.
 """
 
 from __future__ import annotations
@@ -17,7 +19,9 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from guestos import folders
 from guestos.errors import GuestError
+from guestos.regular_file import open_regular
 
 STORE = "/var/lib/ic"
 
@@ -27,6 +31,7 @@ _FOLDER_MODE = 0o2750
 _FILE_MODE = 0o640
 _PROGRAM_MODE = 0o750
 _LOST_FOUND = "lost+found"
+_MAX_RESTORED = 1 << 16
 _DEEPEST = 100
 """Levels of directories, far more than the replica's. Each holds a descriptor open."""
 
@@ -41,6 +46,7 @@ class Rule:
         group: name of the group.
         mode: None for a directory, which is created if it is missing; else the mode of a file, which need not exist.
         secret: whether the group may not read the files of a directory.
+        former: where older releases kept a file; if it is missing, it is copied from there.
     """
 
     path: str
@@ -48,6 +54,7 @@ class Rule:
     group: str
     mode: int | None = None
     secret: bool = False
+    former: str = ""
 
 
 RULES = (
@@ -61,7 +68,7 @@ RULES = (
     Rule("data/images", "ic-replica", "nonconfidential"),
     Rule("data/orchestrator", "ic-replica", "nonconfidential"),
     Rule("data/recovery", "admin", "nonconfidential"),
-    Rule("data/nns_public_key.pem", "ic-replica", "nonconfidential", 0o644),
+    Rule("data/nns_public_key.pem", "ic-replica", "nonconfidential", 0o644, former="/boot/config/nns_public_key.pem"),
     Rule("data/node_operator_private_key.pem", "ic-replica", "ic-replica", 0o400),
 )
 
@@ -96,10 +103,23 @@ def apply(store: str, rule: Rule) -> None:
         else:
             parent, name = os.path.split(rule.path)
             with _opened(store, parent) as folder, contextlib.suppress(FileNotFoundError):
+                if rule.former:
+                    _restore(folder, name, owner, rule)
                 _Walk(owner, os.fstat(folder).st_dev).file(folder, name, rule.mode)
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
         raise GuestError(f"{path}: its owner and mode cannot be set: {error.strerror}{where}") from error
+
+
+def _restore(folder: int, name: str, owner: folders.Owner, rule: Rule) -> None:
+    """Copies a file from where older releases kept it, unless there is anything of its name, such as a link."""
+    if name in os.listdir(folder) or not os.path.lexists(rule.former):
+        return
+    with open(open_regular(rule.former), "rb") as file:
+        data = file.read(_MAX_RESTORED + 1)
+    if len(data) > _MAX_RESTORED:
+        raise GuestError(f"{rule.former}: has more than {_MAX_RESTORED} bytes")
+    folders.write(folder, name, [data], owner, rule.mode or 0)
 
 
 @contextlib.contextmanager

@@ -151,6 +151,64 @@ def test_a_key_gets_its_own_mode(store, changes):
     assert changes == {str(store / KEY.path): (4711, 4712)}
 
 
+@pytest.fixture
+def former(tmp_path):
+    """A key of an older release in the config store, and the rule that copies it."""
+    path = tmp_path / "config/nns_public_key.pem"
+    path.parent.mkdir()
+    path.write_text("of the config store")
+    return path, Rule("data/nns_public_key.pem", "service", "readers", 0o644, former=str(path))
+
+
+def test_a_key_of_an_older_release_is_copied_to_where_the_programs_look(store, former):
+    me = pwd.getpwuid(os.getuid())
+    _, rule = former
+    rule = Rule(rule.path, me.pw_name, grp.getgrgid(os.getgid()).gr_name, rule.mode, former=rule.former)
+    key = store / rule.path
+    assert apply(store, rule) == 0
+    assert (key.read_text(), mode(key)) == ("of the config store", 0o644)
+    key.write_text("newer")
+    assert apply(store, rule) == 0
+    assert key.read_text() == "newer"
+    assert sorted(os.listdir(key.parent)) == [key.name]
+
+
+def test_without_a_former_key_nothing_is_copied(store, former, changes):
+    path, rule = former
+    path.unlink()
+    assert apply(store, rule) == 0
+    assert os.listdir(store / "data") == []
+
+
+def test_a_key_is_not_written_through_a_link(store, former, changes, tmp_path):
+    _, rule = former
+    (store / rule.path).symlink_to(tmp_path / "outside")
+    assert apply(store, rule) == 0
+    assert not (tmp_path / "outside").exists()
+    assert changes == {}
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (os.mkfifo, "is not a regular file"),
+        (lambda path: path.write_bytes(bytes(1 << 17)), "has more than 65536 bytes"),
+    ],
+)
+def test_another_former_key_is_an_error(store, former, changes, capsys, make, message):
+    path, rule = former
+    path.unlink()
+    make(path)
+    assert apply(store, rule, FOLDER) == 1
+    assert capsys.readouterr().err == f"<3>setup-permissions.sh: error: {path}: {message}\n"
+    assert list(changes) == [str(store / FOLDER.path)]
+
+
+def test_the_key_of_the_nns_is_looked_for_in_the_config_store():
+    (rule,) = (each for each in permissions.RULES if each.path == "data/nns_public_key.pem")
+    assert rule.former == f"{bootstrap.CONFIG}/nns_public_key.pem"
+
+
 def test_a_deep_tree_is_an_error(store, changes, capsys):
     (store / "data/ic_state" / "/".join("d" * 101)).mkdir(parents=True)
     assert apply(store, FOLDER) == 1
