@@ -120,7 +120,7 @@ def test_39_confirm_again_writes_nothing(machine, update_tar, monkeypatch):
     def refuse(*arguments):
         raise AssertionError("a write")
 
-    monkeypatch.setattr("guestos.status.write_metrics", lambda environment: None)  # metrics are not on the disk
+    monkeypatch.setattr("guestos.status.write_metrics", lambda environment, done: None)  # metrics are not on the disk
     for name in ("pwrite", "ftruncate", "fsync", "replace", "mkdir", "unlink"):
         monkeypatch.setattr(os, name, refuse)
     before = machine.snapshot()

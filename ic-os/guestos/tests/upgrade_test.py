@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -121,7 +122,6 @@ def test_status_and_metrics(machine, update_tar, capsys):
     assert 'guestos_slot_info{slot="B",state="ready",version="1.2.4"} 1\n' in metrics
     assert "guestos_boot_confirmed 1\n" in metrics
     assert "guestos_boot_stable 1\n" in metrics
-    assert 'guestos_boot_action{successful_boot="true"} 0\n' in metrics
     assert 'guestos_version{version="1.2.3"} 1\n' in metrics
     machine.runs("B")
     assert machine("metrics") == 0
@@ -129,6 +129,35 @@ def test_status_and_metrics(machine, update_tar, capsys):
     assert "guestos_boot_confirmed 0\n" in metrics
     assert "guestos_boot_stable 0\n" in metrics
     assert 'guestos_boot_action{next_boot="A",version="1.2.3"} 2\n' in metrics
+
+
+def boot_actions(machine):
+    text = (machine.folder / "metrics/guestos_upgrade.prom").read_text()
+    return re.findall(r"^guestos_boot_action(.*)$", text, re.MULTILINE)
+
+
+def test_the_metric_of_the_boot_action_has_the_labels_of_the_reference(machine, update_tar):
+    machine("metrics")
+    assert boot_actions(machine) == ['{successful_boot="true"} 0']
+    machine("upgrade-install", update_tar)
+    boot, root = machine.partition("B", "boot"), machine.partition("B", "root")
+    assert boot_actions(machine) == [
+        f'{{written_boot="{boot}"}} 1',
+        f'{{written_root="{root}"}} 1',
+        '{written_var="true"} 1',
+    ]
+    assert machine("upgrade-install", machine.folder / "none") != 0
+    assert boot_actions(machine) == ['{successful_boot="true"} 0'], "nothing was written"
+    machine("upgrade-commit")
+    assert boot_actions(machine) == ['{committed="true"} 1']
+    machine.boot()
+    machine("metrics")
+    assert boot_actions(machine) == ['{next_boot="A",version="1.2.3"} 2']
+    machine("confirm")
+    boot = machine.partition("B", "boot")
+    assert boot_actions(machine) == [f'{{confirm_boot="{boot}",version="1.2.3"}} 1']
+    machine("metrics")
+    assert boot_actions(machine) == ['{successful_boot="true"} 0']
 
 
 @pytest.mark.parametrize("umask", [0o022, 0o026, 0o077])

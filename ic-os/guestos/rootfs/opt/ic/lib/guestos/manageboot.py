@@ -50,10 +50,12 @@ def main(
     environment = dataclasses.replace(environment, grubenv=options.grubenv)
     options.script = script
     action: Action = options.run
+    done = ""
     try:
         if script is not None and options.root:
             privilege.become_root(script, arguments)
         action(options, environment)
+        done = options.action
     except GuestError as error:
         print(f"manageboot.sh: {error}", file=sys.stderr)
         journal.error(f"{options.action}: {error}")
@@ -61,7 +63,7 @@ def main(
     finally:
         if options.changes:
             with contextlib.suppress(GuestError):
-                status.write_metrics(environment)
+                status.write_metrics(environment, done)
     return 0
 
 

@@ -83,13 +83,18 @@ def _word(value: object) -> str:
     return {True: "yes", False: "no", None: "unknown"}.get(value, str(value))  # type: ignore[call-overload,no-any-return]
 
 
-def write_metrics(environment: Environment) -> None:
+def write_metrics(environment: Environment, done: str = "") -> None:
     """Writes the status as metrics; an error when writing them is ignored.
+
+    Args:
+        environment: the machine.
+        done: the command of manageboot.sh that has just succeeded, or nothing.
 
     Raises:
         GuestError: the file that records what was booted is missing or damaged.
     """
-    lines = _metric_lines(read_status(environment))
+    status = read_status(environment)
+    lines = _metric_lines(status, _boot_actions(environment, status, done))
     path = os.path.join(environment.metrics, METRICS)
     with contextlib.suppress(OSError):
         os.makedirs(environment.metrics, exist_ok=True)
@@ -100,17 +105,28 @@ def write_metrics(environment: Environment) -> None:
         os.replace(f"{path}.new", path)
 
 
-def _metric_lines(status: dict[str, Any]) -> list[str]:
+def _boot_actions(environment: Environment, status: dict[str, Any], done: str) -> list[str]:
+    """Returns the samples of guestos_boot_action: what was done last, or what the next boot does."""
+    current, version = status["current"], _word(status["version"])
+    if done == "upgrade-install":
+        boot, root = (environment.partition(other(current), name) for name in ("boot", "root"))
+        return [f'{{written_boot="{boot}"}} 1', f'{{written_root="{root}"}} 1', '{written_var="true"} 1']
+    if done == "upgrade-commit":
+        return ['{committed="true"} 1']
+    if done == "confirm":
+        return [f'{{confirm_boot="{environment.partition(current, "boot")}",version="{version}"}} 1']
+    if status["stable"] and status["next"] == current:
+        return ['{successful_boot="true"} 0']
+    return [f'{{next_boot="{status["next"]}",version="{version}"}} 2']
+
+
+def _metric_lines(status: dict[str, Any], actions: list[str]) -> list[str]:
     """Returns a status in the text format of Prometheus.
 
     `guestos_boot_stable`, `guestos_boot_action` and `guestos_version` have the names, labels and values that the IC's
     monitoring expects.
     """
     confirmed, version = int(status["stable"]), _word(status["version"])
-    if confirmed and status["next"] == status["current"]:
-        action = 'guestos_boot_action{successful_boot="true"} 0'
-    else:
-        action = f'guestos_boot_action{{next_boot="{status["next"]}",version="{version}"}} 2'
     return [
         "# HELP guestos_slot_info State and version of the system in a slot.",
         "# TYPE guestos_slot_info gauge",
@@ -124,9 +140,9 @@ def _metric_lines(status: dict[str, Any]) -> list[str]:
         "# HELP guestos_boot_stable Whether the running system is confirmed.",
         "# TYPE guestos_boot_stable gauge",
         f"guestos_boot_stable {confirmed}",
-        "# HELP guestos_boot_action What the next boot does: 0 is nothing new, 2 another slot or a fall back.",
+        "# HELP guestos_boot_action 1: done by manageboot.sh last; 0: the boot succeeded; 2: what boots next.",
         "# TYPE guestos_boot_action gauge",
-        action,
+        *(f"guestos_boot_action{action}" for action in actions),
         "# HELP guestos_version Version of the running system; 0 if it is not known.",
         "# TYPE guestos_version gauge",
         f'guestos_version{{version="{version}"}} {int(status["version"] is not None)}',
