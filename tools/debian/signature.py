@@ -18,7 +18,7 @@ _BLOCK = re.compile(
     r"-----END PGP PUBLIC KEY BLOCK-----",
     re.MULTILINE,
 )
-_REJECTED = ("BADSIG", "EXPSIG", "REVKEYSIG")
+_REJECTED = ("BADSIG", "REVKEYSIG")
 
 
 def binary_keys(keyring: Path) -> bytes:
@@ -43,7 +43,7 @@ def signed_text(file: Path, keyring: Path, detached: Path | None = None) -> str:
     """Returns the signed text of a file; text outside of the signed part is left out.
 
     At least one key of the keyring must have signed it. Signatures by other keys are ignored, since archives sign with
-    the keys of several releases.
+    the keys of several releases. So are those that have expired, or whose key has (EXPSIG, EXPKEYSIG).
 
     Args:
         file: a clear-signed file, or the signed file if the signature is detached.
@@ -66,9 +66,10 @@ def signed_text(file: Path, keyring: Path, detached: Path | None = None) -> str:
             "--output", str(text), str(file.absolute())
         ]  # fmt: skip
         states = _states(command)
-        if "VALIDSIG" not in states or any(state in states for state in _REJECTED):
+        if "GOODSIG" not in states or any(state in states for state in _REJECTED):
             raise CheckError(
-                f"{file}: is not signed by a key of {keyring}: it was changed, or the archive has a new key "
+                f"{file}: is not signed by a key of {keyring}: it was changed, the key has expired, or the archive "
+                "has a new one "
                 f"({', '.join(state for state in states if 'SIG' in state or 'PUBKEY' in state) or 'no signature'})"
             )
         return (file if detached else text).read_text(encoding="utf-8", errors="replace")
