@@ -8,7 +8,9 @@ Writes, with SHA256SUMS in each folder (see artifacts.py):
     REVISION/guest-os/disk-img-dev, update-img-dev    the same of the variant dev
 
 A folder's SHA256SUMS is written last, so a folder that has it is complete. What is published already stays, and gets
-the signatures that it lacks; another build of the same revision is an error, unless --replace is given.
+the signatures that it lacks; another build of the same revision is an error, unless --replace is given. In a local
+folder --replace takes effect at once: the new files are written beside the old ones, and the folders exchange their
+names. On S3 and WebDAV files are replaced one by one, and who downloads meanwhile gets an error of the checksums.
 
 The address is a folder, s3://BUCKET/PREFIX, or https://HOST/PATH of a WebDAV server. Credentials are those of the
 environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL; ICOS_WEBDAV_USER and
@@ -18,8 +20,11 @@ ICOS_WEBDAV_PASSWORD.
 from __future__ import annotations
 
 import base64
+import ctypes
+import errno
 import os
 import re
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -45,6 +50,11 @@ if TYPE_CHECKING:
     from obstore.store import ClientConfig
 
 _MIB = 1 << 20
+_NEW, _OLD = ".new", ".old"
+"""Ends of the names of folders that are there while a folder is replaced."""
+
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
+"""Constants of linux/fcntl.h and linux/fs.h."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,10 +178,28 @@ class Publication:
                 f"{self._address}/{path}/{SUMS}: is of another build of this revision; compare them by verify-release, "
                 "or give --replace"
             )
+        if there is not None and isinstance(self._store, LocalStore):
+            self._replace(path, stage)
+        else:
+            self._put_all(path, stage)
+
+    def _put_all(self, path: str, stage: Path) -> None:
         last = [SIGNATURES, SUMS]
         names = sorted(file.name for file in stage.iterdir() if file.name not in last)
         for name in (*names, *(name for name in last if (stage / name).exists())):
             self._put(f"{path}/{name}", stage / name)
+
+    def _replace(self, path: str, stage: Path) -> None:
+        """Replaces a local folder as a whole."""
+        folder, new = (Path(self._address, name) for name in (path, f"{path}{_NEW}"))
+        try:
+            # Of a run that was interrupted.
+            shutil.rmtree(new, ignore_errors=True)
+            self._put_all(f"{path}{_NEW}", stage)
+            exchange(new, folder)
+            shutil.rmtree(new)
+        except OSError as error:
+            raise UserError(f"{folder}: cannot be replaced: {error.strerror}") from error
 
     def _put_signatures(self, path: str, stage: Path) -> None:
         signatures = stage / SIGNATURES
@@ -193,6 +221,24 @@ class Publication:
             obstore.put(self._store, path, file, use_multipart=False if isinstance(self._store, HTTPStore) else None)
         except (BaseError, OSError) as error:
             raise UserError(f"{self._address}/{path}: cannot be written: {_first_line(error)}") from error
+
+
+def exchange(first: Path, second: Path) -> None:
+    """Exchanges the names of two folders, in one step where the file system can (RENAME_EXCHANGE of renameat2(2)).
+
+    Raises:
+        OSError: one does not exist, or can't be renamed.
+    """
+    library = ctypes.CDLL(None, use_errno=True)
+    if library.renameat2(_AT_FDCWD, bytes(first), _AT_FDCWD, bytes(second), _RENAME_EXCHANGE) == 0:
+        return
+    number = ctypes.get_errno()
+    if number not in (errno.EINVAL, errno.ENOSYS):
+        raise OSError(number, os.strerror(number), str(second))
+    old = second.with_name(f"{second.name}{_OLD}")
+    second.rename(old)
+    first.rename(second)
+    old.rename(first)
 
 
 def _first_line(error: Exception) -> str:

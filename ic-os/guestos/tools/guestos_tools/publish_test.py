@@ -17,7 +17,7 @@ import zstandard
 
 from guestos_tools.artifacts import Request, get
 from guestos_tools.download import Policy
-from guestos_tools.publish import Arguments, main, open_store, revision_of
+from guestos_tools.publish import Arguments, Publication, exchange, main, open_store, revision_of
 from tools.core.errors import CheckError, UserError
 from tools.testing.oracles import ask, oracle
 
@@ -239,6 +239,42 @@ def test_a_published_revision_stays(built, tmp_path, capsys):
     assert sums.stat().st_mtime_ns == before
     publish(tmp_path, built, replace=True)
     ask("sh", "-c", 'cd "$0" && sha256sum --check --strict SHA256SUMS', sums.parent)
+
+
+def test_a_folder_is_replaced_at_once(built, tmp_path, monkeypatch):
+    """At every step the folder is the old build or the new one, with files that its checksums name."""
+    publish(tmp_path, built)
+    release = tmp_path / REVISION / "release"
+    Path(built["binaries"], "replica").unlink()
+    Path(built["binaries"], "state-tool").write_bytes(b"tool")
+    (release.parent / "release.new").mkdir()
+    (release.parent / "release.new" / "replica.gz").write_bytes(b"of a run that was interrupted")
+    put, seen = Publication._put, set()
+
+    def watched(*arguments):
+        put(*arguments)
+        ask("sh", "-c", 'cd "$0" && sha256sum --check --strict SHA256SUMS', release)
+        seen.add(tuple(sorted(os.listdir(release))))
+
+    monkeypatch.setattr(Publication, "_put", watched)
+    publish(tmp_path, built, replace=True)
+    assert seen == {("SHA256SUMS", "orchestrator.gz", "replica.gz")}
+    assert sorted(os.listdir(release)) == ["SHA256SUMS", "orchestrator.gz", "state-tool.gz"]
+    assert sorted(os.listdir(release.parent)) == ["guest-os", "release"]
+    ask("sh", "-c", 'cd "$0" && sha256sum --check --strict SHA256SUMS', release)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_folders_are_exchanged_also_where_the_file_system_cannot_do_it_in_one_step(tmp_path, monkeypatch, known):
+    for name in ("first", "second"):
+        (tmp_path / name / f"of {name}").mkdir(parents=True)
+    if not known:
+        monkeypatch.setattr("guestos_tools.publish._RENAME_EXCHANGE", 1 << 20)
+    exchange(tmp_path / "first", tmp_path / "second")
+    assert [os.listdir(tmp_path / name) for name in ("first", "second")] == [["of second"], ["of first"]]
+    assert len(os.listdir(tmp_path)) == 2
+    with pytest.raises(FileNotFoundError):
+        exchange(tmp_path / "none", tmp_path / "second")
 
 
 def test_addresses(tmp_path, built):
