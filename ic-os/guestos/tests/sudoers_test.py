@@ -11,6 +11,7 @@ SUDOERS = Path(__file__).parents[1] / "rootfs/etc/sudoers.d/guestos"
 MANAGEBOOT = "/opt/ic/bin/manageboot.sh"
 PROVISION = "/opt/ic/bin/provision-ssh-keys.sh"
 READ = "/opt/ic/bin/read-ssh-keys.sh"
+NETWORK = "/opt/ic/bin/guestos_tool"
 TRIM = "/opt/ic/bin/sync_fstrim.sh"
 
 
@@ -35,10 +36,10 @@ def test_visudo_accepts_the_file(tmp_path):
     assert "parsed OK" in ask("visudo", "--check", "--strict", f"--file={copy}")
 
 
-def test_nothing_but_four_scripts_with_arguments():
+def test_nothing_but_five_scripts_with_arguments():
     found = rules()
-    assert {program for program, _ in found} == {MANAGEBOOT, PROVISION, READ, TRIM}
-    assert len(found) == 5
+    assert {program for program, _ in found} == {MANAGEBOOT, NETWORK, PROVISION, READ, TRIM}
+    assert len(found) == 6
     assert "NOPASSWD: ALL" not in SUDOERS.read_text().split("\nic-replica")[1]
 
 
@@ -82,3 +83,12 @@ def test_ssh_keys_of_administrators_are_read_only():
     for account in ("admin", "root", "", "backup readonly"):
         assert not permitted(PROVISION, account)
     assert not permitted(READ, "root")
+
+
+def test_the_ipv4_address_is_set_and_removed():
+    action = "regenerate-network-config"
+    options = "--ipv4-address=192.0.2.5 --ipv4-prefix-length=24 --ipv4-gateway=192.0.2.1"
+    assert permitted(NETWORK, f"{action} {options}")
+    assert permitted(NETWORK, action)
+    for arguments in ("", "other", f"{action} --ipv4-address=a", f"{action} --help", f"-x {action}"):
+        assert not permitted(NETWORK, arguments)
