@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tools.image.extents import Buffer, Extent, Image
+from tools.image.holes import BLOCK_SIZE
 
 _CHUNK = 1 << 20
 _ZEROS = bytes(_CHUNK)
@@ -25,6 +26,22 @@ def first_difference(left: Image, right: Image) -> int | None:
             if one != other:
                 return begin + offset + _common_prefix(one, other)
     return None if left.size == right.size else min(left.size, right.size)
+
+
+def differing_blocks(left: Image, right: Image, block_size: int = BLOCK_SIZE) -> set[int]:
+    """Returns the numbers of the blocks in which two images of the same size differ.
+
+    Ranges that are holes in both, or the same range of the same file, are not read.
+    """
+    found: set[int] = set()
+    for begin, end, first, second in _segments(left, right):
+        if first is not None and second is not None and first.source == second.source:
+            continue
+        for number in range(begin // block_size, -(-end // block_size)):
+            start, stop = max(begin, number * block_size), min(end, (number + 1) * block_size)
+            if _read(first, start - begin, stop - start) != _read(second, start - begin, stop - start):
+                found.add(number)
+    return found
 
 
 def _segments(left: Image, right: Image) -> Iterator[tuple[int, int, Extent | None, Extent | None]]:

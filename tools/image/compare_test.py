@@ -1,7 +1,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tools.image.compare import first_difference
+from tools.image.compare import differing_blocks, first_difference
 from tools.image.extents import Data, Extent, FileRange, Image, InputFile
 
 
@@ -59,3 +59,14 @@ def test_same_range_of_a_file_is_not_read(tmp_path):
     left = Image(1 << 40, [Extent(0, 1 << 40, FileRange(missing, 7))])
     right = Image(1 << 40, [Extent(5, (1 << 40) - 5, FileRange(missing, 12)), Extent(0, 5, FileRange(missing, 7))])
     assert first_difference(left, right) is None
+
+
+@settings(deadline=None, derandomize=True, max_examples=300)
+@given(images(), images(), st.integers(1, 9))
+def test_differing_blocks_agree_with_comparing_blocks(left, right, size):
+    left, right = (Image(40, image.extents) for image in (left, right))
+    one, other = (image.read(0, 40) for image in (left, right))
+    expected = {
+        number for number in range(-(-40 // size)) if one[number * size :][:size] != other[number * size :][:size]
+    }
+    assert differing_blocks(left, right, size) == expected
