@@ -33,8 +33,23 @@ caches and sandboxes) lose or gain holes; and only disk images and the like have
 _DATABASES = ("passwd", "group", "shadow", "gshadow")
 
 
-def assemble(spec: RootfsArguments, origin: str, own_directories: Iterable[bytes] = ()) -> Directory:
+def assemble(spec: RootfsArguments, origin: str) -> Directory:
     """Returns the tree of a specification; file contents are ranges of the inputs.
+
+    Args:
+        spec: the specification.
+        origin: name of the specification in messages.
+
+    Raises:
+        UserError: an input can't be read, or conflicts with another; or a program cannot start.
+    """
+    return assemble_layers(spec, origin).root
+
+
+def assemble_layers(spec: RootfsArguments, origin: str, own_directories: Iterable[bytes] = ()) -> Layer:
+    """Returns the tree of a specification, and in `overlay` what is not from the base.
+
+    The base is the first layer, if it is an archive: what is declared file by file changes more often.
 
     Args:
         spec: the specification.
@@ -46,9 +61,14 @@ def assemble(spec: RootfsArguments, origin: str, own_directories: Iterable[bytes
         UserError: an input can't be read, or conflicts with another; or a program cannot start.
     """
     tree = Layer.empty(origin)
-    for layer in (*spec.layers, *(LayerSpec(archive=path) for path in spec.layer)):
+    layers = (*spec.layers, *(LayerSpec(archive=path) for path in spec.layer))
+    for index, layer in enumerate(layers):
         merge(tree, _layer(layer, spec.drop_keyword), layer.overrides, Directories(layer.directories))
+        if not index and layer.archive and not layer.entries:
+            tree.overlay.clear()
     if spec.accounts is not None:
+        for database in _DATABASES:
+            tree.record_change((b"etc", database.encode()))
         add_accounts(tree.root, spec.accounts, origin)
     strip(tree.root, spec.strip_paths)
     check_executables(tree.root, spec.executables, origin)
@@ -60,7 +80,7 @@ def assemble(spec: RootfsArguments, origin: str, own_directories: Iterable[bytes
     if spec.file_contexts:
         contexts = FileContexts.read(spec.file_contexts, spec.file_contexts_subs)
         label_tree(root, contexts, b"/" + b"/".join(subdir))
-    return root
+    return Layer(origin, root, tree.implied, tree.overlay)
 
 
 def _layer(spec: LayerSpec, drop_keywords: Collection[str]) -> Layer:

@@ -7,7 +7,7 @@ import tarfile
 import pytest
 
 from tools.core.errors import UserError
-from tools.rootfs.assemble import assemble
+from tools.rootfs.assemble import assemble, assemble_layers
 from tools.rootfs.tree_spec import AccountsSpec, Entry, LayerSpec, RootfsArguments
 from tools.tree.node import Directory, File, Symlink, walk
 
@@ -232,3 +232,32 @@ def test_password_that_cannot_be_hashed():
 def test_what_is_wrong_is_named(layers, arguments, message):
     with pytest.raises(UserError, match=message):
         tree(layers, **arguments)
+
+
+def overlay(*layers, **arguments):
+    """Returns the paths that are not from the base, and the sizes of the files of the base that they replace."""
+    tree = assemble_layers(RootfsArguments(layers=layers, **arguments), "test.img")
+    names = {node: path for path, node in walk(tree.root)}
+    return {
+        b"/".join(filter(None, (names[directory], name))): replaced and replaced.content.size
+        for directory, entries in tree.overlay.items()
+        for name, replaced in entries.items()
+    }
+
+
+def test_base_is_the_first_layer_if_it_is_an_archive():
+    archive, entries = LayerSpec(archive="base.tar"), LayerSpec("x", entries=[Entry("etc/x")])
+    replaced = LayerSpec("x", entries=[Entry("usr/file", source="content")], overrides=["/usr/file"])
+    assert overlay(archive) == {}
+    assert overlay(layer=("base.tar",)) == {}
+    assert overlay(archive, entries) == {b"etc": None}
+    assert overlay(archive, replaced) == {b"usr/file": len(b"from the archive\n")}
+    assert overlay(entries, archive) == {b"etc": None, b"usr": None}
+
+
+def test_accounts_are_not_from_the_base():
+    with tarfile.open("base.tar", "w") as archive:
+        for name in ("passwd", "group", "shadow", "gshadow"):
+            archive.add(name, f"etc/{name}")
+    found = overlay(LayerSpec(archive="base.tar"), accounts=AccountsSpec([], {"root": "secret"}))
+    assert found == {f"etc/{n}".encode(): os.path.getsize(n) for n in ("passwd", "group", "shadow", "gshadow")}

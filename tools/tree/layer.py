@@ -5,15 +5,19 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tools.core.errors import UserError
 from tools.tree.compare import node_differences, printable, type_name
-from tools.tree.node import Directory, Node, Symlink
+from tools.tree.node import Directory, File, Node, Symlink
 from tools.tree.paths import directory_at, lookup
 
 NOT_COMPARED = ("mtime",)
 """Fields that may differ between two definitions of a path; the later definition counts."""
+
+Overlay = dict[Node, dict[bytes, Node | None]]
+"""The entries of directories that are not from the base, the lowest layer: maps each name to the node of the base that
+it replaces, or to None. Of a whole directory that is not from the base, only its own entry is recorded."""
 
 
 @dataclass(slots=True)
@@ -25,11 +29,13 @@ class Layer:
         root: the tree.
         implied: directories that exist only because of paths below them. They have default metadata, mode 0755 and
             owner root, until they are defined.
+        overlay: the entries that were merged into this layer.
     """
 
     label: str
     root: Directory
     implied: set[Directory] = field(default_factory=set)
+    overlay: Overlay = field(default_factory=dict)
 
     @classmethod
     def empty(cls, label: str) -> Layer:
@@ -85,6 +91,17 @@ class Layer:
             check_same(existing, node, b"/".join(parts))
         if isinstance(existing, Directory):
             self.describe(existing, node)
+
+    def record(self, directory: Directory, name: bytes, replaced: Node | None) -> None:
+        """Records in the overlay that an entry of a directory replaces `replaced`, or nothing."""
+        self.overlay.setdefault(directory, {}).setdefault(name, replaced)
+
+    def record_change(self, parts: Sequence[bytes]) -> None:
+        """Records in the overlay that the content of the file at a path is about to change."""
+        directory = lookup(self.root, parts[:-1], follow=True)
+        node = directory.entries.get(parts[-1]) if isinstance(directory, Directory) else None
+        if isinstance(directory, Directory) and isinstance(node, File):
+            self.record(directory, parts[-1], replace(node))
 
     def describe(self, directory: Directory, other: Directory) -> None:
         """Copies the metadata of another directory; the directory is no longer implied."""

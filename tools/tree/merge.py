@@ -113,6 +113,7 @@ class _Merge:
         child = entry.source.entries[entry.name]
         existing = entry.target.entries.setdefault(entry.name, child)
         if existing is child:
+            self._tree.record(entry.target, entry.name, None)
             return None
         if isinstance(child, Directory):
             directory = self._directory(existing, entry.path)
@@ -122,6 +123,7 @@ class _Merge:
         if not self._replaces(entry):
             check_same(existing, child, entry.path)
         entry.target.entries[entry.name] = child
+        self._tree.record(entry.target, entry.name, existing)
         return None
 
     def _directory(self, node: Node, path: bytes) -> Directory | None:

@@ -177,3 +177,14 @@ def test_the_root_must_be_a_directory():
     with pytest.raises(UserError, match="/: must be a directory, not a file"):
         layer("a").add((), next(iter(layer("b", "x = 1").root.entries.values())))
     assert isinstance(layer("a").root, Directory)
+
+
+def test_overlay_has_what_is_not_from_the_base():
+    tree = base()
+    root, etc = tree.root, tree.directory([b"etc"])
+    hosts = etc.entries[b"hosts"]
+    merge(tree, layer("one", "etc/hosts = other", "new/folder/x = x"), ["/etc/*"])
+    merge(tree, layer("two", "etc/hosts = third", "etc/y = y", "new/y = y"), ["/etc/*"])
+    assert tree.overlay.pop(root) == {b"new": None}
+    assert tree.overlay.pop(etc) == {b"hosts": hosts, b"y": None}
+    assert list(tree.overlay) == [tree.directory([b"new"])]
