@@ -17,7 +17,7 @@ from tools.ext4.format.constants import LOST_AND_FOUND
 from tools.ext4.options import Ext4Options
 from tools.ext4.writer import write_ext4
 from tools.image.rawfile import write_raw
-from tools.rootfs.assemble import assemble
+from tools.rootfs.assemble import assemble_layers
 from tools.rootfs.tree_spec import RootfsArguments
 from tools.tar.sparse_archive import Member, archive_of
 
@@ -71,7 +71,8 @@ def main(arguments: Arguments) -> None:
     name = arguments.member or os.path.basename(output).removesuffix(".tar")
     options = options_of(arguments)
     try:
-        image = write_ext4(assemble(arguments, name, own_directories=(LOST_AND_FOUND,)), options)
+        tree = assemble_layers(arguments, name, own_directories=(LOST_AND_FOUND,))
+        image = write_ext4(tree.root, options, tree.overlay)
     except UserError as error:
         raise UserError(f"{name}: {error}") from error
     if not arguments.raw:

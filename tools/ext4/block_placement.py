@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from tools.ext4.allocate import Allocator, Run, block_numbers
@@ -10,6 +11,7 @@ from tools.ext4.format.constants import JOURNAL_INODE
 from tools.ext4.format.extent_tree import (
     EMPTY_ROOT,
     MAX_BLOCKS,
+    ROOT_ENTRIES,
     Mapping,
     pack_root,
     pack_single,
@@ -20,13 +22,11 @@ from tools.ext4.format.extent_tree import (
 from tools.ext4.format.inode import inode_seed
 from tools.ext4.format.xattr import MAX_SHARERS, finish_block
 from tools.ext4.geometry import Geometry
-from tools.ext4.inventory import Item
+from tools.ext4.item import Item
 from tools.ext4.journal import journal_blocks, pack_journal_superblock
 from tools.ext4.options import Ext4Options
 from tools.image.extents import Data, Extent, Image
 from tools.tree.node import File
-
-_ROOT_ENTRIES = 4
 
 
 @dataclass(slots=True)
@@ -52,7 +52,9 @@ class Placement:
         journal: where the journal is, or None without a journal.
         journal_blocks: length of the journal, in blocks.
         extents: the placed contents, with offsets in the image.
-        position: number of the first block after the last allocated one; free blocks below it are in use.
+        position: number of a block; free blocks below it are in use, except for `freed`.
+        freed: the runs of blocks below `position` that stay free.
+        apart: the runs of blocks from `position` on that are in use.
         used: number of allocated blocks.
         shortfall: by how many blocks the file system is too small; if it isn't 0, the other fields are invalid.
     """
@@ -63,43 +65,48 @@ class Placement:
     journal_blocks: int = 0
     extents: list[Extent] = field(default_factory=list)
     position: int = 0
+    freed: list[Run] = field(default_factory=list)
+    apart: list[Run] = field(default_factory=list)
     used: int = 0
     shortfall: int = 0
 
 
-class _Placer:
-    """The state of one attempt to place everything."""
+class Placer:
+    """Places contents in the blocks of allocators.
 
-    def __init__(self, options: Ext4Options, geometry: Geometry) -> None:
+    Attributes:
+        extents: the placed contents so far, with offsets in the image.
+    """
+
+    def __init__(self, options: Ext4Options) -> None:
         self.block_size = options.block_size
         self.seed = file_system_seed(options.uuid.bytes) if options.metadata_csum else None
-        self.allocator = Allocator(geometry.free_runs(), geometry.blocks)
         self.extents: list[Extent] = []
 
-    def place_content(self, content: Image, inode: int) -> Place:
-        """Places the data of a content; holes get no blocks."""
+    def place_content(self, content: Image, inode: int, allocator: Allocator) -> Place:
+        """Places the data of a content, and its extent tree; holes get no blocks."""
         extents = content.extents
         if not extents:
             return Place(EMPTY_ROOT)
         if len(extents) == 1 and not extents[0].offset:
-            return self._place_whole(extents[0], inode)
+            return self._place_whole(extents[0], inode, allocator)
         mappings: list[Mapping] = []
-        for start, count in _logical_runs(content, self.block_size):
-            mappings += self._spread(content, start, self.allocator.take(count))
-        return self._map_blocks(mappings, inode)
+        for start, count in logical_runs(content, self.block_size):
+            mappings += self._spread(content, start, allocator.take(count))
+        return self._map_blocks(mappings, inode, allocator)
 
-    def _place_whole(self, extent: Extent, inode: int) -> Place:
+    def _place_whole(self, extent: Extent, inode: int, allocator: Allocator) -> Place:
         """Places a content that consists of one extent at offset 0, as most do."""
         size = self.block_size
         count = -(-extent.length // size)
-        runs = self.allocator.take(count)
+        runs = allocator.take(count)
         physical = runs[0][0]
         if len(runs) == 1:
             self.extents.append(Extent(physical * size, extent.length, extent.source))
             if count <= MAX_BLOCKS:
                 return Place(pack_single(physical, count), count)
-            return self._map_blocks([Mapping(0, physical, count)], inode)
-        return self._map_blocks(self._spread(Image(extent.end, (extent,)), 0, runs), inode)
+            return self._map_blocks([Mapping(0, physical, count)], inode, allocator)
+        return self._map_blocks(self._spread(Image(extent.end, (extent,)), 0, runs), inode, allocator)
 
     def _spread(self, content: Image, logical: int, runs: list[Run]) -> list[Mapping]:
         """Places a content's data, from logical block `logical` on, in `runs`; returns the mappings."""
@@ -113,13 +120,13 @@ class _Placer:
             logical += length
         return mappings
 
-    def _map_blocks(self, mappings: list[Mapping], inode: int) -> Place:
+    def _map_blocks(self, mappings: list[Mapping], inode: int, allocator: Allocator) -> Place:
         """Builds the extent tree over the mappings, and places the tree's own blocks."""
         used = sum(mapping.length for mapping in mappings)
         pieces = split_mappings(mappings)
-        if len(pieces) <= _ROOT_ENTRIES:
+        if len(pieces) <= ROOT_ENTRIES:
             return Place(pack_root(pieces), used)
-        blocks = block_numbers(self.allocator.take(tree_block_count(len(pieces), self.block_size)))
+        blocks = block_numbers(allocator.take(tree_block_count(len(pieces), self.block_size)))
         seed = None if self.seed is None else inode_seed(self.seed, inode)
         pointer, nodes = pack_tree(pieces, blocks, self.block_size, seed)
         for block, node in zip(blocks, nodes, strict=True):
@@ -130,57 +137,61 @@ class _Placer:
         """Adds an extent with `data` at the start of a block."""
         self.extents.append(Extent(block * self.block_size, len(data), Data(data)))
 
-    def place_attributes(self, items: list[Item]) -> list[int]:
-        """Places the xattr blocks; inodes with equal attributes share one. Returns for each item its block, or 0."""
-        numbers = [0] * len(items)
-        sharers: dict[bytes, list[int]] = {}
-        for index, item in enumerate(items):
-            if item.attributes.block:
-                sharers.setdefault(item.attributes.block, []).append(index)
-        for content, users in sharers.items():
-            for begin in range(0, len(users), MAX_SHARERS):
-                part = users[begin : begin + MAX_SHARERS]
-                ((block, _),) = self.allocator.take(1)
-                self._place_block(block, finish_block(content, len(part), block, self.seed))
-                for index in part:
-                    numbers[index] = block
-        return numbers
+    def place_attributes(self, block: int, content: bytes, users: int) -> None:
+        """Places an xattr block that a number of inodes share."""
+        self._place_block(block, finish_block(content, users, block, self.seed))
 
-    def place_journal(self, blocks: int, uuid: bytes) -> Place:
+    def place_journal(self, blocks: int, uuid: bytes, allocator: Allocator) -> Place:
         """Places an empty journal: all its blocks are allocated, but only the first has data."""
         superblock = pack_journal_superblock(self.block_size, blocks, uuid)
         content = Image.from_bytes(superblock).resized(blocks * self.block_size)
-        return self._map_blocks(self._spread(content, 0, self.allocator.take(blocks)), JOURNAL_INODE)
+        return self._map_blocks(self._spread(content, 0, allocator.take(blocks)), JOURNAL_INODE, allocator)
+
+
+def shared_attributes(items: list[Item]) -> Iterator[tuple[bytes, list[int]]]:
+    """Yields each xattr block that is needed: its content, and the indices of the items that share it."""
+    sharers: dict[bytes, list[int]] = {}
+    for index, item in enumerate(items):
+        if item.attributes.block:
+            sharers.setdefault(item.attributes.block, []).append(index)
+    for content, users in sharers.items():
+        for begin in range(0, len(users), MAX_SHARERS):
+            yield content, users[begin : begin + MAX_SHARERS]
 
 
 def place_all(items: list[Item], options: Ext4Options, geometry: Geometry) -> Placement:
-    """Places directories, long symlink targets and xattr blocks first, then files in order, then the journal.
+    """Places directories and long symlink targets first, then files in order, the journal, and xattr blocks.
 
-    So metadata is contiguous, and so is data.
+    So directories are contiguous, and so is data.
 
     Raises:
         UserError: the requested size of the journal is out of range.
         NoRoomError: the file system is too small for a journal.
     """
     placement = Placement(journal_blocks=journal_blocks(options, geometry.blocks))
-    placer = _Placer(options, geometry)
+    placer = Placer(options)
+    allocator = Allocator(geometry.free_runs(), geometry.blocks)
     places = placement.places = [Place(item.pointer) for item in items]
+    placement.xattr_blocks = [0] * len(items)
     for is_file in (False, True):
         for index, item in enumerate(items):
             if item.content is not None and isinstance(item.node, File) is is_file:
-                places[index] = placer.place_content(item.content, item.number)
-        if not is_file:
-            placement.xattr_blocks = placer.place_attributes(items)
+                places[index] = placer.place_content(item.content, item.number, allocator)
     if placement.journal_blocks:
-        placement.journal = placer.place_journal(placement.journal_blocks, options.uuid.bytes)
+        placement.journal = placer.place_journal(placement.journal_blocks, options.uuid.bytes, allocator)
+    for content, users in shared_attributes(items):
+        ((block, _),) = allocator.take(1)
+        placer.place_attributes(block, content, len(users))
+        for index in users:
+            placement.xattr_blocks[index] = block
     placement.extents = placer.extents
-    placement.position = placer.allocator.position
-    placement.used = placer.allocator.taken
-    placement.shortfall = placer.allocator.shortfall
+    placement.position = allocator.position
+    placement.used = allocator.taken
+    placement.shortfall = allocator.shortfall
     return placement
 
 
-def _logical_runs(content: Image, block_size: int) -> list[Run]:
+def logical_runs(content: Image, block_size: int) -> list[Run]:
     """Returns the runs of logical blocks that hold data, including blocks that are only partly data."""
     runs: list[Run] = []
     end = -1

@@ -8,7 +8,9 @@ from collections import Counter
 from tools.core.errors import UserError
 from tools.ext4.block_placement import Placement, place_all
 from tools.ext4.geometry import Geometry, NoRoomError, choose_geometry
-from tools.ext4.inventory import Item
+from tools.ext4.inventory import Inventory
+from tools.ext4.item import Item
+from tools.ext4.layered_placement import place_layers
 from tools.ext4.options import Ext4Options
 from tools.tree.node import Directory
 
@@ -61,6 +63,21 @@ def fit(items: list[Item], options: Ext4Options) -> tuple[Geometry, Placement]:
         blocks=placement.used,
         size=size,
     )
+
+
+def fit_layers(inventory: Inventory, options: Ext4Options) -> tuple[Geometry, Placement] | None:
+    """Returns geometry and placement of a tree with an overlay; None without room for a place of its own for each file.
+
+    Raises:
+        UserError: a parameter is out of range for this file system.
+    """
+    try:
+        geometry = choose_geometry(options, options.size // options.block_size, inventory.last)
+        if inventory.last <= geometry.inodes:
+            return geometry, place_layers(inventory, options, geometry)
+    except NoRoomError:
+        pass
+    return None
 
 
 def _attempt(items: list[Item], options: Ext4Options, blocks: int) -> tuple[Geometry, Placement]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from tools.ext4.allocate import Run
 from tools.ext4.format.constants import SUPERBLOCK_OFFSET, GroupFlag
 from tools.ext4.format.group import DescriptorChecksum, GroupDescriptor, bitmap_checksum
 from tools.ext4.format.superblock import Superblock
@@ -17,14 +18,19 @@ class Usage:
     """Which blocks and inodes are in use.
 
     Attributes:
-        position: number of the first block after the last allocated one; from it on, only metadata is in use.
-        inodes: number of the last inode in use; all below it count as used.
+        position: number of a block; all blocks below it are in use except for `freed`, and from it on only metadata
+            and `apart`.
+        freed: runs of blocks.
+        apart: runs of blocks.
+        inodes: bitmap of the inodes in use, from inode 1 to the last one in use.
         directories: group number to the number of directories among its inodes.
-        inode_table: the packed inodes 1 to `inodes`.
+        inode_table: the packed inodes, from inode 1 to the last one in use.
     """
 
     position: int
-    inodes: int
+    freed: Sequence[Run]
+    apart: Sequence[Run]
+    inodes: bytearray
     directories: Mapping[int, int]
     inode_table: bytearray
 
@@ -63,6 +69,8 @@ class _Tables:
         self.descriptors: list[bytes] = []
         self.extents: list[Extent] = []
         self.untouched: dict[FlexLayout, list[_Group]] = {}
+        self.freed = _bits_of_groups(geometry, usage.freed)
+        self.apart = _bits_of_groups(geometry, usage.apart)
 
     def add_flex(self, flex: Flex) -> None:
         """Adds the groups of a flex group."""
@@ -84,7 +92,8 @@ class _Tables:
         """Returns the groups of a flex group; unused flex groups with the same layout share one list."""
         geometry, usage = self.geometry, self.usage
         numbers = range(flex.first_group, flex.first_group + len(flex.layout.used))
-        is_touched = flex.start < usage.position or numbers[0] * geometry.inodes_per_group < usage.inodes
+        is_touched = flex.start < usage.position or numbers[0] * geometry.inodes_per_group < len(usage.inodes) * 8
+        is_touched = is_touched or any(number in self.apart for number in numbers)
         if is_touched or numbers[-1] == geometry.groups - 1:
             return [self._group(flex, number) for number in numbers]
         if flex.layout not in self.untouched:
@@ -117,9 +126,9 @@ class _Tables:
         geometry, descriptor = self.geometry, group.descriptor
         count = geometry.group_blocks(number)
         reached = min(max(self.usage.position - geometry.group_start(number), 0), count)
-        bits = used | (1 << reached) - 1
+        bits = used | (1 << reached) - 1 & ~self.freed.get(number, 0) | self.apart.get(number, 0)
         descriptor.free_blocks = count - bits.bit_count()
-        if may_be_uninit and not reached and 0 < number < geometry.groups - 1:
+        if may_be_uninit and not reached and number not in self.apart and 0 < number < geometry.groups - 1:
             descriptor.flags |= GroupFlag.BLOCK_UNINIT
             return
         group.block_bitmap = _pack_bitmap(bits, count, geometry.block_size)
@@ -130,12 +139,14 @@ class _Tables:
     def _set_inodes(self, number: int, group: _Group) -> None:
         """Sets the descriptor's counts of inodes, and the inode bitmap if any inode of the group is in use."""
         per_group, descriptor = self.geometry.inodes_per_group, group.descriptor
-        count = min(max(self.usage.inodes - number * per_group, 0), per_group)
-        descriptor.free_inodes = descriptor.unused_inodes = per_group - count
-        if not count:
+        begin, end = number * per_group // 8, (number + 1) * per_group // 8
+        bits = int.from_bytes(self.usage.inodes[begin:end], "little")
+        descriptor.free_inodes = per_group - bits.bit_count()
+        descriptor.unused_inodes = per_group - bits.bit_length()
+        if not bits:
             descriptor.flags |= GroupFlag.INODE_UNINIT
             return
-        group.inode_bitmap = _pack_bitmap((1 << count) - 1, per_group, self.geometry.block_size)
+        group.inode_bitmap = _pack_bitmap(bits, per_group, self.geometry.block_size)
         descriptor.inode_bitmap_checksum = bitmap_checksum(self.superblock, group.inode_bitmap, per_group)
 
     def _add(self, block: int, data: bytes | memoryview) -> None:
@@ -150,6 +161,20 @@ class _Tables:
             offset = start * self.geometry.block_size if group else SUPERBLOCK_OFFSET
             self.extents.append(Extent(offset, len(packed), Data(packed)))
             self._add(start + 1, table)
+
+
+def _bits_of_groups(geometry: Geometry, runs: Iterable[Run]) -> dict[int, int]:
+    """Returns, for each group with blocks of the runs, a bit mask of them (bit 0 is its first block)."""
+    found: dict[int, int] = {}
+    per_group = geometry.blocks_per_group
+    for start, count in runs:
+        done = 0
+        while done < count:
+            group, first = divmod(start + done - geometry.first_block, per_group)
+            part = min(count - done, per_group - first)
+            found[group] = found.get(group, 0) | ((1 << part) - 1) << first
+            done += part
+    return found
 
 
 def _pack_bitmap(bits: int, count: int, block_size: int) -> bytes:

@@ -1,23 +1,23 @@
-"""Assigns inode numbers to a tree's nodes, checks them, and builds directories and packed attributes."""
+"""Lists the inodes of a tree, checks them, and builds directories and packed attributes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tools.core.errors import UserError
 from tools.ext4.format.checksum import file_system_seed
-from tools.ext4.format.constants import FIRST_INODE, LINK_MAX, LOST_AND_FOUND, MAX_LOGICAL_BLOCKS, ROOT_INODE, InodeFlag
-from tools.ext4.format.directory import Entry, dirent_type, name_fault, pack_block
+from tools.ext4.format.constants import FIRST_INODE, LINK_MAX, MAX_LOGICAL_BLOCKS, ROOT_INODE, InodeFlag
+from tools.ext4.format.directory import Entry, pack_block
 from tools.ext4.format.extent_tree import EMPTY_ROOT
 from tools.ext4.format.htree import pack_directory
 from tools.ext4.format.inode import POINTER_SIZE, inode_seed, time_limit
 from tools.ext4.format.xattr import PackedAttributes, pack_attributes
+from tools.ext4.item import Item
+from tools.ext4.numbering import Numbering
 from tools.ext4.options import Ext4Options
 from tools.image.extents import Image
-from tools.tree.compare import printable
-from tools.tree.node import Device, Directory, File, Node, Symlink
+from tools.tree.layer import Overlay
+from tools.tree.node import Device, Directory, File, Symlink
 
-_NO_ATTRIBUTES = PackedAttributes(b"", b"")
 _NANOSECONDS = 10**9
 _MIN_TIME = -(2**31)
 _MAX_ID = 2**32 - 2
@@ -31,112 +31,58 @@ _LOST_AND_FOUND_SIZE = 16384
 """Size of lost+found in bytes; preallocated, as by mke2fs, so that e2fsck need not allocate blocks to use it."""
 
 
-@dataclass(slots=True, eq=False)
-class Item:
-    """An inode to be written.
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """The inodes of a tree.
 
     Attributes:
-        node: the node of the tree that it is for.
-        number: inode number.
-        parent: the directory with its first name; None for the root.
-        name: its first name.
-        links: link count (i_links_count).
-        entries: the entries of a directory, without `.` and `..`.
-        size: size in bytes (i_size).
-        flags: `InodeFlag` values (i_flags).
-        pointer: the 60 bytes of i_block, for an inode that needs no blocks.
-        content: what is stored in blocks, or None.
-        attributes: the packed extended attributes.
+        items: the inodes in order of their numbers, the root and lost+found first.
+        base: the inodes of the base in order of their numbers, including those without links: these are nodes that the
+            overlay replaces, and their numbers and blocks stay free. Empty if there is no overlay.
+        overlay: the other inodes.
     """
 
-    node: Node
-    number: int
-    parent: Item | None
-    name: bytes
-    links: int = 1
-    entries: list[Entry] = field(default_factory=list)
-    size: int = 0
-    flags: int = 0
-    pointer: bytes = bytes(POINTER_SIZE)
-    content: Image | None = None
-    attributes: PackedAttributes = _NO_ATTRIBUTES
+    items: list[Item]
+    base: list[Item] = field(default_factory=list)
+    overlay: list[Item] = field(default_factory=list)
 
     @property
-    def path(self) -> str:
-        """The path through its first name, escaped for messages."""
-        names = []
-        item = self
-        while item.parent is not None:
-            names.append(item.name)
-            item = item.parent
-        return printable(b"/".join(reversed(names)))
-
-    def fault(self, what: str) -> UserError:
-        """Returns an error about this item; the message has its path and the archive that it is from."""
-        origin = f" (from {self.node.origin})" if self.node.origin else ""
-        return UserError(f"ext4: {self.path}{origin}: {what}")
+    def last(self) -> int:
+        """The highest inode number in use."""
+        return self.items[-1].number
 
 
-def take_inventory(root: Directory, options: Ext4Options) -> list[Item]:
-    """Returns the inodes of a tree in order of their numbers, the root and lost+found first.
+def take_inventory(root: Directory, options: Ext4Options, overlay: Overlay | None = None) -> Inventory:
+    """Returns the inodes of a tree.
 
-    A directory's children have consecutive numbers, and directories follow one another as a walk of the tree finds
-    them, so that inodes and contents which are used together are near each other.
+    Without an overlay, a directory's children have consecutive numbers, and directories follow one another as a walk of
+    the tree finds them, so that inodes and contents which are used together are near each other. With an overlay, this
+    holds for the base as it is without the overlay; see `tools.ext4.numbering`.
 
     Raises:
         UserError: ext4 cannot hold something in the tree; names its path.
     """
-    items = _number(root, options)
-    filler = _Filler(options)
-    for item in items:
+    numbering = Numbering(root, options, overlay or {})
+    filler = _Filler(options, numbering)
+    items = [item for item in numbering.base if item.links]
+    for item in items + numbering.overlay:
         filler.check(item)
         filler.fill(item)
-    return items
-
-
-def _number(root: Directory, options: Ext4Options) -> list[Item]:
-    """Returns an item for each node of a tree, with inode number, link count and, for directories, entries."""
-    top = Item(root, ROOT_INODE, None, b"")
-    spare = Directory(permissions=0o700, mtime_ns=options.timestamp * _NANOSECONDS)
-    lost_and_found = Item(root.entries.get(LOST_AND_FOUND, spare), FIRST_INODE, top, LOST_AND_FOUND)
-    if not isinstance(lost_and_found.node, Directory):
-        raise lost_and_found.fault("this name is reserved for a directory; rename it in the tree")
-    items = [top, lost_and_found]
-    known: dict[Node, Item] = {root: top}
-    stack = [top]
-    while stack:
-        directory = stack.pop()
-        node = directory.node
-        assert isinstance(node, Directory)
-        children = node.entries if directory is not top else {**node.entries, LOST_AND_FOUND: lost_and_found.node}
-        below: list[Item] = []
-        directory.links = 2
-        for name, child in sorted(children.items()):
-            if fault := name_fault(name):
-                raise Item(child, 0, directory, name).fault(fault)
-            item = known.get(child)
-            if item is None:
-                is_given = child is lost_and_found.node and directory is top
-                item = lost_and_found if is_given else Item(child, FIRST_INODE + len(items) - 1, directory, name)
-                known[child] = item
-                if not is_given:
-                    items.append(item)
-                if isinstance(child, Directory):
-                    below.append(item)
-                    directory.links += 1
-            elif isinstance(child, Directory):
-                raise Item(child, 0, directory, name).fault(f"hard link to the directory {item.path} is not possible")
-            else:
-                item.links += 1
-            directory.entries.append(Entry(name, item.number, dirent_type(child.file_type)))
-        stack += reversed(below)
-    return items
+    replaced = [item for item in numbering.base if not item.links]
+    for item in replaced:
+        filler.fill_content(item)
+    if not numbering.overlay and not replaced:
+        return Inventory(items)
+    for item in numbering.overlay:
+        item.base_blocks = 0
+    return Inventory(items + numbering.overlay, numbering.base, numbering.overlay)
 
 
 class _Filler:
     """Checks items, and sets the fields that depend on the file system's parameters."""
 
-    def __init__(self, options: Ext4Options) -> None:
+    def __init__(self, options: Ext4Options, numbering: Numbering) -> None:
+        self.numbering = numbering
         self.block_size = options.block_size
         self.inode_size = options.inode_size
         self.hash_seed = options.seed
@@ -162,6 +108,12 @@ class _Filler:
 
     def fill(self, item: Item) -> None:
         """Sets size, flags, pointer, content and attributes."""
+        self.fill_content(item)
+        if item.node.xattrs:
+            item.attributes = self._attributes(item)
+
+    def fill_content(self, item: Item) -> None:
+        """Sets size, flags, pointer and content."""
         node = item.node
         if isinstance(node, File):
             self._fill_file(item, node)
@@ -171,8 +123,6 @@ class _Filler:
             self._fill_symlink(item, node)
         elif isinstance(node, Device):
             item.pointer = _pack_device(item, node)
-        if node.xattrs:
-            item.attributes = self._attributes(item)
 
     def _fill_file(self, item: Item, node: File) -> None:
         item.content = node.content
@@ -185,15 +135,13 @@ class _Filler:
             )
 
     def _fill_directory(self, item: Item) -> None:
-        block_size = self.block_size
-        seed = None if self.checksum_seed is None else inode_seed(self.checksum_seed, item.number)
-        parent = item.parent.number if item.parent else ROOT_INODE
-        blocks, is_indexed = pack_directory(
-            item.entries, item.number, parent, block_size=block_size, hash_seed=self.hash_seed, seed=seed
-        )
-        if item.number == FIRST_INODE and not is_indexed:
-            spare = (_LOST_AND_FOUND_SIZE - len(blocks)) // block_size
-            blocks += pack_block([], block_size, seed) * spare
+        if item.links:
+            blocks, is_indexed = self._pack_directory(item, self.numbering.entries(item))
+        if not item.links or self.numbering.is_changed(item):
+            base, _ = self._pack_directory(item, self.numbering.base_entries(item))
+            item.base_blocks = len(base) // self.block_size
+        if not item.links:
+            blocks, is_indexed = base, False
         item.content = Image.from_bytes(blocks)
         item.size = len(blocks)
         item.flags = InodeFlag.EXTENTS | InodeFlag.INDEX if is_indexed else InodeFlag.EXTENTS
@@ -201,6 +149,18 @@ class _Filler:
             raise item.fault(f"its entries need {item.size} bytes, but a directory can have {_MAX_DIRECTORY}")
         if item.links > LINK_MAX:
             item.links = 1
+
+    def _pack_directory(self, item: Item, entries: list[Entry]) -> tuple[bytes, bool]:
+        """Returns the blocks of a directory with the given entries, and whether it is indexed."""
+        seed = None if self.checksum_seed is None else inode_seed(self.checksum_seed, item.number)
+        parent = item.parent.number if item.parent else ROOT_INODE
+        blocks, is_indexed = pack_directory(
+            entries, item.number, parent, block_size=self.block_size, hash_seed=self.hash_seed, seed=seed
+        )
+        if item.number == FIRST_INODE and not is_indexed:
+            spare = (_LOST_AND_FOUND_SIZE - len(blocks)) // self.block_size
+            blocks += pack_block([], self.block_size, seed) * spare
+        return blocks, is_indexed
 
     def _fill_symlink(self, item: Item, node: Symlink) -> None:
         target = node.target

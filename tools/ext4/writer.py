@@ -6,7 +6,7 @@ import struct
 from collections import Counter
 
 from tools.ext4.block_placement import Placement
-from tools.ext4.fit import fit
+from tools.ext4.fit import fit, fit_layers
 from tools.ext4.format.checksum import file_system_seed
 from tools.ext4.format.constants import (
     FIRST_INODE,
@@ -24,29 +24,37 @@ from tools.ext4.format.inode import EXTRA_SIZE, OLD_SIZE, Inode, inode_seed, pac
 from tools.ext4.format.superblock import Superblock
 from tools.ext4.geometry import Geometry
 from tools.ext4.group_tables import Usage, describe_tables
-from tools.ext4.inventory import Item, take_inventory
+from tools.ext4.inventory import take_inventory
+from tools.ext4.item import Item
 from tools.ext4.options import Ext4Options
 from tools.image.extents import Image
+from tools.tree.layer import Overlay
 from tools.tree.node import Directory
 
 _NANOSECONDS = 10**9
 _JOURNAL_MODE = 0o100600
 _JOURNAL_BACKUP = 1
 _CRC32C = 1
+_BITS = 8
 _XATTR_AND_ACL = 0x000C
 
 
-def write_ext4(root: Directory, options: Ext4Options) -> Image:
+def write_ext4(root: Directory, options: Ext4Options, overlay: Overlay | None = None) -> Image:
     """Returns the image of an ext4 file system that holds a tree.
 
     The image depends only on the arguments. It refers to file contents as ranges of their sources, and holes in files
     stay holes. Directories and other metadata are placed first, then files in the order of the walk.
+
+    With an overlay, the places of the base's inodes and contents are those that they have without it, and those of the
+    overlay depend on their paths. So a changed, larger or additional file changes few blocks besides its own. If the
+    file system is too small for that, everything is placed in one order.
 
     A lost+found is added to the root if the tree has none. All timestamps of an inode are its node's `mtime_ns`.
 
     Args:
         root: the tree. A node under several names becomes one inode with hard links.
         options: the file system's parameters.
+        overlay: the entries that are not from the base.
 
     Returns:
         An image of `options.size` bytes.
@@ -55,16 +63,35 @@ def write_ext4(root: Directory, options: Ext4Options) -> Image:
         UserError: ext4 cannot store something in the tree; the message has its path.
         FitError: the tree doesn't fit in `options.size`.
     """
-    items = take_inventory(root, options)
-    geometry, placement = fit(items, options)
+    items, geometry, placement = _plan(root, options, overlay)
     superblock = _superblock(items, options, geometry, placement)
     usage = Usage(
         position=placement.position,
-        inodes=items[-1].number,
+        freed=placement.freed,
+        apart=placement.apart,
+        inodes=_inode_bits(items),
         directories=_directories(items, geometry),
         inode_table=_inode_table(items, options, placement),
     )
     return Image(options.size, [*describe_tables(geometry, superblock, usage), *placement.extents])
+
+
+def _plan(root: Directory, options: Ext4Options, overlay: Overlay | None) -> tuple[list[Item], Geometry, Placement]:
+    """Returns the inodes, and where everything is."""
+    if overlay:
+        inventory = take_inventory(root, options, overlay)
+        if found := fit_layers(inventory, options):
+            return inventory.items, *found
+    items = take_inventory(root, options).items
+    return items, *fit(items, options)
+
+
+def _inode_bits(items: list[Item]) -> bytearray:
+    """Returns the bitmap of the inodes in use, up to the last one; the reserved ones are in use."""
+    bits = bytearray(items[-1].number + _BITS - 1 >> 3)
+    for number in (*range(1, FIRST_INODE), *(item.number for item in items)):
+        bits[number - 1 >> 3] |= 1 << (number - 1 & _BITS - 1)
+    return bits
 
 
 def _directories(items: list[Item], geometry: Geometry) -> Counter[int]:
@@ -129,7 +156,7 @@ def _superblock(items: list[Item], options: Ext4Options, geometry: Geometry, pla
         blocks=geometry.blocks,
         reserved_blocks=int(geometry.blocks * options.reserved_percent / 100),
         free_blocks=geometry.blocks - geometry.metadata_blocks - placement.used,
-        free_inodes=geometry.inodes - items[-1].number,
+        free_inodes=geometry.inodes - _used_inodes(items),
         first_block=geometry.first_block,
         log_block_size=log_block_size,
         log_cluster_size=log_block_size,
@@ -164,6 +191,11 @@ def _superblock(items: list[Item], options: Ext4Options, geometry: Geometry, pla
         superblock.journal_backup_type = _JOURNAL_BACKUP
         superblock.journal_backup = placement.journal.pointer + struct.pack("<II", size >> 32, size & 0xFFFFFFFF)
     return superblock
+
+
+def _used_inodes(items: list[Item]) -> int:
+    """Returns the number of inodes in use: those of the tree, and the reserved ones, of which the root is one."""
+    return FIRST_INODE - 1 + len(items) - 1
 
 
 def _is_wide(geometry: Geometry) -> bool:

@@ -1,13 +1,19 @@
 """Random trees with random parameters, checked by e2fsck and read back."""
 
+from copy import deepcopy
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tools.ext4.fit import FitError
+from tools.ext4.fit import FitError, fit, fit_layers
+from tools.ext4.format.constants import LOST_AND_FOUND
+from tools.ext4.inventory import take_inventory
 from tools.ext4.writer import write_ext4
 from tools.testing.ext4_images import MIB, assert_holds, can_be_held, fsck, minimum_size, options
 from tools.testing.trees import trees
+from tools.tree.layer import Layer
+from tools.tree.merge import Directories, merge
 from tools.tree.node import walk
 
 
@@ -66,3 +72,49 @@ def test_random_tree_in_the_smallest_file_system(path, tree, chosen):
     image = write_ext4(tree, options(size, **chosen))
     fsck(image, path)
     assert_holds(image, tree)
+
+
+TREES = trees(block=1024, most=40000, xattr_space=800)
+
+
+def merged(base, overlay):
+    """Returns the layer that has one tree over the other."""
+    layer = Layer("base", deepcopy(base))
+    merge(layer, Layer("overlay", deepcopy(overlay)), ["/**"], Directories.REPLACE)
+    return layer
+
+
+@settings(max_examples=60)
+@given(TREES.filter(can_be_held), TREES.filter(can_be_held), parameters(), st.sampled_from([16, 65, 130, 300]))
+def test_random_overlay(path, base, overlay, chosen, mebibytes):
+    layer = merged(base, overlay)
+    image = write_ext4(layer.root, options(mebibytes * MIB, **chosen), layer.overlay)
+    fsck(image, path)
+    assert_holds(image, layer.root)
+
+
+def places(root, parameters, overlay):
+    """Returns the inode numbers and extents of the nodes of the base."""
+    inventory = take_inventory(root, parameters, overlay)
+    _, placement = fit_layers(inventory, parameters) if inventory.base else fit(inventory.items, parameters)
+    pairs = zip(inventory.items, placement.places, strict=True)
+    return {
+        item.names: (item.number, None if item.base_blocks is not None else place.pointer)
+        for item, place in pairs
+        if item.base_blocks != 0
+    }
+
+
+@settings(max_examples=100)
+@given(TREES, TREES, parameters())
+def test_places_of_the_base_do_not_depend_on_the_overlay(base, overlay, chosen):
+    for root in (base, overlay):
+        root.entries.pop(LOST_AND_FOUND, None)
+    chosen = options(300 * MIB, **chosen)
+    alone = places(base, chosen, {})
+    layer = merged(base, overlay)
+    found = places(layer.root, chosen, layer.overlay)
+    numbers = dict(alone.values())
+    for name, (number, pointer) in found.items():
+        assert number in numbers, name
+        assert pointer in (numbers[number], None), name

@@ -19,10 +19,12 @@ _INDEX = struct.Struct("<IIHH")
 _ONE_EXTENT = struct.Struct("<HHHHIIHHI36x")
 _TAIL = struct.Struct("<I")
 _ENTRY_SIZE = 12
-_ROOT_ENTRIES = POINTER_SIZE // _ENTRY_SIZE - 1
+ROOT_ENTRIES = POINTER_SIZE // _ENTRY_SIZE - 1
+"""Maximum number of extents in an inode itself, without a block for them."""
+
 _MAX_DEPTH = 5
 
-EMPTY_ROOT = _HEADER.pack(_MAGIC, 0, _ROOT_ENTRIES, 0, 0).ljust(POINTER_SIZE, b"\0")
+EMPTY_ROOT = _HEADER.pack(_MAGIC, 0, ROOT_ENTRIES, 0, 0).ljust(POINTER_SIZE, b"\0")
 """The root of the extent tree of a file without blocks."""
 
 
@@ -60,7 +62,7 @@ def split_mappings(mappings: list[Mapping]) -> list[Mapping]:
 def tree_block_count(extents: int, block_size: int) -> int:
     """Returns how many blocks a tree of `extents` extents needs, besides the root in the inode."""
     total = 0
-    while extents > _ROOT_ENTRIES:
+    while extents > ROOT_ENTRIES:
         extents = -(-extents // _entries_per_block(block_size))
         total += extents
     return total
@@ -68,12 +70,12 @@ def tree_block_count(extents: int, block_size: int) -> int:
 
 def pack_single(physical: int, length: int) -> bytes:
     """Packs the root of a tree with one extent, which starts at logical block 0."""
-    return _ONE_EXTENT.pack(_MAGIC, 1, _ROOT_ENTRIES, 0, 0, 0, length, physical >> 32, physical & 0xFFFFFFFF)
+    return _ONE_EXTENT.pack(_MAGIC, 1, ROOT_ENTRIES, 0, 0, 0, length, physical >> 32, physical & 0xFFFFFFFF)
 
 
 def pack_root(mappings: list[Mapping]) -> bytes:
     """Packs the root of a tree of at most 4 extents, which needs no blocks."""
-    return _pack_node(0, _ROOT_ENTRIES, [_pack_extent(mapping) for mapping in mappings]).ljust(POINTER_SIZE, b"\0")
+    return _pack_node(0, ROOT_ENTRIES, [_pack_extent(mapping) for mapping in mappings]).ljust(POINTER_SIZE, b"\0")
 
 
 def pack_tree(
@@ -94,7 +96,7 @@ def pack_tree(
     entries = [(mapping.logical, _pack_extent(mapping)) for mapping in mappings]
     contents: list[bytes] = []
     depth = 0
-    while len(entries) > _ROOT_ENTRIES:
+    while len(entries) > ROOT_ENTRIES:
         above: list[tuple[int, bytes]] = []
         for begin in range(0, len(entries), most):
             part = entries[begin : begin + most]
@@ -104,7 +106,7 @@ def pack_tree(
             contents.append((node.ljust(_ENTRY_SIZE * (most + 1), b"\0") + tail).ljust(block_size, b"\0"))
         entries = above
         depth += 1
-    root = _pack_node(depth, _ROOT_ENTRIES, [entry for _, entry in entries])
+    root = _pack_node(depth, ROOT_ENTRIES, [entry for _, entry in entries])
     return root.ljust(POINTER_SIZE, b"\0"), contents
 
 
