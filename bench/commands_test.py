@@ -2,7 +2,7 @@
 
 import tarfile
 
-from bench import disk_image, large_file_system
+from bench import changed_blocks, disk_image, large_file_system
 from bench.measure import measure
 
 MIB = 1 << 20
@@ -25,3 +25,14 @@ def test_large_file_system(tmp_path):
     for step in large_file_system.ours(large_file_system.Arguments()):
         measure(step, tmp_path)
     assert (tmp_path / "large.img.tar").stat().st_size
+
+
+def test_changed_blocks(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(changed_blocks, "_BINARY_SIZE", MIB)
+    (tmp_path / "file").write_text("content")
+    with tarfile.open(tmp_path / "root.tar", "w") as root:
+        root.add(tmp_path / "file", "etc/file")
+    changed_blocks.main(changed_blocks.Arguments(root_tar=f"{tmp_path}/root.tar", image_size=300 * MIB, files=3))
+    lines = capsys.readouterr().out.splitlines()
+    assert "/etc/file of the base is replaced" in lines[5]
+    assert all(int(line.split()[-1]) < 50 for line in lines[2:])
