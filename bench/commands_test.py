@@ -2,7 +2,7 @@
 
 import tarfile
 
-from bench import changed_blocks, disk_image, large_file_system
+from bench import changed_blocks, disk_image, large_file_system, start_up
 from bench.measure import measure
 
 MIB = 1 << 20
@@ -36,3 +36,8 @@ def test_changed_blocks(tmp_path, monkeypatch, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert "/etc/file of the base is replaced" in lines[5]
     assert all(int(line.split()[-1]) < 50 for line in lines[2:])
+
+
+def test_start_up(capsys):
+    start_up.main(start_up.Arguments(runs=1))
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[2:]] == list(start_up.COMMANDS)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import builtins
 import dataclasses
-import difflib
 import json
 import os
 import re
@@ -116,6 +115,8 @@ def build(kind: type[_T], values: Mapping[str, Any], where: Callable[[str], str]
     fields = {field.name: field for field in dataclasses.fields(typing.cast(Any, kind))}
     for key in values:
         if key not in fields:
+            import difflib  # noqa: PLC0415 - every command would start later, and only this error needs it
+
             close = difflib.get_close_matches(key, fields, 1)
             hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(fields)}"
             raise UserError(f"{where(key)}: is not known here; {hint}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import stat
 import sys
 from collections.abc import Iterable, Iterator
@@ -56,7 +55,7 @@ def _check_place(folder: int, name: str, path: str, secret: bool) -> None:
 
 
 def _replacing(folder: int, name: str, path: str, mode: int) -> Iterator[int]:
-    temporary = f".{name[:_MAX_NAME]}.{secrets.token_hex(4)}.tmp"
+    temporary = f".{name[:_MAX_NAME]}.{os.urandom(4).hex()}.tmp"
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         fd = os.open(temporary, flags, mode_for_readers(mode, _group_in(folder)), dir_fd=folder)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 
-from passlib.hash import sha512_crypt  # type: ignore[import-untyped]
-
 _ROUNDS = 5000
 """The number of rounds where the hash does not name one."""
 
@@ -23,6 +21,9 @@ def sha512crypt(password: str, salt: str) -> str:
     Raises:
         ValueError: the salt has others, or the password holds a NUL or is longer than 4096 bytes.
     """
+    # Every image would be built later, and only those with passwords need it.
+    from passlib.hash import sha512_crypt  # type: ignore[import-untyped]  # noqa: PLC0415
+
     if not salt:
         raise ValueError("the salt is empty")
     return str(sha512_crypt.using(salt=salt, rounds=_ROUNDS).hash(password))
