@@ -5,6 +5,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from guestos import privileged_scripts
 
 ROOTFS = Path(__file__).parents[1] / "rootfs"
 UNITS = ROOTFS / "etc/systemd/system"
@@ -69,8 +70,10 @@ def test_its_configuration_is_generated_as_root_from_all_files():
         ("LimitNOFILE", "1048576"),
         ("StartLimitIntervalSec", "0"),
         ("Alias", "orchestrator.service"),
-        # sudo and setgid directories need privileges.
-        ("NoNewPrivileges", None),
+        # The canister sandbox compiles code, and directories have the set-group-ID bit.
+        ("MemoryDenyWriteExecute", None),
+        ("RestrictSUIDSGID", None),
+        ("NoNewPrivileges", "yes"),
         ("Group", None),
     ],
 )
@@ -125,8 +128,22 @@ def test_sysctl():
     assert values == expected
 
 
-@pytest.mark.parametrize("kind", ["hardlinks", "symlinks", "fifos", "regular"])
-def test_links_to_files_of_other_accounts_are_restricted(kind):
-    """Root changes owners in directories of services; no package that is installed sets this."""
-    text = (ROOTFS / "etc/sysctl.d/60-guestos.conf").read_text()
-    assert f"\nfs.protected_{kind} = 1\n" in text
+def test_what_the_orchestrator_writes_is_writable_for_it():
+    assert words("ic-replica.service", "ProtectSystem") == ["strict"]
+    options_ = options(setting("ic-replica.service", "ExecStart")[0])[1]
+    written = [options_[name] for name in ("--replica-binary-dir", "--cup-dir", "--orchestrator-data-directory")]
+    template = (ROOTFS / "opt/ic/share/ic.json5.template").read_text()
+    written += re.findall(r'(?:local_store|state_root|consensus_pool_path|spool_path|config_file): "(.*?)/?"', template)
+    assert len(written) == 8
+    allowed = words("ic-replica.service", "ReadWritePaths")
+    assert [path for path in written if not any(path.startswith(folder) for folder in allowed)] == []
+
+
+def test_the_socket_of_the_scripts_is_for_the_orchestrator():
+    assert setting("privileged-scripts.socket", "ListenSequentialPacket") == [privileged_scripts.SOCKET]
+    assert setting("privileged-scripts.socket", "SocketGroup") == ["ic-replica"]
+    assert setting("privileged-scripts.socket", "SocketMode") == ["0660"]
+    # sudo's rules for that account say what is permitted, so it may not be root.
+    assert setting("privileged-scripts@.service", "User") == ["ic-replica"]
+    assert "privileged-scripts.socket" in words("ic-replica.service", "After")
+    assert "privileged-scripts.socket" in words("sockets.target.d/10-guestos.conf", "Wants")

@@ -127,7 +127,8 @@ def test_only_the_crypto_service_can_write_keys():
     assert (service["ReadWritePaths"], service["UMask"], service["LimitCORE"]) == ("/var/lib/ic/crypto", "0066", "0")
     for name in SERVICES:
         if name != "ic-crypto-csp":
-            assert unit(f"{name}.service")["Service"]["InaccessiblePaths"] == "-/var/lib/ic"
+            hidden = unit(f"{name}.service")["Service"]["InaccessiblePaths"].split()
+            assert hidden == ["-/var/lib/ic", "-/run/ic-node/privileged-scripts"]
 
 
 def test_the_device_of_the_host_belongs_to_its_group():

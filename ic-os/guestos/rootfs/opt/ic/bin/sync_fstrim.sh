@@ -4,6 +4,15 @@
 
 set -eu
 
-[ "$(id -u)" -eq 0 ] || exec sudo --non-interactive -- "$(readlink -f -- "$0")"
+script=$(readlink -f -- "$0")
+[ "$(id -u)" -eq 0 ] || exec /usr/bin/python3 -IB -c '
+import sys
+sys.path.insert(0, sys.argv[2])
+from guestos import errors, privilege
+try:
+    privilege.become_root(sys.argv[1], [])
+except errors.GuestError as error:
+    sys.exit(f"sync_fstrim.sh: error: {error}")
+' "$script" "$(dirname -- "$script")/../lib"
 sync
 fstrim /var/lib/ic/data

@@ -1,10 +1,11 @@
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from guestos import durable, manageboot, privilege
+from guestos import durable, manageboot, privilege, privileged_scripts
 from guestos.errors import GuestError
 
 SCRIPT = "/opt/ic/bin/manageboot.sh"
@@ -21,6 +22,8 @@ def ran(monkeypatch):
 
     monkeypatch.setattr(os, "geteuid", lambda: 611)
     monkeypatch.setattr(os, "execv", execv)
+    # A sandbox of the build may have set it for the test.
+    monkeypatch.setattr(privilege, "no_new_privileges", lambda: False)
     return commands
 
 
@@ -65,10 +68,34 @@ def test_what_root_writes_is_for_all_to_read(monkeypatch, tmp_path):
 
 def test_without_sudo_the_error_names_both(monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 611)
+    monkeypatch.setattr(privilege, "no_new_privileges", lambda: False)
     with pytest.raises(
         GuestError, match=r"^/opt/ic/bin/manageboot.sh needs root, and /nothing/sudo cannot be run: No such"
     ):
         privilege.become_root(SCRIPT, ["confirm"], sudo="/nothing/sudo")
+
+
+@pytest.mark.parametrize("status", [0, 3])
+def test_where_sudo_has_no_effect_another_service_runs_the_script(ran, monkeypatch, status):
+    called, ended = [], []
+    monkeypatch.setattr(privilege, "no_new_privileges", lambda: True)
+    monkeypatch.setattr(privileged_scripts, "call", lambda *call: called.append(call) or status)
+    monkeypatch.setattr(os, "_exit", lambda code: ended.append(code) or exec("raise SystemExit"))
+    with pytest.raises(SystemExit):
+        privilege.become_root(SCRIPT, ["confirm"])
+    assert (called, ended, ran) == ([(SCRIPT, ["confirm"])], [status], [])
+
+
+@pytest.mark.parametrize(("value", "expected"), [("0", False), ("1", True)])
+def test_no_new_privileges_are_told_by_the_kernel(tmp_path, value, expected):
+    path = tmp_path / "status"
+    path.write_text(f"Name:\tNoNewPrivs:\t1\nNoNewPrivs:\t{value}\nSeccomp:\t1\n")
+    assert privilege.no_new_privileges(str(path)) is expected
+    command = "import sys; sys.path.insert(0, sys.argv[1]); from guestos import privilege"
+    command += "; print(privilege.no_new_privileges())"
+    folder = str(Path(manageboot.__file__).parents[1])
+    python = [sys.executable, "-c", command, folder]
+    assert subprocess.run(["setpriv", "--no-new-privs", *python], capture_output=True, check=True).stdout == b"True\n"
 
 
 def test_the_script_runs_itself_by_its_real_path(tmp_path):
@@ -86,6 +113,7 @@ def test_the_script_runs_itself_by_its_real_path(tmp_path):
     sudo.chmod(0o755)
     privilege_py = ic / "lib/guestos/privilege.py"
     text = privilege_py.read_text()
+    text = text.replace("if no_new_privileges():", "if False:")
     privilege_py.write_text(text.replace('"/usr/bin/sudo"', repr(str(sudo))).replace("os.geteuid()", "611"))
     script = ic / "bin/manageboot.sh"
     script.write_bytes((guestos.parents[1] / "bin/manageboot.sh").read_bytes())
