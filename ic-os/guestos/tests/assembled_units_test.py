@@ -1,10 +1,12 @@
 """Tests of units and accounts in the assembled root file system, by the programs of systemd."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
 
+from guestos_tools.hardening import BOUNDS, EXCEPTIONS, exposures, instance, too_exposed
 from tools.inspect.volumes import open_partition, read_tree
 from tools.testing.oracles import ask, oracle, unavailable
 from tools.tree.node import Directory, File, Symlink, walk
@@ -33,6 +35,17 @@ def root(tmp_path_factory):
     return folder
 
 
+def analyze(*arguments):
+    """Returns the output of systemd-analyze."""
+    # systemd-analyze writes to /run, which belongs to the machine; in a sandbox it is read-only.
+    script = 'mount -t tmpfs none /run && echo ready && exec "$@"'
+    namespace = "--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"
+    output = ask("unshare", *namespace, oracle("systemd-analyze"), *arguments, check=False)
+    if not output.startswith("ready\n"):
+        unavailable(f"this machine permits no mounts in a namespace: {output}")
+    return output
+
+
 def problems(root):
     """Returns what systemd finds wrong with our units.
 
@@ -40,13 +53,7 @@ def problems(root):
     """
     names = [path.name for path in (root / "etc/systemd/system").iterdir() if path.is_file() and path.stat().st_size]
     assert "ic-replica.service" in names
-    arguments = "verify", f"--root={root}", "--man=no", "multi-user.target", "ic-replica.service"
-    # systemd-analyze writes to /run, which belongs to the machine; in a sandbox it is read-only.
-    script = 'mount -t tmpfs none /run && echo ready && exec "$@"'
-    namespace = "--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"
-    output = ask("unshare", *namespace, oracle("systemd-analyze"), *arguments, check=False)
-    if not output.startswith("ready\n"):
-        unavailable(f"this machine permits no mounts in a namespace: {output}")
+    output = analyze("verify", f"--root={root}", "--man=no", "multi-user.target", "ic-replica.service")
     return [line for line in output.splitlines() if any(name in line for name in ["/etc/systemd/system/", *names])]
 
 
@@ -64,6 +71,40 @@ def test_a_mistake_in_a_unit_is_found(root):
         unit.write_text(text)
     assert any("missing" in line for line in found)
     assert any("Umask" in line for line in found)
+
+
+def services(root):
+    """Returns the services of the system: its own, those of packages that it changes, and those that it wants."""
+    folder = root / "etc/systemd/system"
+    own = {path.name for path in folder.glob("*.service") if path.stat().st_size and not path.is_symlink()}
+    changed = {path.name.removesuffix(".d") for path in folder.glob("*.service.d")}
+    wanted = re.findall(r"\S+\.service", (folder / "multi-user.target.d/10-guestos.conf").read_text())
+    return own | changed | set(wanted)
+
+
+def test_each_service_has_a_class_of_exposure(root):
+    assert services(root) - BOUNDS.keys() == set()
+
+
+def test_services_are_less_exposed_than_their_bounds(root):
+    units = [instance(unit) for unit in sorted(BOUNDS)]
+    scores = exposures(analyze("security", "--offline=true", f"--root={root}", "--no-pager", *units))
+    print(scores)
+    assert too_exposed(scores) == []
+    # An exception that is not needed any more is removed.
+    assert {unit for unit in EXCEPTIONS if scores[unit] <= 4} == set()
+
+
+def test_a_service_that_is_more_exposed_is_found(root):
+    unit = root / "etc/systemd/system/setup-hostname.service"
+    text = unit.read_text()
+    unit.write_text(re.sub(r"(?m)^(System|Restrict|Capability).*\n", "", text))
+    try:
+        output = analyze("security", "--offline=true", f"--root={root}", "--no-pager", "setup-hostname.service")
+    finally:
+        unit.write_text(text)
+    found = too_exposed(exposures(output))
+    assert [line for line in found if line.startswith("setup-hostname.service: ") and "no score" not in line]
 
 
 @pytest.mark.parametrize(
