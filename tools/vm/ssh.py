@@ -36,3 +36,16 @@ def log_in(shell: Shell, private_key: bytes, destination: str, timeout: float, p
     encoded = base64.b64encode(private_key).decode()
     shell.check(f"umask 077; echo {encoded} | base64 --decode >{_KEY_FILE}")
     return shell.check(f"ssh {_OPTIONS} -i {_KEY_FILE} -p {port} {destination} id -un", timeout)
+
+
+def forwards(shell: Shell, destination: str, target: str, timeout: float, port: int = 22) -> bool:
+    """Returns whether sessions forward connections. `log_in` must have succeeded before: its key is used.
+
+    Args:
+        shell: a root shell of the machine, which needs the OpenSSH client.
+        destination: ACCOUNT@ADDRESS, as seen from the machine.
+        target: ADDRESS:PORT of the connection, as seen from the destination; something listens there.
+        timeout: timeout in seconds.
+        port: TCP port of SSH.
+    """
+    return shell.run(f"ssh {_OPTIONS} -i {_KEY_FILE} -p {port} -W {target} {destination}", timeout).status == 0

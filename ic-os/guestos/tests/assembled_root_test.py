@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from guestos_tools.hardening import profile
 from tools.inspect.volumes import open_partition, read_tree
-from tools.tree.node import Directory, File, Symlink, walk
+from tools.tree.node import File, Symlink, walk
 
 ROOT = Path(__file__).absolute().parents[3]
 IMAGE = Path(os.environ.get("TEST_SRCDIR", ROOT), os.environ.get("TEST_WORKSPACE", ""))
@@ -157,25 +158,40 @@ def test_users_of_our_units_are_accounts(nodes):
             assert set(re.findall(r"^User=(\S+)", text(node), re.MULTILINE)) <= accounts, path
 
 
-def test_setuid_programs_are_known(nodes):
-    found = {os.path.basename(path) for path, node in nodes.items() if is_setuid(node)}
-    assert found <= {
-        "chfn",
-        "chsh",
-        "dbus-daemon-launch-helper",
-        "gpasswd",
-        "mount",
-        "newgrp",
-        "passwd",
-        "ssh-keysign",
-        "su",
-        "sudo",
-        "umount",
+def test_programs_with_privileges_are_known(nodes):
+    found = sorted(f"/{path}" for path, node in nodes.items() if isinstance(node, File) and node.permissions & 0o6000)
+    assert " ".join(found) == profile("prod")["privileged-programs"]
+    # File capabilities (capabilities(7)) are privileges, too.
+    assert [path for path, node in nodes.items() if any(b"capability" in name for name in node.xattrs)] == []
+
+
+def denied(nodes):
+    """Returns the modules that modprobe does not load."""
+    return set(re.findall(r"^install (\S+) /usr/bin/false$", text(nodes["etc/modprobe.d/guestos.conf"]), re.MULTILINE))
+
+
+@pytest.mark.parametrize("name", ["sctp", "dccp", "tipc", "rds", "firewire_core", "cramfs", "udf", "squashfs"])
+def test_modules_that_nothing_uses_are_denied(nodes, name):
+    assert name in denied(nodes)
+
+
+@pytest.mark.parametrize("name", ["usb_storage", "vfat", "ext4", "xfs", "dm_crypt", "softdog", "vsock", "tcp_bbr"])
+def test_modules_that_the_system_uses_are_not_denied(nodes, name):
+    assert name not in denied(nodes)
+
+
+def test_no_service_has_a_user_namespace(nodes):
+    """The kernel's limit of them is 0, so that such a service would not start."""
+    setting = re.compile(r"^PrivateUsers=(?!no$)(.*)$", re.MULTILINE)
+    found = {
+        os.path.basename(path)
+        for path, node in nodes.items()
+        if path.startswith(UNITS) and isinstance(node, File) and setting.search(text(node))
     }
-
-
-def is_setuid(node):
-    return not isinstance(node, (Directory, Symlink)) and node.permissions & 0o4000 != 0
+    without = {name for name in found if f"{SYSTEM}/{name}.d/10-guestos.conf" in nodes}
+    assert found - without == set()
+    for name in without:
+        assert "\nPrivateUsers=no\n" in text(nodes[f"{SYSTEM}/{name}.d/10-guestos.conf"])
 
 
 def test_what_no_service_needs_is_left_out(nodes):

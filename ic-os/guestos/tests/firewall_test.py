@@ -150,8 +150,40 @@ ORCHESTRATORS = {("ip", "filter"), ("ip6", "filter")}
 def test_the_first_rule_set_admits_ssh_and_what_configures_the_network(machine):
     rules, _ = machine.load(INITIAL)
     assert tables(rules) == {("inet", "guestos")}
-    assert base_chains(rules) == {("inet", "input"): "drop", ("inet", "forward"): "drop"}
+    policies = {("inet", "input"): "drop", ("inet", "forward"): "drop", ("inet", "output"): "accept"}
+    assert base_chains(rules) == policies
     assert accepted_ports(rules) == {("tcp", 22), ("udp", 68), ("udp", 546)}
+
+
+def verdicts(rules, chain):
+    """Returns the rules of a chain: what they match, as JSON, and their verdict."""
+    expressions = [each["rule"]["expr"] for each in rules if each.get("rule", {}).get("chain") == chain]
+    return [(json.dumps(parts[:-1]), next(iter(parts[-1]))) for parts in expressions]
+
+
+@pytest.mark.parametrize(("chain", "interface"), [("input", "iifname"), ("output", "oifname")])
+def test_connections_inside_of_the_machine_come_first(machine, chain, interface):
+    rules, _ = machine.load(INITIAL)
+    (match, verdict), *_ = verdicts(rules, chain)
+    assert verdict == "accept"
+    assert interface in match
+    assert '"lo"' in match
+
+
+@pytest.mark.parametrize("address", ["127.0.0.0", "::1"])
+def test_packets_from_outside_with_a_loopback_address_are_dropped(machine, address):
+    rules, _ = machine.load(INITIAL)
+    assert [verdict for match, verdict in verdicts(rules, "input") if address in match] == ["drop"]
+
+
+def test_accounts_that_only_answer_cannot_connect_to_others(machine):
+    rules, _ = machine.load(INITIAL)
+    (match,) = [match for match, verdict in verdicts(rules, "output") if verdict == "reject"]
+    entries = (line.split(":") for line in databases().passwd.splitlines())
+    users = {entry[0]: entry[2] for entry in entries}
+    for account in ("ic-csp-vault", "node_exporter"):
+        assert re.search(rf'\b{users[account]}\b|"{account}"', match), account
+    assert '"new"' in match
 
 
 @pytest.mark.parametrize("flush", [False, True])

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from node_lab import node, offer_update
 
+from guestos_tools.hardening import differences
 from guestos_tools.payload_check import DASHBOARD_PORT, status_on_dashboard, until_healthy
 from sample_node import Nns
 from tools.inspect.volumes import open_partition, read_tree
@@ -85,6 +86,11 @@ def accounts(entries, passwd):
     return {unit: users - {"root"} for unit, users in found.items()}
 
 
+def hardening_report(entries):
+    """Returns the lines that report-hardening.sh wrote."""
+    return [str(each["MESSAGE"]) for each in entries if each.get("SYSLOG_IDENTIFIER") == "report-hardening.sh"]
+
+
 def passwd_of(disk: Path) -> str:
     files = walk(read_tree(open_partition(disk, "A_root"), "A_root"))
     node = next(node for path, node in files if path == b"etc/passwd")
@@ -102,6 +108,7 @@ def check_node(machine, version, passwd):
     assert (status["status"], status["problems"]) == ("healthy", [])
     entries = journal(forwarded_port(machine, JOURNAL_PORT))
     assert failed_units(entries) == {}
+    assert differences(hardening_report(entries), "prod") == []
     assert accounts(entries, passwd) == {unit: {account} for unit, account in ACCOUNTS.items()}
     assert greeting(forwarded_port(machine, SSH_PORT), JOURNAL_SECONDS).startswith(b"SSH-2.0-"), "the registry has keys"
 

@@ -14,6 +14,7 @@ from typing import Literal
 
 from guestos_tools.bootstrap_media import medium
 from guestos_tools.data_volume_check import check_data_volume
+from guestos_tools.hardening_check import check_hardening
 from guestos_tools.launch_local_vm import configuration
 from guestos_tools.observation_check import check_log_shipping, check_metrics_and_journal
 from guestos_tools.payload_check import (
@@ -39,6 +40,7 @@ _SSH_PORT = 22
 _PORT_SECONDS = 20
 _HOST = "10.0.2.2"
 """The address at which a machine reaches 127.0.0.1 of the host, behind QEMU's own network."""
+_DASHBOARD = f"[::1]:{DASHBOARD_PORT}"
 _WATCHDOG = "/dev/watchdog0"
 
 _PROMPTS = {
@@ -110,6 +112,7 @@ def check_from_inside(machine: Machine, arguments: Arguments, checks: Checks) ->
     checks.equal("version in the boot partition", shell.check("cat /boot/version.txt"), version)
     check_payload(shell, version, arguments.timeout, checks)
     check_replica_account(shell, checks)
+    check_hardening(shell, arguments.variant, checks)
     check_data_volume(shell, checks)
     check_metrics_and_journal(shell, version, checks)
     check_log_shipping(shell, _HOST, arguments.timeout, checks)
@@ -117,6 +120,8 @@ def check_from_inside(machine: Machine, arguments: Arguments, checks: Checks) ->
     for account in ("root", "admin"):
         name = ssh.log_in(shell, private_key, f"{account}@{_HOST}", arguments.timeout, port)
         checks.equal(f"a login by SSH from the host as {account} leads to", name, account)
+        forwards = ssh.forwards(shell, f"{account}@{_HOST}", _DASHBOARD, arguments.timeout, port)
+        checks.equal(f"a session of {account} forwards connections", forwards, False)
     status = json.loads(shell.check("/opt/ic/bin/manageboot.sh status --json"))
     checks.equal("the boot is confirmed", (status["stable"], status["confirmed"]), (True, arguments.slot))
     if arguments.secure_boot:
