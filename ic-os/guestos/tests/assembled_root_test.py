@@ -186,7 +186,8 @@ def test_no_service_has_a_user_namespace(nodes):
     found = {
         os.path.basename(path)
         for path, node in nodes.items()
-        if path.startswith(UNITS) and isinstance(node, File) and setting.search(text(node))
+        if os.path.dirname(path) in UNITS and path.endswith(".service") and isinstance(node, File)
+        if setting.search(text(node))
     }
     without = {name for name in found if f"{SYSTEM}/{name}.d/10-guestos.conf" in nodes}
     assert found - without == set()

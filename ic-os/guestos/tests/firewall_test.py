@@ -315,6 +315,14 @@ def test_a_pipe_in_place_of_the_rules_is_not_opened(tmp_path):
     assert re.search(r"^TimeoutStartSec=90$", unit.read_text(), re.MULTILINE)
 
 
+def test_the_service_may_read_the_orchestrators_file_and_load_it():
+    """Its mode is 0600, since it is a temporary file before its rename; setpriv drops the capabilities then."""
+    text = (UNITS / "nftables.service.d/10-guestos.conf").read_text()
+    (capabilities,) = re.findall(r"^CapabilityBoundingSet=(.*)$", text, re.MULTILINE)
+    needed = {"DAC_READ_SEARCH", "NET_ADMIN", "SETGID", "SETPCAP", "SETUID"}
+    assert set(capabilities.split()) == {f"CAP_{name}" for name in needed}
+
+
 ACCOUNT = ["--reuid=ic-replica", "--regid=ic-replica", "--clear-groups"]
 
 
