@@ -8,6 +8,7 @@ from tools.vm.shell import Shell
 
 _REPORT = "journalctl --boot --unit=report-hardening.service --output=cat --no-pager --identifier=report-hardening.sh"
 _SECONDS = 300
+"""For commands that start several programs one after the other, on an emulated machine."""
 
 _CONFINED = "setpriv --reuid=ic-replica --regid=ic-replica --init-groups --no-new-privs --bounding-set=-all"
 """The orchestrator's account with what its service takes from its processes."""
@@ -59,7 +60,7 @@ def _check_scripts(shell: Shell, checks: Checks) -> None:
         "/opt/ic/bin/manageboot.sh end-trial": 1,
         "/opt/ic/bin/manageboot.sh -f /run/grubenv confirm": 1,
     }.items():
-        result = shell.run(f"{_CONFINED} {command}")
+        result = shell.run(f"{_CONFINED} {command}", _SECONDS)
         checks.equal(f"without new privileges, the status of {command}", result.status, expected)
     adapters = "ic-btc-mainnet-adapter", "ic-btc-testnet-adapter", "ic-https-outcalls-adapter"
     for name in adapters:
