@@ -76,9 +76,9 @@ def test_a_mistake_in_a_unit_is_found(root):
 def services(root):
     """Returns the services of the system: its own, those of packages that it changes, and those that it wants."""
     folder = root / "etc/systemd/system"
-    own = {path.name for path in folder.glob("*.service") if path.stat().st_size and not path.is_symlink()}
+    own = {path.name for path in folder.glob("*.service") if not path.is_symlink() and path.stat().st_size}
     changed = {path.name.removesuffix(".d") for path in folder.glob("*.service.d")}
-    wanted = re.findall(r"\S+\.service", (folder / "multi-user.target.d/10-guestos.conf").read_text())
+    wanted = re.findall(r"[\w@.-]+\.service", (folder / "multi-user.target.d/10-guestos.conf").read_text())
     return own | changed | set(wanted)
 
 
