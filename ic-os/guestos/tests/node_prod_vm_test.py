@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from node_lab import node, offer_update
 
+from guestos_tools.access_control_check import violations
 from guestos_tools.hardening import differences
 from guestos_tools.payload_check import DASHBOARD_PORT, status_on_dashboard, until_healthy
 from sample_node import Nns
@@ -36,6 +37,13 @@ ACCOUNTS = {
     "ic-replica.service": "ic-replica",
     "ic-crypto-csp.service": "ic-csp-vault",
     "node_exporter.service": "node_exporter",
+}
+
+PROFILES = {
+    "ic-replica.service": {"orchestrator", "orchestrator//&replica"},
+    "ic-crypto-csp.service": {"ic-crypto-csp"},
+    "node_exporter.service": {"node_exporter"},
+    "nftables.service": {"nft"},
 }
 
 
@@ -91,6 +99,15 @@ def hardening_report(entries):
     return [str(each["MESSAGE"]) for each in entries if each.get("SYSLOG_IDENTIFIER") == "report-hardening.sh"]
 
 
+def profiles(entries):
+    """Returns the AppArmor profiles and modes in which processes of the services in PROFILES logged."""
+    found = {unit: set() for unit in PROFILES}
+    for entry in entries:
+        if entry.get("_SYSTEMD_UNIT") in found and "_SELINUX_CONTEXT" in entry:
+            found[entry["_SYSTEMD_UNIT"]].add(entry["_SELINUX_CONTEXT"].strip())
+    return found
+
+
 def passwd_of(disk: Path) -> str:
     files = walk(read_tree(open_partition(disk, "A_root"), "A_root"))
     node = next(node for path, node in files if path == b"etc/passwd")
@@ -110,6 +127,8 @@ def check_node(machine, version, passwd):
     assert failed_units(entries) == {}
     assert differences(hardening_report(entries), "prod") == []
     assert accounts(entries, passwd) == {unit: {account} for unit, account in ACCOUNTS.items()}
+    assert violations(str(entry.get("MESSAGE")) for entry in entries) == [], "AppArmor denied nothing"
+    assert profiles(entries) == {unit: {f"{name} (enforce)" for name in names} for unit, names in PROFILES.items()}
     assert greeting(forwarded_port(machine, SSH_PORT), JOURNAL_SECONDS).startswith(b"SSH-2.0-"), "the registry has keys"
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from guestos_tools.access_control_check import check_access_control, violations
 from guestos_tools.bootstrap_media import medium
 from guestos_tools.data_volume_check import check_data_volume
 from guestos_tools.hardening_check import check_hardening
@@ -122,6 +123,7 @@ def check_from_inside(machine: Machine, arguments: Arguments, checks: Checks) ->
         checks.equal(f"a login by SSH from the host as {account} leads to", name, account)
         forwards = ssh.forwards(shell, f"{account}@{_HOST}", _DASHBOARD, arguments.timeout, port)
         checks.equal(f"a session of {account} forwards connections", forwards, False)
+    check_access_control(shell, "complain", checks)
     status = json.loads(shell.check("/opt/ic/bin/manageboot.sh status --json"))
     checks.equal("the boot is confirmed", (status["stable"], status["confirmed"]), (True, arguments.slot))
     if arguments.secure_boot:
@@ -146,6 +148,7 @@ def check_from_outside(machine: Machine, arguments: Arguments, checks: Checks) -
     # By the time that the machine is off, whatever reads from the console has answered.
     machine.qmp.execute("system_powerdown")
     machine.wait_end(END_SECONDS)
+    checks.equal("what AppArmor denied", violations(machine.console.text.splitlines()), [])
     for what, pattern in _PROMPTS.items():
         lines = re.findall(f"^.*{pattern}.*$", machine.console.text, re.MULTILINE)
         checks.equal(f"the console never shows {what}", lines, [])
