@@ -14,6 +14,7 @@ from typing import NoReturn
 import pytest
 
 _PACKAGES = {
+    "apparmor_parser": "apparmor",
     "apt-get": "apt",
     "blkid": "util-linux",
     "bsdtar": "libarchive-tools",
