@@ -61,6 +61,7 @@ class Settings:
         forwards: (port of 127.0.0.1, port of the machine) pairs for TCP port forwarding.
         network: whether there is a network card, with QEMU's user-mode network.
         watchdog: whether there is an i6300esb watchdog, which resets the machine.
+        detached: whether QEMU goes on when the process that started it has ended.
         arguments: further arguments for QEMU.
     """
 
@@ -73,6 +74,7 @@ class Settings:
     forwards: Sequence[tuple[int, int]] = ()
     network: bool = True
     watchdog: bool = False
+    detached: bool = False
     arguments: Sequence[str] = field(default=())
 
 
@@ -86,7 +88,7 @@ def command_line(settings: Settings, variables: str | None) -> list[str]:
     secure = settings.firmware.secure_boot
     command = [settings.qemu.program, "-nodefaults", "-accel", settings.accel, "-cpu", "max"]
     command += ["-machine", "q35,smm=on" if secure else "q35"]
-    if settings.qemu.version >= _EXIT_WITH_PARENT:
+    if settings.qemu.version >= _EXIT_WITH_PARENT and not settings.detached:
         command += ["-run-with", "exit-with-parent=on"]
     command += ["-smp", str(settings.cpus), "-m", str(settings.memory_mib)]
     if secure:

@@ -89,5 +89,9 @@ def test_qemu_ends_with_us_where_it_can(version, there):
     assert ("exit-with-parent=on" in command(qemu=Qemu("qemu", version))) is there
 
 
+def test_a_detached_qemu_goes_on_without_us():
+    assert "exit-with-parent=on" not in command(qemu=Qemu("qemu", (11, 0)), detached=True)
+
+
 def test_further_arguments_come_last():
     assert command(arguments=["-s", "-S"])[-2:] == ["-s", "-S"]
