@@ -23,7 +23,7 @@ packages=(
     sudo systemd
     pigz tar xz-utils zstd
     # Virtual machines.
-    ovmf qemu-system-x86 qemu-utils
+    ovmf qemu-system-x86 qemu-utils openssh-client
     # Servers of a cache and of remote execution, on loopback.
     buildbox nginx postgresql
     # Another Python and another clock, for a second build that must give the same bytes.

@@ -51,6 +51,7 @@ _PACKAGES = {
     "sfdisk": "fdisk",
     "sgdisk": "gdisk",
     "sha256sum": "coreutils",
+    "ssh": "openssh-client",
     "swaplabel": "util-linux",
     "systemd-analyze": "systemd",
     "systemd-sysusers": "systemd",
