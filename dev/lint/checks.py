@@ -15,7 +15,7 @@ def _all(_path: str) -> bool:
 
 
 def _typed(path: str) -> bool:
-    return path.startswith(("dev/", "ic-os/guestos/tools/", "third_party/", "tools/"))
+    return path.startswith(("dev/", "ic-os/guestos/tools/", "testnet/", "third_party/", "tools/"))
 
 
 def mypy_configuration(pyproject: str, paths: Sequence[str]) -> str:

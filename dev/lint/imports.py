@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 LAYERS: Sequence[Sequence[str]] = (
+    ("testnet",),
     ("bench", "dev", "guestos_tools", "third_party", "tools.completion"),
     ("tools.commands",),
     ("tools.inspect",),

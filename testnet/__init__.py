@@ -1,0 +1,1 @@
+"""Test networks: deployments of several machines of the GuestOS."""

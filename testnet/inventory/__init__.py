@@ -1,0 +1,1 @@
+"""Inventories: what a deployment consists of, as `testnet/env/NAME/hosts.ini` says."""

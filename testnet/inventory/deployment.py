@@ -1,0 +1,398 @@
+"""A deployment: its nodes, subnets and physical hosts, from the groups of an inventory.
+
+    [nns]                   nodes of the root subnet, which has the index 0
+    [subnet_N]              nodes of subnet N, from 1 on
+    [subnet_unassigned]     nodes that are in no subnet
+    [nodes:children]        names the groups above that there are
+    [physical_hosts]        the hosts that the nodes run on
+
+Nodes are named `DEPLOYMENT.SUBNET.NODE`: SUBNET is the index of the subnet or `x`, NODE a number that no other node of
+the deployment has. NODE_VARIABLES and HOST_VARIABLES list the variables.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from testnet.inventory.ini import Entry, Group, Value, Variable, parse
+from tools.core.errors import UserError
+
+_T = TypeVar("_T")
+
+HOSTS = "physical_hosts"
+NNS = "nns"
+UNASSIGNED = "subnet_unassigned"
+_SUBNET = re.compile(r"subnet_([1-9][0-9]{0,3})")
+_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
+
+NODE_VARIABLES = ("ic_host", "ipv6_address", "mac_address", "node_index", "subnet_index", "use_hsm", "ansible_host")
+HOST_VARIABLES = (
+    *("ansible_connection", "ansible_host", "ansible_port", "ansible_user"),
+    *("ipv6_prefix", "ic_disk_gb", "ic_cores", "ic_memory_gb"),
+)
+"""Of a line of [physical_hosts], or in [physical_hosts:vars] for all of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """A physical host, and what each node on it gets.
+
+    Attributes:
+        name: in the inventory.
+        is_local: whether it is the machine that deploys (`ansible_connection=local`).
+        address: name or address for SSH.
+        port: for SSH; None for SSH's default.
+        user: for SSH; None for SSH's default.
+        prefix: the network of its nodes.
+        disk_gb: size of a node's disk, in GiB.
+        cores: number of processors of a node.
+        memory_mib: memory of a node, in MiB.
+    """
+
+    name: str
+    is_local: bool
+    address: str
+    port: int | None
+    user: str | None
+    prefix: ipaddress.IPv6Network
+    disk_gb: int
+    cores: int
+    memory_mib: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """A node.
+
+    Attributes:
+        name: `DEPLOYMENT.SUBNET.NODE`.
+        group: its group in the inventory.
+        index: number of the node.
+        subnet: index of its subnet; None if it is in none.
+        host: that it runs on.
+        address: its IPv6 address, with the length of the prefix.
+        mac: its MAC address.
+        use_hsm: whether its keys are in an HSM.
+    """
+
+    name: str
+    group: str
+    index: int
+    subnet: int | None
+    host: Host
+    address: ipaddress.IPv6Interface
+    mac: str
+    use_hsm: bool
+
+    @property
+    def hostname(self) -> str:
+        """The host name, a single label: names of nodes have dots."""
+        return self.name.replace(".", "-")
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A deployment: its name, the file that describes it, its nodes and physical hosts, and the file's groups."""
+
+    name: str
+    origin: str
+    nodes: tuple[Node, ...]
+    hosts: tuple[Host, ...]
+    groups: Mapping[str, Group]
+
+    def node(self, name: str) -> Node:
+        """Returns the node of a name; the deployment's name in it may be left out.
+
+        Raises:
+            UserError: there is no such node.
+        """
+        for node in self.nodes:
+            if name in (node.name, node.name.removeprefix(f"{self.name}.")):
+                return node
+        raise UserError(f"{name}: is no node of {self.origin}; there are {', '.join(each.name for each in self.nodes)}")
+
+
+def read(path: Path, name: str) -> Deployment:
+    """Returns the deployment that a file describes.
+
+    Args:
+        path: the inventory.
+        name: of the deployment.
+
+    Raises:
+        UserError: the file cannot be read or is invalid; the message begins with file and line.
+    """
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "is not UTF-8"
+        raise UserError(f"{path}: cannot be read: {reason}") from error
+    return build(text, str(path), name)
+
+
+def build(text: str, origin: str, name: str) -> Deployment:
+    """Returns the deployment that the text of an inventory describes; see `read`."""
+    groups = parse(text, origin)
+    try:
+        _check_groups(groups)
+        hosts = {host.name: host for host in _hosts(groups, name)}
+        nodes = tuple(_nodes(groups, hosts, name))
+        if not nodes:
+            raise UserError("has no nodes; add one to [nns], such as " + f'`{name}.0.0 ic_host="HOST"`')
+    except _LineError as error:
+        raise UserError(f"{origin}:{error.line}: {error}") from error
+    except UserError as error:
+        raise UserError(f"{origin}: {error}") from error
+    return Deployment(name, origin, nodes, tuple(hosts.values()), groups)
+
+
+class _LineError(UserError):
+    """An error in a line."""
+
+    def __init__(self, line: int, message: str) -> None:
+        super().__init__(message)
+        self.line = line
+
+
+def node_groups(groups: Mapping[str, Group]) -> list[str]:
+    """Returns the names of the groups that have nodes, in their order."""
+    return [name for name in groups if name in (NNS, UNASSIGNED) or _SUBNET.fullmatch(name)]
+
+
+def _check_groups(groups: Mapping[str, Group]) -> None:
+    known = node_groups(groups)
+    for name, group in groups.items():
+        if name not in (*known, HOSTS, "nodes"):
+            raise _LineError(
+                group.line, f"the group {name} is not known; there are nns, subnet_N, subnet_unassigned and {HOSTS}"
+            )
+        if name != HOSTS and group.variables:
+            line = next(iter(group.variables.values())).line
+            raise _LineError(line, f"the group {name} has no variables; there are some in [{HOSTS}:vars]")
+        if name != "nodes" and group.children is not None:
+            raise _LineError(group.line, f"the group {name} has hosts, not groups; remove [{name}:children]")
+    nodes = groups.get("nodes")
+    if nodes is None or nodes.children is None or nodes.hosts is not None:
+        line = nodes.line if nodes else 1
+        raise _LineError(line, "the section [nodes:children] is needed, with the groups of nodes; [nodes] is not known")
+    named = {entry.name: entry.line for entry in nodes.children}
+    for name, line in named.items():
+        if name not in known or groups[name].hosts is None:
+            raise _LineError(line, f"{name}: there is no section [{name}] with nodes")
+    for name in known:
+        if name not in named:
+            raise _LineError(groups[name].line, f"the group {name} is missing in [nodes:children]")
+
+
+def _hosts(groups: Mapping[str, Group], deployment: str) -> Iterator[Host]:
+    group = groups.get(HOSTS)
+    if group is None or not group.hosts:
+        raise UserError(f"names no physical hosts; add a section [{HOSTS}] with the hosts of the nodes")
+    _check_known(group.variables, HOST_VARIABLES, f"[{HOSTS}:vars]")
+    seen: dict[str, int] = {}
+    for entry in group.hosts:
+        _check_new(seen, entry.name, entry.line, "the host")
+        _check_known(entry.variables, HOST_VARIABLES, entry.name)
+        yield _host(_Values(entry, {**group.variables, **entry.variables}), deployment)
+
+
+def _host(values: _Values, deployment: str) -> Host:
+    connection = values.get("ansible_connection", "ssh", _one_of("ssh", "local"))
+    return Host(
+        name=values.entry.name,
+        is_local=connection == "local",
+        address=values.get("ansible_host", values.entry.name, _text),
+        port=values.get("ansible_port", None, _number(1, 65535)),
+        user=values.get("ansible_user", None, _text),
+        prefix=values.get("ipv6_prefix", local_prefix(deployment), _prefix),
+        disk_gb=values.get("ic_disk_gb", 100, _number(50, 1 << 20)),
+        cores=values.get("ic_cores", 4, _number(1, 1024)),
+        memory_mib=values.get("ic_memory_gb", 16 << 10, _memory),
+    )
+
+
+def _nodes(groups: Mapping[str, Group], hosts: Mapping[str, Host], deployment: str) -> Iterator[Node]:
+    names: dict[str, int] = {}
+    taken: dict[tuple[str, object], int] = {}
+    for group in node_groups(groups):
+        for entry in groups[group].hosts or []:
+            _check_new(names, entry.name, entry.line, "the node")
+            node = _node(entry, group, hosts, deployment)
+            for what, value in (("index", node.index), ("address", node.address.ip), ("MAC address", node.mac)):
+                key = (what, value)
+                if key in taken:
+                    line = taken[key]
+                    raise _LineError(entry.line, f"{node.name}: the {what} {value} has the node of line {line}, too")
+                taken[key] = entry.line
+            yield node
+
+
+def _node(entry: Entry, group: str, hosts: Mapping[str, Host], deployment: str) -> Node:
+    _check_known(entry.variables, NODE_VARIABLES, entry.name)
+    values = _Values(entry, entry.variables)
+    subnet = None if group == UNASSIGNED else 0 if group == NNS else int(group.removeprefix("subnet_"))
+    shown = "x" if subnet is None else str(subnet)
+    match = re.fullmatch(rf"{re.escape(deployment)}\.{shown}\.(0|[1-9][0-9]{{0,5}})", entry.name)
+    if match is None:
+        raise _LineError(entry.line, f"{entry.name}: nodes of [{group}] are named {deployment}.{shown}.NUMBER")
+    index = int(match[1])
+    values.get("node_index", None, _equal(index))
+    values.get("subnet_index", subnet, _equal(subnet))
+    if "ic_host" not in entry.variables:
+        raise _LineError(entry.line, f'{entry.name}: lacks ic_host="HOST", the physical host that it runs on')
+    host = values.get("ic_host", None, _known_host(hosts))
+    assert host is not None
+    mac = values.get("mac_address", mac_address(deployment, entry.name), _mac_address)
+    default = ipaddress.IPv6Interface(f"{slaac(host.prefix, mac)}/{host.prefix.prefixlen}")
+    return Node(
+        name=entry.name,
+        group=group,
+        index=index,
+        subnet=subnet,
+        host=host,
+        address=values.get("ipv6_address", default, _address(host.prefix)),
+        mac=mac,
+        use_hsm=values.get("use_hsm", False, _truth),
+    )
+
+
+@dataclass(frozen=True)
+class _Values:
+    """The variables of a line, and of its group."""
+
+    entry: Entry
+    variables: Mapping[str, Variable]
+
+    def get(self, name: str, default: _T, check: Callable[[Value], _T]) -> _T:
+        """Returns the value of a variable; `check` raises a ValueError that says what it must be."""
+        variable = self.variables.get(name)
+        if variable is None:
+            return default
+        try:
+            return check(variable.value)
+        except ValueError as error:
+            raise _LineError(
+                variable.line, f"{self.entry.name}: {name} must be {error}, not {variable.value!r}"
+            ) from error
+
+
+def _check_known(variables: Mapping[str, Variable], known: tuple[str, ...], where: str) -> None:
+    for name, variable in variables.items():
+        if name not in known:
+            raise _LineError(variable.line, f"{where}: the variable {name} is not known; there are {', '.join(known)}")
+
+
+def _check_new(seen: dict[str, int], name: str, line: int, what: str) -> None:
+    if name in seen:
+        raise _LineError(line, f"{what} {name} is there already, in line {seen[name]}")
+    seen[name] = line
+
+
+def local_prefix(deployment: str) -> ipaddress.IPv6Network:
+    """Returns the network of a deployment that says none: a unique local one (RFC 4193), made of its name."""
+    digest = hashlib.sha256(f"testnet {deployment}".encode()).digest()
+    return ipaddress.IPv6Network((b"\xfd" + digest[:7] + bytes(8), 64))
+
+
+def mac_address(deployment: str, node: str) -> str:
+    """Returns the locally administered MAC address of a node that says none, made of its name."""
+    digest = hashlib.sha256(f"testnet {deployment} {node}".encode()).digest()
+    return ":".join(f"{byte:02x}" for byte in b"\x6a\x01" + digest[:4])
+
+
+def slaac(prefix: ipaddress.IPv6Network, mac: str) -> ipaddress.IPv6Address:
+    """Returns the address that a machine makes of a prefix and its MAC address (RFC 4291, appendix A)."""
+    octets = bytes.fromhex(mac.replace(":", ""))
+    identifier = bytes([octets[0] ^ 2]) + octets[1:3] + b"\xff\xfe" + octets[3:]
+    return ipaddress.IPv6Address(prefix.network_address.packed[:8] + identifier)
+
+
+def _text(value: Value) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError("a text")
+    return value
+
+
+def _one_of(*values: str) -> Callable[[Value], str]:
+    def check(value: Value) -> str:
+        if value not in values:
+            raise ValueError(" or ".join(values))
+        return str(value)
+
+    return check
+
+
+def _number(least: int, most: int) -> Callable[[Value], int]:
+    def check(value: Value) -> int:
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+            raise ValueError(f"a whole number from {least} to {most}")
+        return value
+
+    return check
+
+
+def _equal(expected: int | None) -> Callable[[Value], int | None]:
+    def check(value: Value) -> int | None:
+        if value != expected or isinstance(value, bool):
+            raise ValueError(f"{expected}, as the name has it" if expected is not None else "left out here")
+        return expected
+
+    return check
+
+
+def _memory(value: Value) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1 << 20:
+        raise ValueError("a positive number of GiB")
+    return int(value * 1024)
+
+
+def _truth(value: Value) -> bool:
+    if value not in (True, False, "true", "false", "yes", "no"):
+        raise ValueError("true or false")
+    return value in (True, "true", "yes")
+
+
+def _known_host(hosts: Mapping[str, Host]) -> Callable[[Value], Host]:
+    def check(value: Value) -> Host:
+        if str(value) not in hosts:
+            raise ValueError(f"a host of [{HOSTS}]")
+        return hosts[str(value)]
+
+    return check
+
+
+def _prefix(value: Value) -> ipaddress.IPv6Network:
+    message = "an IPv6 network of 64 bits, such as 2001:db8:1:2::/64"
+    try:
+        prefix = ipaddress.IPv6Network(str(value) if "/" in str(value) else f"{value}/64")
+    except ValueError as error:
+        raise ValueError(message) from error
+    if prefix.prefixlen != 64:
+        raise ValueError(message)
+    return prefix
+
+
+def _address(prefix: ipaddress.IPv6Network) -> Callable[[Value], ipaddress.IPv6Interface]:
+    def check(value: Value) -> ipaddress.IPv6Interface:
+        try:
+            address = ipaddress.IPv6Address(str(value))
+        except ValueError as error:
+            raise ValueError("an IPv6 address without the length of a prefix") from error
+        if address not in prefix:
+            raise ValueError(f"an address of the host's network {prefix}")
+        return ipaddress.IPv6Interface(f"{address}/{prefix.prefixlen}")
+
+    return check
+
+
+def _mac_address(value: Value) -> str:
+    text = str(value).lower()
+    if not _MAC.fullmatch(text) or int(text[:2], 16) & 1:
+        raise ValueError("the MAC address of one machine, such as 6a:01:00:00:00:01")
+    return text
