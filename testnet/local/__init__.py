@@ -1,0 +1,1 @@
+"""Deployments on this machine: machines in QEMU on one link, without root."""

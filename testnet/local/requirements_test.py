@@ -1,0 +1,60 @@
+import dataclasses
+
+import pytest
+
+from testnet.inventory.deployment import build
+from testnet.inventory.sample_inventory import LOCAL, ONE_HOST, TEXT
+from testnet.local.requirements import check_deployment, check_disk, check_memory, check_programs
+from tools.core.errors import UserError
+from tools.image.extents import Image
+
+
+def test_a_deployment_on_this_machine():
+    check_deployment(build(ONE_HOST, "hosts.ini", "net"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (TEXT, "hosts.ini: net.0.1: runs on h2, and machines are started on this one only"),
+        (LOCAL, "hosts.ini: h1, h2 are all this machine; name it once"),
+        (ONE_HOST.replace('net.x.3 ic_host="h1"', 'net.x.3 ic_host="h1" use_hsm=True'), "net.x.3: use_hsm"),
+        (ONE_HOST.replace("ic_memory_gb=0.75", "ic_memory_gb=0.25"), "net.0.0: ic_memory_gb: a machine needs 512 MiB"),
+    ],
+)
+def test_another_deployment_is_refused(text, message):
+    with pytest.raises(UserError) as error:
+        check_deployment(build(text, "hosts.ini", "net"))
+    assert message in str(error.value)
+
+
+def test_too_little_memory(nodes, tmp_path):
+    nodes = [dataclasses.replace(node, memory_mib=1024) for node in nodes]
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text("MemTotal:       99999999 kB\nMemAvailable:    4810752 kB\n")  # 4698 MiB
+    check_memory(nodes, meminfo)
+    meminfo.write_text("MemTotal:       99999999 kB\nMemAvailable:    4803584 kB\n")  # 4691 MiB
+    with pytest.raises(UserError, match="memory: 4 machines need 4696 MiB, and 4691 MiB are available"):
+        check_memory(nodes, meminfo)
+
+
+def test_too_little_space(nodes, tmp_path):
+    check_disk(tmp_path / "not/there", None, nodes)
+    huge = Image.from_bytes(b"x").resized(1 << 30)
+    check_disk(tmp_path, huge, nodes)
+    many = nodes * 1_000_000
+    with pytest.raises(UserError, match=r"976563G are needed|T are needed|P are needed"):
+        check_disk(tmp_path, None, many)
+
+
+def test_a_disk_that_is_smaller_than_the_image(nodes, tmp_path):
+    image = Image.from_bytes(b"x").resized(101 << 30)
+    with pytest.raises(UserError, match=r"net\.0\.0: ic_disk_gb: the image needs 101G at least"):
+        check_disk(tmp_path, image, nodes)
+
+
+def test_missing_programs(monkeypatch, tmp_path):
+    (tmp_path / "ssh").touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UserError, match=r"qemu-img: not found; install it \(Debian: qemu-utils\)"):
+        check_programs()

@@ -1,0 +1,142 @@
+import subprocess
+import urllib.error
+import urllib.request
+
+import pytest
+
+from testnet.local import machine, ssh, upgrade
+from testnet.local.observe import Observation
+from testnet.local.upgrade import offered
+from tools.core.errors import UserError
+
+IMAGE = bytes(range(256)) * 5000
+
+
+@pytest.fixture
+def image(tmp_path):
+    path = tmp_path / "update-img.tar.zst"
+    path.write_bytes(IMAGE)
+    return path
+
+
+class Fleet:
+    """Nodes that answer to SSH as machines do: a commit leads to another boot.
+
+    Attributes:
+        behaviour: what a node does that does not upgrade: `refuses` the image, `falls back`, `hangs` or `ends`.
+        downloaded: what each node got by HTTP.
+    """
+
+    def __init__(self, nodes):
+        self.behaviour = {}
+        self.downloaded = {}
+        self.scripts = []
+        self.state = {node.name: ("A", "1.0", 1) for node in nodes}
+
+    def run(self, _state, node, arguments, timeout, script=""):
+        assert arguments[:3] == ["sudo", "-u", "ic-replica"]
+        behaviour = self.behaviour.get(node.name)
+        if "upgrade-install" in script:
+            self.scripts.append(script)
+            url = next(word for word in script.split() if word.startswith("http://"))
+            with urllib.request.urlopen(url.replace("10.0.2.2", "127.0.0.1")) as response:
+                self.downloaded[node.name] = response.read()
+            if behaviour == "refuses":
+                return subprocess.CompletedProcess([], 4, "", "checking\nmanageboot.sh: its signature is wrong\n")
+        else:
+            assert arguments[3:] == ["sh", "-c", "'/opt/ic/bin/manageboot.sh upgrade-commit'"]
+            slot, _, boot = self.state[node.name]
+            if behaviour == "falls back":
+                self.state[node.name] = (slot, "1.0", boot + 2)
+            elif behaviour != "hangs":
+                self.state[node.name] = ("B" if slot == "A" else "A", "2.0", boot + 1)
+        return subprocess.CompletedProcess([], 0, "", "")
+
+    def observe(self, _state, node, nodes):
+        slot, version, boot = self.state[node.name]
+        if self.behaviour.get(node.name) == "ends" and node.name in self.downloaded:
+            return Observation(node, running=False)
+        answer = {
+            "boot_id": str(boot),
+            "system": "starting" if self.behaviour.get(node.name) == "starts" else "running",
+            "slots": {"current": slot, "version": version, "stable": True},
+            "replicas": {each.ip: {} for each in nodes},
+        }
+        return Observation(node, running=True, answer=answer)
+
+
+@pytest.fixture
+def fleet(monkeypatch, state, nodes):
+    state.make()
+    state.write_nodes(nodes)
+    fleet = Fleet(nodes)
+    monkeypatch.setattr(ssh, "run", fleet.run)
+    monkeypatch.setattr(upgrade, "observe", fleet.observe)
+    monkeypatch.setattr(upgrade, "_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(machine, "is_running", lambda *_: True)
+    return fleet
+
+
+def test_nodes_are_upgraded_one_after_the_other(state, nodes, image, fleet):
+    said = []
+    done = upgrade.upgrade(state, nodes[:2], image, 60, said.append)
+    assert [(each.name, each.before, each.after) for each in done] == [
+        ("net.0.0", "1.0 in A", "2.0 in B"),
+        ("net.0.1", "1.0 in A", "2.0 in B"),
+    ]
+    assert fleet.downloaded == {"net.0.0": IMAGE, "net.0.1": IMAGE}
+    assert [message.partition(":")[0] for message in said] == ["net.0.0"] * 3 + ["net.0.1"] * 3
+    digest = subprocess.run(["sha256sum", image], capture_output=True, text=True, check=True).stdout.split()[0]
+    assert f'echo "{digest}  /var/lib/ic/data/images/image.bin" | sha256sum --check' in fleet.scripts[0]
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "message", "timeout"),
+    [
+        ("refuses", "net.0.1: upgrade-install: exit status 4: manageboot.sh: its signature is wrong", 60),
+        ("falls back", "net.0.1: fell back to version 1.0", 60),
+        ("hangs", "net.0.1: not upgraded within 0 s: it has not rebooted", 0.05),
+        ("ends", "net.0.1: the machine ended during its reboot", 60),
+        ("starts", "net.0.1: is not up, so it is not upgraded: the system is starting", 60),
+    ],
+)
+def test_the_first_failure_stops_the_upgrade(state, nodes, image, fleet, behaviour, message, timeout):
+    fleet.behaviour["net.0.1"] = behaviour
+    with pytest.raises(UserError) as error:
+        upgrade.upgrade(state, nodes, image, timeout, lambda _: None)
+    assert str(error.value).startswith(message)
+    assert [fleet.state[node.name][1] for node in nodes[2:]] == ["1.0", "1.0"]
+    assert "net.2.2" not in fleet.downloaded
+
+
+def test_nodes_that_do_not_run_are_not_upgraded(state, nodes, image, fleet, monkeypatch):
+    monkeypatch.setattr(machine, "is_running", lambda _, node: node.name != "net.2.2")
+    with pytest.raises(UserError, match=r"net\.2\.2: does not run; start it with icos_deploy"):
+        upgrade.upgrade(state, nodes, image, 60, lambda _: None)
+    assert fleet.downloaded == {}
+
+
+def test_an_image_that_is_missing(state, nodes, fleet, tmp_path):
+    with pytest.raises(UserError, match="none: cannot be read: No such file"):
+        upgrade.upgrade(state, nodes, tmp_path / "none", 60, lambda _: None)
+
+
+def test_nothing_else_is_offered(image):
+    with offered(image) as offer:
+        url = offer.url.replace("10.0.2.2", "127.0.0.1").removesuffix(offer.digest)
+        for path in ("", "update-img.tar.zst", "../etc/passwd"):
+            with pytest.raises(urllib.error.HTTPError, match="404"):
+                urllib.request.urlopen(url + path)
+
+
+def test_the_script_stops_at_a_wrong_image(tmp_path):
+    """Runs the script with programs of a folder in the places of the machine's."""
+    script = upgrade._INSTALL.format(image=tmp_path / "image.bin", url="http://x/y", digest="0" * 64)
+    script = script.replace("/opt/ic/bin/manageboot.sh", str(tmp_path / "manageboot.sh"))
+    for name, text in {"curl": f"echo data >{tmp_path}/image.bin", "manageboot.sh": f"touch {tmp_path}/called"}.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    result = subprocess.run(["sh", "-s"], input=script, text=True, env=environment, capture_output=True, check=False)
+    assert result.returncode != 0
+    assert not (tmp_path / "called").exists()

@@ -1,0 +1,132 @@
+"""Shows and changes a test network on this machine: status, logins, logs, consoles, power, upgrades."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from guestos_tools.options import Parser, run, say
+from testnet.local import machine, ssh, terminal
+from testnet.local.deploy import stop
+from testnet.local.observe import as_json, as_text, observe_all
+from testnet.local.state import LocalNode, State, choose_node
+from testnet.local.upgrade import upgrade
+from testnet.tools import places
+from tools.core.errors import CheckError
+
+PROGRAM = "manage"
+Action = Callable[[argparse.Namespace, State], None]
+
+
+def parser() -> Parser:
+    """Returns the parser of the options."""
+    result = Parser(
+        PROGRAM,
+        "Shows and changes a deployment on this machine; icos_deploy starts it, icos_destroy ends it.",
+        "example:\n  bazel run //testnet/tools:manage -- status local",
+    )
+    actions = result.add_subparsers(dest="action", metavar="ACTION", required=True, parser_class=_ActionParser)
+
+    def add(name: str, run_action: Action, text: str) -> argparse.ArgumentParser:
+        action = actions.add_parser(name, help=text, description=text)
+        action.set_defaults(run=run_action)
+        action.add_argument("deployment", metavar="DEPLOYMENT", help="name of the deployment")
+        places.add_state(action)
+        return action
+
+    show = add("status", _status, "Print what each node is and sees. The exit status is 1 unless all are up.")
+    show.add_argument("--json", action="store_true", help="print a list of JSON objects")
+    login = add("ssh", _ssh, "Log in to a node as admin, or run a command there.")
+    login.add_argument("node", metavar="NODE", help="such as local.0.0, or 0.0")
+    login.add_argument("command", metavar="COMMAND", nargs=argparse.REMAINDER, help="what to run there")
+    log = add("logs", _logs, "Print the console's output of a node, from its first start on, or its journal.")
+    log.add_argument("node", metavar="NODE")
+    log.add_argument("--journal", action="store_true", help="print the journal of this boot, by SSH")
+    log.add_argument("--follow", action="store_true", help="go on with what is added")
+    watch = add("console", _console, "Use the serial console of a node; Ctrl-] ends that.")
+    watch.add_argument("node", metavar="NODE")
+    end = add("stop", _stop, "Shut nodes down; icos_deploy starts them again.")
+    end.add_argument("nodes", metavar="NODE", nargs="*", help="by default all")
+    end.add_argument("--power-cut", action="store_true", help="end the machines at once, as a power cut does")
+    end.add_argument("--timeout", metavar="SECONDS", type=float, default=180, help="for a shutdown (default: 180)")
+    change = add("upgrade", _upgrade, "Upgrade nodes, one after the other; stops at the first that fails.")
+    change.add_argument("nodes", metavar="NODE", nargs="*", help="by default all")
+    change.add_argument("--image", metavar="FILE", required=True, help="update image, such as update-img.tar.zst")
+    change.add_argument(
+        "--timeout", metavar="SECONDS", type=float, default=1200, help="for the boot of a node (default: 1200)"
+    )
+    change.add_argument("--json", action="store_true", help="print a list of JSON objects")
+    return result
+
+
+class _ActionParser(Parser):
+    """The parser of an action's arguments."""
+
+    def __init__(self, *, prog: str, description: str, **_unused: object) -> None:
+        super().__init__(prog, description)
+
+
+def _status(options: argparse.Namespace, state: State) -> None:
+    nodes = state.deployed_nodes()
+    objects = as_json(state, nodes, observe_all(state, nodes))
+    print(json.dumps(objects, indent=2) if options.json else as_text(objects))
+    if not all(each["up"] for each in objects):
+        raise CheckError
+
+
+def _chosen(state: State, names: Sequence[str]) -> list[LocalNode]:
+    nodes = state.deployed_nodes()
+    return [choose_node(nodes, name, state.name) for name in names] if names else nodes
+
+
+def _ssh(options: argparse.Namespace, state: State) -> None:
+    (node,) = _chosen(state, [options.node])
+    words = options.command[1:] if options.command[:1] == ["--"] else options.command
+    command = ssh.command(state, node, words, terminal=sys.stdin.isatty() and not words)
+    sys.stdout.flush()
+    os.execv(command[0], command)
+
+
+def _logs(options: argparse.Namespace, state: State) -> None:
+    (node,) = _chosen(state, [options.node])
+    follow = ["--follow"] if options.follow else []
+    if options.journal:
+        command = ssh.command(state, node, ["sudo", "journalctl", "--boot", "--no-pager", *follow])
+    else:
+        command = ["tail", "--lines=+1", *follow, "--", str(state.node_folder(node) / machine.CONSOLE_LOG)]
+    sys.exit(subprocess.run(command, check=False).returncode)
+
+
+def _console(options: argparse.Namespace, state: State) -> None:
+    (node,) = _chosen(state, [options.node])
+    with machine.console(state, node) as connection:
+        say(f"{node.name}: Ctrl-] ends this; the machine goes on")
+        terminal.attach(connection)
+
+
+def _stop(options: argparse.Namespace, state: State) -> None:
+    stop(state, _chosen(state, options.nodes), 0 if options.power_cut else options.timeout, say)
+
+
+def _upgrade(options: argparse.Namespace, state: State) -> None:
+    done = upgrade(state, _chosen(state, options.nodes), Path(options.image), options.timeout, say)
+    if options.json:
+        print(json.dumps([dataclasses.asdict(each) for each in done], indent=2))
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Does what the arguments name."""
+    places.enter_folder_of_caller()
+    options = parser().parse_args(arguments)
+    action: Action = options.run
+    action(options, places.state(options))
+
+
+if __name__ == "__main__":
+    run(PROGRAM, main)
