@@ -27,7 +27,10 @@ def manifest_of(tmp_path: Path, text: str) -> Manifest:
     return read_manifest(path)
 
 
-@pytest.fixture(params=["third_party/python", "dev/drawing", "dev/remote", "dev/sbom", "ic-os/guestos/publish"])
+FOLDERS = ("third_party/python", "dev/drawing", "dev/remote", "dev/sbom", "ic-os/guestos/publish", "testnet/ansible")
+
+
+@pytest.fixture(params=FOLDERS)
 def folder(request: pytest.FixtureRequest) -> Path:
     """Each directory with a lock."""
     return FOLDER.parents[1] / str(request.param)
