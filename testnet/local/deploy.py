@@ -95,7 +95,7 @@ def deploy(state: State, request: Request, say: Say) -> list[LocalNode]:
         UserError: something is wrong or missing. Before a machine runs, nothing is left of a new deployment.
     """
     plan = _plan(state, request)
-    programs = machine.find_programs()
+    programs = machine.find_programs() if plan.stopped else None
     existed = bool(state.nodes())
     with state.locked(), contextlib.ExitStack() as undo:
         if not existed:
@@ -106,7 +106,7 @@ def deploy(state: State, request: Request, say: Say) -> list[LocalNode]:
         nodes = _write(state, plan, request.keys)
         _start_link(state, nodes)
         for node in nodes:
-            if not machine.is_running(state, node):
+            if programs is not None and not machine.is_running(state, node):
                 machine.start(state, node, programs)
                 say(f"{node.name}: started ({programs.accel.partition(',')[0]}), console in {_console(state, node)}")
         undo.pop_all()

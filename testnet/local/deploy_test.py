@@ -28,6 +28,7 @@ def machines(monkeypatch, tmp_path):
     program.chmod(0o755)
     programs = machine.Programs(Qemu(str(program), (11, 0)), Firmware("/code.fd"), "tcg,thread=multi")
     monkeypatch.setattr(machine, "find_programs", lambda: programs)
+    monkeypatch.setattr(deploy, "check_programs", lambda: None)
     return []
 
 

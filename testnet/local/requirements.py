@@ -14,6 +14,8 @@ from testnet.local.state import LocalNode
 from tools.core.errors import UserError
 from tools.core.text import human_size
 from tools.image.extents import Image
+from tools.vm.firmware import find_firmware
+from tools.vm.qemu import find_qemu
 
 _MEMINFO = Path("/proc/meminfo")
 _LEAST_MEMORY_MIB = 512
@@ -47,12 +49,14 @@ def check_deployment(deployment: Deployment) -> None:
 
 
 def check_programs() -> None:
-    """Checks that the programs are there that a deployment needs besides QEMU itself.
+    """Checks that the programs are there that a deployment needs.
 
     Raises:
         UserError: one is missing.
     """
     ssh.find_ssh()
+    find_qemu()
+    find_firmware()
     if shutil.which("qemu-img") is None:
         raise UserError("qemu-img: not found; install it (Debian: qemu-utils)")
 

@@ -4,6 +4,7 @@ import pytest
 
 from testnet.inventory.deployment import build
 from testnet.inventory.sample_inventory import LOCAL, ONE_HOST, TEXT
+from testnet.local import requirements
 from testnet.local.requirements import check_deployment, check_disk, check_memory, check_programs
 from tools.core.errors import UserError
 from tools.image.extents import Image
@@ -54,7 +55,13 @@ def test_a_disk_that_is_smaller_than_the_image(nodes, tmp_path):
 
 
 def test_missing_programs(monkeypatch, tmp_path):
-    (tmp_path / "ssh").touch(mode=0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UserError, match=r"ssh: not found; install it \(Debian: openssh-client\)"):
+        check_programs()
+    (tmp_path / "ssh").touch(mode=0o755)
+    with pytest.raises(UserError, match=r"qemu-system-x86_64: not found; install QEMU 10 or newer"):
+        check_programs()
+    monkeypatch.setattr(requirements, "find_qemu", lambda: None)
+    monkeypatch.setattr(requirements, "find_firmware", lambda: None)
     with pytest.raises(UserError, match=r"qemu-img: not found; install it \(Debian: qemu-utils\)"):
         check_programs()

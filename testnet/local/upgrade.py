@@ -1,7 +1,7 @@
-"""Upgrades nodes of a deployment on this machine, one after the other, in the steps that an orchestrator takes.
+"""Upgrades a node of a deployment on this machine, in the steps that an orchestrator takes.
 
-The update image is offered by HTTP while the command runs. Each node downloads it, checks its SHA-256, and installs and
-commits it as the account of the orchestrator. Then it reboots, and its orchestrator confirms the new system.
+The update image is offered by HTTP. The node downloads it, checks its SHA-256, and installs and commits it as the
+account of the orchestrator. Then it reboots, and its orchestrator confirms the new system.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from testnet.local import machine, ssh
+from testnet.local import ssh
 from testnet.local.deploy import Say
 from testnet.local.observe import Observation, observe
 from testnet.local.state import HOST, LocalNode, State
@@ -43,23 +43,23 @@ _COMMIT_SECONDS = 300
 _PAUSE_SECONDS = 3.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Upgraded:
-    """What an upgrade did on a node.
+    """What an upgrade did on a node; times are in seconds since `started`, which is a time of `time.monotonic`.
 
     Attributes:
-        name: of the node.
         before: version and slot that ran.
         after: version and slot that run now.
-        install_seconds: time of the download and installation.
-        boot_seconds: time from the commit until the new system was confirmed.
+        started: when it began.
+        installed: how long the download and the installation took.
+        confirmed: how long it took until the new system was confirmed.
     """
 
-    name: str
     before: str
     after: str
-    install_seconds: float
-    boot_seconds: float
+    started: float
+    installed: float
+    confirmed: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,46 +114,40 @@ def _handler(image: Path, path: str) -> type[http.server.BaseHTTPRequestHandler]
     return Handler
 
 
-def upgrade(state: State, nodes: Sequence[LocalNode], image: Path, timeout: float, say: Say) -> list[Upgraded]:
-    """Upgrades nodes, one after the other; stops at the first that fails.
+def upgrade(state: State, node: LocalNode, offer: Offer, timeout: float, say: Say) -> Upgraded:
+    """Upgrades a node.
 
     Args:
         state: of the deployment.
-        nodes: to upgrade.
-        image: the update image.
-        timeout: how long the new system of a node may take until it is confirmed, in seconds.
+        node: to upgrade.
+        offer: the update image.
+        timeout: how long the new system may take until it is confirmed, in seconds.
         say: tells a person how far the work is.
 
     Raises:
-        UserError: an upgrade failed; the message names the node.
+        UserError: the upgrade failed; the message names the node.
     """
-    if stopped := [node.name for node in nodes if not machine.is_running(state, node)]:
-        raise UserError(f"{', '.join(stopped)}: does not run; start it with icos_deploy")
-    with state.locked(), offered(image) as offer:
-        return [_upgrade(state, node, offer, timeout, say) for node in nodes]
-
-
-def _upgrade(state: State, node: LocalNode, offer: Offer, timeout: float, say: Say) -> Upgraded:
+    started = time.monotonic()
     everyone = state.deployed_nodes()
     before = observe(state, node, everyone)
     if not before.is_up:
         raise UserError(f"{node.name}: is not up, so it is not upgraded: {before.lacks}")
     say(f"{node.name}: downloads and installs, over version {before.version}")
-    started = time.monotonic()
     script = _INSTALL.format(image=_IMAGE, url=shlex.quote(offer.url), digest=offer.digest)
     _call(state, node, script, _INSTALL_SECONDS, "upgrade-install")
-    installed = time.monotonic()
-    say(f"{node.name}: installed after {installed - started:.0f} s; reboots")
+    installed = time.monotonic() - started
+    say(f"{node.name}: installed after {installed:.0f} s; reboots")
     # The machine may end the connection before the command has ended: what counts is what boots.
     ssh.run(state, node, [*_AS_ORCHESTRATOR, "-c", shlex.quote(_COMMIT)], _COMMIT_SECONDS)
     after = _wait_for_confirmation(state, before, everyone, timeout)
-    say(f"{node.name}: version {after.version} confirmed after {time.monotonic() - installed:.0f} s")
+    confirmed = time.monotonic() - started
+    say(f"{node.name}: version {after.version} confirmed after {confirmed:.0f} s")
     return Upgraded(
-        name=node.name,
         before=f"{before.version} in {before.slot}",
         after=f"{after.version} in {after.slot}",
-        install_seconds=round(installed - started, 1),
-        boot_seconds=round(time.monotonic() - installed, 1),
+        started=started,
+        installed=installed,
+        confirmed=confirmed,
     )
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from testnet.local import machine, ssh, upgrade
 from testnet.local.observe import Observation
+from testnet.local.rollout import FAILED, NOT_TRIED, UPGRADED, Limits, roll_out, stages
 from testnet.local.upgrade import offered
 from tools.core.errors import UserError
 
@@ -77,15 +78,24 @@ def fleet(monkeypatch, state, nodes):
     return fleet
 
 
-def test_nodes_are_upgraded_one_after_the_other(state, nodes, image, fleet):
-    said = []
-    done = upgrade.upgrade(state, nodes[:2], image, 60, said.append)
-    assert [(each.name, each.before, each.after) for each in done] == [
-        ("net.0.0", "1.0 in A", "2.0 in B"),
-        ("net.0.1", "1.0 in A", "2.0 in B"),
+def test_the_order_of_subnets(nodes):
+    assert [[node.name for node in stage] for stage in stages(nodes)] == [
+        ["net.x.3"],
+        ["net.2.2"],
+        ["net.0.0", "net.0.1"],
     ]
-    assert fleet.downloaded == {"net.0.0": IMAGE, "net.0.1": IMAGE}
-    assert [message.partition(":")[0] for message in said] == ["net.0.0"] * 3 + ["net.0.1"] * 3
+
+
+def test_all_nodes_are_upgraded(state, nodes, image, fleet):
+    said = []
+    records = roll_out(state, nodes, image, Limits(60), said.append)
+    assert [(each.name, each.result, each.before, each.after) for each in records] == [
+        (name, UPGRADED, "1.0 in A", "2.0 in B") for name in ("net.x.3", "net.2.2", "net.0.0", "net.0.1")
+    ]
+    assert fleet.downloaded == dict.fromkeys((node.name for node in nodes), IMAGE)
+    assert [message.partition(":")[0] for message in said[:4]] == ["net.x.3"] * 3 + ["net.2.2"]
+    times = [time for each in records for time in (each.started, each.installed, each.ended)]
+    assert times == sorted(times)
     digest = subprocess.run(["sha256sum", image], capture_output=True, text=True, check=True).stdout.split()[0]
     assert f'echo "{digest}  /var/lib/ic/data/images/image.bin" | sha256sum --check' in fleet.scripts[0]
 
@@ -93,32 +103,45 @@ def test_nodes_are_upgraded_one_after_the_other(state, nodes, image, fleet):
 @pytest.mark.parametrize(
     ("behaviour", "message", "timeout"),
     [
-        ("refuses", "net.0.1: upgrade-install: exit status 4: manageboot.sh: its signature is wrong", 60),
-        ("falls back", "net.0.1: fell back to version 1.0", 60),
-        ("hangs", "net.0.1: not upgraded within 0 s: it has not rebooted", 0.05),
-        ("ends", "net.0.1: the machine ended during its reboot", 60),
-        ("starts", "net.0.1: is not up, so it is not upgraded: the system is starting", 60),
+        ("refuses", "net.2.2: upgrade-install: exit status 4: manageboot.sh: its signature is wrong", 60),
+        ("falls back", "net.2.2: fell back to version 1.0", 60),
+        ("hangs", "net.2.2: not upgraded within 0 s: it has not rebooted", 0.05),
+        ("ends", "net.2.2: the machine ended during its reboot", 60),
+        ("starts", "net.2.2: is not up, so it is not upgraded: the system is starting", 60),
     ],
 )
-def test_the_first_failure_stops_the_upgrade(state, nodes, image, fleet, behaviour, message, timeout):
-    fleet.behaviour["net.0.1"] = behaviour
-    with pytest.raises(UserError) as error:
-        upgrade.upgrade(state, nodes, image, timeout, lambda _: None)
-    assert str(error.value).startswith(message)
-    assert [fleet.state[node.name][1] for node in nodes[2:]] == ["1.0", "1.0"]
-    assert "net.2.2" not in fleet.downloaded
+def test_a_failure_halts_the_roll_out(state, nodes, image, fleet, behaviour, message, timeout):
+    fleet.behaviour["net.2.2"] = behaviour
+    said = []
+    records = roll_out(state, nodes, image, Limits(timeout), said.append)
+    assert [each.result for each in records] == [UPGRADED, FAILED, NOT_TRIED, NOT_TRIED]
+    assert records[1].problem.startswith(message)
+    assert said[-1] == "halted: 2 nodes keep their system"
+    assert [fleet.state[name][1] for name in ("net.0.0", "net.0.1")] == ["1.0", "1.0"]
+    assert set(fleet.downloaded) <= {"net.x.3", "net.2.2"}
+
+
+def test_failures_that_are_tolerated(state, nodes, image, fleet):
+    fleet.behaviour = {"net.2.2": "refuses", "net.0.0": "refuses"}
+    records = roll_out(state, nodes, image, Limits(60, 1), lambda _: None)
+    assert [each.result for each in records] == [UPGRADED, FAILED, FAILED, UPGRADED]
+    fleet.behaviour = {"net.x.3": "refuses"}
+    assert [each.result for each in roll_out(state, nodes, image, Limits(60), lambda _: None)] == [
+        FAILED,
+        *[NOT_TRIED] * 3,
+    ]
 
 
 def test_nodes_that_do_not_run_are_not_upgraded(state, nodes, image, fleet, monkeypatch):
     monkeypatch.setattr(machine, "is_running", lambda _, node: node.name != "net.2.2")
     with pytest.raises(UserError, match=r"net\.2\.2: does not run; start it with icos_deploy"):
-        upgrade.upgrade(state, nodes, image, 60, lambda _: None)
+        roll_out(state, nodes, image, Limits(60), lambda _: None)
     assert fleet.downloaded == {}
 
 
 def test_an_image_that_is_missing(state, nodes, fleet, tmp_path):
     with pytest.raises(UserError, match="none: cannot be read: No such file"):
-        upgrade.upgrade(state, nodes, tmp_path / "none", 60, lambda _: None)
+        roll_out(state, nodes, tmp_path / "none", Limits(60), lambda _: None)
 
 
 def test_nothing_else_is_offered(image):

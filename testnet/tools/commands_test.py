@@ -10,7 +10,8 @@ import pytest
 from guestos_tools.options import call
 from testnet.inventory.deployment import build
 from testnet.inventory.sample_inventory import ONE_HOST, TEXT
-from testnet.local import deploy, machine, upgrade
+from testnet.local import deploy, machine
+from testnet.local.rollout import UPGRADED, Record
 from testnet.local.state import PORTS, State, planned
 from testnet.tools import icos_deploy, icos_destroy, inventory, manage
 
@@ -146,12 +147,17 @@ def test_names_of_nodes(called, deployed):
     assert "7.7: is no node of net; there are net.0.0, net.0.1, net.2.2, net.x.3" in errors
 
 
-def test_an_upgrade_is_reported(called, deployed, monkeypatch):
-    done = [upgrade.Upgraded("net.0.0", "1.0 in A", "2.0 in B", 1.5, 60.0)]
-    monkeypatch.setattr(manage, "upgrade", lambda _state, nodes, *_: done if len(nodes) == 1 else [])
-    status, output, _ = called(manage, "upgrade", "net", "0.0", "--image=x", "--json")
+def test_an_upgrade_is_reported(called, deployed, monkeypatch, tmp_path):
+    record = Record(name="net.0.0", subnet="root subnet", result=UPGRADED, after="2.0 in B", started=0, ended=1.5)
+    records = [record]
+    monkeypatch.setattr(manage, "roll_out", lambda _state, nodes, *_: records if len(nodes) == 1 else [])
+    words = ["upgrade", "net", "0.0", "--image=x", "--json", f"--chart={tmp_path}/chart.svg"]
+    status, output, _ = called(manage, *words)
     assert status == 0
     assert json.loads(output)[0]["after"] == "2.0 in B"
+    assert (tmp_path / "chart.svg").read_text().startswith("<svg ")
+    records.append(Record(name="net.2.2", subnet="subnet 2"))
+    assert called(manage, *words)[0] == 1
 
 
 @pytest.mark.parametrize("program", ["icos_deploy", "icos_destroy", "inventory", "manage"])

@@ -13,12 +13,14 @@ from pathlib import Path
 
 from guestos_tools.options import Parser, run, say
 from testnet.local import machine, ssh, terminal
+from testnet.local.chart import chart
 from testnet.local.deploy import stop
 from testnet.local.observe import as_json, as_text, observe_all
+from testnet.local.rollout import UPGRADED, Limits, roll_out
 from testnet.local.state import LocalNode, State, choose_node
-from testnet.local.upgrade import upgrade
 from testnet.tools import places
 from tools.core.errors import CheckError
+from tools.core.outputs import replacing, write_all
 
 PROGRAM = "manage"
 Action = Callable[[argparse.Namespace, State], None]
@@ -55,13 +57,21 @@ def parser() -> Parser:
     end.add_argument("nodes", metavar="NODE", nargs="*", help="by default all")
     end.add_argument("--power-cut", action="store_true", help="end the machines at once, as a power cut does")
     end.add_argument("--timeout", metavar="SECONDS", type=float, default=180, help="for a shutdown (default: 180)")
-    change = add("upgrade", _upgrade, "Upgrade nodes, one after the other; stops at the first that fails.")
+    change = add("upgrade", _upgrade, "Upgrade nodes, one subnet after the other. The exit status is 1 unless all are.")
     change.add_argument("nodes", metavar="NODE", nargs="*", help="by default all")
     change.add_argument("--image", metavar="FILE", required=True, help="update image, such as update-img.tar.zst")
     change.add_argument(
         "--timeout", metavar="SECONDS", type=float, default=1200, help="for the boot of a node (default: 1200)"
     )
-    change.add_argument("--json", action="store_true", help="print a list of JSON objects")
+    change.add_argument(
+        "--tolerate",
+        metavar="N",
+        type=int,
+        default=0,
+        help="nodes of a subnet that may fail before all halts (default: 0)",
+    )
+    change.add_argument("--json", action="store_true", help="print what became of each node, with times, as JSON")
+    change.add_argument("--chart", metavar="FILE", help="write the same as a picture, in SVG")
     return result
 
 
@@ -115,9 +125,15 @@ def _stop(options: argparse.Namespace, state: State) -> None:
 
 
 def _upgrade(options: argparse.Namespace, state: State) -> None:
-    done = upgrade(state, _chosen(state, options.nodes), Path(options.image), options.timeout, say)
+    nodes = _chosen(state, options.nodes)
+    records = roll_out(state, nodes, Path(options.image), Limits(options.timeout, options.tolerate), say)
     if options.json:
-        print(json.dumps([dataclasses.asdict(each) for each in done], indent=2))
+        print(json.dumps([dataclasses.asdict(each) for each in records], indent=2))
+    if options.chart:
+        with replacing(options.chart) as file:
+            write_all(file, chart(records).encode())
+    if any(each.result != UPGRADED for each in records):
+        raise CheckError
 
 
 def main(arguments: Sequence[str]) -> None:
