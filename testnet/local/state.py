@@ -38,6 +38,7 @@ PORTS = {
 }
 """Ports of a node that ports of this machine lead to. The replica's own is at the node's address on the link alone."""
 
+_PROJECT = "rules_icos"
 _FORMAT = 1
 _FILE = "deployment.json"
 
@@ -172,21 +173,21 @@ class State:
             yield
 
     def remove(self) -> None:
-        """Removes the folder with everything in it, and folders above it that are empty then."""
+        """Removes the folder with everything in it, and the folder of all deployments if that is empty then."""
         shutil.rmtree(self.folder, ignore_errors=True)
         if self.folder.exists():
             raise UserError(f"{self.folder}: cannot be removed")
-        for folder in list(self.folder.parents)[:2]:
-            try:
-                folder.rmdir()
-            except OSError:
-                break
+        root = self.folder.parent
+        with contextlib.suppress(OSError):  # there are other deployments in it
+            root.rmdir()
+            if root.parent.name == _PROJECT:
+                root.parent.rmdir()
 
 
 def default_root() -> Path:
     """Returns the folder of all deployments of this user (XDG Base Directory Specification: state)."""
     base = os.environ.get("XDG_STATE_HOME", "")
-    return Path(base if os.path.isabs(base) else Path.home() / ".local/state") / "rules_icos" / "testnet"
+    return Path(base if os.path.isabs(base) else Path.home() / ".local/state") / _PROJECT / "testnet"
 
 
 def choose_node(nodes: list[LocalNode], name: str, deployment: str) -> LocalNode:

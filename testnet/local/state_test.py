@@ -60,6 +60,13 @@ def test_removal_leaves_nothing(tmp_path):
     assert list((tmp_path / "home").iterdir()) == []
 
 
+def test_removal_leaves_folders_that_are_not_ours(tmp_path):
+    state = State(tmp_path / "mine/all", "net")
+    state.make()
+    state.remove()
+    assert list((tmp_path / "mine").iterdir()) == []
+
+
 def test_removal_leaves_other_deployments(tmp_path):
     first, second = State(tmp_path / "root", "one"), State(tmp_path / "root", "two")
     first.make()
