@@ -12,7 +12,6 @@ the deployment has. NODE_VARIABLES and HOST_VARIABLES list the variables.
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -20,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from testnet.inventory import values
+from testnet.inventory.addresses import local_prefix, mac_address, slaac
 from testnet.inventory.ini import Entry, Group, Value, Variable, parse
 from tools.core.errors import UserError
 
@@ -29,7 +30,6 @@ HOSTS = "physical_hosts"
 NNS = "nns"
 UNASSIGNED = "subnet_unassigned"
 _SUBNET = re.compile(r"subnet_([1-9][0-9]{0,3})")
-_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 
 NODE_VARIABLES = ("ic_host", "ipv6_address", "mac_address", "node_index", "subnet_index", "use_hsm", "ansible_host")
 HOST_VARIABLES = (
@@ -202,18 +202,18 @@ def _hosts(groups: Mapping[str, Group], deployment: str) -> Iterator[Host]:
         yield _host(_Values(entry, {**group.variables, **entry.variables}), deployment)
 
 
-def _host(values: _Values, deployment: str) -> Host:
-    connection = values.get("ansible_connection", "ssh", _one_of("ssh", "local"))
+def _host(given: _Values, deployment: str) -> Host:
+    connection = given.get("ansible_connection", "ssh", values.one_of("ssh", "local"))
     return Host(
-        name=values.entry.name,
+        name=given.entry.name,
         is_local=connection == "local",
-        address=values.get("ansible_host", values.entry.name, _text),
-        port=values.get("ansible_port", None, _number(1, 65535)),
-        user=values.get("ansible_user", None, _text),
-        prefix=values.get("ipv6_prefix", local_prefix(deployment), _prefix),
-        disk_gb=values.get("ic_disk_gb", 100, _number(50, 1 << 20)),
-        cores=values.get("ic_cores", 4, _number(1, 1024)),
-        memory_mib=values.get("ic_memory_gb", 16 << 10, _memory),
+        address=given.get("ansible_host", given.entry.name, values.text),
+        port=given.get("ansible_port", None, values.number(1, 65535)),
+        user=given.get("ansible_user", None, values.text),
+        prefix=given.get("ipv6_prefix", local_prefix(deployment), values.prefix),
+        disk_gb=given.get("ic_disk_gb", 100, values.number(50, 1 << 20)),
+        cores=given.get("ic_cores", 4, values.number(1, 1024)),
+        memory_mib=given.get("ic_memory_gb", 16 << 10, values.memory),
     )
 
 
@@ -235,20 +235,20 @@ def _nodes(groups: Mapping[str, Group], hosts: Mapping[str, Host], deployment: s
 
 def _node(entry: Entry, group: str, hosts: Mapping[str, Host], deployment: str) -> Node:
     _check_known(entry.variables, NODE_VARIABLES, entry.name)
-    values = _Values(entry, entry.variables)
+    given = _Values(entry, entry.variables)
     subnet = None if group == UNASSIGNED else 0 if group == NNS else int(group.removeprefix("subnet_"))
     shown = "x" if subnet is None else str(subnet)
     match = re.fullmatch(rf"{re.escape(deployment)}\.{shown}\.(0|[1-9][0-9]{{0,5}})", entry.name)
     if match is None:
         raise _LineError(entry.line, f"{entry.name}: nodes of [{group}] are named {deployment}.{shown}.NUMBER")
     index = int(match[1])
-    values.get("node_index", None, _equal(index))
-    values.get("subnet_index", subnet, _equal(subnet))
+    given.get("node_index", None, values.equal(index))
+    given.get("subnet_index", subnet, values.equal(subnet))
     if "ic_host" not in entry.variables:
         raise _LineError(entry.line, f'{entry.name}: lacks ic_host="HOST", the physical host that it runs on')
-    host = values.get("ic_host", None, _known_host(hosts))
+    host = given.get("ic_host", None, _known_host(hosts))
     assert host is not None
-    mac = values.get("mac_address", mac_address(deployment, entry.name), _mac_address)
+    mac = given.get("mac_address", mac_address(deployment, entry.name), values.mac_address)
     default = ipaddress.IPv6Interface(f"{slaac(host.prefix, mac)}/{host.prefix.prefixlen}")
     return Node(
         name=entry.name,
@@ -256,9 +256,9 @@ def _node(entry: Entry, group: str, hosts: Mapping[str, Host], deployment: str) 
         index=index,
         subnet=subnet,
         host=host,
-        address=values.get("ipv6_address", default, _address(host.prefix)),
+        address=given.get("ipv6_address", default, values.address(host.prefix)),
         mac=mac,
-        use_hsm=values.get("use_hsm", False, _truth),
+        use_hsm=given.get("use_hsm", False, values.truth),
     )
 
 
@@ -294,70 +294,6 @@ def _check_new(seen: dict[str, int], name: str, line: int, what: str) -> None:
     seen[name] = line
 
 
-def local_prefix(deployment: str) -> ipaddress.IPv6Network:
-    """Returns the network of a deployment that says none: a unique local one (RFC 4193), made of its name."""
-    digest = hashlib.sha256(f"testnet {deployment}".encode()).digest()
-    return ipaddress.IPv6Network((b"\xfd" + digest[:7] + bytes(8), 64))
-
-
-def mac_address(deployment: str, node: str) -> str:
-    """Returns the locally administered MAC address of a node that says none, made of its name."""
-    digest = hashlib.sha256(f"testnet {deployment} {node}".encode()).digest()
-    return ":".join(f"{byte:02x}" for byte in b"\x6a\x01" + digest[:4])
-
-
-def slaac(prefix: ipaddress.IPv6Network, mac: str) -> ipaddress.IPv6Address:
-    """Returns the address that a machine makes of a prefix and its MAC address (RFC 4291, appendix A)."""
-    octets = bytes.fromhex(mac.replace(":", ""))
-    identifier = bytes([octets[0] ^ 2]) + octets[1:3] + b"\xff\xfe" + octets[3:]
-    return ipaddress.IPv6Address(prefix.network_address.packed[:8] + identifier)
-
-
-def _text(value: Value) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError("a text")
-    return value
-
-
-def _one_of(*values: str) -> Callable[[Value], str]:
-    def check(value: Value) -> str:
-        if value not in values:
-            raise ValueError(" or ".join(values))
-        return str(value)
-
-    return check
-
-
-def _number(least: int, most: int) -> Callable[[Value], int]:
-    def check(value: Value) -> int:
-        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-            raise ValueError(f"a whole number from {least} to {most}")
-        return value
-
-    return check
-
-
-def _equal(expected: int | None) -> Callable[[Value], int | None]:
-    def check(value: Value) -> int | None:
-        if value != expected or isinstance(value, bool):
-            raise ValueError(f"{expected}, as the name has it" if expected is not None else "left out here")
-        return expected
-
-    return check
-
-
-def _memory(value: Value) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1 << 20:
-        raise ValueError("a positive number of GiB")
-    return int(value * 1024)
-
-
-def _truth(value: Value) -> bool:
-    if value not in (True, False, "true", "false", "yes", "no"):
-        raise ValueError("true or false")
-    return value in (True, "true", "yes")
-
-
 def _known_host(hosts: Mapping[str, Host]) -> Callable[[Value], Host]:
     def check(value: Value) -> Host:
         if str(value) not in hosts:
@@ -365,34 +301,3 @@ def _known_host(hosts: Mapping[str, Host]) -> Callable[[Value], Host]:
         return hosts[str(value)]
 
     return check
-
-
-def _prefix(value: Value) -> ipaddress.IPv6Network:
-    message = "an IPv6 network of 64 bits, such as 2001:db8:1:2::/64"
-    try:
-        prefix = ipaddress.IPv6Network(str(value) if "/" in str(value) else f"{value}/64")
-    except ValueError as error:
-        raise ValueError(message) from error
-    if prefix.prefixlen != 64:
-        raise ValueError(message)
-    return prefix
-
-
-def _address(prefix: ipaddress.IPv6Network) -> Callable[[Value], ipaddress.IPv6Interface]:
-    def check(value: Value) -> ipaddress.IPv6Interface:
-        try:
-            address = ipaddress.IPv6Address(str(value))
-        except ValueError as error:
-            raise ValueError("an IPv6 address without the length of a prefix") from error
-        if address not in prefix:
-            raise ValueError(f"an address of the host's network {prefix}")
-        return ipaddress.IPv6Interface(f"{address}/{prefix.prefixlen}")
-
-    return check
-
-
-def _mac_address(value: Value) -> str:
-    text = str(value).lower()
-    if not _MAC.fullmatch(text) or int(text[:2], 16) & 1:
-        raise ValueError("the MAC address of one machine, such as 6a:01:00:00:00:01")
-    return text

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from testnet.inventory.deployment import build, local_prefix, read, slaac
+from testnet.inventory.addresses import local_prefix, slaac
+from testnet.inventory.deployment import build, read
 from testnet.inventory.sample_inventory import TEXT
 from tools.core.errors import UserError
 

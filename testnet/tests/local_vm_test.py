@@ -11,8 +11,8 @@ from testnet.local import machine, process, ssh
 from testnet.local.observe import observe
 from testnet.local.state import State
 from testnet.tools import icos_deploy, icos_destroy, manage
-from tools.core.errors import UserError
-from tools.testing.oracles import oracle, unavailable
+from tools.testing.machines import emulator
+from tools.testing.oracles import oracle
 
 INVENTORY = """\
 [nns]
@@ -30,12 +30,9 @@ SECONDS = 900
 
 @pytest.fixture
 def env(tmp_path):
-    for program in ("qemu-system-x86_64", "qemu-img", "ssh"):
-        oracle(program)
-    try:
-        machine.find_programs()
-    except UserError as error:
-        unavailable(str(error))
+    oracle("qemu-img")
+    oracle("ssh")
+    emulator()
     folder = tmp_path / "env/two"
     folder.mkdir(parents=True)
     (folder / "hosts.ini").write_text(INVENTORY)
