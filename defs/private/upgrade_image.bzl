@@ -112,7 +112,7 @@ group `sbom` has bills of materials: `NAME.spdx.json` (SPDX 2.3) and `NAME.cdx.j
             allow_single_file = [".csv"],
             doc = "The layout of the machines' disks; a machine with another layout refuses the upgrade.",
         ),
-        "product": attr.string(doc = "The product that is upgraded, such as `guestos`.", mandatory = True),
+        "product": attr.string(doc = "The product that is upgraded, such as `appliance`.", mandatory = True),
         "public_keys": attr.label_list(
             allow_files = [".pem"],
             doc = "Public keys that `signatures` are verified with.",

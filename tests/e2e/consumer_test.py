@@ -86,6 +86,24 @@ def disk(consumer: Workspace) -> str:
     return check(way(consumer, "modules"))
 
 
+def generated(consumer: Workspace, extension: str) -> set[str]:
+    """Returns the repositories that an extension of the rules declares in the consumer's build."""
+    status, said = consumer.bazel("mod", "--config=modules", "show_extension", f"@rules_icos//{extension}")
+    assert status == 0, said
+    listed = said.partition("Fetched repositories:")[2] if "Fetched repositories:" in said else said
+    return set(re.findall(r"^  - (\S+)", listed.partition("## Usage")[0], re.MULTILINE))
+
+
+def test_only_its_own_packages_are_declared(consumer: Workspace) -> None:
+    """Packages and wheels of the product, and what only tests of this checkout need, are not in a consumer's build."""
+    debian = generated(consumer, "third_party/debian:extension.bzl%debian")
+    assert "consumer_packages" in debian
+    assert {name for name in debian if not name.startswith("consumer_packages")} == set()
+    wheels = generated(consumer, "third_party/python:extension.bzl%pypi")
+    assert "pypi" in wheels
+    assert {name for name in wheels if name.startswith(("pypi_publish", "pypi_remote", "pypi_drawing"))} == set()
+
+
 def test_bazel_run_takes_paths_from_the_folder_of_the_caller(consumer: Workspace, tmp_path: Path) -> None:
     """Commands are started in their runfiles; a target's own paths are there, the caller's are where the caller is."""
     modules = way(consumer, "modules")

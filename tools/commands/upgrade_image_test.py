@@ -60,7 +60,7 @@ def run(tool, values):
 def build_manifest(**changes):
     given = images()
     given[1]["root_hash_file"] = "root_hash"
-    values = {"product": "guestos", "variant": "dev", "architecture": "x86_64", "version_file": "version"}
+    values = {"product": "appliance", "variant": "dev", "architecture": "x86_64", "version_file": "version"}
     return run(upgrade_manifest, values | {"images": given, "output": "manifest.json"} | changes)
 
 
@@ -75,7 +75,7 @@ def test_manifest_describes_the_images(folder):
     described = manifest.pop("images")
     assert manifest == {
         "format": 1,
-        "product": "guestos",
+        "product": "appliance",
         "variant": "dev",
         "architecture": "x86_64",
         "layout": None,

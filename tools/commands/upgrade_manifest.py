@@ -31,7 +31,7 @@ class ImageSpec:
 class Arguments:
     """Arguments of the command line."""
 
-    product: str = argument("what the images are of, such as guestos")
+    product: str = argument("what the images are of, such as appliance")
     variant: str = argument("such as dev or prod")
     architecture: str = argument("of the machines, such as x86_64")
     version: str | None = argument("of the images", default=None)

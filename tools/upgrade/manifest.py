@@ -5,7 +5,7 @@ verify each piece of a partition image before it writes it. It is JSON:
 
     {
       "format": 1,
-      "product": "guestos",
+      "product": "appliance",
       "variant": "dev",
       "architecture": "x86_64",
       "layout": "4567…",
