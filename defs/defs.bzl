@@ -30,6 +30,7 @@ load(
     _verity_image = "verity_image",
     _vfat_image = "vfat_image",
 )
+load("//defs:report.bzl", _image_budget_test = "image_budget_test", _image_report = "image_report")
 load("//defs:rootfs.bzl", _RootfsInfo = "RootfsInfo", _rootfs_sbom = "rootfs_sbom", _rootfs_tree = "rootfs_tree")
 load(
     "//defs:testing.bzl",
@@ -56,6 +57,8 @@ debian_lock = _debian_lock
 disk_image = _disk_image
 ext4_image = _ext4_image
 filesystem_check_test = _filesystem_check_test
+image_budget_test = _image_budget_test
+image_report = _image_report
 image_structure_test = _image_structure_test
 initramfs = _initramfs
 raw_disk = _raw_disk

@@ -15,6 +15,7 @@ LAYERS: Sequence[Sequence[str]] = (
     ("testnet",),
     ("bench", "dev", "guestos_tools", "third_party", "tools.completion"),
     ("tools.commands",),
+    ("tools.report",),
     ("tools.inspect",),
     ("tools.ext4", "tools.fat", "tools.initramfs", "tools.rootfs", "tools.sbom", "tools.vm"),
     ("tools.ext4.format", "tools.tree"),

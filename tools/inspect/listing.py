@@ -29,9 +29,9 @@ def partition_lines(image: Image, origin: str, *, in_bytes: bool = False) -> Ite
         in_bytes: give places and sizes in bytes instead of larger units.
     """
     yield f"{'NR':>3} {'START':>14} {'SIZE':>14} {'GUID':36} {'HOLDS':5} NAME"
-    for entry, holds in _partitions(image, origin):
+    for entry, kind in _partitions(image, origin):
         start, size = (_size(number, in_bytes=in_bytes) for number in (entry.offset, entry.size))
-        yield f"{entry.number:3} {start:>14} {size:>14} {entry.uuid} {holds:5} {escaped(entry.name)}"
+        yield f"{entry.number:3} {start:>14} {size:>14} {entry.uuid} {kind:5} {escaped(entry.name)}"
 
 
 def partition_values(image: Image, origin: str) -> list[dict[str, Any]]:
@@ -44,9 +44,9 @@ def partition_values(image: Image, origin: str) -> list[dict[str, Any]]:
             "size": entry.size,
             "guid": str(entry.uuid),
             "type_guid": str(entry.type),
-            "holds": holds,
+            "holds": kind,
         }
-        for entry, holds in _partitions(image, origin)
+        for entry, kind in _partitions(image, origin)
     ]
 
 
@@ -54,10 +54,13 @@ def _partitions(image: Image, origin: str) -> Iterator[tuple[Entry, str]]:
     """Yields the partitions of a disk, and what is in each: `ext4`, `FAT`, `swap`, `data` or `empty`."""
     for entry in read_table(image, origin).entries:
         content = image.slice(entry.offset, entry.size)
-        yield entry, kind_of(content) or _other_kind(content)
+        yield entry, holds(content)
 
 
-def _other_kind(content: Image) -> str:
+def holds(content: Image) -> str:
+    """Returns what is in a volume: `ext4`, `FAT`, `swap`, `data` or `empty`."""
+    if kind := kind_of(content):
+        return kind
     if is_swap_area(content):
         return "swap"
     return "data" if content.data_size else "empty"
