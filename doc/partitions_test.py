@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 
 from tools.core.errors import UserError
+from tools.gpt.discoverable import DISCOVERABLE
 from tools.gpt.disk import place
 from tools.gpt.layout import parse_layout
 from tools.gpt.types import TYPES
@@ -48,3 +49,17 @@ def test_errors(layout, message):
 
 def test_all_errors_are_tried():
     assert len(errors()) == PAGE.count("`partitions.csv:") == 10
+
+
+def test_discoverable_types():
+    paragraph = PAGE.partition("Names of the [Discoverable")[2].partition("## ")[0]
+    plain, kinds, architectures = re.search(r"- (.*?)\n- (.*?) ARCH is (.*?)\.", paragraph, re.DOTALL).groups()
+    systems = re.findall("`(root|usr)-ARCH`", kinds)
+    suffixes = ["", *(word for word in re.findall("`(.*?)`", kinds) if word.startswith("-"))]
+    names = {
+        f"{kind}-{architecture}{suffix}"
+        for kind in systems
+        for architecture in re.findall("`(.*?)`", architectures)
+        for suffix in suffixes
+    }
+    assert names | set(re.findall("`(.*?)`", plain)) == DISCOVERABLE.keys()

@@ -1,8 +1,10 @@
 import subprocess
+from uuid import UUID
 
 import pytest
 
 from tools.core.errors import UserError
+from tools.gpt.discoverable import DISCOVERABLE
 from tools.gpt.layout import parse_layout, read_layout
 from tools.gpt.types import EFI_SYSTEM, LINUX_FILESYSTEM
 from tools.image.extents import Image
@@ -102,6 +104,7 @@ def test_sizes_with_a_suffix():
         ("a,2047,1,L,,", r"start 2047 is not a multiple of 1 MiB \(2048 sectors\); the nearest are 0 and 2048"),
         ("a,2048,1,Q,,", "unknown partition type 'Q'"),
         ("a,2048,1,,,", "unknown partition type ''"),
+        ("a,2048,1,root-x86_64,,", "unknown partition type 'root-x86_64': did you mean root-x86-64?"),
         ("a,2048,1,00000000-0000-0000-0000-000000000000,,", "unknown partition type"),
         ("a,2048,1,L,nonsense,", "'nonsense' is not a GUID"),
         ("a,2048,1,L,{B78084E2-3363-1346-8C25-D426F26B8928},", "is not a GUID"),
@@ -158,6 +161,15 @@ def test_sfdisk_knows_the_types_by_the_same_names(alias, tmp_path):
     script = f"label: gpt\nstart=2048, size=2048, type={alias}\n"
     subprocess.run([oracle("sfdisk"), "-q", disk], input=script.encode(), check=True)
     assert f"type={type_of(alias)}" in ask("sfdisk", "-d", disk)
+
+
+def test_systemd_knows_the_discoverable_types_by_the_same_names():
+    rows = (line.split() for line in ask("systemd-id128", "show").splitlines()[1:])
+    known = {name: UUID(guid) for name, guid in rows}
+    assert {name: known[name] for name in DISCOVERABLE} == DISCOVERABLE
+    assert {name: type_of(name) for name in DISCOVERABLE} == {
+        name: str(guid).upper() for name, guid in DISCOVERABLE.items()
+    }
 
 
 def test_sfdisk_knows_the_extended_boot_loader_partition():

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from uuid import UUID
+
+from tools.gpt.discoverable import DISCOVERABLE
 
 EFI_SYSTEM = UUID("C12A7328-F81F-11D2-BA4B-00A0C93EC93B")
 """EFI system partition (UEFI specification 2.10, section 5.3.3, table 5-7)."""
@@ -47,18 +50,21 @@ def parse_guid(text: str) -> UUID:
 
 
 def parse_type(text: str) -> UUID:
-    """Parses a partition type: a shortcut, an alias or a GUID.
+    """Parses a partition type: a shortcut, an alias, a name of the Discoverable Partitions Specification, or a GUID.
 
     Raises:
         ValueError: the text is none of these.
     """
-    if text in TYPES:
-        return TYPES[text]
+    named = DISCOVERABLE | TYPES
+    if text in named:
+        return named[text]
     try:
         return parse_guid(text)
     except ValueError:
         known = ", ".join(f"{shortcut} ({alias})" for shortcut, (alias, _) in _SHORTCUTS.items())
-        raise ValueError(f"unknown partition type {text!r}: give a GUID or one of {known}") from None
+        close = difflib.get_close_matches(text, named, 1)
+        advice = f"did you mean {close[0]}?" if close else f"give a GUID, a name such as root-x86-64, or one of {known}"
+        raise ValueError(f"unknown partition type {text!r}: {advice}") from None
 
 
 def parse_attributes(text: str) -> int:

@@ -54,6 +54,7 @@ _PACKAGES = {
     "ssh": "openssh-client",
     "swaplabel": "util-linux",
     "systemd-analyze": "systemd",
+    "systemd-id128": "systemd",
     "systemd-sysusers": "systemd",
     "tune2fs": "e2fsprogs",
     "umount": "mount",
