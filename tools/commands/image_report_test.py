@@ -2,7 +2,6 @@
 
 import json
 import re
-from html.parser import HTMLParser
 
 import pytest
 
@@ -10,6 +9,7 @@ from tools.commands import image_budget_check, image_report
 from tools.core.cli import call
 from tools.image.rawfile import write_raw
 from tools.testing import sample_disk
+from tools.testing.html_page import Page
 
 EVIL = "<script>alert(1)</script>&amp;"
 STATUS = "Package: hello\nStatus: install ok installed\nVersion: 1.0\nArchitecture: all\n"
@@ -28,33 +28,6 @@ SBOM = {
         }
     ],
 }
-VOID = ("meta",)
-
-
-class Page(HTMLParser):
-    """Reads a page: its tags, which must be balanced, its text, and the addresses that it would load."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.tags, self.text, self.loads, self.anchors, self.ids = [], [], "", [], [], []
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        values = dict(attrs)
-        self.loads += [value for name, value in attrs if name in ("src", "srcset", "data") or name.startswith("on")]
-        self.anchors += [values["href"][1:] for _ in [0] if values.get("href", "").startswith("#")]
-        self.ids += [values["id"] for _ in [0] if "id" in values]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text += data
 
 
 @pytest.fixture
