@@ -34,7 +34,7 @@ GRUB reads it by `load_env --file PATH extra_boot_args`, which does not evaluate
     attrs = {
         "args": attr.string_list(doc = "Arguments."),
         "hash_offset_argument": attr.string(
-            default = "dfinity.hash_offset",
+            default = "verity.hash_offset",
             doc = "Name of the argument with the offset of the hash tree in the root partition, in bytes.",
         ),
         "root": attr.label(
@@ -42,7 +42,7 @@ GRUB reads it by `load_env --file PATH extra_boot_args`, which does not evaluate
             providers = [VerityInfo],
         ),
         "root_hash_argument": attr.string(
-            default = "dfinity.root_hash",
+            default = "verity.root_hash",
             doc = "Name of the argument with the root hash.",
         ),
         "srcs": attr.label_list(

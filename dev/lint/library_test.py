@@ -10,7 +10,7 @@ import pytest
 
 CHECKOUT = Path(__file__).parents[2]
 LIBRARY = ("defs/", "tools/")
-PRODUCT = re.compile(r"ic-os|guestos|testnet", re.IGNORECASE)
+PRODUCT = re.compile(r"ic-os|guestos|testnet|dfinity", re.IGNORECASE)
 
 
 def library_files() -> dict[str, Path]:

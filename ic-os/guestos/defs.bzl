@@ -313,7 +313,9 @@ def _system(base, passwords, suffix, tags):
     boot_args(
         name = "extra_boot_args" + suffix,
         srcs = ["boot_args"],
+        hash_offset_argument = "dfinity.hash_offset",
         root = ":root" + suffix,
+        root_hash_argument = "dfinity.root_hash",
         tags = tags,
     )
     if not suffix:

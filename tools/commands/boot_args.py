@@ -28,7 +28,7 @@ class Arguments:
     root_hash_file: FileName | None = argument(
         "file with the root hash of the root partition's hash tree", default=None
     )
-    root_hash_argument: str = argument("the argument that hands the root hash over", default="dfinity.root_hash")
+    root_hash_argument: str = argument("the argument that hands the root hash over", default="verity.root_hash")
     output: OutputName = argument("the file to write")
 
 

@@ -27,7 +27,7 @@ def test_block_of_all_inputs(tmp_path):
     )
     block = output.read_bytes()
     assert len(block) == 1024
-    assert block.rstrip(b"#") == b"# GRUB Environment Block\nextra_boot_args=quiet panic=10 dfinity.root_hash=00ff\n"
+    assert block.rstrip(b"#") == b"# GRUB Environment Block\nextra_boot_args=quiet panic=10 verity.root_hash=00ff\n"
 
 
 def test_grub_reads_it(tmp_path):
