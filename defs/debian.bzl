@@ -40,6 +40,7 @@ load("@rules_python//python:py_binary.bzl", "py_binary")
 load("@rules_python//python:py_test.bzl", "py_test")
 load("//defs/private:debian_base_root.bzl", _debian_base_root = "debian_base_root")
 load("//defs/private:debian_data.bzl", _debian_data = "debian_data", _debian_file = "debian_file")
+load("//defs/private:debian_package.bzl", _debian_package = "debian_package")
 load(
     "//defs/private:debian_providers.bzl",
     _DebianInstalledInfo = "DebianInstalledInfo",
@@ -53,6 +54,7 @@ DebianPackagesInfo = _DebianPackagesInfo
 debian_base_root = _debian_base_root
 debian_data = _debian_data
 debian_file = _debian_file
+debian_package = _debian_package
 
 def debian_lock(name, lists = None, proof_tags = [], **kwargs):
     """Declares targets that update and check the lock of a manifest in this package.

@@ -10,6 +10,7 @@ load(
     _debian_data = "debian_data",
     _debian_file = "debian_file",
     _debian_lock = "debian_lock",
+    _debian_package = "debian_package",
 )
 load(
     "//defs:disk.bzl",
@@ -54,6 +55,7 @@ debian_base_root = _debian_base_root
 debian_data = _debian_data
 debian_file = _debian_file
 debian_lock = _debian_lock
+debian_package = _debian_package
 disk_image = _disk_image
 ext4_image = _ext4_image
 filesystem_check_test = _filesystem_check_test

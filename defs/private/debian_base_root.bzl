@@ -5,7 +5,8 @@ load("//defs/private:debian_providers.bzl", "DebianInstalledInfo", "DebianPackag
 def _debian_base_root_impl(ctx):
     output = ctx.actions.declare_file(ctx.label.name + ".tar")
     packages = ctx.attr.packages[DebianPackagesInfo]
-    debs = [info.deb for info in packages.packages]
+    own = [info.deb for target in ctx.attr.extra_packages for info in target[DebianPackagesInfo].packages]
+    debs = [info.deb for info in packages.packages] + own
     installer = [info.deb for info in ctx.attr.installer[DebianPackagesInfo].packages]
     args = ctx.actions.args()
     args.use_param_file("@%s", use_always = True)
@@ -45,6 +46,11 @@ The action needs a user namespace, or root. If neither is available, its error m
         "exclude": attr.string_list(
             doc = "Patterns of paths to leave out, without a leading slash; `*` matches slashes too. A directory that " +
                   "matches is left out if it is empty then. The packages' database still lists the excluded files.",
+        ),
+        "extra_packages": attr.label_list(
+            providers = [DebianPackagesInfo],
+            doc = "Packages that no lock has, such as a debian_package of a .deb that the build makes. They are installed " +
+                  "together with `packages`, which must have what they depend on.",
         ),
         "include": attr.string_list(doc = "Patterns of paths to keep although `exclude` matches."),
         "installer": attr.label(

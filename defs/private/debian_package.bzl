@@ -16,7 +16,9 @@ def _debian_package_impl(ctx):
 
 debian_package = rule(
     implementation = _debian_package_impl,
-    doc = "One package.",
+    doc = """One package, from its file: for `extra_packages` of debian_base_root, `debian_data` and `debian_file`.
+
+The packages of a lock have such targets already.""",
     attrs = {
         "architecture": attr.string(mandatory = True, doc = "Architecture that the package is for, or `all`."),
         "deb": attr.label(mandatory = True, allow_single_file = [".deb"], doc = "The package file."),

@@ -57,6 +57,23 @@ layers_test = analysistest.make(
     attrs = {"labels": attr.string_list(doc = "Names of the targets that have its layers.", mandatory = True)},
 )
 
+def _inputs_test_impl(ctx):
+    env = analysistest.begin(ctx)
+    actions = [action for action in analysistest.target_actions(env) if action.mnemonic == ctx.attr.mnemonic]
+    asserts.equals(env, 1, len(actions), "actions")
+    inputs = [file.basename for file in actions[0].inputs.to_list()]
+    asserts.equals(env, [], [name for name in ctx.attr.inputs if name not in inputs], "missing inputs")
+    return analysistest.end(env)
+
+inputs_test = analysistest.make(
+    _inputs_test_impl,
+    doc = "Checks the inputs of an action.",
+    attrs = {
+        "inputs": attr.string_list(doc = "Names of files that the action reads.", mandatory = True),
+        "mnemonic": attr.string(doc = "Of the action.", mandatory = True),
+    },
+)
+
 def _sbom_test_impl(ctx):
     env = analysistest.begin(ctx)
     target = analysistest.target_under_test(env)
