@@ -8,8 +8,8 @@ disk_image(
     disk_guid = "8d3f0a52-1c9e-4c41-9a38-6d0f2e1b7a00",
     layout = "partitions.csv",
     partitions = {
-        ":data": "data",
-        ":exchange": "exchange",
+        "data": ":data",
+        "exchange": ":exchange",
     },
 )
 ```
@@ -66,7 +66,19 @@ def _sha256_files(name, **kwargs):
     for output in _outputs(name).values():
         sha256(name = output + ".sha256", src = ":" + output, **kwargs)
 
-def disk_image(name, visibility = None, tags = None, testonly = None, **kwargs):
+def _is_label(key):
+    return type(key) != "string" or key.startswith(":") or "//" in key
+
+def _names_by_image(partitions):
+    """Returns a dict of images to the names of their partitions, from either form of `partitions`."""
+    if type(partitions) != "dict" or any([_is_label(key) for key in partitions]):
+        return partitions
+    names = {}
+    for partition, image in partitions.items():
+        names.setdefault(image, []).append(partition)
+    return {image: " ".join(partitions) for image, partitions in names.items()}
+
+def disk_image(name, partitions = {}, visibility = None, tags = None, testonly = None, **kwargs):
     """Declares the image of a disk as a tar, plain and compressed by gzip and zstd, and a checksum of each.
 
     Targets: `NAME` for all formats; `NAME.tar`, `NAME.tar.gz` and `NAME.tar.zst` for one format each; and for each of
@@ -74,13 +86,15 @@ def disk_image(name, visibility = None, tags = None, testonly = None, **kwargs):
 
     Args:
         name: of the target.
+        partitions: dict of the names of partitions to their images, such as `{"esp": ":esp"}`; other partitions are empty.
+            A dict of images to names, `{":esp": "esp"}`, is accepted, too.
         visibility: of all targets.
         tags: of all targets.
         testonly: of all targets.
-        **kwargs: attributes of the rule `disk_image`.
+        **kwargs: further attributes of the rule `disk_image`.
     """
     common = {"tags": tags, "testonly": testonly, "visibility": visibility}
-    _disk_image(name = name, **(_outputs(name) | common | kwargs))
+    _disk_image(name = name, partitions = _names_by_image(partitions), **(_outputs(name) | common | kwargs))
     _sha256_files(name, **common)
 
 def upgrade_image(name, visibility = None, tags = None, testonly = None, **kwargs):
