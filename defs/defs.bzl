@@ -1,5 +1,6 @@
 """All public rules, macros and providers of rules_icos. The other files in this package have those of one topic each."""
 
+load("//defs:ab.bzl", _ab_system = "ab_system")
 load("//defs:boot.bzl", _boot_args = "boot_args", _initramfs = "initramfs")
 load(
     "//defs:debian.bzl",
@@ -50,6 +51,7 @@ RootfsInfo = _RootfsInfo
 UpgradeImageInfo = _UpgradeImageInfo
 VerityInfo = _VerityInfo
 
+ab_system = _ab_system
 boot_args = _boot_args
 debian_base_root = _debian_base_root
 debian_data = _debian_data

@@ -23,7 +23,7 @@ LAYERS: Sequence[Sequence[str]] = (
     ("tools.elf", "tools.gpt", "tools.swap", "tools.upgrade", "tools.verity", "tools.virtual_disk"),
     ("tools.image",),
     ("tools.debian",),
-    ("tools.core",),
+    ("tools.ab_system", "tools.core"),
 )
 """The packages of each layer, from the highest layer to the lowest. Packages of one layer don't import each other."""
 

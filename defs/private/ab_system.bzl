@@ -1,0 +1,274 @@
+"""The macro ab_system."""
+
+load("@rules_pkg//pkg:providers.bzl", "PackageDirsInfo")
+load("//defs:disk.bzl", "disk_image", "upgrade_image")
+load("//defs/private:boot_args.bzl", "boot_args")
+load("//defs/private:debian_data.bzl", "debian_file")
+load("//defs/private:ext4_image.bzl", "ext4_image")
+load("//defs/private:initramfs.bzl", "initramfs")
+load("//defs/private:rootfs_tree.bzl", "rootfs_tree")
+load("//defs/private:uuid.bzl", "check_uuid")
+load("//defs/private:verity_image.bzl", "verity_image")
+load("//defs/private:vfat_image.bzl", "vfat_image")
+load("//defs/private:vm.bzl", "raw_disk", "vm_launcher")
+
+_FILES = "//tools/ab_system:"
+_HOME = "usr/lib/ab-system/"
+_UNITS = "usr/lib/systemd/system/"
+
+# The programs of tools/ab_system/init.
+_PROGRAMS = [
+    "bin/sh",
+    "usr/bin/mount",
+    "usr/bin/sleep",
+    "usr/sbin/blkid",
+    "usr/sbin/insmod",
+    "usr/sbin/switch_root",
+    "usr/sbin/veritysetup",
+]
+
+_MODULES = ["virtio_blk", "ext4", "dm-verity"]
+
+def _text_file_impl(ctx):
+    output = ctx.actions.declare_file(ctx.label.name)
+    ctx.actions.write(output, "".join([line + "\n" for line in ctx.attr.lines]))
+    return [DefaultInfo(files = depset([output]))]
+
+_text_file = rule(
+    implementation = _text_file_impl,
+    doc = "A file with the name of the target.",
+    attrs = {"lines": attr.string_list(doc = "Its lines.")},
+)
+
+def _folders_impl(ctx):
+    return [PackageDirsInfo(attributes = {"mode": "0755"}, dirs = ctx.attr.dirs)]
+
+_folders = rule(
+    implementation = _folders_impl,
+    doc = "Directories, as pkg_mkdirs declares them.",
+    attrs = {"dirs": attr.string_list(doc = "Their paths.")},
+)
+
+def _file(name):
+    return Label(_FILES + name)
+
+def _layout(sizes):
+    """Returns the lines of the layout; grub.cfg has the partitions' numbers."""
+    return [
+        "name,start,size,type,uuid,comment",
+        "esp,1M,%s,uefi,,boot loader and its state" % sizes.esp,
+        "A_boot,,%s,linux,,kernel and initramfs of A" % sizes.boot,
+        "A_root,,%s,linux,,read-only system of A and its hash tree" % sizes.root,
+        "B_boot,,%s,linux,,the same of B; empty until an update" % sizes.boot,
+        "B_root,,%s,linux,,the same of B" % sizes.root,
+        "data,,%s,linux,,what both share" % sizes.data,
+    ]
+
+def _tree(name, healthy, keys, product, variant, version_file, srcs, extra_files, strip_paths, symlinks, common, tree):
+    """Declares `NAME.tree`: the root tree with what updates and commits it."""
+    units = " ".join(healthy)
+    _text_file(name = name + ".healthy.conf", lines = ["[Unit]", "Requires=" + units, "After=" + units], **common)
+    system = json.encode({"product": product, "variant": variant})
+    _text_file(name = name + ".system.json", lines = [system], **common)
+    _folders(name = name + ".folders", dirs = ["data"], **common)
+    own_files = {
+        _file("ab-commit.service"): _UNITS + "ab-commit.service",
+        _file("ab-revert.service"): _UNITS + "ab-revert.service",
+        _file("ab_update.py"): _HOME + "ab-update:0755",
+        _file("data.mount"): _UNITS + "data.mount",
+        ":%s.healthy.conf" % name: _UNITS + "ab-commit.service.d/healthy.conf",
+        ":%s.system.json" % name: _HOME + "system.json",
+        version_file: _HOME + "version",
+    } | {key: "%skeys/%d.pem" % (_HOME, number) for number, key in enumerate(keys)}
+    own_links = {
+        _UNITS + "local-fs.target.wants/data.mount": "../data.mount",
+        _UNITS + "multi-user.target.wants/ab-commit.service": "../ab-commit.service",
+    }
+    rootfs_tree(
+        name = name + ".tree",
+        srcs = [name + ".folders"] + srcs,
+        extra_files = own_files | extra_files,
+        strip_paths = ["/boot/*", "/vmlinuz*"] + strip_paths,
+        symlinks = own_links | symlinks,
+        **(common | tree)
+    )
+
+def _slot(name, disk_guid, kernel_arguments, modules, sizes, layers, uuid, common):
+    """Declares `NAME.root` and `NAME.boot`, which belong together."""
+    ext4_image(
+        name = name + ".root-fs",
+        src = name + ".tree",
+        label = "root",
+        partition_size = sizes.root_files,
+        uuid = uuid(1),
+        **common
+    )
+    verity_image(name = name + ".root", src = name + ".root-fs", salt = disk_guid[:8], uuid = uuid(2), **common)
+    boot_args(
+        name = name + ".boot_args",
+        args = kernel_arguments,
+        hash_offset_argument = "ab.hash_offset",
+        root = name + ".root",
+        root_hash_argument = "ab.root_hash",
+        **common
+    )
+    rootfs_tree(name = name + ".kernel-tree", layers = layers, **common)
+    initramfs(
+        name = name + ".initrd",
+        disk_guid = disk_guid,
+        folders = ["proc", "run", "sys", "sysroot"],
+        init = _file("init"),
+        layout = name + ".partitions.csv",
+        modules = modules,
+        programs = _PROGRAMS,
+        rootfs = name + ".kernel-tree",
+        **common
+    )
+    native.filegroup(name = name + ".kernel", srcs = [name + ".initrd"], output_group = "kernel", **common)
+    ext4_image(
+        name = name + ".boot",
+        extra_files = {
+            name + ".boot_args": "boot_args",
+            name + ".initrd": "initrd.img",
+            name + ".kernel": "vmlinuz",
+        },
+        label = "boot",
+        partition_size = sizes.boot,
+        uuid = uuid(3),
+        **common
+    )
+
+def _loader(name, disk_guid, grub, shim, sizes, common):
+    """Declares `NAME.esp`."""
+    debian_file(name = name + ".shim", src = shim, path = "usr/lib/shim/shimx64.efi.signed", **common)
+    debian_file(name = name + ".grub", src = grub, path = "usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed", **common)
+    vfat_image(
+        name = name + ".esp",
+        extra_files = {
+            _file("grub.cfg"): "EFI/debian/grub.cfg",
+            _file("slots"): "EFI/debian/slots",
+            name + ".grub": "EFI/BOOT/grubx64.efi",
+            name + ".shim": "EFI/BOOT/BOOTX64.EFI",
+        },
+        label = "ESP",
+        partition_size = sizes.esp,
+        volume_id = "%s-%s" % (disk_guid[:4].upper(), disk_guid[4:8].upper()),
+        **common
+    )
+
+def ab_system(
+        name,
+        disk_guid,
+        grub,
+        keys,
+        layers,
+        product,
+        shim,
+        version_file,
+        boot_size = "32M",
+        data = None,
+        data_size = "512M",
+        esp_size = "32M",
+        extra_files = {},
+        healthy = ["multi-user.target"],
+        kernel_arguments = ["systemd.volatile=state", "console=ttyS0,115200n8"],
+        modules = _MODULES,
+        root_files_size = "480M",
+        root_size = "512M",
+        signing_key = None,
+        srcs = [],
+        strip_paths = [],
+        symlinks = {},
+        variant = "standard",
+        visibility = None,
+        tags = None,
+        testonly = None,
+        **kwargs):
+    """Declares a system that is installed twice, as A and B, and updates the one that doesn't run.
+
+    The disk has an EFI system partition with Debian's signed shim and GRUB, a boot and a root partition for each slot, and
+    a partition `data` that both share, mounted at `/data`. The root is read-only, and dm-verity verifies each block when it
+    is read. GRUB boots a new system once; if it isn't committed, the next boot is that of the old one. A system commits
+    itself when the units of `healthy` have started; if one of them fails, it reboots into the old one.
+
+    In the system, `/usr/lib/ab-system/ab-update` installs update images, `install IMAGE`, and reports, `status`. It needs
+    the packages python3 and openssl; the first process in the initramfs needs cryptsetup-bin, mount and util-linux; the
+    kernel is the one in `layers`. Machines are x86-64 with UEFI.
+
+    Targets: `NAME`, the disk, with `NAME.tar` and what else `disk_image` declares; `NAME.update`, the update image, if there
+    is a `signing_key`; `NAME.img`, which writes the raw disk by `bazel run`; `NAME.launch`, which boots it in QEMU; and the
+    parts `NAME.tree`, `NAME.root`, `NAME.boot`, `NAME.esp` and `NAME.data`.
+
+    Args:
+        name: of the disk, and prefix of all targets.
+        disk_guid: GUID of the machines' disks; the UUIDs of file systems are derived from it.
+        grub: the package with GRUB, such as `@packages//packages:grub-efi-amd64-signed`.
+        keys: public keys, PEM files, one of which must have signed an update.
+        layers: layers of the root tree, with the packages and the kernel; see `rootfs_tree`.
+        product: name of the product, in updates and in the system.
+        shim: the package with shim, such as `@packages//packages:shim-signed`.
+        version_file: a file with the version.
+        boot_size: size of each boot partition.
+        data: the image of the partition `data`; by default an empty file system.
+        data_size: size of the partition `data`.
+        esp_size: size of the EFI system partition.
+        extra_files: files of the root tree; see `rootfs_tree`.
+        healthy: units that must have started before the system commits itself, which starts them, too. The default is
+            reached even if single services fail.
+        kernel_arguments: arguments of the kernel.
+        modules: kernel modules that are loaded before the root is mounted.
+        root_files_size: size of the file system of the root; the rest of `root_size` is for its hash tree.
+        root_size: size of each root partition.
+        signing_key: private key, a PEM file, that signs the update image.
+        srcs: targets of rules_pkg whose files are in the root tree; see `rootfs_tree`.
+        strip_paths: patterns of paths to leave out of the root tree; see `rootfs_tree`.
+        symlinks: links of the root tree; see `rootfs_tree`.
+        variant: variant of the product; updates of others are refused.
+        visibility: of all targets.
+        tags: of all targets.
+        testonly: of all targets.
+        **kwargs: further attributes of the root tree's `rootfs_tree`, such as `sysusers` and `passwords`.
+    """
+    common = {"tags": tags or [], "testonly": testonly, "visibility": visibility}
+    sizes = struct(boot = boot_size, data = data_size, esp = esp_size, root = root_size, root_files = root_files_size)
+    check_uuid(disk_guid, "//%s:%s: disk_guid" % (native.package_name(), name))
+
+    def uuid(number):
+        return "%s%x" % (disk_guid[:-1], (int(disk_guid[-1], 16) + number) % 16)
+
+    layout = name + ".partitions.csv"
+    _text_file(name = layout, lines = _layout(sizes), **common)
+    tree = {"layers": layers} | kwargs
+    _tree(name, healthy, keys, product, variant, version_file, srcs, extra_files, strip_paths, symlinks, common, tree)
+    _slot(name, disk_guid, kernel_arguments, modules, sizes, layers, uuid, common)
+    _loader(name, disk_guid, grub, shim, sizes, common)
+    if data == None:
+        data = name + ".data"
+        ext4_image(name = data, journal = True, label = "data", partition_size = data_size, uuid = uuid(4), **common)
+    disk_image(
+        name = name,
+        disk_guid = disk_guid,
+        layout = layout,
+        partitions = {
+            "A_boot": name + ".boot",
+            "A_root": name + ".root",
+            "data": data,
+            "esp": name + ".esp",
+        },
+        **common
+    )
+    raw_disk(name = name + ".img", disk = name + ".tar", **common)
+    vm_launcher(name = name + ".launch", disk = name + ".tar", **common)
+    if signing_key:
+        upgrade_image(
+            name = name + ".update",
+            boot_partition = name + ".boot",
+            disk_guid = disk_guid,
+            layout = layout,
+            product = product,
+            root_partition = name + ".root",
+            signing_key = signing_key,
+            variant = variant,
+            version_file = version_file,
+            **common
+        )

@@ -1,0 +1,1 @@
+"""What a machine with two systems runs: boot loader's configuration, first process, update program."""

@@ -1,0 +1,259 @@
+#!/usr/bin/python3
+"""Updates a machine with two systems, and says which one runs.
+
+usage: ab-update status           print slot and version of the running system, and whether it is committed
+       ab-update check IMAGE      verify the signature of an update image, and print its version
+       ab-update install IMAGE    write an update image to the other slot, to be tried at the next boot
+       ab-update commit           keep the running system
+       ab-update revert           reboot into the committed system, if the running one is on trial
+
+The boot loader boots the slot `trial` once, and else the slot `slot`, as the file `slots` on the EFI system partition
+has them. Only the first sector of that file changes, so that a power cut leaves either the old state or the new one. An
+installation leaves the running slot alone, and sets `trial` when all data is on the disk and was read back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+SLOTS = ("A", "B")
+_BLOCK_SIZE = 1024  # of GRUB's environment blocks
+_HEADER = "# GRUB Environment Block\n"
+_SLOTS_FILE = "EFI/debian/slots"
+
+
+class RefusedError(Exception):
+    """What this machine doesn't do, and why."""
+
+
+@dataclass(frozen=True)
+class State:
+    """What the boot loader reads.
+
+    Attributes:
+        slot: the committed slot.
+        trial: the slot to try once at the next boot; empty for none.
+    """
+
+    slot: str
+    trial: str = ""
+
+    @classmethod
+    def parse(cls, block: bytes) -> State:
+        """Returns the state in an environment block, as the boot loader understands it."""
+        pairs = dict(line.partition("=")[::2] for line in block.decode("utf-8", "replace").splitlines())
+        trial = pairs.get("trial", "")
+        return cls("B" if pairs.get("slot") == "B" else "A", trial if trial in SLOTS else "")
+
+    def block(self) -> bytes:
+        """Returns the environment block."""
+        return f"{_HEADER}slot={self.slot}\ntrial={self.trial}\n".encode().ljust(_BLOCK_SIZE, b"#")
+
+
+@dataclass(frozen=True)
+class System:
+    """The machine.
+
+    Attributes:
+        home: directory of this program's files: system.json, version, keys.
+        partitions: directory of the partitions by name.
+        command_line: file with the kernel's command line.
+    """
+
+    home: Path = Path("/usr/lib/ab-system")
+    partitions: Path = Path("/dev/disk/by-partlabel")
+    command_line: Path = Path("/proc/cmdline")
+
+    @property
+    def version(self) -> str:
+        """The version of the running system."""
+        return (self.home / "version").read_text().strip()
+
+    @property
+    def running(self) -> str:
+        """The running slot."""
+        words = dict(word.partition("=")[::2] for word in self.command_line.read_text().split())
+        return words["ab.slot"]
+
+    @contextmanager
+    def state_file(self) -> Iterator[BinaryIO]:
+        """Opens the file of the boot loader's state."""
+        with tempfile.TemporaryDirectory() as folder:
+            subprocess.run(["mount", "-t", "vfat", self.partitions / "esp", folder], check=True)
+            try:
+                with open(Path(folder, _SLOTS_FILE), "r+b") as file:
+                    yield file
+            finally:
+                subprocess.run(["umount", folder], check=True)
+
+    def state(self) -> State:
+        """Returns the boot loader's state."""
+        with self.state_file() as file:
+            return State.parse(file.read(_BLOCK_SIZE))
+
+    def put_state(self, state: State) -> None:
+        """Changes the boot loader's state."""
+        with self.state_file() as file:
+            file.write(state.block())
+            file.flush()
+            os.fsync(file.fileno())
+
+    def reboot(self) -> None:
+        """Reboots."""
+        subprocess.run(["systemctl", "--no-block", "reboot"], check=True)
+
+
+def is_signed(system: System, manifest: bytes, signatures: bytes) -> bool:
+    """Returns whether a manifest is signed by one of the machine's keys.
+
+    Lines of signatures have algorithm, key and value.
+    """
+    keys = sorted((system.home / "keys").glob("*.pem"))
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "manifest").write_bytes(manifest)
+        for line in signatures.decode("ascii", "replace").splitlines():
+            try:
+                Path(folder, "signature").write_bytes(bytes.fromhex(line.split()[2]))
+            except (ValueError, IndexError):
+                continue
+            for key in keys:
+                command = ["openssl", "pkeyutl", "-verify", "-rawin", "-pubin", "-inkey", str(key)]
+                command += ["-in", f"{folder}/manifest", "-sigfile", f"{folder}/signature"]
+                if subprocess.run(command, capture_output=True, check=False).returncode == 0:
+                    return True
+    return False
+
+
+@contextmanager
+def opened(system: System, path: Path) -> Iterator[tuple[tarfile.TarFile, dict[str, Any]]]:
+    """Opens an update image; yields it with its verified manifest.
+
+    Raises:
+        RefusedError: it is no update image for this machine.
+    """
+    try:
+        with tarfile.open(path, "r:") as image:
+            manifest = _member(image, "manifest.json").read()
+            if not is_signed(system, manifest, _member(image, "manifest.json.sig").read()):
+                raise RefusedError(f"{path}: is not signed by a key of this machine")
+            content = json.loads(manifest)
+            for key, expected in json.loads((system.home / "system.json").read_text()).items():
+                if content[key] != expected:
+                    raise RefusedError(f"{path}: has {key} {content[key]}, this machine {expected}")
+            yield image, content
+    except tarfile.TarError as error:
+        raise RefusedError(f"{path}: is no update image: {error}") from error
+    except OSError as error:
+        raise RefusedError(f"{path}: {error.strerror}") from error
+
+
+def _member(image: tarfile.TarFile, name: str) -> BinaryIO:
+    try:
+        file = image.extractfile(name)
+    except KeyError:
+        file = None
+    if file is None:
+        raise RefusedError(f"{image.name!s}: has no file {name}")
+    return file  # type: ignore[return-value]
+
+
+def install(system: System, path: Path) -> str:
+    """Installs an update image into the other slot, and returns its version.
+
+    Raises:
+        RefusedError: the image is damaged or for other machines, or the running system is on trial: the other slot
+            then has the one to go back to.
+    """
+    running, state = system.running, system.state()
+    if state.slot != running:
+        raise RefusedError("the running system is on trial; commit it first (ab-update commit)")
+    other = "B" if running == "A" else "A"
+    with opened(system, path) as (image, manifest):
+        if state.trial:
+            system.put_state(State(running))  # what is in the other slot is about to be overwritten
+        for entry in manifest["images"]:
+            target = system.partitions / f"{other}_{Path(entry['name']).stem}"
+            _write(_member(image, entry["name"]), target, entry)
+    system.put_state(State(running, other))
+    return str(manifest["version"])
+
+
+def _write(source: BinaryIO, target: Path, entry: dict[str, Any]) -> None:
+    """Writes an image to a partition; each piece is verified before it is written, and all of them afterwards."""
+    with open(target, "r+b") as partition:
+        partition.writelines(_verified(source, entry, entry["name"]))
+        partition.flush()
+        os.fsync(partition.fileno())
+        os.posix_fadvise(partition.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        partition.seek(0)
+        for _ in _verified(partition, entry, str(target)):
+            pass
+
+
+def _verified(source: BinaryIO, entry: dict[str, Any], name: str) -> Iterator[bytes]:
+    left = entry["size"]
+    for number, expected in enumerate(entry["pieces"]):
+        piece = source.read(min(entry["piece_size"], left))
+        left -= len(piece)
+        if hashlib.sha256(piece).hexdigest() != expected:
+            raise RefusedError(f"{name}: piece {number} is damaged")
+        yield piece
+
+
+def commit(system: System) -> None:
+    """Keeps the running system, if it is on trial."""
+    if system.state().slot != system.running:
+        system.put_state(State(system.running))
+
+
+def revert(system: System) -> bool:
+    """Reboots if the running system is on trial, and returns whether it is."""
+    on_trial = system.state().slot != system.running
+    if on_trial:
+        system.reboot()
+    return on_trial
+
+
+def run(system: System, arguments: list[str]) -> int:
+    """Runs a command line; returns its exit status."""
+    match arguments:
+        case ["status"]:
+            kept = "committed" if system.state().slot == system.running else "on trial"
+            print(f"slot {system.running}, version {system.version}, {kept}")
+        case ["check", path]:
+            with opened(system, Path(path)) as (_, manifest):
+                print(manifest["version"])
+        case ["install", path]:
+            print(f"version {install(system, Path(path))} is installed; it is tried at the next boot")
+        case ["commit"]:
+            commit(system)
+        case ["revert"]:
+            print("back to the committed system" if revert(system) else "the running system is committed: it stays")
+        case _:
+            print(__doc__, file=sys.stderr)
+            return 2
+    return 0
+
+
+def main() -> int:
+    """Runs the command line of this process."""
+    try:
+        return run(System(), sys.argv[1:])
+    except RefusedError as error:
+        print(f"ab-update: error: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

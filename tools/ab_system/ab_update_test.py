@@ -1,0 +1,256 @@
+"""The update program and the boot loader's rule, with the power cut at every write; and what GRUB's tools say."""
+
+import hashlib
+import io
+import json
+import os
+import subprocess
+import tarfile
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tools.ab_system.ab_update import RefusedError, State, System, commit, install, revert, run
+from tools.testing.oracles import ask, oracle
+
+FOLDER = Path(__file__).parent
+PIECE = 1000
+
+
+class PowerCutError(Exception):
+    """The power is cut."""
+
+
+@dataclass(frozen=True)
+class Machine(System):
+    """A machine in a directory: partitions are files; the power is cut at the write that `fuse` counts down to."""
+
+    slots: Path = Path()
+    fuse: list[int] = field(default_factory=list)
+    reboots: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def state_file(self):
+        with open(self.slots, "r+b") as file:
+            yield file
+
+    def put_state(self, state):
+        self.burn()
+        super().put_state(state)
+        self.burn()
+
+    def burn(self):
+        if self.fuse:
+            self.fuse[0] -= 1
+            if not self.fuse[0]:
+                raise PowerCutError
+
+    def reboot(self):
+        self.reboots.append(self.running)
+
+    def boot(self):
+        """Does what grub.cfg does: boots the trial once, else the committed slot."""
+        state = State.parse(self.slots.read_bytes())
+        if state.trial:
+            self.slots.write_bytes(State(state.slot).block())
+        self.command_line.write_text(f"ab.slot={state.trial or state.slot} quiet\n")
+        return self.running
+
+    def content(self, slot):
+        return [(self.partitions / f"{slot}_{part}").read_bytes().rstrip(b"\0") for part in ("boot", "root")]
+
+
+@pytest.fixture(scope="module")
+def key(tmp_path_factory):
+    path = tmp_path_factory.mktemp("key") / "key.pem"
+    ask("openssl", "genpkey", "-algorithm", "ed25519", "-out", path)
+    ask("openssl", "pkey", "-in", path, "-pubout", "-out", path.with_name("public.pem"))
+    return path
+
+
+@pytest.fixture
+def machine(tmp_path, key):
+    home, partitions = tmp_path / "home", tmp_path / "partitions"
+    (home / "keys").mkdir(parents=True)
+    partitions.mkdir()
+    (home / "keys/a.pem").write_bytes(key.with_name("public.pem").read_bytes())
+    (home / "system.json").write_text('{"product": "test"}')
+    (home / "version").write_text("1\n")
+    for name in ("A_boot", "A_root"):
+        (partitions / name).write_bytes(b"old".ljust(4 * PIECE, b"\0"))
+    for name in ("B_boot", "B_root"):
+        (partitions / name).write_bytes(bytes(4 * PIECE))
+    (tmp_path / "slots").write_bytes((FOLDER / "slots").read_bytes())
+    found = Machine(home, partitions, tmp_path / "cmdline", slots=tmp_path / "slots")
+    assert found.boot() == "A"
+    return found
+
+
+def image(path, key, *, product="test", damage=None, text=b"new"):
+    """Writes an update image; `damage` is the index of a piece that is not as the manifest says."""
+    content = text.ljust(3 * PIECE - 10, b"\1")
+    digests = [hashlib.sha256(content[at : at + PIECE]).hexdigest() for at in range(0, len(content), PIECE)]
+    entry = {"size": len(content), "piece_size": PIECE, "pieces": digests}
+    images = [{"name": "boot.img", **entry}, {"name": "root.img", **entry}]
+    manifest = json.dumps({"product": product, "version": "2", "images": images}).encode()
+    path.with_suffix(".json").write_bytes(manifest)
+    options = ["-rawin", "-inkey", key, "-in", path.with_suffix(".json"), "-out", path.with_suffix(".sig")]
+    ask("openssl", "pkeyutl", "-sign", *options)
+    signature = f"ed25519 0 {path.with_suffix('.sig').read_bytes().hex()}\n".encode()
+    written = bytearray(content)
+    if damage is not None:
+        written[damage * PIECE] ^= 1
+    members = {"manifest.json": manifest, "manifest.json.sig": signature, "boot.img": content, "root.img": written}
+    with tarfile.open(path, "w") as tar:
+        for name, data in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    return path
+
+
+def test_update_trial_and_commit(machine, tmp_path, key):
+    assert install(machine, image(tmp_path / "u.tar", key)) == "2"
+    assert machine.boot() == "B"
+    assert [content[:3] for content in machine.content("B")] == [b"new", b"new"]
+    with pytest.raises(RefusedError, match="is on trial; commit it first"):
+        install(machine, tmp_path / "u.tar")
+    commit(machine)
+    assert [machine.boot(), machine.boot()] == ["B", "B"]
+    assert not revert(machine)
+    assert machine.reboots == []
+
+
+def test_a_system_that_is_not_committed_is_left(machine, tmp_path, key):
+    install(machine, image(tmp_path / "u.tar", key))
+    assert machine.boot() == "B"
+    assert revert(machine)
+    assert machine.reboots == ["B"]
+    assert [machine.boot(), machine.boot()] == ["A", "A"]
+
+
+def count_writes(monkeypatch, machine):
+    """Makes each write to a partition burn the fuse, before and after half of it is written."""
+    real = os.fsync
+
+    def fsync(fd):
+        machine.burn()
+        real(fd)
+        machine.burn()
+
+    monkeypatch.setattr(os, "fsync", fsync)
+
+
+@pytest.mark.parametrize("number", range(1, 40))
+def test_power_cut_at_every_step(machine, tmp_path, key, monkeypatch, number):
+    """Whatever slot is booted then has a complete system, and the old one stays until the new one is committed."""
+    path = image(tmp_path / "u.tar", key)
+    old = machine.content("A")
+    count_writes(monkeypatch, machine)
+    machine.fuse[:] = [number]
+    try:
+        install(machine, path)
+        machine.fuse.clear()
+    except PowerCutError:
+        machine.fuse.clear()
+    slot = machine.boot()
+    contents = machine.content(slot)
+    assert contents == old if slot == "A" else [content[:3] for content in contents] == [b"new", b"new"]
+    assert machine.content("A") == old
+    assert machine.boot() == "A"
+    install(machine, path)
+    assert machine.boot() == "B"
+
+
+def test_enough_steps_were_cut(machine, tmp_path, key, monkeypatch):
+    count_writes(monkeypatch, machine)
+    machine.fuse[:] = [10**6]
+    install(machine, image(tmp_path / "u.tar", key))
+    assert 4 < 10**6 - machine.fuse[0] < 39
+
+
+def test_power_cut_at_the_commit(machine, tmp_path, key):
+    install(machine, image(tmp_path / "u.tar", key))
+    machine.boot()
+    machine.fuse[:] = [1]
+    with pytest.raises(PowerCutError):
+        commit(machine)
+    assert machine.boot() == "A"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"damage": 1}, "piece 1 is damaged"),
+        ({"product": "other"}, "has product other, this machine test"),
+    ],
+)
+def test_bad_images_change_nothing_that_is_booted(machine, tmp_path, key, options, message):
+    with pytest.raises(RefusedError, match=message):
+        install(machine, image(tmp_path / "u.tar", key, **options))
+    assert State.parse(machine.slots.read_bytes()) == State("A")
+    assert machine.boot() == "A"
+
+
+def test_other_keys_are_refused(machine, tmp_path, capsys):
+    ask("openssl", "genpkey", "-algorithm", "ed25519", "-out", tmp_path / "stranger.pem")
+    path = image(tmp_path / "u.tar", tmp_path / "stranger.pem")
+    with pytest.raises(RefusedError, match="is not signed by a key of this machine"):
+        run(machine, ["check", str(path)])
+
+
+@pytest.mark.parametrize("data", [b"", b"nonsense" * 100])
+def test_what_is_no_image_is_refused(machine, tmp_path, data):
+    (tmp_path / "u.tar").write_bytes(data)
+    with pytest.raises(RefusedError, match="is no update image"):
+        install(machine, tmp_path / "u.tar")
+    with pytest.raises(RefusedError, match="No such file"):
+        install(machine, tmp_path / "missing.tar")
+
+
+def test_damage_on_the_disk_is_found(machine, tmp_path, key, monkeypatch):
+    real = os.fsync
+
+    def fsync(fd):
+        real(fd)
+        path = Path(os.readlink(f"/proc/self/fd/{fd}"))
+        if path.name == "B_root":
+            os.pwrite(fd, b"X", PIECE)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(RefusedError, match="B_root: piece 1 is damaged"):
+        install(machine, image(tmp_path / "u.tar", key))
+    assert machine.boot() == "A"
+
+
+def test_command_line(machine, tmp_path, key, capsys):
+    path = image(tmp_path / "u.tar", key)
+    assert run(machine, ["status"]) == run(machine, ["check", str(path)]) == run(machine, ["install", str(path)]) == 0
+    assert machine.boot() == "B"
+    assert run(machine, ["status"]) == run(machine, ["commit"]) == run(machine, ["revert"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "slot A, version 1, committed",
+        "2",
+        "version 2 is installed; it is tried at the next boot",
+        "slot B, version 1, on trial",
+        "the running system is committed: it stays",
+    ]
+    assert run(machine, ["reboot"]) == 2
+
+
+@pytest.mark.parametrize("state", [State("A"), State("B"), State("A", "B"), State("B", "A")])
+def test_grub_reads_the_state(tmp_path, state):
+    (tmp_path / "slots").write_bytes(state.block())
+    assert ask("grub-editenv", tmp_path / "slots", "list") == f"slot={state.slot}\ntrial={state.trial}\n"
+    ask("grub-editenv", tmp_path / "slots", "set", "trial=")
+    assert State.parse((tmp_path / "slots").read_bytes()) == State(state.slot)
+
+
+def test_the_first_state_is_that_of_the_first_boot():
+    assert (FOLDER / "slots").read_bytes() == State("A").block()
+
+
+def test_the_configuration_is_grub_script():
+    subprocess.run([oracle("grub-script-check"), FOLDER / "grub.cfg"], check=True)
