@@ -90,6 +90,27 @@ def check_image(lock: LockedImage, installed: Mapping[str, str]) -> None:
     Raises:
         CheckError: it has not; the message has the first ones.
     """
+    wrong = differences(lock, installed)
+    if wrong:
+        more = f", and {len(wrong) - _MAX_NAMED} more" if len(wrong) > _MAX_NAMED else ""
+        raise CheckError(
+            f"the image has other packages than its lock, which is of {lock.suite} of {lock.released}: "
+            f"{', '.join(wrong[:_MAX_NAMED])}{more}; make the image from a mirror of that date (ICOS_DEBIAN_MIRROR), "
+            f"or lock the packages that it has: {UPDATE}"
+        )
+
+
+def went_back(lock: LockedImage, installed: Mapping[str, str]) -> bool:
+    """Returns whether a package of an image is older than the locked one, as from a mirror that is held back."""
+    return any(
+        compare_versions(installed[name], version) < 0
+        for name, (version, _) in lock.packages.items()
+        if name in installed
+    )
+
+
+def differences(lock: LockedImage, installed: Mapping[str, str]) -> list[str]:
+    """Returns a description of each package that differs between a lock and an image."""
     wrong = []
     for name in sorted(lock.packages.keys() | installed.keys()):
         wanted, found = lock.packages.get(name, ("", ""))[0], installed.get(name, "")
@@ -100,10 +121,4 @@ def check_image(lock: LockedImage, installed: Mapping[str, str]) -> None:
         elif wanted != found:
             kind = "older" if compare_versions(found, wanted) < 0 else "newer"
             wrong.append(f"{name} {found} is {kind} than {wanted}")
-    if wrong:
-        more = f", and {len(wrong) - _MAX_NAMED} more" if len(wrong) > _MAX_NAMED else ""
-        raise CheckError(
-            f"the image has other packages than its lock, which is of {lock.suite} of {lock.released}: "
-            f"{', '.join(wrong[:_MAX_NAMED])}{more}; make the image from a mirror of that date (ICOS_DEBIAN_MIRROR), "
-            f"or lock the packages that it has: {UPDATE}"
-        )
+    return wrong
