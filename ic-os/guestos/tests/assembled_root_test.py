@@ -97,6 +97,12 @@ def test_kernel_modules_are_there(modules, what):
     assert set(MODULES[what].split()) - modules == set()
 
 
+def test_modules_of_devices_that_no_virtual_machine_has_are_left_out(nodes):
+    drivers = "accel|bluetooth|comedi|gpu|iio|infiniband|media|net/wireless|staging"
+    folders = rf"drivers/({drivers})|sound|net/(bluetooth|mac80211|wireless)"
+    assert not [path for path in nodes if re.match(rf"usr/lib/modules/[^/]+/kernel/({folders})/", path)]
+
+
 def test_the_watchdog_of_qemu_has_a_driver_or_a_fallback(nodes, modules):
     """Ubuntu has i6300esb in another package; watchdog-fallback.service takes softdog there."""
     assert "i6300esb" in modules or "ID=ubuntu" in text(nodes["usr/lib/os-release"]).splitlines()
