@@ -50,7 +50,18 @@ _COPYRIGHT: Sequence[bytes] = (
     b"License: GPL-2+ with OpenSSL exception",
     b"Files: a",
 )
+_NOTICES: Sequence[bytes] = (
+    b"under the terms of the GNU General Public License as published by the Free Software Foundation; either version 2",
+    b" of the License, or (at your option) any later version",
+    b"Redistribution and use in source and binary forms, with or without modification, are permitted",
+    b"must retain the above copyright, must reproduce the above copyright",
+    b"this software is provided",
+    b"Permission to use, copy, modify, and/or distribute this software for any purpose with or without fee is",
+    b"hereby granted, provided that",
+    b" * # //",
+)
 _VERSIONS = ("", "0", "1.0-1", "1:2~rc1", "a:1", "9" * 5000)
+_ENDS = ("fixed", "last_affected", "introduced", "x")
 _ODD: Sequence[object] = (None, 1, "", "\ud800", "\x1b[2J", [], {}, ["a"], True)
 
 
@@ -78,10 +89,10 @@ def read_list(path: Path) -> None:
 
 def make_advisories(chance: random.Random) -> bytes:
     """Returns advisories in the format of OSV or of Debian's tracker, with odd values in some places."""
-    events = [{"introduced": chance.choice(_VERSIONS)}, {chance.choice(("fixed", "x")): chance.choice(_VERSIONS)}]
+    events = [{"introduced": chance.choice(_VERSIONS)}, {chance.choice(_ENDS): chance.choice(_VERSIONS)}]
     package = {"ecosystem": "Debian:13", "name": "bash"}
-    ranges = {"type": "ECOSYSTEM", "events": events}
-    affected = {"package": package, "ranges": [ranges], "versions": ["1.0-1"]}
+    ranges = {"type": chance.choice(("ECOSYSTEM", "GIT")), "events": events}
+    affected = {"package": package, "ranges": [ranges], "versions": chance.choice((["1.0-1"], []))}
     advisory: dict[str, object] = {"id": "CVE-1", "affected": [affected], "upstream": ["CVE-2"], "aliases": []}
     state = {"status": chance.choice(("open", "resolved", "undetermined")), "fixed_version": chance.choice(_VERSIONS)}
     cve = {"releases": {"trixie": state}}
@@ -124,6 +135,7 @@ def read_elf(path: Path) -> None:
 TARGETS = {
     "advisories": Target(make_advisories, read_and_report, (UserError,)),
     "copyright": Target(_document_of(_COPYRIGHT, (b" ", b", ")), read_copyright, ()),
+    "license_notices": Target(_document_of(_NOTICES, (b" ", b"\n * ")), read_copyright, ()),
     "elf": Target(make_elf, read_elf, (UserError,)),
     "package_list": Target(_document_of(_LIST, (b": ", b" ")), read_list, (UserError,)),
     "release": Target(_document_of(_RELEASE, (b" ", b": ")), read_release, (UserError,)),

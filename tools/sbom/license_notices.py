@@ -29,6 +29,7 @@ _PHRASES = {
     "PSF-2.0": "python software foundation license version 2",
 }
 _BSD = "redistribution and use in source and binary forms, with or without modification, are permitted"
+_BSD_CONDITIONS = ("must retain the above copyright", "must reproduce the above copyright")
 _MIT = "permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated"
 _ISC = re.compile(
     r"permission to use, copy, modify,? (?:and|and/or|or) distribute this software for any purpose with or without fee "
@@ -58,7 +59,7 @@ def _gnu(plain: str) -> Iterator[str]:
 def _bsd(plain: str) -> Iterator[str]:
     for part in plain.split(_BSD)[1:]:
         conditions, found, _ = part.partition("this software is provided")
-        if not found or "must retain the above copyright" not in conditions or "must reproduce the above" not in conditions:
+        if not found or not all(each in conditions for each in _BSD_CONDITIONS):
             continue
         if "advertising materials" in conditions:
             yield "BSD-4-Clause"
