@@ -341,7 +341,7 @@ def archive_with_map(path, form):
             records = b"23 GNU.sparse.offset=0\n25 GNU.sparse.numbytes=0\n" * (MAPS // 4)
             more = pax_header(pax.build([(b"GNU.sparse.size", b"4")]) + records)
         case "0.1":
-            more = pax_header(pax.build([(b"GNU.sparse.size", b"4"), (b"GNU.sparse.map", b"0,0," * MAPS + b"0,4")]))
+            more = pax_header(pax.build([(b"GNU.sparse.size", b"4"), (b"GNU.sparse.map", b"300,300," * MAPS + b"0,4")]))
         case "1.0":
             major = [(b"GNU.sparse.major", b"1"), (b"GNU.sparse.minor", b"0"), (b"GNU.sparse.realsize", b"4")]
             more = pax_header(pax.build(major))
