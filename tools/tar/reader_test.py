@@ -380,6 +380,22 @@ def test_memory_follows_the_size_of_the_archive(tmp_path, form):
         tracemalloc.stop()
 
 
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK])
+def test_an_extended_header_of_any_size_is_not_read(tmp_path, kind):
+    info = tarfile.TarInfo("x")
+    info.type, info.size = kind, (1 << 24) + 1
+    path = tmp_path / "bad.tar"
+    path.write_bytes(info.tobuf(tarfile.GNU_FORMAT))
+    os.truncate(path, 64 << 20)
+    tracemalloc.start()
+    try:
+        with pytest.raises(UserError, match="size 16777217"):
+            list(read_members(path))
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
 def link_with_size(path, form, **records):
     """Writes an archive of a file, a hard link with the file's size but without data, and another file."""
     file, link, last = tarfile.TarInfo("file"), tarfile.TarInfo("link"), tarfile.TarInfo("last")
