@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tools.core.cli import argument, run
-from tools.core.json_spec import FileName
+from tools.core.json_spec import FileName, OutputName
 from tools.core.outputs import replacing, write_all, write_to_stdout
 from tools.core.text import escaped, human_size
 from tools.report.known import known_packages
@@ -37,8 +37,8 @@ class Arguments:
     )
     before: FileName | None = argument("the JSON report on an earlier build, to compare it with", default=None)
     name: str | None = argument("name of the image in the report; default: that of the file", default=None)
-    html: FileName | None = argument("the page to write", default=None)
-    json: FileName | None = argument("the JSON report to write", default=None)
+    html: OutputName | None = argument("the page to write", default=None)
+    json: OutputName | None = argument("the JSON report to write", default=None)
 
 
 def main(arguments: Arguments) -> None:

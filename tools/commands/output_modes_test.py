@@ -41,6 +41,7 @@ CASES = {
     },
     "ext4_image": {"size": MIB, "uuid": ID, "layers": [ENTRY], "output": "out/file"},
     "image_extract": {"image": "in/disk.img", "output": "out/file"},
+    "image_report": {"image": "in/disk.img", "html": "out/html", "json": "out/json"},
     "initramfs": {
         "layer": ["in/tree.tar"],
         "init": "in/text",
