@@ -104,6 +104,16 @@ def test_every_profile_is_used(nodes):
     assert {path.rpartition("/")[2] for path in contents} == used - {None}
 
 
+def test_sudo_starts_what_its_rules_permit_the_orchestrator(nodes):
+    rules = text(nodes["etc/sudoers.d/guestos"])
+    started = {
+        path
+        for pattern in re.findall(r"^  (\S+) Px -> ", text(nodes[f"{OURS}/sudo"]), re.MULTILINE)
+        for path in alternatives(pattern)
+    }
+    assert started == set(re.findall(r"/opt/ic/bin/[\w.-]+", rules))
+
+
 def test_only_profiles_of_ours_are_there(nodes):
     folders = (f"{OURS}/", f"{ABSTRACTIONS}/", f"{PROFILES}/abi/", f"{PROFILES}/tunables/")
     files = [path for path, node in nodes.items() if path.startswith(f"{PROFILES}/") and isinstance(node, File)]

@@ -20,10 +20,10 @@ _CLASSES: dict[float, str] = {
     """,
     CRYPTO: "ic-crypto-csp",
     OTHER: """
-        boot-metrics bootstrap-ic-node emergency end-trial generate-network-config monitor-expand-shared-data nftables
-        pcscd privileged-scripts@ reload_nftables report-hardening rescue retry-ipv6-config save-machine-id
-        setup-hostname setup-node_exporter-keys setup-permissions setup-ssh-host-key setup-store setup-var
-        systemd-networkd-wait-online systemd-udev-trigger watchdog-fallback
+        boot-metrics bootstrap-ic-node emergency end-trial generate-network-config load-apparmor-profiles
+        monitor-expand-shared-data nftables pcscd privileged-scripts@ reload_nftables report-hardening rescue
+        retry-ipv6-config save-machine-id setup-hostname setup-node_exporter-keys setup-permissions setup-ssh-host-key
+        setup-store setup-var systemd-networkd-wait-online systemd-udev-trigger watchdog-fallback
     """,
 }
 
