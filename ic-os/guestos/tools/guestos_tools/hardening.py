@@ -15,8 +15,9 @@ holds the node's keys, and of all others."""
 
 _CLASSES: dict[float, str] = {
     NETWORK: """
-        ic-btc-mainnet-adapter ic-btc-testnet-adapter ic-https-outcalls-adapter ic-replica log-shipping node_exporter
-        systemd-journal-gatewayd systemd-networkd systemd-resolved systemd-timesyncd
+        ic-btc-mainnet-adapter ic-btc-testnet-adapter ic-https-outcalls-adapter ic-onchain-observability-adapter
+        ic-replica log-shipping node_exporter systemd-journal-gatewayd systemd-networkd systemd-resolved
+        systemd-timesyncd
     """,
     CRYPTO: "ic-crypto-csp",
     OTHER: """
