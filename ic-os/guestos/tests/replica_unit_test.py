@@ -64,7 +64,6 @@ def test_its_configuration_is_generated_as_root_from_all_files():
     [
         ("User", "ic-replica"),
         ("UMask", "0026"),
-        ("Environment", "RUST_BACKTRACE=1 RUST_MIN_STACK=8192000"),
         ("Restart", "always"),
         ("RestartSec", "10"),
         ("LimitNOFILE", "1048576"),
@@ -79,6 +78,14 @@ def test_its_configuration_is_generated_as_root_from_all_files():
 )
 def test_the_service_has(key, value):
     assert setting("ic-replica.service", key) == ([] if value is None else [value])
+
+
+def test_the_environment_has_settings_of_rust_and_a_program_in_place_of_sudo():
+    rust, path = setting("ic-replica.service", "Environment")
+    assert rust == "RUST_BACKTRACE=1 RUST_MIN_STACK=8192000"
+    first, *others = path.removeprefix("PATH=").split(":")
+    assert (ROOTFS / first.lstrip("/") / "sudo").stat().st_mode & 0o111 == 0o111
+    assert {"/usr/bin", "/usr/sbin"} <= set(others)
 
 
 def test_order():

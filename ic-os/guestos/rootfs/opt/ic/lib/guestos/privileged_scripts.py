@@ -18,6 +18,7 @@ import select
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Sequence
 
 from guestos.errors import GuestError, UsageError
@@ -27,6 +28,8 @@ SOCKET = "/run/ic-node/privileged-scripts/socket"
 _FIRST_DESCRIPTOR = 3
 """At which systemd passes the connection (sd_listen_fds(3))."""
 _STANDARD_FILES = (0, 1, 2)
+_IGNORED = ("-n", "--non-interactive", "--")
+"""Options of sudo that ask for what holds in any case."""
 _MOST_BYTES = 1 << 16
 _GRACE_SECONDS = 10
 """How long a caller waits for the exit status after SIGTERM. The reboot that upgrade-commit asks for ends the caller's
@@ -60,6 +63,25 @@ def call(script: str, arguments: Sequence[str], path: str = SOCKET) -> int:
     if not reply.isdigit():
         raise GuestError(f"{script}: was ended before its exit status was known; see the journal")
     return int(reply)
+
+
+def sudo_main(words: Sequence[str], path: str = SOCKET) -> int:
+    """Runs the program that takes the place of sudo in the orchestrator's service; returns the exit status.
+
+    Args:
+        words: of the command line, without the program: a script and its arguments.
+        path: of the socket.
+    """
+    words = list(words)
+    while words and words[0] in _IGNORED:
+        del words[0]
+    try:
+        if not words or words[0].startswith("-"):
+            raise UsageError(f"only a command and its arguments are supported, not {' '.join(words) or 'nothing'}")
+        return call(words[0], words[1:], path)
+    except GuestError as error:
+        print(f"sudo: {error}", file=sys.stderr)
+        return 1
 
 
 def serve(connection: socket.socket, sudo: str) -> None:

@@ -87,6 +87,28 @@ def call(service, *arguments, grace=SECONDS, **options):
     return subprocess.Popen(command, **(pipes | options))
 
 
+SUDO = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from guestos import privileged_scripts
+sys.exit(privileged_scripts.sudo_main(sys.argv[3:], sys.argv[2]))
+"""
+
+
+@pytest.mark.parametrize("options", [[], ["-n"], ["--non-interactive", "--"]])
+def test_the_program_in_place_of_sudo_has_the_command_run(service, options):
+    made = service('shift 2; echo "$*"; exit 4')
+    command = [sys.executable, "-c", SUDO, LIBRARY, made.path, *options, "/opt/ic/bin/guestos_tool", "--ipv4=x", "-n"]
+    done = subprocess.run(command, capture_output=True, check=False, timeout=SECONDS)
+    assert (done.returncode, done.stdout) == (4, b"/opt/ic/bin/guestos_tool --ipv4=x -n\n")
+
+
+@pytest.mark.parametrize("words", [[], ["-n"], ["--user=root", "id"], ["-i"]])
+def test_the_program_in_place_of_sudo_refuses_what_it_does_not_know(words, capsys):
+    assert privileged_scripts.sudo_main(words, "/missing") == 1
+    assert capsys.readouterr().err.startswith("sudo: only a command and its arguments are supported, not ")
+
+
 def wait_for(path):
     deadline = time.monotonic() + SECONDS
     while not path.exists():
