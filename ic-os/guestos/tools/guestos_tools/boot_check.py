@@ -148,6 +148,8 @@ def check_from_outside(machine: Machine, arguments: Arguments, checks: Checks) -
     # By the time that the machine is off, whatever reads from the console has answered.
     machine.qmp.execute("system_powerdown")
     machine.wait_end(END_SECONDS)
+    initialized = re.findall(r"AppArmor: AppArmor initialized(.*?)\r*$", machine.console.text, re.MULTILINE)
+    checks.equal("AppArmor is initialized, and not in complain mode", initialized, [""])
     checks.equal("what AppArmor denied", violations(machine.console.text.splitlines()), [])
     for what, pattern in _PROMPTS.items():
         lines = re.findall(f"^.*{pattern}.*$", machine.console.text, re.MULTILINE)
