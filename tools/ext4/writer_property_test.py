@@ -3,7 +3,7 @@
 from copy import deepcopy
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tools.ext4.fit import FitError, fit, fit_layers
@@ -84,7 +84,7 @@ def merged(base, overlay):
     return layer
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(TREES.filter(can_be_held), TREES.filter(can_be_held), parameters(), st.sampled_from([16, 65, 130, 300]))
 def test_random_overlay(path, base, overlay, chosen, mebibytes):
     layer = merged(base, overlay)
@@ -99,13 +99,13 @@ def places(root, parameters, overlay):
     _, placement = fit_layers(inventory, parameters) if inventory.base else fit(inventory.items, parameters)
     pairs = zip(inventory.items, placement.places, strict=True)
     return {
-        item.names: (item.number, None if item.base_blocks is not None else place.pointer)
+        item.names: (item.number, place.pointer if place and item.base_blocks is None else None)
         for item, place in pairs
         if item.base_blocks != 0
     }
 
 
-@settings(max_examples=100)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(TREES, TREES, parameters())
 def test_places_of_the_base_do_not_depend_on_the_overlay(base, overlay, chosen):
     for root in (base, overlay):

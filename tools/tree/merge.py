@@ -19,6 +19,7 @@ from enum import Enum
 
 from tools.core.errors import UserError
 from tools.tree.layer import Layer, check_same
+from tools.tree.metadata import all_nodes
 from tools.tree.node import Directory, Node, Symlink
 from tools.tree.select import Place, select
 
@@ -130,8 +131,24 @@ class _Merge:
         """Returns the directory at a path of the tree; follows symbolic links. None if it is something else."""
         if isinstance(node, Symlink):
             with contextlib.suppress(UserError):  # then the link itself is compared, and differs
-                return self._tree.directory(path.split(b"/"))
+                return self._linked_directory(path)
         return node if isinstance(node, Directory) else None
+
+    def _linked_directory(self, path: bytes) -> Directory:
+        """Returns the directory that a link leads to; makes missing ones, which are not from the base.
+
+        Raises:
+            UserError: it leads to something else.
+        """
+        before = set(self._tree.implied)
+        try:
+            return self._tree.directory(path.split(b"/"))
+        finally:
+            if made := self._tree.implied - before:
+                for directory in all_nodes(self._tree.root):
+                    if isinstance(directory, Directory):
+                        for name in [name for name, child in directory.entries.items() if child in made]:
+                            self._tree.record(directory, name, None)
 
     def _describe(self, target: Directory, source: Directory, path: bytes, *, override: bool) -> None:
         """Merges the metadata of a directory."""

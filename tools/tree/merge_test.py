@@ -188,3 +188,9 @@ def test_overlay_has_what_is_not_from_the_base():
     assert tree.overlay.pop(root) == {b"new": None}
     assert tree.overlay.pop(etc) == {b"hosts": hosts, b"y": None}
     assert list(tree.overlay) == [tree.directory([b"new"])]
+
+
+def test_directories_that_a_link_demands_are_not_from_the_base():
+    tree = layer("base", "lib -> usr/lib")
+    merge(tree, layer("overlay", "lib/x = x"))
+    assert tree.overlay[tree.root] == {b"usr": None}
