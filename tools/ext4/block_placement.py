@@ -9,7 +9,6 @@ from tools.ext4.allocate import Allocator, Run, block_numbers
 from tools.ext4.format.checksum import file_system_seed
 from tools.ext4.format.constants import JOURNAL_INODE
 from tools.ext4.format.extent_tree import (
-    EMPTY_ROOT,
     MAX_BLOCKS,
     ROOT_ENTRIES,
     Mapping,
@@ -47,8 +46,8 @@ class Placement:
     """Where everything that isn't fixed by the geometry is.
 
     Attributes:
-        places: for each item, where its content is.
-        xattr_blocks: for each item, the number of the block with its extended attributes, or 0.
+        places: for each item, where its content is; None if it needs no blocks.
+        xattr_blocks: the number of the block with its extended attributes, by the indices of the items that have one.
         journal: where the journal is, or None without a journal.
         journal_blocks: length of the journal, in blocks.
         extents: the placed contents, with offsets in the image.
@@ -59,8 +58,8 @@ class Placement:
         shortfall: by how many blocks the file system is too small; if it isn't 0, the other fields are invalid.
     """
 
-    places: list[Place] = field(default_factory=list)
-    xattr_blocks: list[int] = field(default_factory=list)
+    places: list[Place | None] = field(default_factory=list)
+    xattr_blocks: dict[int, int] = field(default_factory=dict)
     journal: Place | None = None
     journal_blocks: int = 0
     extents: list[Extent] = field(default_factory=list)
@@ -83,11 +82,11 @@ class Placer:
         self.seed = file_system_seed(options.uuid.bytes) if options.metadata_csum else None
         self.extents: list[Extent] = []
 
-    def place_content(self, content: Image, inode: int, allocator: Allocator) -> Place:
-        """Places the data of a content, and its extent tree; holes get no blocks."""
+    def place_content(self, content: Image, inode: int, allocator: Allocator) -> Place | None:
+        """Places the data of a content, and its extent tree; holes get no blocks. Returns None if it has no data."""
         extents = content.extents
         if not extents:
-            return Place(EMPTY_ROOT)
+            return None
         if len(extents) == 1 and not extents[0].offset:
             return self._place_whole(extents[0], inode, allocator)
         mappings: list[Mapping] = []
@@ -171,8 +170,7 @@ def place_all(items: list[Item], options: Ext4Options, geometry: Geometry) -> Pl
     placement = Placement(journal_blocks=journal_blocks(options, geometry.blocks))
     placer = Placer(options)
     allocator = Allocator(geometry.free_runs(), geometry.blocks)
-    places = placement.places = [Place(item.pointer) for item in items]
-    placement.xattr_blocks = [0] * len(items)
+    places = placement.places = [None] * len(items)
     for is_file in (False, True):
         for index, item in enumerate(items):
             if item.content is not None and isinstance(item.node, File) is is_file:

@@ -10,7 +10,7 @@ from tools.ext4.format.constants import SUPERBLOCK_OFFSET, GroupFlag
 from tools.ext4.format.group import DescriptorChecksum, GroupDescriptor, bitmap_checksum
 from tools.ext4.format.superblock import Superblock
 from tools.ext4.geometry import Flex, FlexLayout, Geometry
-from tools.image.extents import Data, Extent
+from tools.image.extents import Data, Extent, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Usage:
         apart: runs of blocks.
         inodes: bitmap of the inodes in use, from inode 1 to the last one in use.
         directories: group number to the number of directories among its inodes.
-        inode_table: the packed inodes, from inode 1 to the last one in use.
+        inode_table: the packed inodes from inode 1 on.
     """
 
     position: int
@@ -32,7 +32,7 @@ class Usage:
     apart: Sequence[Run]
     inodes: bytearray
     directories: Mapping[int, int]
-    inode_table: bytearray
+    inode_table: Source
 
 
 def describe_tables(geometry: Geometry, superblock: Superblock, usage: Usage) -> list[Extent]:
@@ -64,7 +64,6 @@ class _Tables:
         self.geometry = geometry
         self.superblock = superblock
         self.usage = usage
-        self.inode_table = memoryview(usage.inode_table).toreadonly()
         self.checksum = DescriptorChecksum(superblock)
         self.descriptors: list[bytes] = []
         self.extents: list[Extent] = []
@@ -82,11 +81,7 @@ class _Tables:
                 self._add(flex.start + descriptor.block_bitmap, group.block_bitmap)
             if group.inode_bitmap:
                 self._add(flex.start + descriptor.inode_bitmap, group.inode_bitmap)
-                begin = number * self.geometry.inodes_per_group
-                end = begin + self.geometry.inodes_per_group - descriptor.unused_inodes
-                inode_size = self.geometry.inode_size
-                table = self.inode_table[begin * inode_size : end * inode_size]
-                self._add(flex.start + descriptor.inode_table, table)
+                self._add_inodes(number, flex.start + descriptor.inode_table, descriptor.unused_inodes)
 
     def _groups(self, flex: Flex) -> list[_Group]:
         """Returns the groups of a flex group; unused flex groups with the same layout share one list."""
@@ -149,7 +144,13 @@ class _Tables:
         group.inode_bitmap = _pack_bitmap(bits, per_group, self.geometry.block_size)
         descriptor.inode_bitmap_checksum = bitmap_checksum(self.superblock, group.inode_bitmap, per_group)
 
-    def _add(self, block: int, data: bytes | memoryview) -> None:
+    def _add_inodes(self, group: int, block: int, unused: int) -> None:
+        """Adds the inode table of a group, without the unused inodes at its end."""
+        size, count = self.geometry.inode_size, self.geometry.inodes_per_group
+        source = self.usage.inode_table.advanced(group * count * size)
+        self.extents.append(Extent(block * self.geometry.block_size, (count - unused) * size, source))
+
+    def _add(self, block: int, data: bytes) -> None:
         self.extents.append(Extent(block * self.geometry.block_size, len(data), Data(data)))
 
     def add_copies(self) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from tools.ext4.allocate import Allocator, Run
-from tools.ext4.block_placement import Place, Placement, Placer, logical_runs, shared_attributes
+from tools.ext4.block_placement import Placement, Placer, logical_runs, shared_attributes
 from tools.ext4.format.extent_tree import MAX_BLOCKS, ROOT_ENTRIES, tree_block_count
 from tools.ext4.geometry import Geometry, NoRoomError
 from tools.ext4.inventory import Inventory
@@ -111,8 +111,7 @@ class _Layers:
         self.allocator = Allocator(geometry.free_runs(), geometry.blocks)
         items = inventory.items
         self.placement = Placement(
-            places=[Place(item.pointer) for item in items],
-            xattr_blocks=[0] * len(items),
+            places=[None] * len(items),
             journal_blocks=journal_blocks(options, geometry.blocks),
         )
         self.free = _FreeBlocks(geometry)

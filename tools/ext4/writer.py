@@ -7,23 +7,21 @@ from collections import Counter
 
 from tools.ext4.block_placement import Placement
 from tools.ext4.fit import fit, fit_layers
-from tools.ext4.format.checksum import file_system_seed
 from tools.ext4.format.constants import (
     FIRST_INODE,
     JOURNAL_INODE,
-    SECTOR,
     SUPERBLOCK_OFFSET,
     Compat,
     Incompat,
-    InodeFlag,
     RoCompat,
 )
 from tools.ext4.format.directory_hash import HALF_MD4, UNSIGNED_FLAG
 from tools.ext4.format.group import MIN_DESCRIPTOR_SIZE
-from tools.ext4.format.inode import EXTRA_SIZE, OLD_SIZE, Inode, inode_seed, pack_inode_into, seal_inode
+from tools.ext4.format.inode import EXTRA_SIZE, OLD_SIZE
 from tools.ext4.format.superblock import Superblock
 from tools.ext4.geometry import Geometry
 from tools.ext4.group_tables import Usage, describe_tables
+from tools.ext4.inode_table import InodeTable
 from tools.ext4.inventory import take_inventory
 from tools.ext4.item import Item
 from tools.ext4.options import Ext4Options
@@ -52,7 +50,8 @@ def write_ext4(root: Directory, options: Ext4Options, overlay: Overlay | None = 
     A lost+found is added to the root if the tree has none. All timestamps of an inode are its node's `mtime_ns`.
 
     Args:
-        root: the tree. A node under several names becomes one inode with hard links.
+        root: the tree, which must not change while the image is in use. A node under several names becomes one inode
+            with hard links.
         options: the file system's parameters.
         overlay: the entries that are not from the base.
 
@@ -71,7 +70,7 @@ def write_ext4(root: Directory, options: Ext4Options, overlay: Overlay | None = 
         apart=placement.apart,
         inodes=_inode_bits(items),
         directories=_directories(items, geometry),
-        inode_table=_inode_table(items, options, placement),
+        inode_table=InodeTable(items, options, placement),
     )
     return Image(options.size, [*describe_tables(geometry, superblock, usage), *placement.extents])
 
@@ -97,54 +96,6 @@ def _inode_bits(items: list[Item]) -> bytearray:
 def _directories(items: list[Item], geometry: Geometry) -> Counter[int]:
     per_group = geometry.inodes_per_group
     return Counter((item.number - 1) // per_group for item in items if isinstance(item.node, Directory))
-
-
-def _inode_table(items: list[Item], options: Ext4Options, placement: Placement) -> bytearray:
-    """Returns the packed inodes 1 to the last one in use, including the journal's."""
-    size = options.inode_size
-    per_block = options.block_size // SECTOR
-    seed = file_system_seed(options.uuid.bytes) if options.metadata_csum else None
-    table = bytearray(items[-1].number * size)
-    for item, place, xattr_block in zip(items, placement.places, placement.xattr_blocks, strict=True):
-        node = item.node
-        inode = Inode(
-            mode=node.mode,
-            uid=node.uid,
-            gid=node.gid,
-            size=item.size,
-            mtime_ns=node.mtime_ns,
-            links=item.links,
-            sectors=(place.blocks + (xattr_block > 0)) * per_block,
-            flags=item.flags,
-            pointer=place.pointer,
-            xattr_block=xattr_block,
-            tail=item.attributes.tail,
-        )
-        offset = (item.number - 1) * size
-        pack_inode_into(table, offset, size, inode)
-        if seed is not None:
-            seal_inode(table, offset, size, inode_seed(seed, item.number))
-    if placement.journal:
-        offset = (JOURNAL_INODE - 1) * size
-        pack_inode_into(table, offset, size, _journal_inode(options, placement))
-        if seed is not None:
-            seal_inode(table, offset, size, inode_seed(seed, JOURNAL_INODE))
-    return table
-
-
-def _journal_inode(options: Ext4Options, placement: Placement) -> Inode:
-    assert placement.journal
-    return Inode(
-        mode=_JOURNAL_MODE,
-        uid=0,
-        gid=0,
-        size=placement.journal_blocks * options.block_size,
-        mtime_ns=options.timestamp * _NANOSECONDS,
-        links=1,
-        sectors=placement.journal.blocks * (options.block_size // SECTOR),
-        flags=InodeFlag.EXTENTS,
-        pointer=placement.journal.pointer,
-    )
 
 
 def _superblock(items: list[Item], options: Ext4Options, geometry: Geometry, placement: Placement) -> Superblock:

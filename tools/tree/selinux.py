@@ -167,6 +167,7 @@ def label_tree(root: Directory, contexts: FileContexts, mount_point: bytes = b"/
     """
     start = mount_point.rstrip(b"/")
     labelled: dict[Node, tuple[bytes, bytes | None]] = {}
+    same: dict[bytes, dict[bytes, bytes]] = {}
     for path, node in walk(root):
         full = start + b"/" + path if path else start or b"/"
         context = contexts.context(full, node.file_type)
@@ -177,7 +178,8 @@ def label_tree(root: Directory, contexts: FileContexts, mount_point: bytes = b"/
                 names = f"{printable(first[1:])} and {printable(full[1:])}"
                 raise UserError(f"{names}: are hard links to one file, but the file contexts have the labels {labels}")
         if context is not None:
-            node.xattrs = {**node.xattrs, XATTR: context + b"\0"}  # with the NUL, as libselinux sets it
+            label = {XATTR: context + b"\0"}  # with the NUL, as libselinux sets it
+            node.xattrs = {**node.xattrs, **label} if node.xattrs else same.setdefault(context, label)
 
 
 def _lines(path: str) -> Iterator[tuple[str, list[bytes]]]:

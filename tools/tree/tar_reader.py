@@ -6,12 +6,18 @@ import os
 from collections.abc import Collection
 
 from tools.core.errors import UserError
+from tools.image.extents import Image
 from tools.tar import header
 from tools.tar.reader import Member, read_members
 from tools.tree.compare import printable
 from tools.tree.layer import Layer
 from tools.tree.node import Device, Directory, Fifo, File, Node, Symlink
 from tools.tree.paths import PATH_MAX, components, lookup
+
+_SHARED: dict[int, int] = {}
+_EMPTY = Image(0)
+_NO_XATTRS: dict[bytes, bytes] = {}
+"""Values that many nodes have; one object for all of them takes less memory."""
 
 
 def read_archive(path: str | os.PathLike[str], label: str = "", drop_keywords: Collection[str] = ()) -> Layer:
@@ -61,10 +67,10 @@ def _path(name: bytes) -> tuple[bytes, ...]:
 def _node(member: Member) -> Node:
     """Returns the node for a member."""
     node = _bare_node(member)
-    node.permissions = member.permissions
+    node.permissions = _SHARED.setdefault(member.permissions, member.permissions)
     node.uid, node.gid = member.uid, member.gid
     node.mtime_ns = member.mtime_ns
-    node.xattrs = member.xattrs
+    node.xattrs = member.xattrs or _NO_XATTRS
     return node
 
 
@@ -76,14 +82,14 @@ def _bare_node(member: Member) -> Node:
         case header.SYMLINK:
             if not 0 < len(member.link) < PATH_MAX or b"\0" in member.link:
                 raise UserError("is a symbolic link to a path that is empty, too long or has a NUL")
-            return Symlink(target=member.link)
+            return Symlink(target=member.link, xattrs=_NO_XATTRS)
         case header.FIFO:
             return Fifo()
         case header.CHARACTER_DEVICE | header.BLOCK_DEVICE:
             major, minor = member.device
             return Device(block=member.kind == header.BLOCK_DEVICE, major=major, minor=minor)
     assert member.content is not None
-    return File(content=member.content)
+    return File(content=member.content if member.content.size else _EMPTY, xattrs=_NO_XATTRS)
 
 
 class _HardLinks:

@@ -1,0 +1,106 @@
+"""The inodes of a file system, packed when they are read, since all together they take 256 bytes for each file."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from dataclasses import dataclass
+
+from tools.ext4.block_placement import Placement
+from tools.ext4.format.checksum import file_system_seed
+from tools.ext4.format.constants import JOURNAL_INODE, SECTOR, InodeFlag
+from tools.ext4.format.inode import Inode, inode_seed, pack_inode_into, seal_inode
+from tools.ext4.item import Item
+from tools.ext4.options import Ext4Options
+from tools.image.extents import Buffer, Source
+
+_NANOSECONDS = 10**9
+_JOURNAL_MODE = 0o100600
+
+
+class InodeTable:
+    """The packed inodes from inode 1 on, as the source of extents."""
+
+    def __init__(self, items: list[Item], options: Ext4Options, placement: Placement) -> None:
+        """Prepares packing.
+
+        Args:
+            items: the inodes of the tree in order of their numbers.
+            options: the file system's parameters.
+            placement: where their contents are; complete.
+        """
+        self._items = items
+        self._numbers = array("L", (item.number for item in items))
+        self._options = options
+        self._placement = placement
+        self._seed = file_system_seed(options.uuid.bytes) if options.metadata_csum else None
+
+    def read(self, offset: int, length: int) -> Buffer:
+        """Packs the inodes in a range of the table."""
+        size = self._options.inode_size
+        first, end = offset // size, -(-(offset + length) // size)
+        table = bytearray((end - first) * size)
+        for index in range(bisect_left(self._numbers, first + 1), bisect_left(self._numbers, end + 1)):
+            number = self._numbers[index]
+            self._pack(table, (number - 1 - first) * size, number, self._inode(index))
+        if self._placement.journal and first < JOURNAL_INODE <= end:
+            self._pack(table, (JOURNAL_INODE - 1 - first) * size, JOURNAL_INODE, self._journal())
+        begin = offset - first * size
+        return memoryview(table)[begin : begin + length].toreadonly()
+
+    def advanced(self, offset: int) -> Source:
+        return _Part(self, offset)
+
+    def _pack(self, table: bytearray, at: int, number: int, inode: Inode) -> None:
+        size = self._options.inode_size
+        pack_inode_into(table, at, size, inode)
+        if self._seed is not None:
+            seal_inode(table, at, size, inode_seed(self._seed, number))
+
+    def _inode(self, index: int) -> Inode:
+        item, place = self._items[index], self._placement.places[index]
+        xattr_block = self._placement.xattr_blocks.get(index, 0)
+        blocks = (place.blocks if place else 0) + (xattr_block > 0)
+        node = item.node
+        return Inode(
+            mode=node.mode,
+            uid=node.uid,
+            gid=node.gid,
+            size=item.size,
+            mtime_ns=node.mtime_ns,
+            links=item.links,
+            sectors=blocks * (self._options.block_size // SECTOR),
+            flags=item.flags,
+            pointer=place.pointer if place else item.pointer,
+            xattr_block=xattr_block,
+            tail=item.attributes.tail,
+        )
+
+    def _journal(self) -> Inode:
+        journal = self._placement.journal
+        assert journal
+        return Inode(
+            mode=_JOURNAL_MODE,
+            uid=0,
+            gid=0,
+            size=self._placement.journal_blocks * self._options.block_size,
+            mtime_ns=self._options.timestamp * _NANOSECONDS,
+            links=1,
+            sectors=journal.blocks * (self._options.block_size // SECTOR),
+            flags=InodeFlag.EXTENTS,
+            pointer=journal.pointer,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The table from byte `start` on."""
+
+    table: InodeTable
+    start: int
+
+    def read(self, offset: int, length: int) -> Buffer:
+        return self.table.read(self.start + offset, length)
+
+    def advanced(self, offset: int) -> Source:
+        return _Part(self.table, self.start + offset)
