@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from uuid import UUID
 
@@ -62,6 +61,8 @@ def parse_type(text: str) -> UUID:
         return parse_guid(text)
     except ValueError:
         known = ", ".join(f"{shortcut} ({alias})" for shortcut, (alias, _) in _SHORTCUTS.items())
+        import difflib  # noqa: PLC0415 - every command of disks would start later, and only this error needs it
+
         close = difflib.get_close_matches(text, named, 1)
         advice = f"did you mean {close[0]}?" if close else f"give a GUID, a name such as root-x86-64, or one of {known}"
         raise ValueError(f"unknown partition type {text!r}: {advice}") from None
