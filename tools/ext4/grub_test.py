@@ -27,7 +27,8 @@ FRAGMENTED = Image(
         {"block_size": 2048, "inode_size": 128},
     ],
 )
-def test_grub_reads_it(tmp_path, parameters):
+@pytest.mark.parametrize("is_overlay", [False, True])
+def test_grub_reads_it(tmp_path, parameters, is_overlay):
     tree = Directory(
         entries={
             b"many": Directory(entries={name: file(name) for name in NAMES}),
@@ -37,7 +38,8 @@ def test_grub_reads_it(tmp_path, parameters):
             b"long": Symlink(target=b"./" * 100 + b"large"),
         }
     )
-    image = write_raw(write_ext4(tree, options(128 * MIB, **parameters)), tmp_path / "image")
+    overlay = {tree: dict.fromkeys(tree.entries)} if is_overlay else None
+    image = write_raw(write_ext4(tree, options(512 * MIB, **parameters), overlay), tmp_path / "image")
     assert sorted(ask("grub-fstest", image, "ls", "(loop0)/many/").split()) == [name.decode() for name in NAMES]
     contents = {
         "large": LARGE,
