@@ -133,11 +133,22 @@ def test_nothing_needs_what_is_left_out(checkout: Path, registry: Path) -> None:
         }
         here = {name.split("/")[1] for name in tar.getnames()}
     left_out = {name.split(b"/")[0].decode() for name in git(checkout, "ls-files", "-z").split(b"\0")} - here - {""}
-    assert left_out == {".ci", "artifacts", "bench", "ic-os", "tests"}
+    assert left_out >= {".ci", "artifacts", "bench", "ic-os", "tests"}
+    assert here >= {"defs", "dev", "doc", "examples", "third_party", "tools"}
     # In MODULE.bazel, development dependencies of the root; other modules don't read them.
     del texts["MODULE.bazel"]
     label = re.compile(rf'"//({"|".join(map(re.escape, sorted(left_out)))})[/:"](?![^"]*__(pkg|subpackages)__")')
     assert {name: found[0] for name, text in texts.items() if (found := label.search(text))} == {}
+
+
+def test_the_product_is_left_out(registry: Path) -> None:
+    """The archive has nothing of the GuestOS: neither its files, nor its deployments, nor the locks of its packages."""
+    [archive] = registry.glob("*.tar.gz")
+    with tarfile.open(archive) as tar:
+        paths = [name.partition("/")[2] for name in tar.getnames()]
+    product = re.compile(r"ic-os/|testnet/|artifacts/|third_party/(ubuntu/|debian/trixie\.)")
+    assert [path for path in paths if product.match(path)] == []
+    assert "third_party/debian/repositories.bzl" in paths
 
 
 def test_images_of_a_module_that_depends_on_it(registry: Path, tmp_path: Path) -> None:
