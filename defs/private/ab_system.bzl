@@ -65,24 +65,24 @@ def _layout(sizes):
     ]
 
 def _tree(name, healthy, keys, product, variant, version_file, srcs, extra_files, strip_paths, symlinks, common, tree):
-    """Declares `NAME.tree`: the root tree with what updates and commits it."""
+    """Declares `NAME.tree`: the root tree with what updates and confirms it."""
     units = " ".join(healthy)
     _text_file(name = name + ".healthy.conf", lines = ["[Unit]", "Requires=" + units, "After=" + units], **common)
     system = json.encode({"product": product, "variant": variant})
     _text_file(name = name + ".system.json", lines = [system], **common)
     _folders(name = name + ".folders", dirs = ["data"], **common)
     own_files = {
-        _file("ab-commit.service"): _UNITS + "ab-commit.service",
+        _file("ab-confirm.service"): _UNITS + "ab-confirm.service",
         _file("ab-revert.service"): _UNITS + "ab-revert.service",
         _file("ab_update.py"): _HOME + "ab-update:0755",
         _file("data.mount"): _UNITS + "data.mount",
-        ":%s.healthy.conf" % name: _UNITS + "ab-commit.service.d/healthy.conf",
+        ":%s.healthy.conf" % name: _UNITS + "ab-confirm.service.d/healthy.conf",
         ":%s.system.json" % name: _HOME + "system.json",
         version_file: _HOME + "version",
     } | {key: "%skeys/%d.pem" % (_HOME, number) for number, key in enumerate(keys)}
     own_links = {
         _UNITS + "local-fs.target.wants/data.mount": "../data.mount",
-        _UNITS + "multi-user.target.wants/ab-commit.service": "../ab-commit.service",
+        _UNITS + "multi-user.target.wants/ab-confirm.service": "../ab-confirm.service",
     }
     rootfs_tree(
         name = name + ".tree",
@@ -188,7 +188,7 @@ def ab_system(
 
     The disk has an EFI system partition with Debian's signed shim and GRUB, a boot and a root partition for each slot, and
     a partition `data` that both share, mounted at `/data`. The root is read-only, and dm-verity verifies each block when it
-    is read. GRUB boots a new system once; if it isn't committed, the next boot is that of the old one. A system commits
+    is read. GRUB boots a new system once; if it isn't confirmed, the next boot is that of the old one. A system confirms
     itself when the units of `healthy` have started; if one of them fails, it reboots into the old one.
 
     In the system, `/usr/lib/ab-system/ab-update` installs update images, `install IMAGE`, and reports, `status`. It needs
@@ -213,7 +213,7 @@ def ab_system(
         data_size: size of the partition `data`.
         esp_size: size of the EFI system partition.
         extra_files: files of the root tree; see `rootfs_tree`.
-        healthy: units that must have started before the system commits itself, which starts them, too. The default is
+        healthy: units that must have started before the system confirms itself, which starts them, too. The default is
             reached even if single services fail.
         kernel_arguments: arguments of the kernel.
         modules: kernel modules that are loaded before the root is mounted.

@@ -1,11 +1,11 @@
 #!/usr/bin/python3
 """Updates a machine with two systems, and says which one runs.
 
-usage: ab-update status           print slot and version of the running system, and whether it is committed
+usage: ab-update status           print slot and version of the running system, and whether it is confirmed
        ab-update check IMAGE      verify the signature of an update image, and print its version
        ab-update install IMAGE    write an update image to the other slot, to be tried at the next boot
-       ab-update commit           keep the running system
-       ab-update revert           reboot into the committed system, if the running one is on trial
+       ab-update confirm          keep the running system
+       ab-update revert           reboot into the confirmed system, if the running one is on trial
 
 The boot loader boots the slot `trial` once, and else the slot `slot`, as the file `slots` on the EFI system partition
 has them. Only the first sector of that file changes, so that a power cut leaves either the old state or the new one. An
@@ -42,7 +42,7 @@ class State:
     """What the boot loader reads.
 
     Attributes:
-        slot: the committed slot.
+        slot: the confirmed slot.
         trial: the slot to try once at the next boot; empty for none.
     """
 
@@ -177,7 +177,7 @@ def install(system: System, path: Path) -> str:
     """
     running, state = system.running, system.state()
     if state.slot != running:
-        raise RefusedError("the running system is on trial; commit it first (ab-update commit)")
+        raise RefusedError("the running system is on trial; confirm it first (ab-update confirm)")
     other = "B" if running == "A" else "A"
     with opened(system, path) as (image, manifest):
         if state.trial:
@@ -211,7 +211,7 @@ def _verified(source: BinaryIO, entry: dict[str, Any], name: str) -> Iterator[by
         yield piece
 
 
-def commit(system: System) -> None:
+def confirm(system: System) -> None:
     """Keeps the running system, if it is on trial."""
     if system.state().slot != system.running:
         system.put_state(State(system.running))
@@ -229,17 +229,17 @@ def run(system: System, arguments: list[str]) -> int:
     """Runs a command line; returns its exit status."""
     match arguments:
         case ["status"]:
-            kept = "committed" if system.state().slot == system.running else "on trial"
+            kept = "confirmed" if system.state().slot == system.running else "on trial"
             print(f"slot {system.running}, version {system.version}, {kept}")
         case ["check", path]:
             with opened(system, Path(path)) as (_, manifest):
                 print(manifest["version"])
         case ["install", path]:
             print(f"version {install(system, Path(path))} is installed; it is tried at the next boot")
-        case ["commit"]:
-            commit(system)
+        case ["confirm"]:
+            confirm(system)
         case ["revert"]:
-            print("back to the committed system" if revert(system) else "the running system is committed: it stays")
+            print("back to the confirmed system" if revert(system) else "the running system is confirmed: it stays")
         case _:
             print(__doc__, file=sys.stderr)
             return 2

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.ab_system.ab_update import RefusedError, State, System, commit, install, revert, run
+from tools.ab_system.ab_update import RefusedError, State, System, confirm, install, revert, run
 from tools.testing.oracles import ask, oracle
 
 FOLDER = Path(__file__).parent
@@ -51,7 +51,7 @@ class Machine(System):
         self.reboots.append(self.running)
 
     def boot(self):
-        """Does what grub.cfg does: boots the trial once, else the committed slot."""
+        """Does what grub.cfg does: boots the trial once, else the confirmed slot."""
         state = State.parse(self.slots.read_bytes())
         if state.trial:
             self.slots.write_bytes(State(state.slot).block())
@@ -111,19 +111,19 @@ def image(path, key, *, product="test", damage=None, text=b"new"):
     return path
 
 
-def test_update_trial_and_commit(machine, tmp_path, key):
+def test_update_trial_and_confirm(machine, tmp_path, key):
     assert install(machine, image(tmp_path / "u.tar", key)) == "2"
     assert machine.boot() == "B"
     assert [content[:3] for content in machine.content("B")] == [b"new", b"new"]
-    with pytest.raises(RefusedError, match="is on trial; commit it first"):
+    with pytest.raises(RefusedError, match="is on trial; confirm it first"):
         install(machine, tmp_path / "u.tar")
-    commit(machine)
+    confirm(machine)
     assert [machine.boot(), machine.boot()] == ["B", "B"]
     assert not revert(machine)
     assert machine.reboots == []
 
 
-def test_a_system_that_is_not_committed_is_left(machine, tmp_path, key):
+def test_a_system_that_is_not_confirmed_is_left(machine, tmp_path, key):
     install(machine, image(tmp_path / "u.tar", key))
     assert machine.boot() == "B"
     assert revert(machine)
@@ -145,7 +145,7 @@ def count_writes(monkeypatch, machine):
 
 @pytest.mark.parametrize("number", range(1, 40))
 def test_power_cut_at_every_step(machine, tmp_path, key, monkeypatch, number):
-    """Whatever slot is booted then has a complete system, and the old one stays until the new one is committed."""
+    """Whatever slot is booted then has a complete system, and the old one stays until the new one is confirmed."""
     path = image(tmp_path / "u.tar", key)
     old = machine.content("A")
     count_writes(monkeypatch, machine)
@@ -171,12 +171,12 @@ def test_enough_steps_were_cut(machine, tmp_path, key, monkeypatch):
     assert 4 < 10**6 - machine.fuse[0] < 39
 
 
-def test_power_cut_at_the_commit(machine, tmp_path, key):
+def test_power_cut_at_the_confirm(machine, tmp_path, key):
     install(machine, image(tmp_path / "u.tar", key))
     machine.boot()
     machine.fuse[:] = [1]
     with pytest.raises(PowerCutError):
-        commit(machine)
+        confirm(machine)
     assert machine.boot() == "A"
 
 
@@ -229,13 +229,13 @@ def test_command_line(machine, tmp_path, key, capsys):
     path = image(tmp_path / "u.tar", key)
     assert run(machine, ["status"]) == run(machine, ["check", str(path)]) == run(machine, ["install", str(path)]) == 0
     assert machine.boot() == "B"
-    assert run(machine, ["status"]) == run(machine, ["commit"]) == run(machine, ["revert"]) == 0
+    assert run(machine, ["status"]) == run(machine, ["confirm"]) == run(machine, ["revert"]) == 0
     assert capsys.readouterr().out.splitlines() == [
-        "slot A, version 1, committed",
+        "slot A, version 1, confirmed",
         "2",
         "version 2 is installed; it is tried at the next boot",
         "slot B, version 1, on trial",
-        "the running system is committed: it stays",
+        "the running system is confirmed: it stays",
     ]
     assert run(machine, ["reboot"]) == 2
 
