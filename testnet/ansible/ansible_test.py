@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tempfile
 from importlib import import_module
 from pathlib import Path
 
@@ -11,6 +12,10 @@ from testnet.inventory.deployment import build
 from testnet.inventory.ini import parse
 from testnet.inventory.output import host_variables, plain
 from testnet.inventory.sample_inventory import LOCAL, ONE_HOST, TEXT
+
+# Ansible makes a folder for its own files when it is imported; this one is removed at the end of the process.
+HOME = tempfile.TemporaryDirectory()
+os.environ["ANSIBLE_HOME"] = HOME.name
 
 # By name, since Ansible has no types.
 InventoryManager = import_module("ansible.inventory.manager").InventoryManager

@@ -152,7 +152,7 @@ def test_a_bad_request_starts_and_writes_nothing(state, machines, tmp_path):
 def test_a_failed_start_leaves_nothing(state, request_, machines, tmp_path):
     program = tmp_path / "qemu"
     text = program.read_text()
-    program.write_text(text.replace("exec", 'case "$*" in *net.2.2*) echo no >&2; exit 1;; esac; exec'))
+    program.write_text(text.replace("\nexec ", '\ncase "$*" in *net.2.2*) echo no >&2; exit 1;; esac\nexec '))
     with pytest.raises(UserError, match=r"net\.2\.2: QEMU does not start: no"):
         deploy.deploy(state, request_, machines.append)
     assert not state.folder.exists()
