@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
 
-from guestos import bootstrap, manifest, signatures
+from guestos import bootstrap, manifest, update_keys
 from guestos.errors import GuestError
 from guestos.update_image import Trust, open_archive
 
@@ -175,7 +175,7 @@ def _update() -> tuple[bytes, Trust, bytes]:
     folder = Path(tempfile.mkdtemp(prefix="fuzz-keys-"))
     pem = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     (folder / "key.pem").write_bytes(pem)
-    keys = signatures.read_keys(str(folder))
+    keys = update_keys.read_keys(str(folder))
     images = Image.from_bytes(b"boot" + bytes(MIB - 4)), Image.from_bytes(b"root" + bytes(MIB - 4))
     described = (describe_image("boot.img", images[0]), describe_image("root.img", images[1], "0" * 64))
     names = {"product": "guestos", "variant": "dev", "architecture": "x86_64", "version": "1.2.3"}

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from guestos import boot_state, grubenv, network, signatures, slots, versions
+from guestos import boot_state, grubenv, network, slots, update_keys, versions
 from guestos.environment import Environment
 from guestos.errors import GuestError
 
@@ -103,7 +103,7 @@ def make_key(chance: random.Random) -> bytes:
     """Returns a public key of updates with comments before it."""
     pem = b"-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n"
     pem += b"-----END PUBLIC KEY-----\n"
-    samples = (b"Expires: 2030-12-31", b"a comment", b"Expires: 2030-02-30", b"Expires:")
+    samples = (b"Expires: 2030-12-31", b"# a comment", b"Expires: 2030-02-30", b"Expires:")
     return mutated(chance, lines(chance, samples, (b" ", b"-")) + pem, most=2)
 
 
@@ -112,7 +112,7 @@ def read_key(path: Path) -> None:
     folder = path.parent / "keys"
     folder.mkdir(exist_ok=True)
     shutil.copy(path, folder / "a.pem")
-    signatures.read_keys(str(folder))
+    update_keys.read_keys(str(folder))
 
 
 def make_record(chance: random.Random) -> bytes:

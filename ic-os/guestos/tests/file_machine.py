@@ -47,6 +47,7 @@ class FileMachine:
             config=str(self.folder / "config"),
             metrics=str(self.folder / "metrics"),
             command_line=str(self.folder / "cmdline"),
+            synchronized=str(self.folder / "synchronized"),
             reboot=("/usr/bin/touch", str(self.folder / "rebooted")),
             now=lambda: dt.datetime(2026, 6, 1, tzinfo=dt.UTC).timestamp(),
         )

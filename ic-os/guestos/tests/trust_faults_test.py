@@ -49,6 +49,54 @@ def test_05_key_expired(machine, refused, update_tar):
     assert machine("upgrade-install", update_tar) == 0, "a key is accepted on its last day"
 
 
+@pytest.mark.parametrize(("where", "name"), [("share", "release-date.txt"), ("config", "date-floor.txt")])
+def test_05_key_expired_and_the_clock_set_back(machine, refused, update_tar, where, name, monkeypatch):
+    warnings = []
+    monkeypatch.setattr("guestos.journal.warn", warnings.append)
+    key = machine.folder / "share/update-keys/test.pem"
+    key.write_text(f"Expires: 2026-06-30\n{key.read_text()}")
+    floor = machine.folder / where / name
+    floor.write_text("2026-07-01\n")
+    refused(REFUSED_IMAGE, "a key that expired on 2026-06-30", "upgrade-install", update_tar)
+    assert warnings == [
+        "the clock shows 2026-06-01, which is before 2026-07-01, the date floor of this machine: it is set back"
+    ]
+    floor.write_text("soon\n")
+    refused(FAILED, f"{name}: has no date as YYYY-MM-DD", "upgrade-install", update_tar)
+    floor.write_text("2026-06-30\n")
+    assert machine("upgrade-install", update_tar) == 0
+
+
+def test_05_the_date_is_kept_if_a_time_server_set_the_clock(machine):
+    floor = machine.folder / "config/date-floor.txt"
+    assert machine("metrics") == 0
+    assert not floor.exists(), "the clock may be years ahead"
+    (machine.folder / "synchronized").touch()
+    assert machine("metrics") == 0
+    assert floor.read_text() == "2026-06-01\n"
+    for kept in ("2026-06-02\n", "2026-05-31\n"):
+        floor.write_text(kept)
+        assert machine("confirm") == 0
+        assert floor.read_text() == max(kept, "2026-06-01\n")
+
+
+def test_05_a_date_that_cannot_be_kept_fails_nothing(machine, monkeypatch):
+    warnings = []
+    monkeypatch.setattr("guestos.journal.warn", warnings.append)
+    (machine.folder / "synchronized").touch()
+    (machine.folder / "config/date-floor.txt").write_text("nonsense\n")
+    assert machine("metrics") == 0
+    assert "date-floor.txt: has no date" in warnings[0]
+
+
+def test_05_a_misspelt_expiry_date(machine, refused, update_tar):
+    key = machine.folder / "share/update-keys/test.pem"
+    key.write_text(f"Expire: 2026-05-31\n{key.read_text()}")
+    refused(
+        FAILED, "test.pem: line 1: 'Expire: 2026-05-31' is not `Expires: YYYY-MM-DD`", "upgrade-install", update_tar
+    )
+
+
 def test_05_key_revoked(machine, refused, update, update_tar):
     manifest = update.signatures(update.manifest).split()[1].decode()
     (machine.folder / "share/update-keys/revoked").write_text(f"# Stolen.\n{manifest}  # test\n")

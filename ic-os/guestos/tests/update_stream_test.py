@@ -9,7 +9,7 @@ import tarfile
 import tracemalloc
 
 import pytest
-from guestos import compressed_stream, signatures
+from guestos import compressed_stream, update_keys
 from guestos.errors import GuestError, ImageError
 from guestos.tar_stream import TarStream
 from guestos.update_image import Trust, open_archive
@@ -132,7 +132,7 @@ def test_refuses_holes_of_another_format():
 def trust(keys, tmp_path_factory):
     folder = tmp_path_factory.mktemp("public")
     shutil.copy(keys / "test.pem", folder)
-    return Trust(signatures.read_keys(str(folder)), dt.date(2026, 6, 1))
+    return Trust(update_keys.read_keys(str(folder)), dt.date(2026, 6, 1))
 
 
 @pytest.fixture(scope="session")

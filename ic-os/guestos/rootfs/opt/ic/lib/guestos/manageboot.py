@@ -10,14 +10,24 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
-import datetime as dt
 import json
 import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
 
-from guestos import boot_state, booted, compressed_stream, journal, manifest, privilege, signatures, status, transitions
+from guestos import (
+    boot_state,
+    booted,
+    compressed_stream,
+    dates,
+    journal,
+    manifest,
+    privilege,
+    status,
+    transitions,
+    update_keys,
+)
 from guestos.boot_state import other
 from guestos.environment import Environment
 from guestos.errors import GuestError, UsageError
@@ -62,6 +72,7 @@ def main(
         return error.status
     finally:
         if options.changes:
+            dates.keep(environment)
             with contextlib.suppress(GuestError):
                 status.write_metrics(environment, done)
     return 0
@@ -151,9 +162,8 @@ def _install(options: argparse.Namespace, environment: Environment) -> None:
 def _open_update(
     options: argparse.Namespace, environment: Environment
 ) -> contextlib.AbstractContextManager[UpdateImage]:
-    keys = signatures.read_keys(os.path.join(environment.share, signatures.FOLDER))
-    today = dt.datetime.fromtimestamp(environment.now(), dt.UTC).date()
-    trust = Trust(keys, today)
+    keys = update_keys.read_keys(os.path.join(environment.share, update_keys.FOLDER))
+    trust = Trust(keys, dates.today(environment))
     if len(options.images) == 1 and options.manifest is None:
         return open_archive(options.images[0], trust)
     if len(options.images) != 2 or compressed_stream.STDIN in options.images:
@@ -186,6 +196,7 @@ def _status(options: argparse.Namespace, environment: Environment) -> None:
 
 
 def _metrics(_options: argparse.Namespace, environment: Environment) -> None:
+    dates.keep(environment)
     status.write_metrics(environment)
 
 

@@ -1,9 +1,4 @@
-"""Reads the keys that may sign updates, and verifies the signatures of a manifest.
-
-The image has a directory of public keys: PEM files with one Ed25519 key each (RFC 8410). The text before the key in
-such a file is a comment (RFC 7468, section 2), except for a line `Expires: 2030-12-31`: after that day, in UTC, the key
-is not accepted. The file `revoked` lists the ids of keys that are never accepted, one per line; `#` starts a comment.
-A key's id is the SHA-256, in hex, of its SubjectPublicKeyInfo, the structure that the PEM file encodes.
+"""Verifies the signatures of a manifest.
 
 The signatures of a manifest are lines of text, each with the algorithm, the id of the key and the signature in hex:
 
@@ -15,73 +10,19 @@ by both, which is how keys are rotated.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import datetime as dt
-import glob
-import hashlib
 import os
 import re
 import subprocess
-from collections.abc import Sequence
-from dataclasses import dataclass
 
 from guestos.errors import GuestError, ImageError
+from guestos.update_keys import Key, Keys
 
 MOST_BYTES = 1 << 14
 """The largest file of signatures that is accepted, in bytes."""
 
-FOLDER = "update-keys"
-REVOKED = "revoked"
-
 _OPENSSL = "/usr/bin/openssl"
-_PEM = re.compile(r"-----BEGIN PUBLIC KEY-----\s(.*?)-----END PUBLIC KEY-----", re.DOTALL)
-_EXPIRES = re.compile(r"^Expires:[ \t]*(.*?)[ \t]*$", re.MULTILINE)
 _LINE = re.compile(r"ed25519 ([0-9a-f]{64}) ([0-9a-f]{128})")
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """A public key.
-
-    Attributes:
-        path: of its file.
-        id: the SHA-256 of its SubjectPublicKeyInfo, in hex.
-        expires: the last day on which it is accepted, in UTC; None if it does not expire.
-    """
-
-    path: str
-    id: str
-    expires: dt.date | None
-
-
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """The keys of a system.
-
-    Attributes:
-        trusted: the keys in its directory.
-        revoked: ids of keys that are never accepted, even if they are in the directory.
-    """
-
-    trusted: Sequence[Key]
-    revoked: frozenset[str]
-
-
-def read_keys(folder: str) -> Keys:
-    """Returns the keys in a directory.
-
-    Raises:
-        GuestError: a key or the list of revoked keys is invalid or cannot be read.
-    """
-    keys = [_read_key(path) for path in sorted(glob.glob(os.path.join(glob.escape(folder), "*.pem")))]
-    path = os.path.join(folder, REVOKED)
-    lines = _text(path).splitlines() if os.path.exists(path) else []
-    revoked = frozenset(word for line in lines if (word := line.partition("#")[0].strip()))
-    for word in revoked:
-        if not re.fullmatch("[0-9a-f]{64}", word):
-            raise GuestError(f"{path}: {word!r} is not the id of a key")
-    return Keys(keys, revoked)
 
 
 def verify(data: bytes, signatures: bytes | None, keys: Keys, today: dt.date) -> Key:
@@ -163,25 +104,3 @@ def _memory_file(name: str, data: bytes) -> int:
     os.write(file, data)
     os.lseek(file, 0, os.SEEK_SET)
     return file
-
-
-def _read_key(path: str) -> Key:
-    text = _text(path)
-    match = _PEM.search(text)
-    if match is None:
-        raise GuestError(f"{path}: has no public key in PEM format")
-    try:
-        encoded = base64.b64decode("".join(match[1].split()), validate=True)
-        expires = _EXPIRES.search(text[: match.start()])
-        last = None if expires is None else dt.date.fromisoformat(expires[1])
-    except (binascii.Error, ValueError) as error:
-        raise GuestError(f"{path}: the key or its expiry date is invalid: {error}") from error
-    return Key(path, hashlib.sha256(encoded).hexdigest(), last)
-
-
-def _text(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8") as file:
-            return file.read()
-    except (OSError, UnicodeDecodeError) as error:
-        raise GuestError(f"{path}: cannot be read: {error}") from error

@@ -20,6 +20,7 @@ from guestos.errors import GuestError, ImageError
 from guestos.manifest import PIECE_SIZE, Image, Manifest
 from guestos.regular_file import open_regular
 from guestos.tar_stream import Member, TarStream
+from guestos.update_keys import Key, Keys
 
 _ZEROS = bytes(PIECE_SIZE)
 _ZEROS_DIGEST = hashlib.sha256(_ZEROS).digest()
@@ -46,10 +47,10 @@ class Trust:
 
     Attributes:
         keys: the keys of the system.
-        today: the verification date, in UTC.
+        today: the date that expiry dates are compared with, in UTC; from `dates.today`.
     """
 
-    keys: signatures.Keys
+    keys: Keys
     today: dt.date
 
 
@@ -62,7 +63,7 @@ class UpdateImage(Protocol):
     """
 
     manifest: Manifest
-    key: signatures.Key
+    key: Key
 
     def pieces(self, image: Image) -> Iterator[Piece]:
         """Yields the pieces of an image. The caller reads the images in the order of the manifest.
@@ -196,7 +197,7 @@ class _Assembler:
 
 
 class _Files:
-    def __init__(self, parsed: Manifest, key: signatures.Key, files: dict[str, int]) -> None:
+    def __init__(self, parsed: Manifest, key: Key, files: dict[str, int]) -> None:
         self.manifest = parsed
         self.key = key
         self._files = files
