@@ -9,7 +9,7 @@ load("//defs/private:upgrade_image_info.bzl", "UpgradeImageInfo")
 def _manifest(ctx, partitions):
     """Declares the action that hashes the images and writes the manifest."""
     output = ctx.actions.declare_file(ctx.label.name + ".manifest.json")
-    images, inputs = [], [ctx.file.version_file] + ctx.files.layout
+    images, inputs = [], [ctx.file.version_file] + ctx.files.layout + ctx.files.rollback_index_file
     for name, partition in partitions.items():
         specs, files = part_specs(partition, None)
         image = {"name": name, "parts": specs}
@@ -25,6 +25,8 @@ def _manifest(ctx, partitions):
         "layout": ctx.file.layout,
         "output": output,
         "product": ctx.attr.product,
+        "rollback_index": ctx.attr.rollback_index or None,
+        "rollback_index_file": ctx.file.rollback_index_file,
         "variant": ctx.attr.variant,
         "version_file": ctx.file.version_file,
     }
@@ -120,6 +122,15 @@ group `sbom` has bills of materials: `NAME.spdx.json` (SPDX 2.3) and `NAME.cdx.j
         "refused_keys": attr.label_list(
             allow_files = [".pem"],
             doc = "Public keys whose private halves must not sign the manifest, such as keys for tests.",
+        ),
+        "rollback_index": attr.int(
+            doc = """The rollback index, in the signed manifest: a machine that has confirmed a system with a higher one refuses this one.
+
+            Raise it with a release that mends a flaw of earlier ones, so that nobody can install those again.""",
+        ),
+        "rollback_index_file": attr.label(
+            allow_single_file = True,
+            doc = "A file with the rollback index, instead of `rollback_index`.",
         ),
         "root_partition": attr.label(doc = "The image of the root partition.", mandatory = True, providers = [PartitionInfo]),
         "signatures": attr.label_list(

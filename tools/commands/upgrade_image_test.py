@@ -80,6 +80,7 @@ def test_manifest_describes_the_images(folder):
         "architecture": "x86_64",
         "layout": None,
         "version": "1.2.3",
+        "rollback_index": 0,
     }
     assert [(image["name"], image["size"], image["root_hash"]) for image in described] == [
         ("boot.img", 3 * MIB, None),
@@ -89,6 +90,13 @@ def test_manifest_describes_the_images(folder):
         pieces = [expected.read(begin, MIB) for begin in range(0, expected.size, MIB)]
         assert image["piece_size"] == MIB
         assert image["pieces"] == [hashlib.sha256(piece).hexdigest() for piece in pieces]
+
+
+def test_manifest_has_the_rollback_index(folder):
+    (folder / "index").write_text("4294967295\n")
+    for changes, index in (({"rollback_index": 7}, 7), ({"rollback_index_file": "index"}, (1 << 32) - 1)):
+        assert build_manifest(**changes) == 0
+        assert json.loads((folder / "manifest.json").read_text())["rollback_index"] == index
 
 
 def test_manifest_names_the_layout(folder):
@@ -136,6 +144,11 @@ def test_compressed_data_is_taken_over(folder):
         ({"layout": "partitions.csv"}, "--layout, --disk_guid: belong together; give both or none"),
         ({"disk_guid": "x"}, "--layout, --disk_guid: belong together; give both or none"),
         ({"layout": "none.csv", "disk_guid": "x"}, "disk_guid: 'x' is not a GUID"),
+        ({"rollback_index": -1}, "rollback_index: -1 must be a number from 0 to 4294967295"),
+        ({"rollback_index": 1 << 32}, "rollback_index: 4294967296 must be a number from 0 to 4294967295"),
+        ({"rollback_index": 1, "rollback_index_file": "version"}, "--rollback_index, --rollback_index_file: give one"),
+        ({"rollback_index_file": "version"}, "version: '1.2.3' is not a number"),
+        ({"rollback_index_file": "none"}, "none: cannot be read"),
         ({"variant": "../x"}, "variant: '../x' must be letters"),
         ({"images": [{"name": "VERSION.TXT", "parts": []}]}, "image 'VERSION.TXT': is not a valid name, is reserved"),
         ({"images": [{"name": "a/b", "parts": []}]}, "image 'a/b': is not a valid name"),

@@ -6,6 +6,7 @@ The manifest is a file of its own so that it can be signed before the upgrade im
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +37,8 @@ class Arguments:
     architecture: str = argument("of the machines, such as x86_64")
     version: str | None = argument("of the images", default=None)
     version_file: FileName | None = argument("a file with the version, instead of --version", default=None)
+    rollback_index: int | None = argument("below that of a confirmed system, machines refuse it", default=None)
+    rollback_index_file: FileName | None = argument("a file with it, instead of --rollback_index", default=None)
     layout: FileName | None = argument("partitions.csv of the machines' disks", default=None)
     disk_guid: str | None = argument("GUID of the disks; needed with --layout", default=None)
     images: tuple[ImageSpec, ...] = argument(
@@ -53,6 +56,22 @@ def version_of(version: str | None, version_file: str | None) -> str:
     if (version is None) == (version_file is None):
         raise UserError("--version, --version_file: give one of them, not both or none")
     return version if version is not None else _text(version_file or "")
+
+
+def rollback_index_of(index: int | None, index_file: str | None) -> int:
+    """Returns the rollback index, or the number in the file for it; 0 by default.
+
+    Raises:
+        UserError: both are given, or the file can't be read or has no number.
+    """
+    if index_file is None:
+        return 0 if index is None else index
+    if index is not None:
+        raise UserError("--rollback_index, --rollback_index_file: give one of them, not both")
+    text = _text(index_file)
+    if not re.fullmatch("[0-9]{1,10}", text):
+        raise UserError(f"{index_file}: {text!r} is not a number")
+    return int(text)
 
 
 def layout_digest(path: str | None, disk_guid: str | None) -> str | None:
@@ -88,6 +107,7 @@ def main(arguments: Arguments) -> None:
         architecture=arguments.architecture,
         layout=layout_digest(arguments.layout, arguments.disk_guid),
         version=version,
+        rollback_index=rollback_index_of(arguments.rollback_index, arguments.rollback_index_file),
         images=tuple(images),
     )
     data = encode(manifest)

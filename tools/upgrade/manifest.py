@@ -10,6 +10,7 @@ verify each piece of a partition image before it writes it. It is JSON:
       "architecture": "x86_64",
       "layout": "4567…",
       "version": "1.2.3",
+      "rollback_index": 0,
       "images": [
         {
           "name": "root.img",
@@ -22,7 +23,8 @@ verify each piece of a partition image before it writes it. It is JSON:
     }
 
 `layout` is the SHA-256 of the disk's partition list from `tools.gpt.listing`, which a machine compares with the list in
-its initramfs, or null. `size` is in bytes. `root_hash` is the root hash of the image's dm-verity tree, or null.
+its initramfs, or null. A machine refuses a `rollback_index`, from 0 to 2^32 - 1, that is lower than that of a system
+that it has confirmed. `size` is in bytes. `root_hash` is the root hash of the image's dm-verity tree, or null.
 `pieces` are the SHA-256 of each `piece_size` bytes of the image; the last piece may be shorter, and holes read as
 zeros. Hashes are in lower-case hexadecimal. Images are in the order of the members of the upgrade image.
 """
@@ -45,6 +47,7 @@ VERSION_NAME = "VERSION.TXT"
 RESERVED_NAMES = frozenset({MANIFEST_NAME, SIGNATURE_NAME, VERSION_NAME})
 
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~-]*")
+_MOST_INDEX = (1 << 32) - 1
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 
@@ -69,6 +72,7 @@ class Manifest:
     architecture: str
     layout: str | None = None
     version: str
+    rollback_index: int = 0
     images: tuple[ImageEntry, ...]
 
 
@@ -84,14 +88,7 @@ def check(manifest: Manifest) -> None:
     Raises:
         UserError: the format is not supported, or a machine would reject a value.
     """
-    if manifest.format != FORMAT:
-        raise UserError(f"the manifest has format {manifest.format}; only {FORMAT} is supported")
-    for name in ("product", "variant", "architecture", "version"):
-        value = getattr(manifest, name)
-        if not _WORD.fullmatch(value):
-            raise UserError(f"{name}: {value!r} must be letters and digits, and, after the first one, . _ + ~ -")
-    if manifest.layout is not None and not _HASH.fullmatch(manifest.layout):
-        raise UserError(f"layout: {manifest.layout!r} is not a SHA-256 in lower-case hexadecimal")
+    _check_values(manifest)
     seen = set(RESERVED_NAMES)
     for image in manifest.images:
         if not _WORD.fullmatch(image.name) or image.name in seen:
@@ -102,6 +99,20 @@ def check(manifest: Manifest) -> None:
         for digest in image.pieces if image.root_hash is None else (image.root_hash, *image.pieces):
             if not _HASH.fullmatch(digest):
                 raise UserError(f"image {image.name}: {digest!r} is not a SHA-256 in lower-case hexadecimal")
+
+
+def _check_values(manifest: Manifest) -> None:
+    """Checks all values but those of the images."""
+    if manifest.format != FORMAT:
+        raise UserError(f"the manifest has format {manifest.format}; only {FORMAT} is supported")
+    for name in ("product", "variant", "architecture", "version"):
+        value = getattr(manifest, name)
+        if not _WORD.fullmatch(value):
+            raise UserError(f"{name}: {value!r} must be letters and digits, and, after the first one, . _ + ~ -")
+    if not 0 <= manifest.rollback_index <= _MOST_INDEX:
+        raise UserError(f"rollback_index: {manifest.rollback_index} must be a number from 0 to {_MOST_INDEX}")
+    if manifest.layout is not None and not _HASH.fullmatch(manifest.layout):
+        raise UserError(f"layout: {manifest.layout!r} is not a SHA-256 in lower-case hexadecimal")
 
 
 def encode(manifest: Manifest) -> bytes:

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 from file_machine import FileMachine
-from guestos.boot_state import STABLE, BootState, decide
+from guestos.boot_state import FIRST_BOOT, STABLE, BootState, decide
 from power_cut import PHASES, Cut, copy_disk, cuts, disk_files, holds_whole, record_upgrade, replay
 
 
@@ -103,6 +103,30 @@ def test_38_a_confirmed_slot_stays_confirmed(recorded, inspector, machine):
             copy_disk(before, inspector.machine.folder)
             replay(events, cut, machine.folder, inspector.machine.folder)
             assert inspector.machine.read_state() == BootState("B", STABLE, "B")
+
+
+def test_46_a_confirmed_system_has_raised_the_rollback_floor(machine, update, inspector, tmp_path):
+    """After a power cut at any write, `confirm` in the new system leaves its rollback index as the floor."""
+    before = tmp_path / "before"
+    before.mkdir()
+    for each in (machine, inspector.machine):
+        (each.folder / "share/rollback-index.txt").write_text("7\n")
+    events = record_upgrade(machine, update.but(rollback_index=7).write(tmp_path / "indexed"), before)
+    floor = inspector.machine.folder / "config/rollback-index.txt"
+    found = Counter()
+    for cut in cuts(events):
+        if not cut.done or events[cut.done - 1].label != "confirm":
+            continue
+        copy_disk(before, inspector.machine.folder)
+        inspector.machine.runs("B", FIRST_BOOT)
+        replay(events, cut, machine.folder, inspector.machine.folder)
+        slot = inspector.machine.boot().slot
+        if slot == "B":
+            assert inspector.machine("confirm") == 0
+        assert (slot, floor.exists() and floor.read_text()) in {("A", False), ("B", "7\n")}
+        found[slot] += 1
+    assert found["A"]
+    assert found["B"]
 
 
 def test_the_slot_that_runs_is_never_written(recorded):

@@ -161,3 +161,65 @@ def test_13_confirm_raises_the_version_floor(machine):
     machine.runs("B")
     assert machine("confirm") == 0
     assert (machine.folder / "config/version-floor.txt").read_text() == "2.0\n"
+
+
+@pytest.mark.parametrize("where", ["share", "config"])
+def test_46_below_the_rollback_index(machine, refused, update, tmp_path, where):
+    """No option, and no higher version, makes up for a lower index; a newly signed image with a higher one does."""
+    (machine.folder / where / "rollback-index.txt").write_text("7\n")
+    older = update.but(version="9.9.9", rollback_index=6).write(tmp_path / "older")
+    message = "the update has the rollback index 6, and this machine takes none below 7"
+    refused(REFUSED_IMAGE, message, "upgrade-install", older)
+    refused(REFUSED_IMAGE, message, "upgrade-install", "--allow-downgrade", older)
+    without = update.but(change_manifest=lambda data: data.replace(b' "rollback_index": 0,\n', b""))
+    refused(REFUSED_IMAGE, "the rollback index 0", "upgrade-install", without.write(tmp_path / "without"))
+    for index in (7, 8):
+        path = update.but(version="1.2.2", rollback_index=index).write(tmp_path / "again")
+        assert machine("upgrade-install", path) == 0
+
+
+def test_46_an_image_without_an_index_is_installed_where_there_is_no_floor(machine, update, tmp_path):
+    without = update.but(change_manifest=lambda data: data.replace(b' "rollback_index": 0,\n', b""))
+    assert b"rollback" not in without.change_manifest(without.manifest)
+    assert machine("upgrade-install", without.write(tmp_path / "x")) == 0
+
+
+@pytest.mark.parametrize("value", [b"-1", b"4294967296", b"1.5", b'"7"', b"true", b"null"])
+def test_46_an_invalid_rollback_index(refused, update, tmp_path, value):
+    def change(data):
+        return data.replace(b'"rollback_index": 0', b'"rollback_index": ' + value)
+
+    path = update.but(change_manifest=change).write(tmp_path / "x")
+    refused(REFUSED_IMAGE, "rollback_index is", "upgrade-install", path)
+
+
+@pytest.mark.parametrize("text", ["", "-1\n", "seven\n", "4294967296\n", "0x7\n"])
+def test_46_a_damaged_floor_is_not_taken_for_none(machine, refused, update_tar, text):
+    (machine.folder / "config/rollback-index.txt").write_text(text)
+    refused(FAILED, "which is not a rollback index", "upgrade-install", update_tar)
+
+
+def test_46_only_confirm_raises_the_rollback_floor(machine, update, tmp_path):
+    floor = machine.folder / "config/rollback-index.txt"
+    assert machine("upgrade-install", update.but(rollback_index=7).write(tmp_path / "x")) == 0
+    assert machine("upgrade-commit") == 0
+    assert machine.boot().slot == "B"
+    (machine.folder / "share/rollback-index.txt").write_text("7\n")
+    assert not floor.exists(), "a system on trial may still fall back"
+    assert machine("confirm") == 0
+    assert floor.read_text() == "7\n"
+    (machine.folder / "share/rollback-index.txt").write_text("5\n")
+    machine.state("A", FAILSAFE_CHECK, "B")
+    machine.runs("A")
+    assert machine("confirm") == 0
+    assert floor.read_text() == "7\n", "it is never lowered"
+
+
+def test_46_a_system_that_falls_back_leaves_the_floor(machine, update, tmp_path):
+    assert machine("upgrade-install", update.but(rollback_index=7).write(tmp_path / "x")) == 0
+    assert machine("upgrade-commit") == 0
+    assert machine.boot().slot == "B"
+    assert machine.boot().slot == "A"
+    assert machine("confirm") == 0
+    assert not (machine.folder / "config/rollback-index.txt").exists()
+    assert machine("upgrade-install", update.write(tmp_path / "y")) == 0

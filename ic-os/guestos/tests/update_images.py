@@ -77,6 +77,7 @@ class Update:
 
     keys: Path
     version: str = "1.2.4"
+    rollback_index: int = 0
     product: str = "guestos"
     variant: str = "dev"
     architecture: str = "x86_64"
@@ -118,6 +119,7 @@ class Update:
                 architecture=self.architecture,
                 layout=self.layout,
                 version=self.version,
+                rollback_index=self.rollback_index,
                 images=(describe_image("boot.img", boot), describe_image("root.img", root, self.hash)),
             )
         )

@@ -20,7 +20,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from guestos import boot_partition, boot_state, booted, journal, slots, versions
+from guestos import boot_partition, boot_state, booted, journal, rollback, slots, versions
 from guestos.boot_state import other
 from guestos.environment import Environment
 from guestos.errors import GuestError, ImageError, StateError
@@ -99,16 +99,22 @@ def install(environment: Environment, update: UpdateImage, slot: str, *, allow_d
 
 
 def check_purpose(environment: Environment, manifest: Manifest, *, allow_downgrade: bool) -> None:
-    """Checks that an update is for this machine: product, variant, architecture, disk layout, version floor.
+    """Checks that an update is for this machine, by product, variant, architecture and disk layout, and not too old.
 
     Raises:
-        ImageError: it is for another machine, or its version is too low.
+        ImageError: it is for another machine, or its rollback index or version is too low.
     """
     system = read_system(environment)
     for name in ("product", "variant", "architecture", "layout"):
         wanted, given = getattr(system, name), getattr(manifest, name)
         if wanted != given:
             raise ImageError(f"the update is for the {name} {given}, but this system has {wanted}")
+    index = rollback.floor(environment)
+    if manifest.rollback_index < index:
+        raise ImageError(
+            f"the update has the rollback index {manifest.rollback_index}, and this machine takes none below {index}: "
+            "a newer system was confirmed; to go back, build and sign the older system with a higher index"
+        )
     floor = versions.floor(environment)
     if floor is not None and versions.key(manifest.version) < versions.key(floor):
         if not allow_downgrade:

@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from guestos import rollback
 from guestos.errors import ImageError
 
 FORMAT = 1
@@ -58,6 +59,7 @@ class Manifest:
         product, variant, architecture: of the machines that the update is for.
         layout: the SHA-256 of the layout of their disks, in the form that the initramfs has; None if not given.
         version: of the system in the update.
+        rollback_index: of the system in the update; 0 if the manifest has none.
         boot: the boot partition.
         root: the root partition.
         digest: the SHA-256 of the manifest's bytes, in hex, which identifies the update image.
@@ -69,6 +71,7 @@ class Manifest:
     architecture: str
     layout: str | None
     version: str
+    rollback_index: int
     boot: Image
     root: Image
     digest: str
@@ -90,6 +93,7 @@ def parse(data: bytes) -> Manifest:
             raise ImageError(f"{NAME}: has format {values['format']!r}; this system supports {FORMAT}")
         words = [_word(values, name) for name in ("product", "variant", "architecture", "version")]
         boot, root = (_image(each) for each in values["images"])
+        index = _index(values.get("rollback_index", 0))
         layout = None if values["layout"] is None else _digest(values["layout"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ImageError(f"{NAME}: is not a manifest: {error!r}") from error
@@ -99,13 +103,19 @@ def parse(data: bytes) -> Manifest:
         raise ImageError(f"{NAME}: has no root hash for {ROOT}")
     product, variant, architecture, version = words
     digest = hashlib.sha256(data).hexdigest()
-    return Manifest(product, variant, architecture, layout, version, boot, root, digest, data)
+    return Manifest(product, variant, architecture, layout, version, index, boot, root, digest, data)
 
 
 def _word(values: dict[str, Any], name: str) -> str:
     value = values[name]
     if not isinstance(value, str) or not _WORD.fullmatch(value):
         raise ValueError(f"{name} is {value!r}")
+    return value
+
+
+def _index(value: Any) -> int:
+    if type(value) is not int or not 0 <= value <= rollback.MOST:
+        raise ValueError(f"rollback_index is {value!r}")
     return value
 
 

@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 
-from guestos import boot_state, booted, install, journal, slots, versions
+from guestos import boot_state, booted, install, journal, rollback, slots, versions
 from guestos.boot_state import FIRST_BOOT, BootState, other
 from guestos.environment import Environment
 from guestos.errors import BusyError, GuestError, StateError
@@ -98,12 +98,14 @@ def _is_recorded_as_committed(environment: Environment, slot: str) -> bool:
 
 def _record_confirmation(environment: Environment, slot: str) -> None:
     try:
+        # The floors come first: as long as the record says COMMITTED, another `confirm` does all of this again.
+        rollback.keep_floor(environment)
+        versions.keep_floor(environment)
         known = slots.read(environment, slot)
         if known is not None and known.state == slots.COMMITTED:
             slots.write(environment, slot, replace(known, state=slots.CONFIRMED))
-        versions.keep_floor(environment)
     except GuestError as error:
-        journal.warn(f"slot {slot} is confirmed, but its record or the version floor cannot be written: {error}")
+        journal.warn(f"slot {slot} is confirmed, but a floor or its record cannot be written: {error}")
 
 
 def end_trial(environment: Environment) -> None:
