@@ -1,4 +1,4 @@
-"""The initramfs, and arguments for the kernel command line.
+"""The initramfs, arguments for the kernel command line, and both with the kernel in one file for the firmware.
 
 An example. From [examples/minimal-appliance/BUILD.bazel](../../examples/minimal-appliance/BUILD.bazel):
 
@@ -49,6 +49,8 @@ boot_args(
 
 load("//defs/private:boot_args.bzl", _boot_args = "boot_args")
 load("//defs/private:initramfs.bzl", _initramfs = "initramfs")
+load("//defs/private:unified_kernel_image.bzl", _unified_kernel_image = "unified_kernel_image")
 
 boot_args = _boot_args
 initramfs = _initramfs
+unified_kernel_image = _unified_kernel_image

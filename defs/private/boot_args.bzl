@@ -2,8 +2,32 @@
 
 load("//defs/private:verity_info.bzl", "VerityInfo")
 
-def _boot_args_impl(ctx):
-    output = ctx.actions.declare_file(ctx.label.name)
+KERNEL_ARGUMENT_ATTRS = {
+    "args": attr.string_list(doc = "Arguments of the kernel command line."),
+    "hash_offset_argument": attr.string(
+        default = "verity.hash_offset",
+        doc = "Name of the argument with the offset of the hash tree in the root partition, in bytes.",
+    ),
+    "root": attr.label(
+        doc = "The root partition, whose root hash and offset of the hash tree become arguments.",
+        providers = [VerityInfo],
+    ),
+    "root_hash_argument": attr.string(
+        default = "verity.root_hash",
+        doc = "Name of the argument with the root hash.",
+    ),
+    "srcs": attr.label_list(
+        allow_files = True,
+        doc = "Files with arguments, separated by white space; `#` starts a comment.",
+    ),
+}
+
+def kernel_arguments(ctx):
+    """Returns the Args by which a tool gets the arguments of the kernel command line, and the files that they name.
+
+    Args:
+        ctx: of a rule with KERNEL_ARGUMENT_ATTRS.
+    """
     args = ctx.actions.args()
     inputs = list(ctx.files.srcs)
     args.add_all(ctx.files.srcs, format_each = "--input=%s")
@@ -14,6 +38,11 @@ def _boot_args_impl(ctx):
         args.add(ctx.attr.hash_offset_argument + "=%d" % verity.hash_offset, format = "--word=%s")
         args.add(verity.root_hash, format = "--root_hash_file=%s")
         args.add(ctx.attr.root_hash_argument, format = "--root_hash_argument=%s")
+    return args, inputs
+
+def _boot_args_impl(ctx):
+    output = ctx.actions.declare_file(ctx.label.name)
+    args, inputs = kernel_arguments(ctx)
     args.add(output, format = "--output=%s")
     ctx.actions.run(
         arguments = [args],
@@ -31,24 +60,7 @@ boot_args = rule(
     doc = """A GRUB environment block whose variable `extra_boot_args` has arguments for the kernel command line.
 
 GRUB reads it by `load_env --file PATH extra_boot_args`, which does not evaluate the value.""",
-    attrs = {
-        "args": attr.string_list(doc = "Arguments."),
-        "hash_offset_argument": attr.string(
-            default = "verity.hash_offset",
-            doc = "Name of the argument with the offset of the hash tree in the root partition, in bytes.",
-        ),
-        "root": attr.label(
-            doc = "The root partition, whose root hash and offset of the hash tree become arguments.",
-            providers = [VerityInfo],
-        ),
-        "root_hash_argument": attr.string(
-            default = "verity.root_hash",
-            doc = "Name of the argument with the root hash.",
-        ),
-        "srcs": attr.label_list(
-            allow_files = True,
-            doc = "Files with arguments, separated by white space; `#` starts a comment.",
-        ),
+    attrs = KERNEL_ARGUMENT_ATTRS | {
         "_boot_args": attr.label(default = "//tools/commands:boot_args", executable = True, cfg = "exec"),
     },
 )

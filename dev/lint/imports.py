@@ -20,7 +20,7 @@ LAYERS: Sequence[Sequence[str]] = (
     ("tools.ext4", "tools.fat", "tools.initramfs", "tools.rootfs", "tools.sbom", "tools.vm"),
     ("tools.ext4.format", "tools.tree"),
     ("tools.tar",),
-    ("tools.elf", "tools.gpt", "tools.swap", "tools.upgrade", "tools.verity", "tools.virtual_disk"),
+    ("tools.elf", "tools.gpt", "tools.pe", "tools.swap", "tools.upgrade", "tools.verity", "tools.virtual_disk"),
     ("tools.image",),
     ("tools.debian",),
     ("tools.ab_system", "tools.core"),

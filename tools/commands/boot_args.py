@@ -7,6 +7,7 @@ manual, "The GRUB environment block"): 1024 bytes, one variable, padded with `#`
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tools.core.cli import argument, run
@@ -37,6 +38,27 @@ def words(text: str) -> list[str]:
     return [word for line in text.splitlines() for word in line.partition("#")[0].split()]
 
 
+def arguments_of(
+    paths: Sequence[str], more: Sequence[str], root_hash_file: str | None, *, root_hash_argument: str
+) -> list[str]:
+    """Returns the arguments that files have, further ones, and that with the root hash.
+
+    Args:
+        paths: of the files.
+        more: further arguments.
+        root_hash_file: path of a file with the root hash; None for none.
+        root_hash_argument: name of the argument that hands the root hash over.
+
+    Raises:
+        UserError: a file is not text.
+    """
+    given = [word for path in paths for word in words(_text(path))]
+    given += more
+    if root_hash_file is not None:
+        given.append(f"{root_hash_argument}={_text(root_hash_file).strip()}")
+    return given
+
+
 def environment_block(arguments: list[str]) -> bytes:
     """Returns an environment block that sets the variable to arguments.
 
@@ -65,10 +87,9 @@ def _text(path: str) -> str:
 
 def main(arguments: Arguments) -> None:
     """Runs the command line."""
-    given = [word for path in arguments.input for word in words(_text(path))]
-    given += arguments.word
-    if arguments.root_hash_file is not None:
-        given.append(f"{arguments.root_hash_argument}={_text(arguments.root_hash_file).strip()}")
+    given = arguments_of(
+        arguments.input, arguments.word, arguments.root_hash_file, root_hash_argument=arguments.root_hash_argument
+    )
     data = environment_block(given)
     with replacing(arguments.output) as fd:
         write_all(fd, data)

@@ -1,0 +1,72 @@
+"""Signs a PE file for UEFI Secure Boot, or writes what is signed, so that it can be signed elsewhere.
+
+With --to_sign_output the output is the data that a private key signs, by RSASSA-PKCS1-v1_5 with SHA-256:
+
+    openssl dgst -sha256 -sign KEY.pem -out SIGNATURE TO_SIGN
+
+With --key or --signature, and --certificate, it is the file with that signature.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.core.cli import argument, run
+from tools.core.errors import UserError
+from tools.core.json_spec import FileName
+from tools.core.outputs import replacing, write_all
+from tools.image.extents import Image
+from tools.image.rawfile import write_raw
+from tools.pe.authenticode import read_certificate, sign, signed, to_sign
+from tools.pe.headers import read_pe
+
+_MOST_SIGNATURE = 1 << 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Arguments of the command line."""
+
+    file: FileName = argument("the PE file", positional=True)
+    key: FileName | None = argument("a private key of RSA as PEM", default=None)
+    signature: FileName | None = argument("a signature that was made elsewhere", default=None)
+    certificate: FileName | None = argument("the certificate of the key, as PEM", default=None)
+    output: FileName | None = argument("the signed file to write", default=None)
+    to_sign_output: FileName | None = argument("the file to write with what is signed", default=None)
+
+
+def main(arguments: Arguments) -> None:
+    """Runs the command line."""
+    file = read_pe(Image.from_file(arguments.file), arguments.file)
+    if arguments.output is None and arguments.to_sign_output is None:
+        raise UserError("there is nothing to write: give --output or --to_sign_output")
+    if arguments.to_sign_output is not None:
+        with replacing(arguments.to_sign_output) as fd:
+            write_all(fd, to_sign(file))
+    if arguments.output is None:
+        return
+    if (arguments.key is None) == (arguments.signature is None):
+        raise UserError("--key, --signature: give one of them, not both or none")
+    if arguments.certificate is None:
+        raise UserError("--certificate: is missing; firmware verifies the signature with it")
+    signer = read_certificate(arguments.certificate)
+    if arguments.key is not None:
+        signature = sign(to_sign(file), arguments.key, signer)
+    else:
+        signature = _read(arguments.signature or "")
+    write_raw(signed(file, signature, signer), arguments.output)
+
+
+def _read(path: str) -> bytes:
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    if len(data) > _MOST_SIGNATURE:
+        raise UserError(f"{path}: has {len(data)} bytes; a signature by RSA has as many as the key, such as 256")
+    return data
+
+
+if __name__ == "__main__":
+    run(main, Arguments, __doc__)

@@ -1,0 +1,64 @@
+"""Builds a unified kernel image: one PE file with the kernel, its initramfs and its command line.
+
+The output has no signature; `secure_boot_signature` adds one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.commands.boot_args import arguments_of
+from tools.core.cli import argument, run
+from tools.core.errors import UserError
+from tools.core.json_spec import FileName
+from tools.image.extents import Image
+from tools.image.rawfile import write_raw
+from tools.pe.uki import Parts, unified_kernel_image
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Arguments of the command line."""
+
+    stub: FileName = argument("systemd's stub, linuxx64.efi.stub")
+    kernel: FileName = argument("the kernel")
+    initrd: FileName = argument("the initramfs")
+    os_release: FileName = argument("an os-release file, which names the system")
+    input: tuple[FileName, ...] = argument("a file with arguments of the kernel command line", default=())
+    word: tuple[str, ...] = argument("an argument to add", default=())
+    root_hash_file: FileName | None = argument(
+        "file with the root hash of the root partition's hash tree", default=None
+    )
+    root_hash_argument: str = argument("the argument that hands the root hash over", default="verity.root_hash")
+    sbat: tuple[FileName, ...] = argument("a file with lines of SBAT, in addition to those of the stub", default=())
+    output: FileName = argument("the file to write")
+
+
+def main(arguments: Arguments) -> None:
+    """Runs the command line."""
+    words = arguments_of(
+        arguments.input, arguments.word, arguments.root_hash_file, root_hash_argument=arguments.root_hash_argument
+    )
+    image = unified_kernel_image(
+        Parts(
+            stub=Image.from_file(arguments.stub),
+            kernel=Image.from_file(arguments.kernel),
+            initrd=Image.from_file(arguments.initrd),
+            os_release=Image.from_file(arguments.os_release),
+            words=words,
+            sbat=b"\n".join(_read(path) for path in arguments.sbat),
+        )
+    )
+    write_raw(image, arguments.output)
+
+
+def _read(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+if __name__ == "__main__":
+    run(main, Arguments, __doc__)

@@ -1,0 +1,97 @@
+import hashlib
+
+import pytest
+
+from tools.commands import secure_boot_signature, unified_kernel_image
+from tools.core.cli import call
+from tools.testing.oracles import ask
+from tools.testing.pe_files import kernel, pe_file
+
+PARTS = ("--stub=stub", "--kernel=kernel", "--initrd=initrd", "--os_release=os-release")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, data in {
+        "stub": pe_file(),
+        "kernel": kernel(),
+        "initrd": b"initrd" * 1000,
+        "os-release": b"ID=test\n",
+        "words": b"quiet # says little\npanic=10\n",
+        "root_hash": b"00ff\n",
+    }.items():
+        (tmp_path / name).write_bytes(data)
+    ask(
+        *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "3650", "-subj", "/CN=db"),
+        *("-keyout", "key.pem", "-out", "db.pem"),
+    )
+    return tmp_path
+
+
+def build(*flags):
+    arguments = ["build", *PARTS, "--output=uki.efi", *flags]
+    return call(unified_kernel_image.main, unified_kernel_image.Arguments, None, arguments)
+
+
+def sign(*flags):
+    return call(secure_boot_signature.main, secure_boot_signature.Arguments, None, ["sign", *flags])
+
+
+def dumped(section):
+    ask("objcopy", "-O", "binary", f"--only-section={section}", "uki.efi", "dumped")
+    with open("dumped", "rb") as file:
+        return file.read()
+
+
+def test_the_command_line_has_files_words_and_root_hash(folder):
+    assert build("--input=words", "--word=slot=A", "--root_hash_file=root_hash", "--root_hash_argument=root") == 0
+    assert dumped(".cmdline").rstrip(b"\0") == b"quiet panic=10 slot=A root=00ff"
+    assert dumped(".linux") == kernel()
+    assert dumped(".initrd") == b"initrd" * 1000
+    first = (folder / "uki.efi").read_bytes()
+    assert build("--input=words", "--word=slot=A", "--root_hash_file=root_hash", "--root_hash_argument=root") == 0
+    assert (folder / "uki.efi").read_bytes() == first
+
+
+def test_signed_here_and_elsewhere_are_the_same_bytes(folder):
+    assert build("--word=quiet") == 0
+    assert sign("uki.efi", "--to_sign_output=to_sign") == 0
+    ask("openssl", "dgst", "-sha256", "-sign", "key.pem", "-out", "signature", "to_sign")
+    assert sign("uki.efi", "--certificate=db.pem", "--key=key.pem", "--output=here.efi") == 0
+    assert sign("uki.efi", "--certificate=db.pem", "--signature=signature", "--output=elsewhere.efi") == 0
+    digests = {hashlib.sha256((folder / f"{name}.efi").read_bytes()).digest() for name in ("here", "elsewhere")}
+    assert len(digests) == 1
+    assert "Signature verification OK" in ask("sbverify", "--cert", "db.pem", "here.efi")
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("uki.efi",), "there is nothing to write: give --output or --to_sign_output"),
+        (("uki.efi", "--output=out"), "--key, --signature: give one of them, not both or none"),
+        (("uki.efi", "--output=out", "--key=key.pem"), "--certificate: is missing"),
+        (("uki.efi", "--output=out", "--key=key.pem", "--signature=s"), "--key, --signature: give one of them"),
+        (("none", "--to_sign_output=out"), "none: cannot be"),
+        (("db.pem", "--to_sign_output=out"), "db.pem: is not a PE file"),
+        (("uki.efi", "--output=out", "--certificate=db.pem", "--signature=words"), "uki.efi: the signature is not one"),
+        (("uki.efi", "--output=out", "--certificate=db.pem", "--signature=stub2"), "a signature by RSA has as many"),
+        (("uki.efi", "--output=out", "--certificate=key.pem", "--key=key.pem"), "key.pem: is not a certificate"),
+    ],
+)
+def test_refuses(folder, capsys, flags, message):
+    (folder / "stub2").write_bytes(bytes(5000))
+    assert build("--word=quiet") == 0
+    assert sign(*flags) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
+    assert not (folder / "out").exists()
+
+
+def test_bad_parts(folder, capsys):
+    assert build() == 2
+    assert ".cmdline: is empty" in capsys.readouterr().err
+    assert build("--word=quiet", "--sbat=none") == 2
+    assert "none: cannot be read" in capsys.readouterr().err
+    assert not (folder / "uki.efi").exists()

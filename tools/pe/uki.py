@@ -1,0 +1,110 @@
+"""Unified kernel images: kernel, initramfs, command line and more in one PE file, which firmware starts.
+
+See the UAPI Group's Unified Kernel Image specification. The program in the file is systemd's stub, which finds the
+others in these sections: `.osrel` (os-release), `.cmdline`, `.uname` (the version of the kernel), `.sbat` (generations
+for revocation, shim's SBAT.md), `.initrd` and `.linux`. A signature of the file covers all of them.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tools.core.errors import UserError
+from tools.image.extents import Image
+from tools.pe.headers import add_sections, read_pe
+
+_MOST_TEXT = 1 << 16
+_SETUP_MAGIC, _SETUP_MAGIC_OFFSET = b"HdrS", 0x202
+_VERSION_POINTER, _VERSION_BASE = 0x20E, 0x200
+_SBAT_LINE = re.compile(rb"[!-+\--~]+,[1-9][0-9]*(,[^,\n]*)*")
+_SBAT_HEADER = b"sbat,"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a unified kernel image is made of.
+
+    Attributes:
+        stub: systemd's stub, `linuxx64.efi.stub`.
+        kernel: the kernel, as the distribution has it (bzImage).
+        initrd: the initramfs.
+        os_release: an os-release file; it names the system for boot menus.
+        words: arguments of the kernel command line.
+        sbat: further lines of SBAT, besides those of the stub.
+    """
+
+    stub: Image
+    kernel: Image
+    initrd: Image
+    os_release: Image
+    words: Sequence[str]
+    sbat: bytes = b""
+
+
+def unified_kernel_image(parts: Parts) -> Image:
+    """Returns the unified kernel image, without a signature.
+
+    Raises:
+        UserError: a part is not what it must be, or the stub has no room for it.
+    """
+    stub = read_pe(parts.stub, "stub")
+    contents = [(".osrel", parts.os_release), (".cmdline", Image.from_bytes(_command_line(parts.words)))]
+    contents.append((".uname", Image.from_bytes(kernel_version(parts.kernel))))
+    if parts.sbat:
+        present = stub.find(".sbat")
+        before = b"" if present is None else parts.stub.read(present.offset, present.virtual_size)
+        contents.append((".sbat", Image.from_bytes(merged_sbat(before, parts.sbat))))
+    contents += [(".initrd", parts.initrd), (".linux", parts.kernel)]
+    for name, content in contents:
+        if not content.size:
+            raise UserError(f"{name}: is empty; a unified kernel image needs it")
+        if name != ".sbat" and stub.find(name) is not None:
+            raise UserError(f"stub: has a section {name} already: it is a unified kernel image, or another program")
+    return add_sections(stub, contents)
+
+
+def kernel_version(kernel: Image) -> bytes:
+    """Returns the version that the header of a kernel has, as uname(1) prints it.
+
+    See the kernel's Documentation/arch/x86/boot.rst, `kernel_version`.
+
+    Raises:
+        UserError: it is not a Linux kernel with this header.
+    """
+    head = kernel.read(0, min(kernel.size, _MOST_TEXT))
+    if head[_SETUP_MAGIC_OFFSET : _SETUP_MAGIC_OFFSET + 4] != _SETUP_MAGIC:
+        raise UserError("kernel: is not a Linux kernel for x86 (bzImage), such as Debian's /boot/vmlinuz")
+    (pointer,) = struct.unpack_from("<H", head, _VERSION_POINTER)
+    text = head[_VERSION_BASE + pointer :].partition(b"\0")[0].split(b" ")[0]
+    if not pointer or not re.fullmatch(rb"[!-~]{1,64}", text):
+        raise UserError("kernel: its header has no version")
+    return text
+
+
+def merged_sbat(before: bytes, more: bytes) -> bytes:
+    """Returns the lines of two SBAT texts; the first line of the format, `sbat`, comes once.
+
+    Raises:
+        UserError: a line is not a component, its generation, and further fields.
+    """
+    lines: list[bytes] = []
+    for text in (before, more):
+        for line in filter(None, text.rstrip(b"\0").split(b"\n")):
+            if not _SBAT_LINE.fullmatch(line):
+                raise UserError(f"sbat: {line!r} is not a line COMPONENT,GENERATION,VENDOR,PACKAGE,VERSION,URL")
+            if line.startswith(_SBAT_HEADER) and any(known.startswith(_SBAT_HEADER) for known in lines):
+                continue
+            lines.append(line)
+    if not lines[0].startswith(_SBAT_HEADER):
+        raise UserError(f"sbat: the first line is {lines[0]!r}, but must be that of the format: sbat,1,…")
+    return b"\n".join(lines) + b"\n"
+
+
+def _command_line(words: Sequence[str]) -> bytes:
+    for word in words:
+        if not re.fullmatch("[!-~]+", word):
+            raise UserError(f"{word!r}: must be printable ASCII to be an argument of the kernel command line")
+    return " ".join(words).encode()

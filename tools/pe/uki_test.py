@@ -1,0 +1,90 @@
+import pefile
+import pytest
+
+from tools.core.errors import UserError
+from tools.image.extents import Data, Extent, Image
+from tools.pe.uki import Parts, kernel_version, merged_sbat, unified_kernel_image
+from tools.testing.pe_files import SBAT, kernel, pe_file
+
+HEADER = SBAT.splitlines(keepends=True)[0]
+
+
+def image(data):
+    return Image.from_bytes(data)
+
+
+def parts(**changes):
+    values = {
+        "stub": image(pe_file()),
+        "kernel": image(kernel()),
+        "initrd": image(b"initrd"),
+        "os_release": image(b"ID=test\n"),
+        "words": ["quiet", "root_hash=00ff"],
+    }
+    return Parts(**values | changes)
+
+
+def sections(made):
+    file = pefile.PE(data=made.read(0, made.size))
+    return {each.Name.rstrip(b"\0").decode(): each.get_data()[: each.Misc_VirtualSize] for each in file.sections}
+
+
+def test_all_parts_are_sections():
+    assert sections(unified_kernel_image(parts())) == {
+        ".text": b"\xc3",
+        ".sbat": SBAT,
+        ".osrel": b"ID=test\n",
+        ".cmdline": b"quiet root_hash=00ff",
+        ".uname": b"6.12.0-test",
+        ".initrd": b"initrd",
+        ".linux": kernel(),
+    }
+
+
+def test_the_product_has_its_own_generation():
+    made = sections(unified_kernel_image(parts(sbat=HEADER + b"product,2,Vendor,product,1.2.3,https://example\n")))
+    assert made[".sbat"] == SBAT + b"product,2,Vendor,product,1.2.3,https://example\n"
+
+
+def test_a_large_initramfs_is_not_read():
+    """The image is described by ranges of its parts; nothing is copied before it is written."""
+
+    class Unread(Data):
+        def read(self, offset, length):
+            raise AssertionError("was read")
+
+    large = Image(3 << 30, [Extent(0, 3 << 30, Unread(b""))])
+    assert unified_kernel_image(parts(initrd=large)).size > 3 << 30
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"kernel": image(b"k" * 5000)}, "kernel: is not a Linux kernel for x86"),
+        ({"kernel": image(b"")}, "kernel: is not a Linux kernel for x86"),
+        ({"kernel": image(kernel(version=""))}, "kernel: its header has no version"),
+        ({"initrd": image(b"")}, ".initrd: is empty"),
+        ({"words": []}, ".cmdline: is empty"),
+        ({"words": ["a b"]}, "'a b': must be printable ASCII"),
+        ({"words": ["ä"]}, "'ä': must be printable ASCII"),
+        ({"os_release": image(b"")}, ".osrel: is empty"),
+        ({"stub": image(pe_file([(".text", b"x"), (".linux", b"x")]))}, "stub: has a section .linux already"),
+        ({"stub": image(b"x" * 1000)}, "stub: is not a PE file"),
+        ({"sbat": b"product\n"}, "sbat: b'product' is not a line COMPONENT,GENERATION"),
+        ({"sbat": b"product,0\n"}, "sbat: b'product,0' is not a line COMPONENT,GENERATION"),
+        ({"initrd": Image(5 << 30)}, "with .initrd it would be larger than 4 GiB"),
+    ],
+)
+def test_refuses(changes, message):
+    with pytest.raises(UserError, match=message):
+        unified_kernel_image(parts(**changes))
+
+
+def test_sbat_needs_the_line_of_the_format_once():
+    assert merged_sbat(b"", HEADER + b"a,1\n\0\0") == HEADER + b"a,1\n"
+    with pytest.raises(UserError, match="the first line is b'a,1', but must be that of the format"):
+        merged_sbat(b"", b"a,1\n")
+
+
+def test_the_version_of_the_kernel():
+    assert kernel_version(image(kernel("6.12.48+deb13-cloud-amd64"))) == b"6.12.48+deb13-cloud-amd64"
