@@ -116,8 +116,8 @@ group `sbom` has bills of materials: `NAME.spdx.json` (SPDX 2.3) and `NAME.cdx.j
         ),
         "product": attr.string(doc = "The product that is upgraded, such as `appliance`.", mandatory = True),
         "public_keys": attr.label_list(
-            allow_files = [".pem"],
-            doc = "Public keys that `signatures` are verified with.",
+            allow_files = True,
+            doc = "Public keys that `signatures` are verified with, as PEM files; a target without files means none.",
         ),
         "refused_keys": attr.label_list(
             allow_files = [".pem"],

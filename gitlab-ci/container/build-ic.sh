@@ -11,7 +11,7 @@ usage() {
 usage: build-ic.sh [OPTION…]
 
 Builds the GuestOS in the container of container-run.sh. Without -b, -c and -i: as with -i, the disk of production, as
-artifacts/icos/disk-img.tar.gz. Each folder below artifacts/ gets the file SHA256SUMS, for `sha256sum --check`; files
+artifacts/icos/disk-img.tar.gz, and beside it update-keys.txt, the keys by which machines accept upgrades. Each folder below artifacts/ gets the file SHA256SUMS, for `sha256sum --check`; files
 that it listed before and that are not built now are removed. Images also have a .sha256 each.
 
 options:
@@ -28,8 +28,10 @@ options:
   -x, --executables=WHAT   what runs in the images: reference (default), the payload in ic-os/guestos/payload;
                            artifacts, what is in artifacts/release; or the label of a Bazel target
   -d, --distribution=NAME  debian (default) or ubuntu: whose packages
-      --update-keys=LABEL  Bazel target of the public keys that machines of production take upgrades by; default: none
-      --signing-key=LABEL  Bazel target of the private key that signs upgrade images of production; default: none
+      --update-keys=LABEL  Bazel target of the public keys by which machines of production accept upgrades; without it
+                           they accept none, and a warning says so
+      --signing-key=LABEL  Bazel target of the private key that signs upgrade images of production; without it no machine
+                           accepts them, and a warning says so
       --here               build without a container, with the bazel of this machine
 
 exit status: 0, or 1 after an error; 125 when the container could not be set up.
@@ -191,6 +193,24 @@ write_sums() {
     cat SHA256SUMS
 }
 
+warn() {
+    printf 'build-ic: warning: %s\n' "$*" >&2
+}
+
+# allow_missing_keys OPTIONS: adds to an array what lets Bazel build images of production without keys, and warns.
+allow_missing_keys() {
+    local -n added=$1
+    [ "$type" = prod ] || return 0
+    if [ -z "$update_keys" ]; then
+        warn "without --update-keys, machines with this image accept no upgrade, ever: it is for trying out only"
+        added+=(--//ic-os/guestos:allow_prod_without_update_keys)
+    fi
+    if [ -z "$signing_key" ] && [[ ,$images, == *,update-img,* ]]; then
+        warn "without --signing-key, the upgrade image is not signed, and no machine accepts it"
+        added+=(--//ic-os/guestos:allow_unsigned_prod)
+    fi
+}
+
 build_images() {
     local options=("--//ic-os/guestos:version=$version") targets=() image format file
     [ -z "$executables" ] || options+=("--//ic-os/guestos:release_binaries=$executables")
@@ -204,7 +224,10 @@ build_images() {
             targets+=("$file" "$file.sha256")
         done
     done
+    targets+=("//ic-os/guestos/$type:update-keys.txt")
+    allow_missing_keys options
     build icos 644 "${options[@]}" -- "${targets[@]}"
+    cat "$workspace/artifacts/icos/update-keys.txt" >&2
 }
 
 build_binaries() {
@@ -215,7 +238,7 @@ build_binaries() {
 
 build_canisters() {
     if [ -z "$canisters" ]; then
-        printf 'build-ic: warning: -c: no canisters are built, since this repository has none; give --canisters=LABEL\n' >&2
+        warn "-c: no canisters are built, since this repository has none; give --canisters=LABEL"
         return
     fi
     build canisters 644 -- "$canisters"

@@ -8,6 +8,9 @@ import pytest
 SCRIPT = Path(__file__).with_name("build-ic.sh")
 
 
+KEYS = b"Machines with this image accept upgrades by these keys.\n"
+
+
 class Checkout:
     """A checkout with nothing but the script, and a stand-in for Bazel that notes how it was called."""
 
@@ -27,6 +30,7 @@ class Checkout:
             'case $1 in info) echo "$ROOT" ;; cquery) (cd "$ROOT" && find out -type f | sort) ;; esac\n'
         )
         bazel.chmod(0o755)
+        self.output("update-keys.txt", KEYS)
 
     def output(self, name, content):
         path = self.root / "out" / name
@@ -57,18 +61,25 @@ def checkout(tmp_path):
 def test_without_options_it_builds_the_disk_of_production(checkout):
     checkout.output("disk-img.tar.gz", b"disk")
     done = checkout.run("--here")
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0
+    assert done.stderr == (
+        "build-ic: warning: without --update-keys, machines with this image accept no upgrade, ever: "
+        f"it is for trying out only\n{KEYS.decode()}"
+    )
     assert checkout.built() == [
         "--//ic-os/guestos:version=0.0.0",
+        "--//ic-os/guestos:allow_prod_without_update_keys",
         "//ic-os/guestos/prod:disk-img.tar.gz",
         "//ic-os/guestos/prod:disk-img.tar.gz.sha256",
+        "//ic-os/guestos/prod:update-keys.txt",
     ]
     target = checkout.folder / "artifacts" / "icos" / "disk-img.tar.gz"
     sums = f"{hashlib.sha256(b'disk').hexdigest()} *disk-img.tar.gz"
-    assert done.stdout.splitlines()[-2:] == [str(target), sums]
+    assert str(target) in done.stdout.splitlines()
+    assert sums in done.stdout.splitlines()
     assert target.read_bytes() == b"disk"
     assert target.stat().st_mode & 0o7777 == 0o644
-    assert sorted(path.name for path in target.parent.iterdir()) == ["SHA256SUMS", "disk-img.tar.gz"]
+    assert sorted(path.name for path in target.parent.iterdir()) == ["SHA256SUMS", "disk-img.tar.gz", "update-keys.txt"]
 
 
 DISK = "//ic-os/guestos/prod:disk-img.tar.gz"
@@ -109,12 +120,16 @@ def test_sums_are_those_of_the_last_build(checkout):
     assert [line.split(" *")[1] for line in (folder / "SHA256SUMS").read_text().splitlines()] == [
         "disk-img.tar.gz",
         "disk-img.tar.zst",
+        "update-keys.txt",
     ]
     for path in (checkout.root / "out").iterdir():
         path.unlink()
     checkout.output("update-img.tar.gz", b"")
+    checkout.output("update-keys.txt", KEYS)
     assert checkout.run("--here").returncode == 0
-    assert sorted(path.name for path in folder.iterdir()) == ["SHA256SUMS", "own", "update-img.tar.gz"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        *("SHA256SUMS", "own", "update-img.tar.gz", "update-keys.txt"),
+    ]
 
 
 def test_options_choose_images_and_binaries(checkout):
@@ -140,6 +155,7 @@ def test_options_choose_images_and_binaries(checkout):
             for form in ("", ".zst")
             for sums in ("", ".sha256")
         ),
+        "//ic-os/guestos/dev:update-keys.txt",
     ]
 
 
@@ -152,6 +168,30 @@ def test_options_choose_distribution_and_keys(checkout):
         "--//ic-os/guestos:update_keys=//my:keys",
         "--//ic-os/guestos:signing_key=@keys//:key.pem",
     ]
+
+
+UPDATE_KEYS = "--//ic-os/guestos:allow_prod_without_update_keys"
+UNSIGNED = "--//ic-os/guestos:allow_unsigned_prod"
+
+
+@pytest.mark.parametrize(
+    ("options", "allowed"),
+    [
+        ([], [UPDATE_KEYS]),
+        (["-i", "update-img"], [UPDATE_KEYS, UNSIGNED]),
+        (["-i", "disk-img,update-img", "--update-keys=//my:keys"], [UNSIGNED]),
+        (["-i", "update-img", "--signing-key=//my:key.pem"], [UPDATE_KEYS]),
+        (["--update-keys=//my:keys"], []),
+        (["-i", "update-img", "--update-keys=//my:keys", "--signing-key=//my:key.pem"], []),
+        (["-t", "dev", "-i", "disk-img,update-img"], []),
+    ],
+)
+def test_a_missing_key_is_allowed_with_a_warning(checkout, options, allowed):
+    done = checkout.run("--here", *options)
+    assert done.returncode == 0
+    assert [word for word in checkout.built() if word in (UPDATE_KEYS, UNSIGNED)] == allowed
+    assert done.stderr.count("build-ic: warning: ") == len(allowed)
+    assert done.stderr.endswith(KEYS.decode())
 
 
 def test_binaries_are_built_executable(checkout):

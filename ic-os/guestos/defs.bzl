@@ -10,15 +10,24 @@ load("//defs:partitions.bzl", "ext4_image", "verity_image")
 load("//defs:rootfs.bzl", "rootfs_sbom", "rootfs_tree")
 load("//defs:testing.bzl", "filesystem_check_test", "image_structure_test")
 load("//defs:vm.bzl", "raw_disk")
+load("//ic-os/guestos:keys.bzl", "required_keys", "update_keys_list")
 load("//ic-os/guestos:payload.bzl", "payload")
 load("//ic-os/guestos:release_binaries.bzl", "REQUIRED_BINARIES")
+load("//ic-os/guestos:settings.bzl", "release_date_file", "rollback_index_file")
 load("//ic-os/guestos:testing.bzl", "guestos_boot_test")
 load("//ic-os/guestos:version.bzl", "version_file")
 
 PRODUCT = "guestos"
 DISK_GUID = "2B110BB7-CDEC-7D41-B97E-893EDCBE5428"
 LAYOUT = "//ic-os/guestos:partitions.csv"
+_SIGNATURES = "//ic-os/guestos:update_signatures"
 TEST_KEY = "//ic-os/guestos/update-keys:test-only.pem"
+
+# The disk that tests of a variant boot; that of prod has no update keys in a checkout without any.
+_TESTED_DISK = {
+    "dev": "disk-img",
+    "prod": "tested-disk-img",
+}
 
 # UUIDs of file systems. They are the same in every image: machines find partitions by the GUIDs of the layout.
 _BOOT_UUID = "5f6ef1ac-0000-4000-8000-000000000003"
@@ -43,6 +52,8 @@ _PRESENT = {
     "/opt/ic/bin/manageboot.sh": "type=file mode=0755 uid=0 gid=0",
     "/opt/ic/bin/orchestrator": "type=file mode=0755 uid=0 gid=0",
     "/opt/ic/bin/replica": "type=file mode=0755 uid=0 gid=0",
+    "/opt/ic/share/release-date.txt": "type=file mode=0644",
+    "/opt/ic/share/rollback-index.txt": "type=file mode=0644",
     "/opt/ic/share/system.json": "type=file mode=0644",
     "/opt/ic/share/version-floor.txt": "type=file mode=0644",
     "/opt/ic/share/version.txt": "type=file mode=0644",
@@ -87,20 +98,23 @@ def guestos_image(
         base,
         update_keys,
         signing_key,
-        unsigned_updates = False,
         passwords = {},
         version_suffixes = {"": [], "-test": ["manual"]}):
     """Declares a variant of the GuestOS. Its package has the variant's own files in `rootfs/` and `boot_args`.
 
     Targets: `disk-img.tar` and `update-img.tar`, each also with .gz and .zst, and each of these with .sha256;
-    `update-img-test…`, the same system with the version `VERSION-test`, for tests of upgrades.
+    `update-img-test…`, the same system with the version `VERSION-test`, for tests of upgrades; `update-keys.txt`, the
+    list of keys by which machines accept upgrades.
+
+    An image of `prod` that lacks a key is an error, unless //ic-os/guestos:allow_prod_without_update_keys or
+    allow_unsigned_prod is set. So a build of all targets leaves the images of prod out; name them to build them. Tests use
+    `tested-disk-img.tar`, which is the same disk without this check.
 
     Args:
         name: of the variant, which update images contain: `dev` or `prod`.
         base: a tar with the installed packages.
         update_keys: public keys as PEM files; machines accept upgrades that are signed by one of them.
         signing_key: the private key that signs the update images, as a PEM file; a target without files means no key.
-        unsigned_updates: whether update images are built without a signature if there is no key; machines refuse these.
         passwords: dict of accounts to passwords in clear text.
         version_suffixes: dict of suffixes, of the version and of names of targets, to tags of these targets.
     """
@@ -129,26 +143,52 @@ def guestos_image(
         optional = True,
         version = "//ic-os/guestos:version_floor",
     )
+    rollback_index_file(
+        name = "rollback-index.txt",
+        index = "//ic-os/guestos:rollback_index",
+    )
+    release_date_file(
+        name = "release-date.txt",
+        date = "//ic-os/guestos:release_date",
+    )
+    update_keys_list(
+        name = "checked_update_keys",
+        srcs = update_keys,
+        list = "update-keys.txt",
+        # The private half of this key is public.
+        refused_keys = [TEST_KEY] if name == "prod" else [],
+        variant = name,
+        visibility = ["//visibility:public"],
+    )
     pkg_files(
         name = "update_keys",
-        srcs = update_keys,
+        srcs = [":checked_update_keys"],
         attributes = pkg_attributes(mode = "0644"),
         prefix = "opt/ic/share/update-keys",
     )
+    if name == "prod":
+        _require_keys(signing_key, update_keys)
+        layout, signing_key, release_tags = ":layout_for_update_keys", ":required_signing_key", ["manual"]
+    else:
+        layout, release_tags = LAYOUT, []
     for suffix, tags in version_suffixes.items():
         _system(base, passwords, suffix, tags)
         upgrade_image(
             name = "update-img" + suffix,
             boot_partition = ":boot" + suffix,
             disk_guid = DISK_GUID,
-            layout = LAYOUT,
+            layout = layout,
             product = PRODUCT,
-            # The private half of this key is public.
             refused_keys = [TEST_KEY] if name == "prod" else [],
+            public_keys = update_keys if name == "prod" else [],
+            rollback_index_file = ":rollback-index.txt",
             root_partition = ":root" + suffix,
+            # They are of one manifest, that without a suffix.
+            signatures = [_SIGNATURES] if name == "prod" and not suffix else [],
             signing_key = signing_key,
-            tags = tags,
-            unsigned = unsigned_updates,
+            tags = tags + release_tags,
+            # Whether there must be a signature is checked by _require_keys.
+            unsigned = name == "prod",
             variant = name,
             version_file = ":version%s.txt" % suffix,
             visibility = ["//visibility:public"],
@@ -161,11 +201,31 @@ def guestos_image(
         partition_size = "100M",
         uuid = _CONFIG_UUID,
     )
+    _disk("disk-img", layout, release_tags)
+    if name == "prod":
+        _disk(_TESTED_DISK[name], LAYOUT, ["manual"])
+    raw_disk(
+        name = "disk.img",
+        disk = ":disk-img.tar",
+        tags = release_tags,
+    )
+    py_binary(
+        name = "launch-local-vm",
+        srcs = ["//ic-os/guestos/tools:guestos_tools/launch_local_vm.py"],
+        args = ["--disk=runfile:$(rootpath :%s.tar)" % _TESTED_DISK[name]],
+        data = [":%s.tar" % _TESTED_DISK[name]],
+        main = "//ic-os/guestos/tools:guestos_tools/launch_local_vm.py",
+        tags = ["vm-launcher"],  # container-run.sh names such targets after a build
+        deps = ["//ic-os/guestos/tools:guestos_tools"],
+    )
+
+def _disk(name, layout, tags):
+    """Declares the disk image of a variant."""
     disk_image(
-        name = "disk-img",
+        name = name,
         disk_guid = DISK_GUID,
         expanded_size = "50G",
-        layout = LAYOUT,
+        layout = layout,
         partitions = {
             ":boot": "A_boot",
             ":config": "config",
@@ -173,21 +233,38 @@ def guestos_image(
             "//ic-os/guestos/bootloader:esp_image": "esp",
             "//ic-os/guestos/bootloader:grub_image": "grub",
         },
+        tags = tags,
         visibility = ["//visibility:public"],
         without = ["store"],
     )
-    raw_disk(
-        name = "disk.img",
-        disk = ":disk-img.tar",
+
+def _require_keys(signing_key, update_keys):
+    """Declares what images of prod depend on, so that one without keys is an error.
+
+    Args:
+        signing_key: label flag.
+        update_keys: list of one label flag.
+    """
+    (keys,) = update_keys
+    required_keys(
+        name = "layout_for_update_keys",
+        src = LAYOUT,
+        consequence = "has no update keys, so machines with this image would never accept an upgrade",
+        example = "//my:keys",
+        flag = keys,
+        keys = [keys],
+        tags = ["manual"],
+        unless = "//ic-os/guestos:allow_prod_without_update_keys",
     )
-    py_binary(
-        name = "launch-local-vm",
-        srcs = ["//ic-os/guestos/tools:guestos_tools/launch_local_vm.py"],
-        args = ["--disk=runfile:$(rootpath :disk-img.tar)"],
-        data = [":disk-img.tar"],
-        main = "//ic-os/guestos/tools:guestos_tools/launch_local_vm.py",
-        tags = ["vm-launcher"],  # container-run.sh names such targets after a build
-        deps = ["//ic-os/guestos/tools:guestos_tools"],
+    required_keys(
+        name = "required_signing_key",
+        consequence = "has no signing key, so no machine would accept this upgrade",
+        example = "//my:key.pem",
+        flag = signing_key,
+        src = signing_key,
+        keys = [signing_key, _SIGNATURES],
+        tags = ["manual"],
+        unless = "//ic-os/guestos:allow_unsigned_prod",
     )
 
 def guestos_tests(name, variant, secure_boot = False, present = {}, absent = [], contains = {}, lacks = {}):
@@ -202,6 +279,7 @@ def guestos_tests(name, variant, secure_boot = False, present = {}, absent = [],
         contains: dict of files of the root file system to regular expressions that must match.
         lacks: dict of files of the root file system to regular expressions that must not match.
     """
+    disk = ":%s.tar" % _TESTED_DISK[variant]
     image_structure_test(
         name = "root_structure_test",
         absent = _ABSENT + absent,
@@ -222,7 +300,7 @@ def guestos_tests(name, variant, secure_boot = False, present = {}, absent = [],
     image_structure_test(
         name = "boot_structure_test",
         contains = {"/extra_boot_args": ["^extra_boot_args=.* dfinity.hash_offset=3221225472 dfinity.root_hash=[0-9a-f]{64}$"]},
-        image = ":disk-img.tar",
+        image = disk,
         partition = "A_boot",
         present = {
             "/config": "type=dir",
@@ -236,7 +314,7 @@ def guestos_tests(name, variant, secure_boot = False, present = {}, absent = [],
     )
     image_structure_test(
         name = "esp_structure_test",
-        image = ":disk-img.tar",
+        image = disk,
         partition = "esp",
         present = {
             "/EFI/BOOT/BOOTX64.EFI": "type=file",
@@ -249,7 +327,7 @@ def guestos_tests(name, variant, secure_boot = False, present = {}, absent = [],
     guestos_boot_test(
         name = "boot_test",
         args = ["--secure_boot"] if secure_boot else [],
-        disk = ":disk-img.tar",
+        disk = disk,
         root = ":root",
         variant = variant,
         version = ":version.txt",
@@ -257,7 +335,7 @@ def guestos_tests(name, variant, secure_boot = False, present = {}, absent = [],
     for partition in ["esp", "grub", "config", "A_boot", "A_root"]:
         filesystem_check_test(
             name = partition + "_check_test",
-            image = ":disk-img.tar",
+            image = disk,
             partition = partition,
         )
 
@@ -285,6 +363,8 @@ def _system(base, passwords, suffix, tags):
         extra_files = {
             ":guestos.spdx.json": "usr/share/sbom/guestos.spdx.json",
             ":system.json": "opt/ic/share/system.json",
+            ":release-date.txt": "opt/ic/share/release-date.txt",
+            ":rollback-index.txt": "opt/ic/share/rollback-index.txt",
             ":version%s.txt" % suffix: "opt/ic/share/version.txt",
             ":version-floor.txt": "opt/ic/share/version-floor.txt",
         },

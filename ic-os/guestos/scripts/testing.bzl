@@ -1,6 +1,8 @@
 """Images with other settings than the default, for tests."""
 
 _SETTINGS = {
+    "//ic-os/guestos:allow_prod_without_update_keys": False,
+    "//ic-os/guestos:allow_unsigned_prod": False,
     "//ic-os/guestos:distribution": "debian",
     "//ic-os/guestos:signing_key": Label("//ic-os/guestos:no_keys"),
     "//ic-os/guestos:update_keys": Label("//ic-os/guestos:no_keys"),
@@ -10,6 +12,8 @@ _configured = transition(
     implementation = lambda _settings, attr: _SETTINGS | {
         "//ic-os/guestos:" + name: value
         for name, value in {
+            "allow_prod_without_update_keys": attr.without_keys,
+            "allow_unsigned_prod": attr.without_keys,
             "distribution": attr.distribution,
             "signing_key": attr.signing_key,
             "update_keys": attr.update_keys,
@@ -34,6 +38,7 @@ configured_image = rule(
         "distribution": attr.string(doc = "The distribution whose packages are installed.", values = ["debian", "ubuntu"]),
         "signing_key": attr.label(allow_single_file = [".pem"], doc = "The private key that signs upgrades of `prod`."),
         "src": attr.label(allow_single_file = True, cfg = _configured, doc = "The image.", mandatory = True),
+        "without_keys": attr.bool(doc = "Whether an image of `prod` may have no update keys and no signature."),
         "update_keys": attr.label(allow_files = [".pem"], doc = "The public keys by which `prod` accepts upgrades."),
     },
 )

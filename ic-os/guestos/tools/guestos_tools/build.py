@@ -18,11 +18,13 @@ from guestos_tools.packages import Packages
 from guestos_tools.plan import read_plan
 from guestos_tools.reference_payload import write_programs
 from guestos_tools.runner import Runner
+from guestos_tools.update_key_list import update_keys_text
 from guestos_tools.wheels import CACHE_VARIABLE, LOCK, Wheels, cache_folder
 from tools.core.errors import UserError
 
 _DISTRIBUTIONS = ("debian", "ubuntu")
 _DOWNLOADED = WORKSPACE / "artifacts" / "release"
+_TEST_KEY = GUESTOS / "update-keys" / "test-only.pem"
 _PLAN = GUESTOS / "plan" / "images.json"
 
 
@@ -73,22 +75,31 @@ def add_options(parser: Parser) -> None:
         metavar="PEM",
         action="append",
         default=[],
-        help="public key that machines take upgrades by, for prod only; may be given more than once (default: none)",
+        help="public key by which machines accept upgrades; prod needs one, and may have more",
+    )
+    parser.add_argument(
+        "--without-update-keys",
+        action="store_true",
+        help="build prod without one: its machines accept no upgrade, ever",
     )
     parser.add_argument(
         "--signing-key",
         metavar="PEM",
         action="append",
         default=[],
-        help="private key that signs the upgrade image, for prod only; may be given more than once (default: none)",
+        help="private key that signs the upgrade image; that of prod needs one, and may have more",
+    )
+    parser.add_argument(
+        "--unsigned", action="store_true", help="build the upgrade image of prod without one: no machine accepts it"
     )
 
 
-def request(given: Namespace) -> Request:
+def request(given: Namespace, *, is_signed: bool) -> Request:
     """Returns what options ask for.
 
     Args:
         given: the options that `add_options` adds.
+        is_signed: whether the image has a signature, if there is a key.
 
     Raises:
         UserError: one of them is wrong.
@@ -98,7 +109,7 @@ def request(given: Namespace) -> Request:
         wanted["version"] = _version(given.v)
     if given.p is not None:
         wanted["password"] = _password(given.p, given.t)
-    return Request(
+    result = Request(
         variant=given.t,
         distribution=given.distribution,
         executables=_executables(given.x),
@@ -106,6 +117,8 @@ def request(given: Namespace) -> Request:
         signing_keys=_keys("--signing-key", given.signing_key, given.t),
         **wanted,
     )
+    _check_keys(given, is_signed=is_signed)
+    return result
 
 
 def _version(version: str) -> str:
@@ -133,6 +146,23 @@ def _executables(given: str | None) -> Path | None:
         found = [name for name in constants["RELEASE_BINARIES"] if (folder / name).is_file()]
         raise UserError(f"-x {folder}: has no executable {', '.join(missing)}; it has {', '.join(found) or 'none'}")
     return folder.absolute()
+
+
+def _check_keys(given: Namespace, *, is_signed: bool) -> None:
+    """Checks that an image of prod has the keys without which it is of no use, or that this is meant."""
+    needed = [
+        ("--update-key", given.update_key, "--without-update-keys", "its machines would never accept an upgrade"),
+    ]
+    if is_signed or given.unsigned:
+        needed.append(("--signing-key", given.signing_key, "--unsigned", "no machine would accept this upgrade"))
+    for option, keys, without, consequence in needed:
+        meant = getattr(given, without.removeprefix("--").replace("-", "_"))
+        if meant and given.t != "prod":
+            raise UserError(f"{without}: is for prod only; leave it out, or build -t prod")
+        if meant and keys:
+            raise UserError(f"{option}, {without}: exclude each other; give one of them")
+        if given.t == "prod" and not keys and not meant:
+            raise UserError(f"-t prod without {option}: {consequence}; give it, or {without} if that is meant")
 
 
 def _keys(option: str, given: Sequence[str], variant: str) -> tuple[Path, ...]:
@@ -210,7 +240,14 @@ class Build:
 
     def make(self, name: str) -> Path:
         """Builds an image of the variant; returns its file."""
-        say(f"building {self._wanted.variant} with {self._wanted.executables or 'the reference payload'}")
+        wanted = self._wanted
+        keys = wanted.update_keys if wanted.variant == "prod" else [_TEST_KEY]
+        say(
+            update_keys_text(
+                wanted.variant, [str(path) for path in keys], [str(_TEST_KEY)] if keys != [_TEST_KEY] else []
+            )
+        )
+        say(f"building {wanted.variant} with {wanted.executables or 'the reference payload'}")
         return self._runner.make(f"ic-os/guestos/{self._wanted.variant}/{name}")
 
     def run(self, program: str, *arguments: str) -> None:

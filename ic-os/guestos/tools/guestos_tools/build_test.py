@@ -1,15 +1,19 @@
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 
 from guestos_tools import build, disk_image, upgrade_image
 from guestos_tools.build import Request, add_options, placeholders, request
+from guestos_tools.description import WORKSPACE
 from guestos_tools.options import Parser, call
 from guestos_tools.reference_payload import PROGRAMS
 from guestos_tools.wheels import cache_folder
+from tools.core.errors import UserError
 
 PROD = ["-o", "a", "-t", "prod"]
 
@@ -60,6 +64,24 @@ def no_work(tmp_path, monkeypatch):
         (upgrade_image, ["-r", "a", "-b", "./a"], "-r, -b: name the same file"),
         (upgrade_image, ["-o", "a", "-r", "b", "-b", "missing/c"], "-b: there is no folder missing"),
         (upgrade_image, ["-o", "a", "-t", "prod", "-p", "root"], "-p: production has no passwords"),
+        (
+            disk_image,
+            ["-o", "a", "-t", "prod"],
+            "-t prod without --update-key: its machines would never accept an upgrade",
+        ),
+        (disk_image, ["-o", "a", "-t", "prod", "--unsigned"], "-t prod without --update-key: its machines would never"),
+        (disk_image, ["-o", "a", "--without-update-keys"], "--without-update-keys: is for prod only"),
+        (upgrade_image, ["-o", "a", "--unsigned"], "--unsigned: is for prod only"),
+        (
+            upgrade_image,
+            ["-o", "a", "-t", "prod", "--update-key", "k/a.pem"],
+            "-t prod without --signing-key: no machine would accept this upgrade; give it, or --unsigned if",
+        ),
+        (
+            upgrade_image,
+            ["-o", "a", "-t", "prod", "--update-key", "k/a.pem", "--without-update-keys"],
+            "--update-key, --without-update-keys: exclude each other",
+        ),
     ],
 )
 def test_bad_arguments_are_refused_before_any_work(tmp_path, capsys, module, options, message):
@@ -74,7 +96,7 @@ def test_bad_arguments_are_refused_before_any_work(tmp_path, capsys, module, opt
 def wanted(*options):
     parser = Parser("program", "")
     add_options(parser)
-    return request(parser.parse_args(options))
+    return request(parser.parse_args(options), is_signed=True)
 
 
 def test_defaults():
@@ -133,3 +155,36 @@ def test_the_scripts_start_without_any_distribution():
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_prod_without_keys_where_that_is_meant():
+    found = wanted("-t", "prod", "--without-update-keys", "--unsigned")
+    assert (found.variant, found.update_keys, found.signing_keys) == ("prod", (), ())
+
+
+def test_partition_images_of_prod_need_no_signature(monkeypatch):
+    for module, options in (
+        (disk_image, ["-o", "a"]),
+        (upgrade_image, ["-r", "a", "-b", "b"]),
+    ):
+        begun = []
+        monkeypatch.setattr(
+            module, "build", lambda request, begun=begun: begun.append(request) or nullcontext(MagicMock())
+        )
+        assert call(module.PROGRAM, module.main, [*options, "-t", "prod", "--update-key", "k/a.pem"]) == 0
+        assert [path.name for path in begun[0].update_keys] == ["a.pem"]
+
+
+def test_a_build_says_which_keys_its_machines_accept(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(build, "Runner", MagicMock())
+    pem = WORKSPACE / "ic-os/guestos/scripts/testdata/release.pem"
+    for options, line in (
+        ((), "Machines with this image (dev) accept upgrades that are signed by one of these keys:"),
+        (("-t", "prod", "--update-key", str(pem), "--unsigned"), "release.pem, does not expire"),
+        (("-t", "prod", "--without-update-keys", "--unsigned"), "(prod) accept no upgrade: it has no update keys."),
+    ):
+        build.Build(wanted(*options), tmp_path, tmp_path).make("disk-img.tar")
+        assert line in capsys.readouterr().err
+    test_key = WORKSPACE / "ic-os/guestos/update-keys/test-only.pem"
+    with pytest.raises(UserError, match="must not be a key of prod"):
+        build.Build(wanted("-t", "prod", "--update-key", str(test_key), "--unsigned"), tmp_path, tmp_path).make("x")

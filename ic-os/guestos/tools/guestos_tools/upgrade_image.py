@@ -40,7 +40,7 @@ def main(arguments: Sequence[str]) -> None:
         check_output(option, path)
     if len({os.path.realpath(path) for path in outputs.values()}) < len(outputs):
         raise UserError(f"{', '.join(outputs)}: name the same file")
-    with build(request(given)) as building:
+    with build(request(given, is_signed=given.o is not None)) as building:
         archive = building.make("update-img.tar")
         for option, member in (("-r", "root.img"), ("-b", "boot.img")):
             if option in outputs:

@@ -1,0 +1,76 @@
+"""Rules for the keys of upgrades: a check that they are there, and a list of those that machines accept."""
+
+load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
+
+def _option(label):
+    """Returns the option of the command line for a build setting."""
+    return "--" + str(label).replace("@@//", "//")
+
+def _required_keys_impl(ctx):
+    if not ctx.files.keys and not ctx.attr.unless[BuildSettingInfo].value:
+        fail("%s: %s: give %s=%s, or, if that is meant, %s; ic-os/guestos/doc/Upgrade.adoc explains the keys" % (
+            ctx.label.package,
+            ctx.attr.consequence,
+            _option(Label(ctx.attr.flag)),
+            ctx.attr.example,
+            _option(ctx.attr.unless.label),
+        ))
+    return [DefaultInfo(files = depset(ctx.files.src))]
+
+required_keys = rule(
+    implementation = _required_keys_impl,
+    doc = "Files that an image needs, if it has keys: without keys it is an error of the analysis to depend on this target.",
+    attrs = {
+        "consequence": attr.string(doc = "What happens without keys.", mandatory = True),
+        "example": attr.string(doc = "A value of the label flag, for the message.", mandatory = True),
+        "flag": attr.string(
+            doc = "The label flag that the message names: a Target has the label of what the flag is set to.",
+            mandatory = True,
+        ),
+        "keys": attr.label_list(allow_files = True, doc = "The keys, label flags; one must have files.", mandatory = True),
+        "src": attr.label(allow_files = True, doc = "The files of this target.", mandatory = True),
+        "unless": attr.label(
+            doc = "The build setting that says that the image is meant to have no keys.",
+            mandatory = True,
+            providers = [BuildSettingInfo],
+        ),
+    },
+)
+
+def _update_keys_list_impl(ctx):
+    args = ctx.actions.args()
+    args.add(ctx.attr.variant, format = "--variant=%s")
+    args.add_all(ctx.files.refused_keys, format_each = "--refused_key=%s")
+    args.add(ctx.outputs.list, format = "--output=%s")
+    args.add_all(ctx.files.srcs)
+    ctx.actions.run(
+        arguments = [args],
+        executable = ctx.executable._list_update_keys,
+        execution_requirements = {"supports-path-mapping": "1"},
+        inputs = ctx.files.srcs + ctx.files.refused_keys,
+        mnemonic = "UpdateKeys",
+        outputs = [ctx.outputs.list],
+        progress_message = "Checking update keys of %{label}",
+    )
+    return [
+        DefaultInfo(files = depset(ctx.files.srcs)),
+        OutputGroupInfo(_validation = depset([ctx.outputs.list])),
+    ]
+
+update_keys_list = rule(
+    implementation = _update_keys_list_impl,
+    doc = """Public keys by which machines accept upgrades; the files of this target are those of `srcs`.
+
+A file that a machine cannot read, or whose header is misspelt, is an error of each build that uses them.""",
+    attrs = {
+        "list": attr.output(doc = "The text that lists the keys: file, id, and last day of validity.", mandatory = True),
+        "refused_keys": attr.label_list(allow_files = [".pem"], doc = "Keys that must not be among them."),
+        "srcs": attr.label_list(allow_files = True, doc = "PEM files with one key each; a target without files means none."),
+        "variant": attr.string(doc = "Variant of the machines, for the text.", mandatory = True),
+        "_list_update_keys": attr.label(
+            cfg = "exec",
+            default = "//ic-os/guestos/tools:list_update_keys",
+            executable = True,
+        ),
+    },
+)
