@@ -17,10 +17,10 @@ _ActionsInfo = provider(
     },
 )
 
-def _placeholder(ctx, kind, name):
+def _placeholder(ctx, kind, name, content = ""):
     """Returns a file that stands for one that a script is given."""
     file = ctx.actions.declare_file("placeholder/%s/%s" % (kind, name))
-    ctx.actions.write(file, "")
+    ctx.actions.write(file, content)
     return file
 
 def _packages_placeholder_impl(ctx):
@@ -56,11 +56,12 @@ executables_placeholder = rule(
 )
 
 def _files_placeholder_impl(ctx):
-    return [DefaultInfo(files = depset([_placeholder(ctx, ctx.label.name, "*")]))]
+    return [DefaultInfo(files = depset([_placeholder(ctx, ctx.label.name, "*", ctx.attr.content)]))]
 
 files_placeholder = rule(
     implementation = _files_placeholder_impl,
     doc = "Stands for files; the target's name says what they are.",
+    attrs = {"content": attr.string(doc = "What checks of the files accept.")},
 )
 
 def _dependencies(attributes):
