@@ -9,7 +9,6 @@ import pytest
 
 from guestos_tools import build, disk_image, upgrade_image
 from guestos_tools.build import Request, add_options, placeholders, request
-from guestos_tools.description import WORKSPACE
 from guestos_tools.options import Parser, call
 from guestos_tools.reference_payload import PROGRAMS
 from guestos_tools.wheels import cache_folder
@@ -175,16 +174,24 @@ def test_partition_images_of_prod_need_no_signature(monkeypatch):
         assert [path.name for path in begun[0].update_keys] == ["a.pem"]
 
 
+def pem(path, key):
+    path.write_text(f"-----BEGIN PUBLIC KEY-----\n{key}\n-----END PUBLIC KEY-----\n")
+    return str(path)
+
+
 def test_a_build_says_which_keys_its_machines_accept(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(build, "Runner", MagicMock())
-    pem = WORKSPACE / "ic-os/guestos/scripts/testdata/release.pem"
+    release = pem(tmp_path / "release.pem", "MCowBQYDK2VwAyEAJ2NV+JnoymxA0SOXLwnL7NAkIIHYY0HaMwEX7g2Zhsg=")
+    test_key = pem(tmp_path / "test-only.pem", "MCowBQYDK2VwAyEAH70xtAlA55o0iPWd02j2XXX3Isr9Kx6o1gIsbY7eIZE=")
+    monkeypatch.setattr(build, "_TEST_KEY", Path(test_key))
+    monkeypatch.setattr(build, "WORKSPACE", MagicMock())
+    for name in ("Packages", "Runner", "Wheels", "read_plan"):
+        monkeypatch.setattr(build, name, MagicMock())
     for options, line in (
         ((), "Machines with this image (dev) accept upgrades that are signed by one of these keys:"),
-        (("-t", "prod", "--update-key", str(pem), "--unsigned"), "release.pem, does not expire"),
+        (("-t", "prod", "--update-key", release, "--unsigned"), "release.pem, does not expire"),
         (("-t", "prod", "--without-update-keys", "--unsigned"), "(prod) accept no upgrade: it has no update keys."),
     ):
         build.Build(wanted(*options), tmp_path, tmp_path).make("disk-img.tar")
         assert line in capsys.readouterr().err
-    test_key = WORKSPACE / "ic-os/guestos/update-keys/test-only.pem"
     with pytest.raises(UserError, match="must not be a key of prod"):
-        build.Build(wanted("-t", "prod", "--update-key", str(test_key), "--unsigned"), tmp_path, tmp_path).make("x")
+        build.Build(wanted("-t", "prod", "--update-key", test_key, "--unsigned"), tmp_path, tmp_path).make("x")
