@@ -115,6 +115,8 @@ def main(config: str = CONFIG, output: str = OUTPUT, state: str = STATE) -> int:
             print("no host for logs is configured")
             return NOTHING_TO_SHIP
         with open(f"{output}.new", "w", encoding="ascii") as file:
+            # rsyslog's account reads it, whatever the umask of its service is.
+            os.fchmod(file.fileno(), 0o644)
             file.write(rsyslog_configuration(shipping, state))
         os.replace(f"{output}.new", output)
     except (GuestError, OSError) as error:

@@ -1,4 +1,5 @@
 import json
+import os
 import re
 
 import pytest
@@ -80,6 +81,15 @@ def test_the_configuration(config, tmp_path):
     constant = re.search(r'constant\(value="(\{.*)"\)', text)[1].replace('\\"', '"')
     assert json.loads(f"{constant.removesuffix(',')}}}") == {"tags": ["x", "y"]}
     assert not (tmp_path / "out.new").exists()
+
+
+def test_rsyslog_reads_the_configuration_whatever_the_umask_is(config, tmp_path):
+    before = os.umask(0o077)
+    try:
+        assert main(config(filebeat="elasticsearch_hosts=a\n"), str(tmp_path / "out")) == 0
+    finally:
+        os.umask(before)
+    assert (tmp_path / "out").stat().st_mode & 0o777 == 0o644
 
 
 def test_an_output_that_cannot_be_written_is_an_error(config, tmp_path, capsys):
