@@ -55,7 +55,7 @@ class Settings:
         qemu: QEMU to run.
         firmware: firmware to boot.
         accel: accelerator, from `tools.vm.qemu.accelerator`.
-        drives: disks, in the order of their PCI addresses.
+        drives: disks, in the order of their PCI addresses, in which the firmware tries to boot from them, too.
         memory_mib: memory in MiB.
         cpus: number of processors; with emulation, a second one makes a boot slower.
         forwards: (port of 127.0.0.1, port of the machine) pairs for TCP port forwarding.
@@ -122,6 +122,8 @@ def _drive(number: int, drive: Drive) -> list[str]:
     device = f"{_model(drive)},drive=drive{number}"
     device += ",removable=on" if drive.removable or drive.usb else ""
     device += f",serial={option_value(drive.serial)}" if drive.serial else ""
+    # The firmware tries disks in their order, and does not wait for a server on the network before.
+    device += f",bootindex={number}"
     return ["-drive", options, "-device", device]
 
 

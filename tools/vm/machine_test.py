@@ -45,9 +45,9 @@ def test_drives_stand_in_their_order_and_forget_what_is_not_kept():
         "if=none,id=drive2,format=raw,file=/c.img,cache=unsafe,discard=unmap,snapshot=off,readonly=on",
     ]
     assert options(words, "-device")[:3] == [
-        "virtio-blk-pci,drive=drive0,serial=one",
-        "virtio-blk-pci,drive=drive1",
-        "virtio-blk-pci,drive=drive2",
+        "virtio-blk-pci,drive=drive0,serial=one,bootindex=0",
+        "virtio-blk-pci,drive=drive1,bootindex=1",
+        "virtio-blk-pci,drive=drive2,bootindex=2",
     ]
 
 
@@ -55,8 +55,8 @@ def test_a_removable_drive_is_on_scsi():
     words = command(drives=[Drive(path="/a.img"), Drive(path="/b.img", read_only=True, removable=True)])
     assert options(words, "-device")[:3] == [
         "virtio-scsi-pci",
-        "virtio-blk-pci,drive=drive0",
-        "scsi-hd,drive=drive1,removable=on",
+        "virtio-blk-pci,drive=drive0,bootindex=0",
+        "scsi-hd,drive=drive1,removable=on,bootindex=1",
     ]
     assert options(words, "-drive")[-1].endswith("file=/b.img,cache=unsafe,discard=unmap,snapshot=off,readonly=on")
     assert "virtio-scsi-pci" not in command(drives=[Drive(path="/a.img")])
@@ -66,8 +66,8 @@ def test_a_usb_drive_is_on_xhci():
     words = command(drives=[Drive(path="/a.img"), Drive(path="/b.img", read_only=True, usb=True)])
     assert options(words, "-device")[:3] == [
         "qemu-xhci",
-        "virtio-blk-pci,drive=drive0",
-        "usb-storage,drive=drive1,removable=on",
+        "virtio-blk-pci,drive=drive0,bootindex=0",
+        "usb-storage,drive=drive1,removable=on,bootindex=1",
     ]
     assert "qemu-xhci" not in command(drives=[Drive(path="/a.img", removable=True)])
 

@@ -66,7 +66,7 @@ def test_without_options_there_is_no_medium(launch):
 
 def test_a_key_may_log_in_as_root_and_admin(launch, members, key):
     command = launch(f"--ssh_key={key}")
-    assert "scsi-hd,drive=drive1,removable=on" in command
+    assert "scsi-hd,drive=drive1,removable=on,bootindex=1" in command
     assert [word for word in command if "medium.img" in word and word.endswith(",snapshot=off,readonly=on")]
     assert members() == {f"accounts_ssh_authorized_keys/{account}": KEY for account in ("admin", "root")}
 
@@ -138,6 +138,6 @@ def test_a_missing_directory_is_an_error(launch, tmp_path):
 def test_a_medium_of_ones_own(launch, key, tmp_path):
     image = write_raw(medium(configuration(None, str(key))), tmp_path / "own.img")
     command = launch(f"--medium={image}")
-    assert "scsi-hd,drive=drive1,removable=on" in command
+    assert "scsi-hd,drive=drive1,removable=on,bootindex=1" in command
     assert "cannot be combined with --config_dir or --ssh_key" in launch(f"--medium={image}", f"--ssh_key={key}")
     assert f"--medium: {tmp_path}/none: is not a file" in launch(f"--medium={tmp_path}/none")
