@@ -185,3 +185,15 @@ def test_programs_in_profiles_are_no_links(nodes):
     """AppArmor compares the path of the file that is executed, after all links."""
     links = {pair for pair in named_paths(nodes) if isinstance(nodes.get(pair[1]), Symlink)}
     assert {pair for pair in links if not pair[1].startswith("etc/")} == set()
+
+
+@pytest.mark.parametrize(
+    ("module", "constant", "profile"),
+    [("dates", "FLOOR", "boot-metrics"), ("dates", "FLOOR", "manageboot"), ("rollback", "INDEX", "manageboot")],
+)
+def test_floors_can_be_saved_in_the_config_store(nodes, module, constant, profile):
+    source = text(nodes[f"opt/ic/lib/guestos/{module}.py"])
+    name = re.search(rf'^{constant} = "(.*)"$', source, re.MULTILINE)[1]
+    rules = re.findall(r"^  (/\S*) rw,$", text(nodes[f"{OURS}/{profile}"]), re.MULTILINE)
+    writable = {path for rule in rules for path in alternatives(rule)}
+    assert {f"/boot/config/{name}", f"/boot/config/{name}.new"} <= writable
