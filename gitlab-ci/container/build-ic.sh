@@ -11,8 +11,9 @@ usage() {
 usage: build-ic.sh [OPTION…]
 
 Builds the GuestOS in the container of container-run.sh. Without -b, -c and -i: as with -i, the disk of production, as
-artifacts/icos/disk-img.tar.gz, and beside it update-keys.txt, the keys by which machines accept upgrades. Each folder below artifacts/ gets the file SHA256SUMS, for `sha256sum --check`; files
-that it listed before and that are not built now are removed. Images also have a .sha256 each.
+artifacts/icos/disk-img.tar.gz, and beside it update-keys.txt, the keys by which machines accept upgrades. Each folder
+below artifacts/ gets the file SHA256SUMS, for `sha256sum --check`; files that it listed before and that are not built
+now are removed. Images also have a .sha256 each.
 
 options:
   -h, --help               this text

@@ -18,6 +18,7 @@ from tools.image.rawfile import write_raw
 from tools.tar.sparse_archive import Member, archive_of
 from tools.testing.debian_packages import build_deb
 from tools.testing.oracles import ask
+from tools.testing.pe_files import kernel, pe_file
 from tools.testing.sample_disk import MIB, disk, ext4, fat, root_tree
 from tools.tree.tar_writer import tar_image
 
@@ -57,7 +58,16 @@ CASES = {
         "spdx": "out/spdx",
         "cyclonedx": "out/cyclonedx",
     },
+    "secure_boot_signature": {"file": "in/stub.efi", "to_sign_output": "out/file"},
     "sha256": {"input": "in/text", "output": "out/file"},
+    "unified_kernel_image": {
+        "stub": "in/stub.efi",
+        "kernel": "in/kernel",
+        "initrd": "in/text",
+        "os_release": "in/text",
+        "word": ["quiet"],
+        "output": "out/file",
+    },
     "upgrade_image": {
         "manifest": "in/manifest",
         "images": [{"name": "root.img", "parts": [ARTIFACT]}],
@@ -111,6 +121,8 @@ def make_inputs(folder):
     for path in ("text", "folder/file"):
         (folder / path).write_text("secret\n")
     (folder / "text.zst").write_bytes(zstandard.compress(b"secret"))
+    (folder / "stub.efi").write_bytes(pe_file())
+    (folder / "kernel").write_bytes(kernel())
     (folder / "partitions.csv").write_text("root,2048,16384,L,,\n")
     (folder / "advisories.json").write_text("{}")
     (folder / "sbom.json").write_text('{"bomFormat": "CycloneDX", "serialNumber": "", "components": []}')

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
-from tools.core.json_spec import FileName
+from tools.core.json_spec import FileName, KeyName, OutputName
 from tools.core.outputs import replacing, write_all
 from tools.image.extents import Image
 from tools.image.rawfile import write_raw
@@ -29,11 +29,11 @@ class Arguments:
     """Arguments of the command line."""
 
     file: FileName = argument("the PE file", positional=True)
-    key: FileName | None = argument("a private key of RSA as PEM", default=None)
+    key: KeyName | None = argument("a private key of RSA as PEM", default=None)
     signature: FileName | None = argument("a signature that was made elsewhere", default=None)
     certificate: FileName | None = argument("the certificate of the key, as PEM", default=None)
-    output: FileName | None = argument("the signed file to write", default=None)
-    to_sign_output: FileName | None = argument("the file to write with what is signed", default=None)
+    output: OutputName | None = argument("the signed file to write", default=None)
+    to_sign_output: OutputName | None = argument("the file to write with what is signed", default=None)
 
 
 def main(arguments: Arguments) -> None:

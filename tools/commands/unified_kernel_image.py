@@ -11,7 +11,7 @@ from pathlib import Path
 from tools.commands.boot_args import arguments_of
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
-from tools.core.json_spec import FileName
+from tools.core.json_spec import FileName, OutputName
 from tools.image.extents import Image
 from tools.image.rawfile import write_raw
 from tools.pe.uki import Parts, unified_kernel_image
@@ -32,7 +32,7 @@ class Arguments:
     )
     root_hash_argument: str = argument("the argument that hands the root hash over", default="verity.root_hash")
     sbat: tuple[FileName, ...] = argument("a file with lines of SBAT, in addition to those of the stub", default=())
-    output: FileName = argument("the file to write")
+    output: OutputName = argument("the file to write")
 
 
 def main(arguments: Arguments) -> None:

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -68,16 +69,19 @@ class Service:
 
 
 @pytest.fixture
-def service(tmp_path):
+def service():
     services = []
 
-    def make(script):
-        services.append(Service(tmp_path, script))
-        return services[-1]
+    # The path of a socket has at most 107 bytes; that of a test's own directory may be longer.
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
 
-    yield make
-    for each in services:
-        each.close()
+        def make(script):
+            services.append(Service(Path(folder), script))
+            return services[-1]
+
+        yield make
+        for each in services:
+            each.close()
 
 
 def call(service, *arguments, grace=SECONDS, **options):
