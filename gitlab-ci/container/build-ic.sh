@@ -31,8 +31,8 @@ options:
   -d, --distribution=NAME  debian (default) or ubuntu: whose packages
       --update-keys=LABEL  Bazel target of the public keys by which machines of production accept upgrades; without it
                            they accept none, and a warning says so
-      --signing-key=LABEL  Bazel target of the private key that signs upgrade images of production; without it no machine
-                           accepts them, and a warning says so
+      --signing-key=LABEL  Bazel target of the private key that signs upgrade images of production; without it no
+                           machine accepts them, and a warning says so
       --here               build without a container, with the bazel of this machine
 
 exit status: 0, or 1 after an error; 125 when the container could not be set up.

@@ -40,6 +40,11 @@ def check_access_control(shell: Shell, mode: str, checks: Checks) -> None:
     checks.equal("the mode of AppArmor", shell.check("cat /sys/module/apparmor/parameters/mode").strip(), mode)
     profiles = profiles_of(shell.run(_PROCESSES).output.splitlines())
     checks.equal("profiles of services", profiles, _PROFILES)
+    check_violations(shell, checks)
+
+
+def check_violations(shell: Shell, checks: Checks) -> None:
+    """Checks that no program did what its profile does not permit, since the boot."""
     lines = shell.run("journalctl --boot --no-pager --output=cat --grep='apparmor=.(ALLOWED|DENIED)'").output
     checks.equal("what the profiles do not permit", violations(lines.splitlines()), [])
 
