@@ -181,9 +181,9 @@ def test_no_such_file_in_the_package(downstream: Downstream) -> None:
 
 
 def test_name_taken(downstream: Downstream) -> None:
-    module = downstream.folder / "MODULE.bazel"
-    text = MODULE.replace('name = "example"', 'name = "icos_trixie"')
-    module.write_text(text.replace('"example")', 'example = "icos_trixie")'))
+    lock = 'debian.lock(name = "example", manifest = "//packages:example.toml")\n'
+    assert lock in MODULE
+    (downstream.folder / "MODULE.bazel").write_text(MODULE.replace(lock, lock * 2))
     status, said = downstream.build("//:file")
     assert status != 0
-    assert 'both declare "icos_trixie"; one must choose another name' in said, said
+    assert 'both declare "example"; one must choose another name' in said, said

@@ -13,7 +13,6 @@ root,2048,8192,L,c8b0a1f2-0000-4000-8000-000000000003,system
 PACKAGE = """
 load("@rules_icos//defs:defs.bzl", "disk_image", "ext4_image", "rootfs_tree", "upgrade_image")
 
-filegroup(name = "half_a_release", srcs = ["replica"])
 
 ext4_image(
     name = "too_full",
@@ -115,11 +114,6 @@ def test_unknown_distribution(downstream: Workspace) -> None:
     assert "distribution" in said, said
     assert "beos" in said, said
     assert '"debian", "ubuntu"' in said, said
-
-
-def test_missing_binary(downstream: Workspace) -> None:
-    said = refused(downstream, "--nobuild", OPTION + "release_binaries=//:half_a_release", DEV)
-    assert "//:half_a_release: has no executable orchestrator; it has replica" in said, said
 
 
 def test_password_for_prod(downstream: Workspace) -> None:
