@@ -144,7 +144,7 @@ def _start_link(state: State, nodes: Sequence[LocalNode]) -> None:
 
 
 def wait_until_up(state: State, nodes: Sequence[LocalNode], timeout: float, say: Say) -> list[Observation]:
-    """Waits until all nodes are up.
+    """Waits until all nodes are up and each gets answers of the others' replicas.
 
     Args:
         state: of the deployment.
@@ -167,12 +167,27 @@ def wait_until_up(state: State, nodes: Sequence[LocalNode], timeout: float, say:
                 say(f"{each.node.name}: up after {time.monotonic() - started:.0f} s, version {each.version}")
         if gone := [each.node.name for each in found if not each.running]:
             raise UserError(f"{', '.join(gone)}: the machine has ended; its console is in {state.folder}")
-        return all(each.is_up for each in found)
+        return not _missing(found)
 
     if not wait_for(all_are_up, timeout, _PAUSE_SECONDS):
-        missing = [f"{each.node.name} ({each.lacks})" for each in found if not each.is_up]
-        raise UserError(f"not up within {timeout:.0f} s: {', '.join(missing)}; the machines go on")
+        raise UserError(f"not up within {timeout:.0f} s: {', '.join(_missing(found))}; the machines go on")
     return found
+
+
+def _missing(found: Sequence[Observation]) -> list[str]:
+    """Returns the nodes that are not up or do not see the others, each with the reason.
+
+    A node's own replica responds before its firewall admits other nodes, which the orchestrator has it do.
+    """
+    peers = [each.node for each in found if each.node.subnet is not None]
+    missing = []
+    for each in found:
+        unseen = [peer.name for peer in peers if not each.sees(peer)]
+        if not each.is_up:
+            missing.append(f"{each.node.name} ({each.lacks})")
+        elif unseen:
+            missing.append(f"{each.node.name} (gets no answer of the replica of {', '.join(unseen)})")
+    return missing
 
 
 def stop(state: State, nodes: Sequence[LocalNode], grace: float, say: Say) -> None:

@@ -176,13 +176,20 @@ def test_waiting(state, nodes, monkeypatch, machines):
         is_up = True
         version = "1.0"
 
+        def sees(self, other):
+            return other.name not in unseen
+
     monkeypatch.setattr(deploy, "observe_all", observed)
     monkeypatch.setattr(deploy, "_PAUSE_SECONDS", 0)
+    unseen = []
     rounds = [["net.0.0", "net.2.2"], ["net.2.2"], []]
     deploy.wait_until_up(state, nodes, SECONDS, machines.append)
     assert [message.partition(":")[0] for message in machines] == ["net.0.1", "net.x.3", "net.0.0", "net.2.2"]
     rounds = [["net.2.2"]]
     with pytest.raises(UserError, match=r"^not up within 0 s: net\.2\.2 \(SSH does not answer\); the machines go on"):
+        deploy.wait_until_up(state, nodes, 0, machines.append)
+    rounds, unseen = [[]], ["net.2.2"]
+    with pytest.raises(UserError, match=r"net\.0\.0 \(gets no answer of the replica of net\.2\.2\), net\.0\.1"):
         deploy.wait_until_up(state, nodes, 0, machines.append)
 
 
