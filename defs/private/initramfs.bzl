@@ -47,7 +47,10 @@ No program of the tree is run. The libraries of programs and the dependencies of
             doc = "The layout of the disk; `/etc/partitions` lists its partitions, one per line: number, name and GUID.",
             mandatory = True,
         ),
-        "modules": attr.string_list(doc = "Kernel modules that init loads, in this order, after their dependencies."),
+        "modules": attr.string_list(
+            doc = "Kernel modules that init loads, in this order, after their dependencies. `/etc/modules` of the " +
+                  "initramfs lists their paths, one per line; `optional` follows what only soft dependencies name.",
+        ),
         "paths": attr.string_list(doc = "Other files of the tree to include."),
         "programs": attr.string_list(doc = "Programs of the tree to include."),
         "rootfs": attr.label(doc = "The root tree.", mandatory = True, providers = [RootfsInfo]),

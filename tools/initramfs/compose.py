@@ -59,7 +59,8 @@ class Contents:
 def compose(root: Directory, contents: Contents, origin: str) -> Directory:
     """Returns the tree of an initramfs.
 
-    Its `/etc/modules` lists the paths of the modules, one per line, in the order in which to load them. Modules are
+    Its `/etc/modules` lists the paths of the modules, one per line, in the order in which to load them. The word
+    `optional` follows the path of a module that the others may do without if it does not load. Modules are
     decompressed, so that `/init` needs no decompressor.
 
     Args:
@@ -199,15 +200,15 @@ class _Builder:
         # Without soft dependencies it doesn't matter which aliases a module has.
         alias = self._text(f"{folder}/modules.alias") if "softdep" in softdep.split() else ""
         index = ModuleIndex.parse(dep, builtin, softdep, alias, f"{self._origin}: /{folder}")
-        paths = []
-        for path in index.load_order(wanted):
-            _, node = self.find(f"{folder}/{path}".encode())
+        lines = []
+        for module in index.load_order(wanted):
+            _, node = self.find(f"{folder}/{module.path}".encode())
             if not isinstance(node, File):
-                raise UserError(f"{self._origin}: /{folder}/{path} is not a file")
-            target, unpacked = _unpacked(f"{folder}/{path}", node.content, self._origin)
+                raise UserError(f"{self._origin}: /{folder}/{module.path} is not a file")
+            target, unpacked = _unpacked(f"{folder}/{module.path}", node.content, self._origin)
             self.file(target.encode(), Image.from_bytes(unpacked), 0o644)
-            paths.append(f"/{target}\n")
-        self.file(b"etc/modules", Image.from_bytes("".join(paths).encode()), 0o644)
+            lines.append(f"/{target} optional\n" if module.optional else f"/{target}\n")
+        self.file(b"etc/modules", Image.from_bytes("".join(lines).encode()), 0o644)
 
     def _text(self, path: str) -> str:
         _, node = self.find(path.encode())

@@ -230,7 +230,7 @@ def test_soft_dependencies_are_found_by_aliases():
         composed(tree, modules=("verity",))
     add(tree, f"{folder}/modules.alias", b"alias crypto-x mod\n")
     result = composed(tree, modules=("verity",))
-    assert content(result, "etc/modules").decode() == f"/{folder}/k/mod.ko\n/{folder}/k/verity.ko\n"
+    assert content(result, "etc/modules").decode() == f"/{folder}/k/mod.ko optional\n/{folder}/k/verity.ko\n"
 
 
 def test_there_must_be_one_kernel():

@@ -4,7 +4,9 @@ Files of depmod(8): modules.dep (modules.dep(5)) has lines `path: dependency …
 the modules, and with all direct and indirect dependencies, of which the last one is loaded first. modules.builtin lists
 the modules that are built into the kernel. modules.softdep has lines `softdep NAME pre: … post: …` (modprobe.d(5)),
 whose names are modules, or aliases: modules.alias has lines `alias PATTERN MODULE`. As with modprobe(8), a name that is
-neither is ignored, since its module may be built into the kernel, or the kernel may be built without it.
+neither is ignored, since its module may be built into the kernel, or the kernel may be built without it. Also as with
+modprobe(8), a soft dependency that does not load is no error: an alias such as `crc32c` names drivers for instructions
+that not every processor has.
 """
 
 from __future__ import annotations
@@ -23,6 +25,19 @@ _EXTENSION = re.compile(r"\.ko(\.(xz|zst|gz))?$")
 def module_name(path: str) -> str:
     """Returns the kernel's name of a module file: `dm_verity` for `a/dm-verity.ko.xz`."""
     return _EXTENSION.sub("", posixpath.basename(path)).replace("-", "_")
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleToLoad:
+    """A module in the load order.
+
+    Attributes:
+        path: relative to the directory of the modules.
+        optional: whether only soft dependencies name it, so that the others may do without it.
+    """
+
+    path: str
+    optional: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +85,8 @@ class ModuleIndex:
         built_in = frozenset(module_name(line) for line in builtin.splitlines())
         return cls(paths, dependencies, before, after, built_in, origin)
 
-    def load_order(self, wanted: Iterable[str]) -> list[str]:
-        """Returns the paths of modules and their dependencies in load order, without built-in ones.
+    def load_order(self, wanted: Iterable[str]) -> list[ModuleToLoad]:
+        """Returns modules and their dependencies in load order, without built-in ones.
 
         Args:
             wanted: module names, with `-` or `_`.
@@ -79,10 +94,12 @@ class ModuleIndex:
         Raises:
             UserError: a module does not exist, or depends on itself.
         """
+        names = [module_name(name) for name in wanted]
         order: dict[str, str] = {}
-        for name in wanted:
-            self._add(module_name(name), order, ())
-        return list(order.values())
+        for name in names:
+            self._add(name, order, ())
+        required = {*names, *(needed for name in names for needed in self.dependencies.get(name, ()))}
+        return [ModuleToLoad(path, optional=name not in required) for name, path in order.items()]
 
     def _add(self, name: str, order: dict[str, str], chain: tuple[str, ...]) -> None:
         if name in order or name in self.builtin:

@@ -1,7 +1,7 @@
 import pytest
 
 from tools.core.errors import UserError
-from tools.initramfs.modules import ModuleIndex, module_name
+from tools.initramfs.modules import ModuleIndex, ModuleToLoad, module_name
 
 DEP = """\
 kernel/drivers/md/dm-mod.ko.xz:
@@ -30,8 +30,12 @@ def index():
     return ModuleIndex.parse(DEP, BUILTIN, SOFTDEP, "", "modules")
 
 
-def names(paths):
-    return [module_name(path) for path in paths]
+def names(modules):
+    return [module_name(module.path) for module in modules]
+
+
+def optional(modules):
+    return [module_name(module.path) for module in modules if module.optional]
 
 
 def test_names_have_one_form():
@@ -75,8 +79,15 @@ def test_soft_dependencies_may_be_aliases():
     assert names(index.load_order(["btrfs"])) == ["crc32c_intel", "crc32c_generic", "sha256", "btrfs", "other"]
 
 
+def test_what_only_soft_dependencies_name_is_optional(index):
+    # So are the dependencies of an optional module, unless another module requires them.
+    soft = ["crc32c_generic", "dm_bufio", "dm_mod", "dm_verity", "reed_solomon", "xxhash"]
+    assert sorted(optional(index.load_order(["btrfs"]))) == soft
+    assert sorted(optional(index.load_order(["btrfs", "dm-bufio"]))) == sorted({*soft} - {"dm_bufio", "dm_mod"})
+
+
 def test_paths_are_those_of_the_index(index):
-    assert index.load_order(["virtio-blk"]) == ["kernel/drivers/block/virtio_blk.ko.xz"]
+    assert index.load_order(["virtio-blk"]) == [ModuleToLoad("kernel/drivers/block/virtio_blk.ko.xz", optional=False)]
 
 
 @pytest.mark.parametrize(
