@@ -50,7 +50,11 @@ def vm_launcher(name, disk, args = [], **kwargs):
 
 def _boot_spec_impl(ctx):
     output = ctx.actions.declare_file(ctx.label.name + ".json")
-    ctx.actions.write(output, json.encode_indent({"commands": ctx.attr.commands, "console": ctx.attr.console}))
+
+    # The commands run in the order of the dict, but json.encode sorts the keys of a dict.
+    pairs = ["%s: %s" % (json.encode(command), json.encode(expected)) for command, expected in ctx.attr.commands.items()]
+    text = '{"commands": {%s}, "console": %s}' % (", ".join(pairs), json.encode(ctx.attr.console))
+    ctx.actions.write(output, json.indent(text) + "\n")
     return [DefaultInfo(files = depset([output]))]
 
 _boot_spec = rule(
@@ -83,8 +87,8 @@ def vm_boot_test(
         name: of the test.
         disk: the image as a tar, such as `:disk-img.tar`.
         console: regular expressions that the console must show, in this order, before the login.
-        commands: dict of shell commands to regular expressions that must match their complete output, without
-            surrounding white space. A command with another exit status than 0 fails the test.
+        commands: dict of shell commands, which run in this order, to regular expressions that must match their complete
+            output, without surrounding white space. A command with another exit status than 0 fails the test.
         root: the verity_image that the system must have opened as /dev/mapper/root; for this check the system needs
             findmnt and dmsetup.
         user: account that logs in; it needs the rights for the commands.

@@ -23,6 +23,18 @@ actions_test = analysistest.make(
     attrs = {"tools": attr.string_dict(doc = "Tools by the mnemonics of the target's actions.", mandatory = True)},
 )
 
+def _content_test_impl(ctx):
+    env = analysistest.begin(ctx)
+    (action,) = [action for action in analysistest.target_actions(env) if action.mnemonic == "FileWrite"]
+    asserts.equals(env, ctx.attr.content, action.content)
+    return analysistest.end(env)
+
+content_test = analysistest.make(
+    _content_test_impl,
+    doc = "Checks the content of the one file that a target writes by itself.",
+    attrs = {"content": attr.string(doc = "All of it.", mandatory = True)},
+)
+
 def _partition_test_impl(ctx):
     env = analysistest.begin(ctx)
     target = analysistest.target_under_test(env)
