@@ -76,7 +76,7 @@ def test_modules_of_rsyslog_are_there(nodes, name):
 # Kernel modules by what needs them.
 MODULES = {
     "the disk and its file systems": "virtio_pci virtio_blk virtio_scsi sd_mod dm_verity dm_crypt ext4 xfs",
-    "a bootstrap medium on USB": "xhci_pci ehci_pci usb_storage uas vfat nls_ascii",
+    "a bootstrap medium on USB": "xhci_pci ehci_pci usb_storage uas vfat",
     "the network": "virtio_net af_packet tcp_bbr sch_fq",
     "the firewall": "nf_tables nft_ct nft_limit nft_connlimit nft_reject_inet nft_log",
     "the host": "vmw_vsock_virtio_transport virtio_rng virtio_balloon",
@@ -97,6 +97,15 @@ def test_kernel_modules_are_there(modules, what):
     assert set(MODULES[what].split()) - modules == set()
 
 
+def is_ubuntu(nodes):
+    return "ID=ubuntu" in text(nodes["usr/lib/os-release"]).splitlines()
+
+
+def test_the_default_character_set_of_vfat_is_there(nodes, modules):
+    # FAT_DEFAULT_IOCHARSET of the kernels
+    assert ("nls_iso8859_1" if is_ubuntu(nodes) else "nls_ascii") in modules
+
+
 def test_modules_of_devices_that_no_virtual_machine_has_are_left_out(nodes):
     drivers = "accel|bluetooth|comedi|gpu|iio|infiniband|media|net/wireless|staging"
     folders = rf"drivers/({drivers})|sound|net/(bluetooth|mac80211|wireless)"
@@ -105,7 +114,7 @@ def test_modules_of_devices_that_no_virtual_machine_has_are_left_out(nodes):
 
 def test_the_watchdog_of_qemu_has_a_driver_or_a_fallback(nodes, modules):
     """Ubuntu has i6300esb in another package; watchdog-fallback.service takes softdog there."""
-    assert "i6300esb" in modules or "ID=ubuntu" in text(nodes["usr/lib/os-release"]).splitlines()
+    assert "i6300esb" in modules or is_ubuntu(nodes)
 
 
 def test_tmp_is_a_file_system_of_its_own(nodes):
@@ -168,7 +177,8 @@ def test_programs_with_privileges_are_known(nodes):
     found = sorted(f"/{path}" for path, node in nodes.items() if isinstance(node, File) and node.permissions & 0o6000)
     assert " ".join(found) == profile("prod")["privileged-programs"]
     # File capabilities (capabilities(7)) are privileges, too.
-    assert [path for path, node in nodes.items() if any(b"capability" in name for name in node.xattrs)] == []
+    capable = [path for path, node in nodes.items() if any(b"capability" in name for name in node.xattrs)]
+    assert capable == (["usr/bin/ping"] if is_ubuntu(nodes) else [])
 
 
 def denied(nodes):
