@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools.core.errors import CheckError, UserError
+from tools.core.json_file import read_json
 from tools.debian.versions import compare_versions
 from tools.sbom.control import stanzas
 
@@ -46,17 +47,15 @@ def read_image_lock(path: Path) -> LockedImage:
     Raises:
         UserError: it cannot be read, or is none.
     """
+    content = read_json(path, advice=f"make it anew: {UPDATE}")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
         packages = {name: (each["version"], each["sha256"]) for name, each in content["packages"].items()}
         for name, (version, digest) in packages.items():
             compare_versions(version, "0")
             if len(bytes.fromhex(digest)) != 32 or not int(digest, 16):
                 raise ValueError(f"{name} has the invalid SHA-256 {digest[:80]!r}")
         return LockedImage(content["suite"], content["released"], packages)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: is not a lock of the image: {error}; make it anew: {UPDATE}") from error
 
 

@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from packaging.utils import parse_wheel_filename
@@ -14,6 +13,7 @@ from packaging.utils import parse_wheel_filename
 from third_party.python.resolve import Choice
 from third_party.python.targets import Target
 from tools.core.errors import UserError
+from tools.core.json_file import read_json
 
 _NOTE = "Made by `bazel run //third_party/python:lock` from requirements.in; not edited by hand."
 
@@ -125,15 +125,13 @@ def read_lock(path: str | os.PathLike[str]) -> Lock:
     Raises:
         UserError: the file cannot be read, or is not a lock.
     """
+    value = read_json(path, advice="restore it from version control")
     try:
-        value = json.loads(Path(path).read_text(encoding="utf-8"))
         return Lock(
             value["manifest_sha256"],
             {name: _from_json(distribution) for name, distribution in value["distributions"].items()},
         )
-    except OSError as error:
-        raise UserError(f"{os.fspath(path)}: cannot be read: {error.strerror}") from error
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except (LookupError, TypeError, AttributeError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise UserError(f"{os.fspath(path)}: not a lock ({reason}); restore it from version control") from error
 

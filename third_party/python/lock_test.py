@@ -68,11 +68,19 @@ def test_bad_manifest(tmp_path: Path, text: str, message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"manifest_sha256": "", "distributions": {"a": {"wheels": 1}}}'])
+@pytest.mark.parametrize("text", ["[]", "{}", '{"manifest_sha256": "", "distributions": {"a": {"wheels": 1}}}'])
 def test_bad_lock(tmp_path: Path, text: str) -> None:
     path = tmp_path / "lock.json"
     path.write_text(text)
     with pytest.raises(UserError, match=r"lock\.json: not a lock"):
+        read_lock(path)
+
+
+@pytest.mark.parametrize("text", ["", "[" * 200_000])
+def test_lock_that_is_not_json(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "lock.json"
+    path.write_text(text)
+    with pytest.raises(UserError, match=r"lock\.json:1: .*; restore it from version control"):
         read_lock(path)
 
 

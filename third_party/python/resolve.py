@@ -20,6 +20,7 @@ from third_party.python import pip_for
 from third_party.python.manifest import Manifest
 from third_party.python.targets import Target
 from tools.core.errors import UserError
+from tools.core.json_file import read_json
 
 INDEX = "https://pypi.org/simple"
 _FILES = "https://files.pythonhosted.org/packages/"
@@ -87,7 +88,7 @@ def _run_pip(manifest: Manifest, target: Target, pins: Mapping[str, str]) -> dic
             raise UserError(
                 f"{manifest.path}: pip finds no solution for {target}: {_reason(done.stdout + done.stderr)}"
             )
-        result: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
+        result: dict[str, Any] = read_json(report)
         return result
 
 

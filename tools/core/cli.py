@@ -32,7 +32,6 @@ a command with paths of their own therefore say what these are relative to (fiel
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import sys
 from collections.abc import Callable, Container, Sequence
@@ -44,7 +43,8 @@ from absl import flags
 from tools.core.errors import UserError
 from tools.core.exit_status import exit_at_sigterm, exit_code
 from tools.core.inputs import record
-from tools.core.json_spec import build, read_object, whole_number
+from tools.core.json_file import parse_json
+from tools.core.json_spec import build, read_object
 from tools.core.parameters import Parameter, parameters
 from tools.core.usage import help_text
 
@@ -222,8 +222,8 @@ def _flag_value(value: Any, parameter: Parameter) -> Any:
     if not isinstance(value, str) or (parameter.placeholder != "JSON" and parameter.type not in _FORMS):
         return value
     try:
-        return json.loads(value, parse_int=whole_number)
-    except (ValueError, RecursionError) as error:
+        return parse_json(value, "")
+    except UserError as error:
         form = _FORMS.get(parameter.type, "JSON")
         raise UserError(f"--{parameter.name}: must be {form}, not {value[:80]!r}") from error
 

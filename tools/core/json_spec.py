@@ -19,6 +19,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Annotated, Any, TypeVar
 
 from tools.core.errors import UserError
+from tools.core.json_file import read_json
 
 _T = TypeVar("_T")
 
@@ -35,7 +36,7 @@ KeyName = Annotated[str, "key"]
 """The path of a private key, of which nothing comes into an output."""
 
 _MOST_DIGITS = 40
-"""Most digits of a number: more than any size needs, and few enough that messages stay short."""
+"""Most digits of a size: more than any needs, and few enough that messages stay short."""
 
 _SUFFIXES = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
 _NAMES = {
@@ -61,43 +62,12 @@ def read_object(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Returns the object in a JSON file.
 
     Raises:
-        UserError: the file cannot be read, is no JSON object, or has a key twice in one object or a number of too many
-            digits.
+        UserError: `read_json` refuses the file, or it is no object.
     """
-    origin = os.fspath(path)
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        result = dict(pairs)
-        if len(result) < len(pairs):
-            keys = [key for key, _ in pairs]
-            raise UserError(f"{origin}: {next(key for key in keys if keys.count(key) > 1)}: is given twice")
-        return result
-
-    try:
-        with open(path, encoding="utf-8") as file:
-            value = json.load(file, object_pairs_hook=unique, parse_int=whole_number)
-    except OSError as error:
-        raise UserError(f"{origin}: cannot be read: {error.strerror}") from error
-    except json.JSONDecodeError as error:
-        raise UserError(f"{origin}:{error.lineno}: is not JSON: {error.msg}, column {error.colno}") from error
-    except (UnicodeDecodeError, RecursionError) as error:
-        raise UserError(f"{origin}: is not JSON: {error}") from error
-    except ValueError as error:
-        raise UserError(f"{origin}: {error}") from error
+    value = read_json(path)
     if not isinstance(value, dict):
-        raise UserError(f"{origin}: must be an object, not {_shown(value)}")
+        raise UserError(f"{os.fspath(path)}: must be an object, not {_shown(value)}")
     return value
-
-
-def whole_number(digits: str) -> int:
-    """Returns a number in JSON; for `parse_int` of `json`.
-
-    Raises:
-        ValueError: it has more than 40 digits.
-    """
-    if len(digits) > _MOST_DIGITS:
-        raise ValueError(f"{digits[:20]}… is a number of {len(digits)} digits; write at most {_MOST_DIGITS}")
-    return int(digits)
 
 
 def build(kind: type[_T], values: Mapping[str, Any], where: Callable[[str], str]) -> _T:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.core.errors import CheckError, UserError
+from tools.core.json_file import read_json
 from tools.debian.lock_content import content_error
 from tools.debian.manifest import Manifest, PackageSet
 
@@ -143,12 +144,7 @@ def check_lock(manifest: Manifest, lock: Path, command: str) -> dict[str, Any]:
             missing package.
         UserError: the file can't be read, or isn't a lock.
     """
-    try:
-        content = json.loads(lock.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{lock}: cannot be read: {error.strerror}; create it: {command}") from error
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{lock}: isn't valid JSON: {error}; update it: {command}") from error
+    content = read_json(lock, advice=f"create it: {command}")
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise UserError(f"{lock}: isn't a lock of format {FORMAT}; update it: {command}")
     if content.get("manifest") != manifest.digest():
@@ -161,9 +157,9 @@ def check_lock(manifest: Manifest, lock: Path, command: str) -> dict[str, Any]:
 def locked_versions(lock: Path) -> dict[str, str]:
     """Returns the version of each package in a lock file by key; empty if the file is not a lock of this format."""
     try:
-        content = json.loads(lock.read_text(encoding="utf-8"))
+        content = read_json(lock)
         return {key: str(package["version"]) for key, package in content["packages"].items()}
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    except (UserError, LookupError, TypeError, AttributeError):
         return {}
 
 
@@ -178,9 +174,9 @@ def check_not_older(lock: Lock, old: Path) -> None:
         CheckError: a suite is older.
     """
     try:
-        archives = json.loads(old.read_text(encoding="utf-8"))["archives"]
+        archives = read_json(old)["archives"]
         known = {(name, suite): str(date) for name in archives for suite, date in archives[name]["released"].items()}
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    except (UserError, LookupError, TypeError, AttributeError):
         return
     for name, archive in lock.archives.items():
         for suite, date in archive.released.items():

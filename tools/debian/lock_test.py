@@ -130,8 +130,8 @@ def test_out_of_step(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("{", "isn't valid JSON"),
-        ("[" * 200_000, "isn't valid JSON"),
+        ("{", "lock.json:1: is not JSON"),
+        ("[" * 200_000, "lock.json:1: has more than 100 objects and lists within each other"),
         ("[]", "isn't a lock of format 1"),
         ('{"format": 2}', "isn't a lock of format 1"),
         ('{"format": 1}', "is outdated"),

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from tools.core.errors import UserError
+from tools.core.json_file import read_json
 from tools.report.usage import PackageUsage
 from tools.sbom.cyclonedx import PROPERTY
 
@@ -18,14 +17,12 @@ def known_packages(path: str) -> list[PackageUsage]:
     Raises:
         UserError: the file can't be read, or is not such a document.
     """
+    content = read_json(path)
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
         if content.get("bomFormat") != "CycloneDX":
             raise UserError(f"{path}: is not a CycloneDX document; give the .cdx.json of the output group sbom")
         return [_package(each) for each in content["components"] if each["type"] == "library"]
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: is not a bill of materials of the rules: {type(error).__name__}: {error}") from error
 
 

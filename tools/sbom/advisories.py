@@ -6,15 +6,17 @@ OSV's is that of https://ossf.github.io/osv-schema/: one advisory, a list of the
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cmp_to_key
-from pathlib import Path
 from typing import Any
 
 from tools.core.errors import UserError
+from tools.core.json_file import read_json
 from tools.debian.versions import compare_versions
+
+_MOST_BYTES = 512 << 20
+"""Largest file of advisories; that of the tracker has tens of megabytes."""
 
 _TO_BE_ANALYZED = ("undetermined",)
 _ORDER = ("fixed", "introduced", "last_affected")
@@ -71,14 +73,13 @@ def read_advisories(path: str, release: str, ecosystem: str) -> list[Advisory]:
     Raises:
         UserError: the file can't be read, or is in neither format.
     """
+    content = read_json(path, most_bytes=_MOST_BYTES)
     try:
-        found = list(_advisories(json.loads(Path(path).read_text(encoding="utf-8")), release, ecosystem))
+        found = list(_advisories(content, release, ecosystem))
         for advisory in found:
             _check(advisory)
         return found
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise UserError(
             f"{path}: is neither the JSON of Debian's security tracker nor that of OSV: {type(error).__name__}: {error}"
         ) from error

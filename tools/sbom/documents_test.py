@@ -240,9 +240,17 @@ def test_an_invalid_database() -> None:
         read_packages(root, {})
 
 
-@pytest.mark.parametrize("text", ["", "[" * 200_000, "[]", '{"packages": {"a": {}}}'])
-def test_an_invalid_lock(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "1: is not JSON"),
+        ("[" * 200_000, "1: has more than 100 objects and lists within each other"),
+        ("[]", " is not a lock of Debian packages"),
+        ('{"packages": {"a": {}}}', " is not a lock of Debian packages"),
+    ],
+)
+def test_an_invalid_lock(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "lock.json"
     path.write_text(text)
-    with pytest.raises(UserError, match=r"lock\.json: is not a lock of Debian packages"):
+    with pytest.raises(UserError, match=rf"lock\.json:{message}"):
         read_locks([str(path)])

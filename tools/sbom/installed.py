@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from tools.core.errors import UserError
+from tools.core.json_file import read_json
 from tools.sbom.control import stanzas
 from tools.sbom.copyright import licenses_of
 from tools.sbom.inventory import Distribution, Package
@@ -82,15 +81,13 @@ def read_locks(paths: Iterable[str]) -> dict[tuple[str, str, str], dict[str, Any
     """
     result = {}
     for path in paths:
+        content = read_json(path)
         try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
             for package in content["packages"].values():
                 urls = content["archives"][package["archive"]]["urls"]
                 key = (package["name"], package["version"], package["architecture"])
                 result[key] = {"sha256": package["sha256"], "url": f"{urls[0]}/{package['path']}"}
-        except OSError as error:
-            raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        except (LookupError, TypeError, AttributeError) as error:
             raise UserError(f"{path}: is not a lock of Debian packages: {error}") from error
     return result
 

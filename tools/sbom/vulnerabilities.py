@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from tools.core.errors import UserError
+from tools.core.json_file import read_json
 from tools.core.text import escaped
 from tools.debian.versions import compare_versions
 from tools.sbom.advisories import Advisory
@@ -55,15 +55,13 @@ def read_components(path: str) -> tuple[str, list[Component]]:
     Raises:
         UserError: the file can't be read, or is not such a document.
     """
+    content = read_json(path)
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
         if content.get("bomFormat") != "CycloneDX":
             raise UserError(f"{path}: is not a CycloneDX document; give the .cdx.json of the output group sbom")
         found = [_component(each) for each in content["components"] if each["type"] == "library"]
         return str(content["serialNumber"]), found
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: is not a bill of materials of the rules: {type(error).__name__}: {error}") from error
 
 

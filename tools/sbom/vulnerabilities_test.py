@@ -210,13 +210,13 @@ def test_nested_too_deeply(tmp_path: Path, sbom: Path) -> None:
     path = tmp_path / "x.json"
     for target in (path, sbom):
         target.write_text("[" * 200_000)
-    with pytest.raises(UserError, match=r"x\.json: is neither"):
+    with pytest.raises(UserError, match=r"x\.json:1: has more than 100 objects and lists"):
         read_advisories(str(path), "trixie", "Debian:13")
-    with pytest.raises(UserError, match=r"image\.cdx\.json: is not a bill of materials"):
+    with pytest.raises(UserError, match=r"image\.cdx\.json:1: has more than 100 objects and lists"):
         report(sbom, TRACKER)
 
 
-@pytest.mark.parametrize("text", ["", "{}", '{"bomFormat": "CycloneDX"}', "[]"])
+@pytest.mark.parametrize("text", ["{}", '{"bomFormat": "CycloneDX"}', "[]"])
 def test_other_bills(sbom: Path, text: str) -> None:
     sbom.write_text(text)
     with pytest.raises(UserError, match=r"image\.cdx\.json: is not a"):

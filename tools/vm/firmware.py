@@ -6,13 +6,13 @@ the same name in later directories; of several matching descriptors, the first b
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tools.core.errors import UserError
+from tools.core.json_file import read_json
 
 FOLDERS = ("/etc/qemu/firmware", "/usr/local/share/qemu/firmware", "/usr/share/qemu/firmware")
 
@@ -60,10 +60,10 @@ def find_firmware(secure_boot: bool = False, folders: Sequence[str] = FOLDERS) -
 
 def _firmware(path: Path) -> Firmware | None:
     """Reads a firmware descriptor; returns None if the firmware is not usable."""
+    description = read_json(path)
     try:
-        description = json.loads(path.read_bytes())
         return _parse(description) if _suits(description) else None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (KeyError, TypeError) as error:
         raise UserError(f"{path}: is not a valid firmware descriptor: {error!r}") from error
 
 

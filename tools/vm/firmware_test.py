@@ -73,9 +73,17 @@ def test_none_at_all_says_what_to_install(folders, secure, kind):
         find_firmware(secure, folders)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"interface-types": 5}'])
-def test_a_damaged_description_is_named(folders, text):
+@pytest.mark.parametrize("text", ["[]", "{}", '{"interface-types": 5}'])
+def test_a_wrong_description_is_named(folders, text):
     with open(f"{folders[1]}/50-a.json", "w", encoding="utf-8") as file:
         file.write(text)
     with pytest.raises(UserError, match=r"50-a\.json: is not a valid firmware descriptor"):
+        find_firmware(folders=folders)
+
+
+@pytest.mark.parametrize("text", ["", "[" * 200_000])
+def test_a_description_that_is_not_json_is_named(folders, text):
+    with open(f"{folders[1]}/50-a.json", "w", encoding="utf-8") as file:
+        file.write(text)
+    with pytest.raises(UserError, match=r"50-a\.json:1: "):
         find_firmware(folders=folders)

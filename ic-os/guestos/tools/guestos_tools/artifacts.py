@@ -37,6 +37,7 @@ from guestos_tools.download import NotThereError, Policy, fetch, fetch_text, loc
 from guestos_tools.options import Parser, run, say
 from guestos_tools.wheels import locked_folders
 from tools.core.errors import UserError
+from tools.core.json_file import read_json
 from tools.core.outputs import replacing, write_all
 from tools.core.progress import progress
 
@@ -222,10 +223,10 @@ def bring(sources: Sequence[Source], target: Path, incoming: Path, policy: Polic
 def _read_state(target: Path) -> dict[str, list[str]]:
     """Returns hashes of the download and of the unpacked file, by name."""
     try:
-        value = json.loads((target / _STATE).read_text(encoding="utf-8"))
+        value = read_json(target / _STATE)
         # Values are compared only, so their type doesn't matter but for their number.
         return {name: [first, second] for name, (first, second) in value.items() if "/" not in name}
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+    except (UserError, ValueError, TypeError, AttributeError):
         return {}
 
 

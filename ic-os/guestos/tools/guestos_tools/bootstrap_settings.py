@@ -5,13 +5,13 @@ The options have the names of all the tools that have written such media, old sp
 
 from __future__ import annotations
 
-import json
 import re
 import urllib.parse
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from tools.core.errors import UserError
+from tools.core.json_file import parse_json
 
 _MAX_NUMBER = 2**64 - 1
 _SHOWN = 60
@@ -68,8 +68,8 @@ def _urls(value: str) -> str:
 
 def _parsed(value: str, what: str) -> object:
     try:
-        return json.loads(_text(value))
-    except (ValueError, RecursionError) as error:
+        return parse_json(_text(value), "")
+    except UserError as error:
         raise UserError(f"{shown(value)} is not {what}") from error
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -33,8 +32,7 @@ class Packages:
         """
         stem = lock.name.removesuffix(".lock.json")
         command = f"bazel run //{lock.parent.parent.name}/{lock.parent.name}:{stem}.lock"
-        check_lock(read_manifest(lock.with_name(f"{stem}.toml")), lock, command)
-        self._content: dict[str, Any] = json.loads(lock.read_text(encoding="utf-8"))
+        self._content = check_lock(read_manifest(lock.with_name(f"{stem}.toml")), lock, command)
         self._folder = folder
         self._policy = policy
 

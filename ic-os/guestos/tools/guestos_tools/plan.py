@@ -19,13 +19,14 @@ placeholder for what the build is given:
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from tools.core.json_file import read_json
 
 _REFERENCE = re.compile(r"\$\{([^}]+)\}")
 
@@ -83,7 +84,7 @@ class Plan:
 
 def read_plan(path: Path) -> Plan:
     """Returns the plan in a file."""
-    content = json.loads(path.read_text(encoding="utf-8"))
+    content = read_json(path)
     actions = [Action(**action) for action in content["actions"]]
     return Plan(content["locks"], content["wheels"], content["programs"], actions)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import re
@@ -17,6 +16,7 @@ from typing import Any
 from guestos_tools.description import WORKSPACE
 from guestos_tools.download import Policy, fetch, locked
 from tools.core.errors import UserError
+from tools.core.json_file import read_json
 
 CACHE_VARIABLE = "ICOS_BUILD_CACHE"
 LOCK = WORKSPACE / "third_party" / "python" / "requirements.lock.json"
@@ -47,7 +47,7 @@ class Wheels:
             policy: how much trouble downloads take.
         """
         self._lock = lock
-        self._distributions: Mapping[str, Any] = json.loads(lock.read_text(encoding="utf-8"))["distributions"]
+        self._distributions: Mapping[str, Any] = read_json(lock)["distributions"]
         self._folder = folder
         self._policy = policy
 
