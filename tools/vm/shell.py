@@ -20,7 +20,10 @@ _LINE_LIMIT = 4000
 
 _PROMPT = r"^(?:\S+@\S+:\S+)?[#$] "
 """The prompts of bash and dash."""
-_GAVE_UP = "login: timed out"
+_LOGIN = r"(?<=\S)(?<!^Last) login: ?$"
+"""The prompt for a user, behind the name of the machine; not the beginning of "Last login: DATE"."""
+_REJECTED = "Login incorrect"
+_LOGINS = 10
 _TRIES = 3
 _OUTPUT = "/run/console-shell"
 _SILENCE = "dmesg --console-level emerg && kill -55 1"
@@ -58,31 +61,47 @@ class Shell:
             timeout: timeout in seconds for the whole login.
 
         Raises:
-            ConsoleError: no prompt appeared, the machine rejected the password, or the user may not silence it.
+            ConsoleError: no prompt appeared, or it came again too often; the machine rejected the password, or the user
+                may not silence it.
         """
         deadline = time.monotonic() + timeout
-        while not self._try_login(user, password, deadline):
-            pass
+        self._console.expect(_LOGIN, timeout, "the login prompt")
+        logins = 1
+        while not self._answer_prompt(user, password, deadline, again=logins > 1):
+            logins += 1
+            if logins > _LOGINS:
+                tail = self._console.tail()
+                raise ConsoleError(f"console: the login prompt came {logins} times; it ended with:\n{tail}")
         # From here on, neither the kernel nor systemd writes to the console, except in emergencies.
         self.check(_SILENCE, timeout)
 
-    def _try_login(self, user: str, password: str, deadline: float) -> bool:
-        """Logs in at the next prompt; returns False if login(1) timed out, as on a slow machine."""
+    def _answer_prompt(self, user: str, password: str, deadline: float, again: bool) -> bool:
+        """Logs in where the login prompt is; returns False if it comes again.
+
+        On a slow machine it does: login(1) ends 60 s after its start, and what is typed while a getty starts is lost.
+
+        Args:
+            user: as for `login`.
+            password: as for `login`.
+            deadline: when to give up, by the monotonic clock.
+            again: whether the prompt came before; then login(1) may have taken a user for a password.
+        """
 
         def left() -> float:
             return max(0.0, deadline - time.monotonic())
 
-        self._console.expect(r"login: ?$", left(), "the login prompt")
         self._console.write(user + "\n")
-        asked = self._console.expect(rf"Password: ?$|{_GAVE_UP}", left(), "the password prompt")
-        if asked[0] == _GAVE_UP:
+        asked = self._console.expect(rf"(Password: ?$)|{_LOGIN}", left(), "the password prompt")
+        if not asked[1]:
             return False
         self._console.write(password + "\n")
         # Wait for the shell: `login` discards input while it checks the password.
-        match = self._console.expect(rf"{_PROMPT}|Login incorrect|{_GAVE_UP}", left(), "a shell")
-        if match[0] == "Login incorrect":
-            raise ConsoleError(f"console: the machine rejects the password of {user}")
-        if match[0] == _GAVE_UP:
+        shell = self._console.expect(rf"({_PROMPT})|{_REJECTED}|{_LOGIN}", left(), "a shell")
+        if shell[0] == _REJECTED:
+            if not again:
+                raise ConsoleError(f"console: the machine rejects the password of {user}")
+            self._console.expect(_LOGIN, left(), "the login prompt")
+        if not shell[1]:
             return False
         # sh has no line editor, and these variables disable prompts. An echo of the command doesn't match its output.
         self._console.write("stty -echo; exec env PS1= PS2= ENV= sh\necho shell-$((6 * 7))-ready\n")

@@ -13,26 +13,34 @@ from tools.vm.shell import Shell
 
 LOGIN = """
 import os, sys
-tries = int(sys.argv[1])
+failures = sys.argv[1:]
 while True:
     input("machine login: ")
-    if tries:
-        tries -= 1
-        print("login: timed out after 60 seconds", flush=True)
+    failure = failures.pop(0) if failures else None
+    if failure == "password prompt":
+        print("login: timed out after 60 seconds")
         continue
-    if input("Password: ") == "secret":
+    password = input("Password: ")
+    if failure == "password":
+        print("Login timed out after 60 seconds.")
+    elif failure == "no message":
+        print()
+    elif failure == "user taken for password" or password != "secret":
+        print("Login incorrect")
+    else:
+        print("Last login: ", end="", flush=True)
+        print("today", flush=True)
         os.execvp("sh", ["sh", "-i"])
-    print("Login incorrect", flush=True)
 """
 
 
 class Terminal:
     """A login on a pseudo-terminal, connected to a console like a machine's serial port."""
 
-    def __init__(self, tmp_path, gives_up=0):
+    def __init__(self, tmp_path, failures=()):
         self.master, slave = pty.openpty()
         self.process = subprocess.Popen(
-            [sys.executable, "-c", LOGIN, str(gives_up)],
+            [sys.executable, "-c", LOGIN, *failures],
             stdin=slave, stdout=slave, stderr=slave, start_new_session=True, cwd=tmp_path,
             env={**os.environ, "PS1": "# ", "PATH": f"{tmp_path}:{os.environ['PATH']}"},
         )  # fmt: skip
@@ -118,12 +126,26 @@ def test_what_others_write_between_the_lines_is_asked_for_again(shell, tmp_path)
     assert shell.run("echo good").output == "good\n"
 
 
-def test_a_login_that_gave_up_is_tried_again(terminal, monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    "failures",
+    [
+        ["password prompt", "password prompt"],
+        ["password"],
+        ["no message", "no message"],
+        ["no message", "user taken for password"],
+    ],
+)
+def test_a_login_starts_again_when_its_prompt_comes_again(terminal, monkeypatch, tmp_path, failures):
     monkeypatch.setattr("tools.vm.shell._OUTPUT", str(tmp_path / "output"))
     monkeypatch.setattr("tools.vm.shell._SILENCE", "true")
-    shell = Shell(terminal(gives_up=2).console)
+    shell = Shell(terminal(failures=failures).console)
     shell.login("root", "secret", 60)
     assert shell.check("echo in") == "in"
+
+
+def test_a_login_does_not_start_again_for_ever(terminal):
+    with pytest.raises(ConsoleError, match=r"the login prompt came 11 times; it ended with:\n(.*\n)*machine login:"):
+        Shell(terminal(failures=["no message"] * 20).console).login("root", "secret", 60)
 
 
 @pytest.fixture
