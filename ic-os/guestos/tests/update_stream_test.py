@@ -9,6 +9,7 @@ import tarfile
 import tracemalloc
 
 import pytest
+import zstandard
 from guestos import compressed_stream, update_keys
 from guestos.errors import GuestError, ImageError
 from guestos.tar_stream import TarStream
@@ -102,6 +103,24 @@ def test_what_is_not_signed_is_decompressed_with_limits(decompressor):
     assert limits["Max address space"] == [str(256 * MIB)] * 2
     assert limits["Max file size"] == limits["Max core file size"] == limits["Max processes"] == ["0"] * 2
     assert limits["Max open files"] == ["16"] * 2
+
+
+def test_a_window_of_zstd_is_limited(tmp_path):
+    """The address space has room for windows that are not allowed: up to 128 MiB zstd takes them of itself."""
+    path = tmp_path / "input.zst"
+
+    def read(window_log):
+        parameters = zstandard.ZstdCompressionParameters(window_log=window_log, write_content_size=0)
+        compressor = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+        path.write_bytes(compressor.compress(b"content") + compressor.flush())
+        assert zstandard.get_frame_parameters(path.read_bytes()).window_size == 1 << window_log
+        with compressed_stream.open_stream(str(path)) as stream:
+            return stream.read(100)
+
+    assert read(24) == b"content"
+    for window_log in (25, 27):
+        with pytest.raises(ImageError, match=r"input\.zst: is damaged or truncated: .*too much memory"):
+            read(window_log)
 
 
 def test_the_environment_is_not_passed_on(decompressor, monkeypatch):
