@@ -13,6 +13,10 @@ root,2048,8192,L,c8b0a1f2-0000-4000-8000-000000000003,system
 PACKAGE = """
 load("@rules_icos//defs:defs.bzl", "disk_image", "ext4_image", "rootfs_tree", "upgrade_image")
 
+filegroup(
+    name = "without_orchestrator",
+    srcs = ["replica"],
+)
 
 ext4_image(
     name = "too_full",
@@ -114,6 +118,16 @@ def test_unknown_distribution(downstream: Workspace) -> None:
     assert "distribution" in said, said
     assert "beos" in said, said
     assert '"debian", "ubuntu"' in said, said
+
+
+def test_empty_version(downstream: Workspace) -> None:
+    said = refused(downstream, "--nobuild", OPTION + "version=", DEV)
+    assert 'ic-os/guestos:version: "" is not a version; it has one or more letters, digits and' in said, said
+
+
+def test_missing_executable(downstream: Workspace) -> None:
+    said = refused(downstream, "--nobuild", OPTION + "release_binaries=//:without_orchestrator", DEV)
+    assert "//:without_orchestrator: has no executable orchestrator; it has replica" in said, said
 
 
 def test_password_for_prod(downstream: Workspace) -> None:
