@@ -1,6 +1,7 @@
 import gzip
 import json
 import os
+import resource
 
 import pytest
 import zstandard
@@ -170,3 +171,17 @@ def test_errors_are_one_line_and_leave_nothing(folder, capsys, changes, message)
     assert said.startswith("error: ")
     assert said.count("\n") == 1
     assert sorted(set(os.listdir()) - {"x.tar"}) == before
+
+
+@pytest.mark.parametrize("output", ["output_tar", "output_zst", "output_gz", "output_raw"])
+def test_a_write_that_fails_midway_leaves_nothing(folder, capsys, output):
+    """The kernel's limit of the size of files stands for a full disk: writes succeed up to it."""
+    before = sorted({*os.listdir(), "disk.json"})
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        assert build(**{"output_tar": None, output: "disk"}) == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert capsys.readouterr().err == "error: disk: cannot be written: File too large\n"
+    assert sorted(os.listdir()) == before
