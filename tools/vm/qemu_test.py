@@ -3,10 +3,10 @@ import pytest
 from tools.core.errors import UserError
 from tools.testing.oracles import oracle, unavailable
 from tools.vm.console import ConsoleError
-from tools.vm.firmware import find_firmware
+from tools.vm.firmware import Firmware, find_firmware
 from tools.vm.machine import Drive, Machine, Settings, create_overlay
 from tools.vm.network import forwarded_port, greeting
-from tools.vm.qemu import find_qemu, option_value, reaches_firmware
+from tools.vm.qemu import Qemu, accelerator, find_qemu, option_value, reaches_firmware
 
 
 def fake(tmp_path, text, status=0):
@@ -66,6 +66,19 @@ def test_emulation_reaches_the_firmware(qemu, firmware):
 
 def test_an_accelerator_that_is_none_does_not(qemu, firmware):
     assert not reaches_firmware(qemu, firmware, "nonsense")
+
+
+@pytest.mark.parametrize(
+    ("exists", "works", "expected"),
+    [(False, True, "tcg,thread=multi"), (True, False, "tcg,thread=multi"), (True, True, "kvm")],
+)
+def test_without_kvm_machines_are_emulated(monkeypatch, tmp_path, exists, works, expected):
+    device = tmp_path / "kvm"
+    if exists:
+        device.touch()
+    monkeypatch.setattr("tools.vm.qemu._KVM", str(device))
+    monkeypatch.setattr("tools.vm.qemu.reaches_firmware", lambda _qemu, _firmware, accel: works and accel == "kvm")
+    assert accelerator(Qemu("qemu", (10, 0)), Firmware("code")) == expected
 
 
 @pytest.fixture
