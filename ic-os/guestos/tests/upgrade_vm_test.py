@@ -40,6 +40,8 @@ class Guest:
         status = self.status()
         assert (status["current"], status["boot_state"], status["version"]) == (slot, reason, version)
         assert self.shell.check("cat /boot/version.txt") == version
+        # Fault 29: the disk is not the first one, and has another name than in the images' own tests.
+        assert self.shell.check("findmnt --noheadings --output SOURCE /boot").startswith("/dev/vdb")
         if self.kept is None:
             folders = "/boot/config /var/lib/ic/data /var"
             self.shell.check(f"for folder in {folders}; do echo kept >$folder/kept; done; sync")
