@@ -1,8 +1,11 @@
 """Tests of reading JSON from outside."""
 
+import contextlib
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tools.core.errors import UserError
 from tools.core.json_file import parse_json, read_json
@@ -26,6 +29,25 @@ def read(tmp_path, content):
 )
 def test_values_are_those_of_json(tmp_path, value):
     assert read(tmp_path, json.dumps(value)) == value
+
+
+SCALARS = st.none() | st.booleans() | st.integers(-(10**39), 10**39) | st.floats(allow_nan=False, allow_infinity=False)
+VALUES = st.recursive(SCALARS | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))
+
+
+@given(VALUES)
+def test_any_value_comes_back(value):
+    assert parse_json(json.dumps(value), "text") == value
+    assert parse_json(json.dumps(value, ensure_ascii=False, indent=1), "text") == value
+
+
+@given(VALUES, st.data())
+def test_damage_is_an_error_of_one_kind(value, data):
+    text = json.dumps(value)
+    start = data.draw(st.integers(0, len(text)))
+    damaged = text[:start] + data.draw(st.text('[]{}",:0-Ne\\ \n', max_size=3)) + text[start + 1 :]
+    with contextlib.suppress(UserError):
+        parse_json(damaged, "text")
 
 
 def nested(levels):
