@@ -45,7 +45,8 @@ The action needs a user namespace, or root. If neither is available, its error m
     attrs = {
         "exclude": attr.string_list(
             doc = "Patterns of paths to leave out, without a leading slash; `*` matches slashes too. A directory that " +
-                  "matches is left out if it is empty then. The packages' database still lists the excluded files.",
+                  "matches is left out if it is empty then. The packages' database still lists the excluded files; " +
+                  "the index of kernel modules doesn't, since depmod makes it again.",
         ),
         "extra_packages": attr.label_list(
             providers = [DebianPackagesInfo],

@@ -21,12 +21,13 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tools.core.errors import UserError
 from tools.core.outputs import replacing
+from tools.debian import kernel_modules
 from tools.debian.deb import Deb
 from tools.debian.dpkg_status import dpkg_progress
 from tools.debian.namespaces import Devices, run_in_root
@@ -64,6 +65,9 @@ _MACHINE_ID = "etc/machine-id"
 
 _PROVIDED = "image-provided"
 """Name of the dummy package that provides the virtual packages of `BaseRoot.provided`."""
+
+_BATCH = 400
+"""Number of paths on a command line: 4096 bytes each are within what Linux allows, 2 MiB."""
 
 _LOG_LINES = 30
 """Number of lines of dpkg's output in an error message."""
@@ -197,6 +201,7 @@ class _Installation:
             self._own(owned)
             self._install()
             self._devices.remove()
+            self._remove_modules()
             self._clean()
             self._pack(archive)
         finally:
@@ -275,20 +280,43 @@ class _Installation:
         if bad := [line for line in listed if line and not line.startswith("ii ")]:
             raise UserError(f"packages that dpkg didn't install completely: {', '.join(bad)}")
 
+    def _remove_modules(self) -> None:
+        """Removes excluded kernel modules, and has depmod index those that are left.
+
+        By a program that tells fakeroot: else a new file of depmod would have the owner and mode of a removed one whose
+        inode it gets.
+        """
+        paths = [path for path, is_folder in self._excluded(f"/{kernel_modules.FOLDER}") if not is_folder]
+        for start in range(0, len(paths), _BATCH):
+            self._run(["rm", "--", *paths[start : start + _BATCH]], "rm")
+        for version in kernel_modules.outdated_indexes(Path("/")):
+            self._run(["depmod", version], "depmod")
+
     def _clean(self) -> None:
         """Removes excluded files, then matching directories that are empty."""
-        exclude = matcher([*_LEFT_OUT, *self._plan.spec.exclude])
-        include = matcher(self._plan.spec.include)
-        for folder, directories, files in os.walk("/", topdown=False):
-            for name in files + [name for name in directories if os.path.islink(os.path.join(folder, name))]:
-                path = os.path.join(folder, name)
-                if exclude(path[1:]) and not include(path[1:]):
-                    os.unlink(path)
-            if exclude(folder[1:]) and not os.listdir(folder):
-                os.rmdir(folder)
+        for path, is_folder in self._excluded("/"):
+            if not is_folder:
+                os.unlink(path)
+            elif not os.listdir(path):
+                os.rmdir(path)
         machine_id = Path("/", _MACHINE_ID)
         if machine_id.exists():
             machine_id.write_text("")
+
+    def _excluded(self, top: str) -> Iterator[tuple[str, bool]]:
+        """Yields the paths below a directory that are to be removed, and whether each is a directory; these come last.
+
+        A directory is to be removed if it is empty when it is yielded.
+        """
+        exclude = matcher([*_LEFT_OUT, *self._plan.spec.exclude])
+        include = matcher(self._plan.spec.include)
+        for folder, directories, files in os.walk(top, topdown=False):
+            for name in files + [name for name in directories if os.path.islink(os.path.join(folder, name))]:
+                path = os.path.join(folder, name)
+                if exclude(path[1:]) and not include(path[1:]):
+                    yield path, False
+            if exclude(folder[1:]):
+                yield folder, True
 
     def _pack(self, archive: int) -> None:
         """Writes the tar. Keeps only file capabilities of the extended attributes; others are the build machine's."""

@@ -112,6 +112,20 @@ def test_modules_of_devices_that_no_virtual_machine_has_are_left_out(nodes):
     assert not [path for path in nodes if re.match(rf"usr/lib/modules/[^/]+/kernel/({folders})/", path)]
 
 
+@pytest.mark.parametrize("index", ["modules.dep", "modules.dep.bin"])
+def test_the_index_names_the_modules_that_are_there(nodes, index):
+    found = {path for path in nodes if re.fullmatch(r"usr/lib/modules/[^/]+/kernel/.*\.ko(\.\w+)?", path)}
+    (folder,) = {"/".join(path.split("/")[:4]) for path in found}
+    content = nodes[f"{folder}/{index}"].content
+    named = re.findall(rb"kernel/[\w./+-]+\.ko(?:\.[a-z]+)?(?=[:\s\0]|$)", content.read(0, content.size))
+    assert {f"{folder}/{os.fsdecode(name)}" for name in named} == found
+
+
+def test_aliases_are_those_of_modules_that_are_there(nodes, modules):
+    (path,) = (path for path in nodes if re.fullmatch(r"usr/lib/modules/[^/]+/modules\.alias", path))
+    assert set(re.findall(r"^alias \S+ (\S+)$", text(nodes[path]), re.MULTILINE)) - modules == set()
+
+
 def test_the_watchdog_of_qemu_has_a_driver_or_a_fallback(nodes, modules):
     """Ubuntu has i6300esb in another package; watchdog-fallback.service takes softdog there."""
     assert "i6300esb" in modules or is_ubuntu(nodes)
