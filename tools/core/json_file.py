@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import os
 import re
-from typing import Any
+from typing import Any, BinaryIO
 
 from tools.core.errors import UserError
 from tools.core.text import human_size
 
 _MOST_BYTES = 64 << 20
+_PIECE = 1 << 20
 _MOST_LEVELS = 100
 """Most objects and lists within each other; what a parser can take depends on the interpreter."""
 
@@ -49,7 +50,7 @@ def read_json(path: str | os.PathLike[str], *, most_bytes: int = _MOST_BYTES, ad
 def _read(path: str | os.PathLike[str], where: str, most_bytes: int) -> Any:
     try:
         with open(path, "rb") as file:
-            data = file.read(most_bytes + 1)
+            data = _start(file, most_bytes + 1)
     except OSError as error:
         raise UserError(f"{where}: cannot be read: {error.strerror}") from error
     except ValueError as error:  # a name with a NUL
@@ -61,6 +62,15 @@ def _read(path: str | os.PathLike[str], where: str, most_bytes: int) -> Any:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise UserError(f"{where}:{line}: is not JSON: 0x{data[error.start]:02x} is not UTF-8") from error
+
+
+def _start(file: BinaryIO, size: int) -> bytes:
+    """Returns up to `size` bytes of a file. In pieces, since `read` takes memory for all that it may return."""
+    pieces = []
+    while size and (piece := file.read(min(size, _PIECE))):
+        pieces.append(piece)
+        size -= len(piece)
+    return b"".join(pieces)
 
 
 def parse_json(text: str, where: str) -> Any:

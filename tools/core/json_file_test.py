@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -93,6 +94,17 @@ def test_no_more_is_read_of_a_file_than_it_may_have(tmp_path):
         read_json(path, most_bytes=1023)
     with pytest.raises(UserError, match=r"/dev/zero: is larger than 1\.0M"):
         read_json("/dev/zero", most_bytes=1 << 20)
+
+
+def test_memory_follows_the_file_and_not_the_limit(tmp_path):
+    path = tmp_path / "file.json"
+    path.write_text("[1]")
+    tracemalloc.start()
+    try:
+        assert read_json(path, most_bytes=1 << 40) == [1]
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_files_that_cannot_be_read(tmp_path):
