@@ -106,7 +106,7 @@ def test_largest_parts_without_a_file(folder, capfd):
     ("words", "message"),
     [
         (["disk.img", "--before=sbom.cdx.json"], "sbom.cdx.json: format: must be 1; give a report that image_report"),
-        (["disk.img", "--sbom=disk.img"], "disk.img: is not a bill of materials of the rules"),
+        (["disk.img", "--sbom=disk.img"], "disk.img:1: is not JSON: "),
         (["missing.img"], "missing.img"),
     ],
 )
