@@ -134,19 +134,48 @@ def entries_layer(label, entries, overrides = [], directories = "same"):
         "overrides": overrides,
     }]
 
-def _plain_archive(ctx, archive, label):
-    """Returns a layer's archive uncompressed.
+def _oci_root(ctx, layout):
+    """Returns a tar with the root tree of an OCI image.
 
     Args:
         ctx: of the rule.
-        archive: File, whose suffix says whether it is compressed.
+        layout: File, a directory with the image.
+    """
+    output = _layer_output(ctx, layout)
+    args = ctx.actions.args()
+    args.add_all([layout], format_each = "--layout=%s", expand_directories = False)
+    args.add(output, format = "--output=%s")
+    args.add(ctx.attr.architecture, format = "--architecture=%s")
+    ctx.actions.run(
+        arguments = [args],
+        executable = ctx.executable._oci_root,
+        execution_requirements = {"supports-path-mapping": "1"},
+        inputs = [layout],
+        mnemonic = "OciRoot",
+        outputs = [output],
+        progress_message = "Reading the OCI image %{input}",
+    )
+    return output
+
+def _layer_output(ctx, archive):
+    """Returns the file that an uncompressed layer is written to."""
+    return ctx.actions.declare_file("%s.layers/%s.tar" % (ctx.label.name, archive.short_path.replace("../", "external/")))
+
+def _plain_archive(ctx, archive, label):
+    """Returns a layer's archive as an uncompressed tar.
+
+    Args:
+        ctx: of the rule.
+        archive: File, whose suffix says whether it is compressed; a directory has an OCI image.
         label: of the target that has it, for messages.
     """
+    if archive.is_directory:
+        return _oci_root(ctx, archive)
     if archive.basename.endswith(".tar"):
         return archive
     if not [suffix for suffix in _COMPRESSED if archive.basename.endswith(suffix)]:
-        fail("%s: layers: %s of %s is no .tar; give a rootfs_tree or a tar: .tar, %s" % (ctx.label, archive.basename, label, ", ".join(_COMPRESSED)))
-    output = ctx.actions.declare_file("%s.layers/%s.tar" % (ctx.label.name, archive.short_path.replace("../", "external/")))
+        fail("%s: layers: %s of %s is no .tar; give a rootfs_tree, a directory with an OCI image, or a tar: .tar, %s" % (ctx.label, archive.basename, label, ", ".join(_COMPRESSED)))
+    output = _layer_output(ctx, archive)
     args = ctx.actions.args()
     args.add(archive, format = "--input=%s")
     args.add(output, format = "--output=%s")
@@ -215,7 +244,7 @@ The output group `sbom` has bills of materials: `NAME.spdx.json` (SPDX 2.3) and 
     attrs = SBOM_ATTRS | {
         "architecture": attr.string(
             default = "x86_64",
-            doc = "Architecture of `executables`, as uname(1) names it.",
+            doc = "Architecture of `executables` and of OCI images in `layers`, as uname(1) names it.",
         ),
         "directories": attr.string(
             default = "same",
@@ -242,7 +271,10 @@ The output group `sbom` has bills of materials: `NAME.spdx.json` (SPDX 2.3) and 
         "layers": attr.label_list(
             # Without file types: a tree provides RootfsInfo and no files, so the implementation checks for `.tar`.
             allow_files = True,
-            doc = "The lower layers: other trees, or tars (.tar, .tar.gz, .tgz, .tar.zst, .tar.xz); later ones on top.",
+            doc = "The lower layers: other trees, tars (.tar, .tar.gz, .tgz, .tar.zst, .tar.xz), or OCI images; later " +
+                  "ones on top. An OCI image is a directory that an action makes, such as an `oci_image` of rules_oci, " +
+                  "in the OCI image layout. The image's layers become one, with their whiteouts applied; of several " +
+                  "images that for `architecture` on Linux is taken. All digests are checked.",
         ),
         "overrides": attr.string_list(
             doc = "Patterns for paths of `srcs`, `extra_files` and `symlinks` that may replace paths of lower layers. A " +
@@ -267,6 +299,7 @@ The output group `sbom` has bills of materials: `NAME.spdx.json` (SPDX 2.3) and 
             doc = "Paths in the tree of files in the format of sysusers.d(5), whose accounts are added to /etc/passwd, " +
                   "/etc/group and /etc/shadow.",
         ),
+        "_oci_root": attr.label(default = "//tools/commands:oci_root", executable = True, cfg = "exec"),
         "_decompress": attr.label(default = "//tools/commands:decompress", executable = True, cfg = "exec"),
     },
     provides = [RootfsInfo],

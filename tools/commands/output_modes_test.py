@@ -17,6 +17,7 @@ from tools.image.extents import Image
 from tools.image.rawfile import write_raw
 from tools.tar.sparse_archive import Member, archive_of
 from tools.testing.debian_packages import build_deb
+from tools.testing.oci_layouts import add_image, layer, write_layout
 from tools.testing.oracles import ask
 from tools.testing.pe_files import kernel, pe_file
 from tools.testing.sample_disk import MIB, disk, ext4, fat, root_tree
@@ -50,6 +51,7 @@ CASES = {
         "disk_guid": ID,
         "output": "out/file",
     },
+    "oci_root": {"layout": "in/layout", "output": "out/file"},
     "raw_disk": {"disk": "in/disk.img", "output": "out/file"},
     "raw_partition": {"input": "in/text", "size": MIB, "output": "out/file"},
     "sbom": {
@@ -128,6 +130,7 @@ def make_inputs(folder):
     (folder / "sbom.json").write_text('{"bomFormat": "CycloneDX", "serialNumber": "", "components": []}')
     write_raw(tar_image(root_tree("usr/lib/modules/6.1/x = m", "boot/vmlinuz-6.1 = k")), folder / "tree.tar")
     write_raw(archive_of([Member.of("root.img", Image(4 * MIB))]).image, folder / "root.img.tar")
+    write_layout(folder / "layout", add_image(folder / "layout", [layer("a = b")]))
     write_raw(disk(fat(root_tree("a = b")), ext4(root_tree())), folder / "disk.img")
     build_deb(folder, "package").rename(folder / "package.deb")
     ask("openssl", "genpkey", "-algorithm", "ed25519", "-out", folder / "key.pem")

@@ -36,15 +36,17 @@ def compression_of(path: str | os.PathLike[str]) -> str | None:
     return next((name for name, magic in _MAGIC.items() if start.startswith(magic)), None)
 
 
-def decompress(path: str | os.PathLike[str], output: str | os.PathLike[str]) -> None:
+def decompress(path: str | os.PathLike[str], output: str | os.PathLike[str], most: int | None = None) -> None:
     """Decompresses a file; writes holes for pieces of 1 MiB of zeros, and keeps only one piece in memory.
 
     Args:
         path: compressed file, with any number of gzip members, xz streams or zstd frames.
         output: output file, created atomically.
+        most: largest size of the output in bytes; by default there is no limit.
 
     Raises:
-        UserError: the file cannot be read, is damaged or truncated, or the output cannot be written.
+        UserError: the file cannot be read, is damaged or truncated, or has more than `most` bytes when decompressed; or
+            the output cannot be written.
     """
     try:
         with contextlib.ExitStack() as stack:
@@ -54,6 +56,8 @@ def decompress(path: str | os.PathLike[str], output: str | os.PathLike[str]) -> 
             size = 0
             while piece := _read(content, path):
                 size += len(piece)
+                if most is not None and size > most:
+                    raise UserError(f"{os.fspath(path)}: has more than {most} bytes when decompressed")
                 if piece.count(0) == len(piece):
                     os.lseek(fd, size, os.SEEK_SET)
                 else:

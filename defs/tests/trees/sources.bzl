@@ -1,4 +1,4 @@
-"""Rules with the kinds of outputs that trees take: directories, and programs with runfiles."""
+"""Rules with the kinds of outputs that trees take: directories, OCI images, programs with runfiles."""
 
 def _directory_impl(ctx):
     output = ctx.actions.declare_directory(ctx.label.name)
@@ -30,4 +30,22 @@ program = rule(
     attrs = {"data": attr.label(allow_single_file = True, doc = "A file in the runfiles.")},
     doc = "A program with a file in its runfiles, under three names. As of a py_binary, its outputs are several files.",
     executable = True,
+)
+
+def _oci_layout_impl(ctx):
+    output = ctx.actions.declare_directory(ctx.label.name)
+    ctx.actions.run(
+        arguments = [output.path],
+        executable = ctx.executable._make,
+        mnemonic = "MakeOciLayout",
+        outputs = [output],
+    )
+    return [DefaultInfo(files = depset([output]))]
+
+oci_layout = rule(
+    implementation = _oci_layout_impl,
+    doc = "A directory with an OCI image of two layers, as the image rules of rules_oci make it.",
+    attrs = {
+        "_make": attr.label(default = "//tools/testing:make_oci_layout", executable = True, cfg = "exec"),
+    },
 )

@@ -1,0 +1,1 @@
+"""OCI images: reads layouts, and applies their layers to a root tree."""
