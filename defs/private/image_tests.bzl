@@ -41,7 +41,8 @@ def image_structure_test(
         image: a file: the image of a partition or of a disk, raw or as the only member of a tar.
         partition: name or number of the partition, if the image is that of a disk.
         present: dict of paths that must exist to their expected metadata, as keywords of mtree(5):
-            `type=file mode=0755 uid=0 gid=0`, `size=`, `link=`. With an empty string the path must only exist.
+            `type=file mode=0755 uid=0 gid=0`, `size=`, `link=`; and `capabilities=` with what setcap(8) takes,
+            or nothing for none. With an empty string the path must only exist.
         absent: patterns of paths that must not exist.
         contains: dict of files to regular expressions, all of which must match the text.
         lacks: dict of files to regular expressions, none of which may match the text.

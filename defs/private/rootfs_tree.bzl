@@ -14,6 +14,7 @@ load("//defs/private:sbom.bzl", "SBOM_ATTRS", "image_contents", "sbom_outputs")
 
 _COMPRESSED = [".tar.gz", ".tgz", ".tar.zst", ".tar.xz"]
 _EXECUTABLE = "0755"
+_METADATA = ["capabilities", "owners", "xattrs"]
 
 _PACKAGE_PROVIDERS = [[PackageFilegroupInfo], [PackageFilesInfo], [PackageDirsInfo], [PackageSymlinkInfo]]
 
@@ -116,21 +117,23 @@ def extra_file_entries(extra_files, label, runfiles_prefix = None):
             entries += runfiles_entries(target, path, runfiles_prefix)
     return entries
 
-def entries_layer(label, entries, overrides = [], directories = "same"):
-    """Returns a list with one layer of entries, or the empty list if there are no entries.
+def entries_layer(label, entries, overrides = [], directories = "same", metadata = None):
+    """Returns a list with one layer of entries, or the empty list if there are neither entries nor metadata.
 
     Args:
         label: of the target that has the entries, for messages.
         entries: list of dicts, each an `Entry` of tools/rootfs/tree_spec.py.
         overrides: see rootfs_tree.
         directories: see rootfs_tree.
+        metadata: dict, a `MetadataSpec` of tools/rootfs/tree_spec.py, or None.
     """
-    if not entries:
+    if not entries and not metadata:
         return []
     return [{
         "directories": directories,
         "entries": entries,
         "label": str(label),
+        "metadata": metadata,
         "overrides": overrides,
     }]
 
@@ -216,7 +219,8 @@ def _rootfs_tree_impl(ctx):
     for target in ctx.attr.srcs:
         entries += _package_entries(target)
     entries += [{"path": path, "target": link, "type": "symlink"} for path, link in ctx.attr.symlinks.items()]
-    layers += entries_layer(ctx.label, entries, ctx.attr.overrides, ctx.attr.directories)
+    metadata = {name: getattr(ctx.attr, name) for name in _METADATA if getattr(ctx.attr, name)}
+    layers += entries_layer(ctx.label, entries, ctx.attr.overrides, ctx.attr.directories, metadata or None)
     inputs.append(depset([entry["source"] for entry in entries if "source" in entry]))
     if ctx.attr.sysusers or ctx.attr.passwords:
         accounts = {"passwords": ctx.attr.passwords, "sysusers": ctx.attr.sysusers}
@@ -245,6 +249,12 @@ The output group `sbom` has bills of materials: `NAME.spdx.json` (SPDX 2.3) and 
         "architecture": attr.string(
             default = "x86_64",
             doc = "Architecture of `executables` and of OCI images in `layers`, as uname(1) names it.",
+        ),
+        "capabilities": attr.string_dict(
+            doc = "Dict of patterns of files to their capabilities, in the form of setcap(8): " +
+                  "`{\"/usr/bin/ping\": \"cap_net_raw=ep\"}`. `[rootid=UID]` after it limits them to a user namespace. " +
+                  "Like `owners` and `xattrs` it counts for the paths of this tree and of its `layers`; what a tree on " +
+                  "top puts in the place of a file has its own. A pattern that matches no path is an error.",
         ),
         "directories": attr.string(
             default = "same",
@@ -280,6 +290,10 @@ The output group `sbom` has bills of materials: `NAME.spdx.json` (SPDX 2.3) and 
             doc = "Patterns for paths of `srcs`, `extra_files` and `symlinks` that may replace paths of lower layers. A " +
                   "pattern that matches no path is an error.",
         ),
+        "owners": attr.string_dict(
+            doc = "Dict of patterns of paths to their owners, `UID:GID` with numbers: `{\"/srv/**\": \"1000:1000\"}`; `**` " +
+                  "stands for any number of directories. See `capabilities`.",
+        ),
         "passwords": attr.string_dict(
             doc = "Dict of accounts to passwords in clear text, for images such as those for development.",
         ),
@@ -300,6 +314,11 @@ The output group `sbom` has bills of materials: `NAME.spdx.json` (SPDX 2.3) and 
                   "/etc/group and /etc/shadow.",
         ),
         "_oci_root": attr.label(default = "//tools/commands:oci_root", executable = True, cfg = "exec"),
+        "xattrs": attr.string_list_dict(
+            doc = "Dict of patterns of paths to extended attributes, `NAME=VALUE`, with values as setfattr(1) takes " +
+                  "them: text, `0x` and hexadecimal, or `0s` and Base64. See `capabilities`; for SELinux labels, " +
+                  "`file_contexts` of ext4_image.",
+        ),
         "_decompress": attr.label(default = "//tools/commands:decompress", executable = True, cfg = "exec"),
     },
     provides = [RootfsInfo],

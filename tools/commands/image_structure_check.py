@@ -3,7 +3,8 @@
 The exit status is 0 if all is as it should be; 1 if something is not, and each fault is a line; 2 if the image cannot
 be checked.
 
-Metadata is given in the keywords of mtree(5): `type=file mode=0755 uid=0 gid=0 link=target size=12`.
+Metadata is given in the keywords of mtree(5): `type=file mode=0755 uid=0 gid=0 link=target size=12`; and file
+capabilities in the form of setcap(8), as `capabilities=cap_net_raw=ep`, or `capabilities=` for none.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from tools.core.errors import CheckError, UserError
 from tools.core.json_spec import FileName
 from tools.core.text import escaped
 from tools.inspect.volumes import open_partition, read_tree
+from tools.tree import capability
 from tools.tree.mtree import keywords
-from tools.tree.node import Directory, File
+from tools.tree.node import Directory, File, Node
 from tools.tree.paths import components, lookup
 from tools.tree.select import select
 
@@ -64,10 +66,23 @@ def _metadata_faults(root: Directory, path: str, expected: str) -> Iterator[str]
     actual = keywords(node)
     for word in expected.split():
         keyword, _, value = word.partition("=")
+        if keyword == "capabilities":
+            yield from _capability_faults(node, path, value)
+            continue
         if keyword not in ("type", "mode", "uid", "gid", "size", "link"):
-            raise UserError(f"{path}: {word!r} is not one of type=, mode=, uid=, gid=, size=, link=")
+            raise UserError(f"{path}: {word!r} is not one of type=, mode=, uid=, gid=, size=, link=, capabilities=")
         if actual.get(keyword) != value:
             yield f"{path}: has {keyword}={actual.get(keyword, 'none')}, not {value}"
+
+
+def _capability_faults(node: Node, path: str, expected: str) -> Iterator[str]:
+    try:
+        wanted = capability.from_text(expected) if expected else b""
+    except ValueError as error:
+        raise UserError(f"{path}: {expected!r} {error}") from error
+    value = node.xattrs.get(capability.NAME, b"")
+    if value != wanted:
+        yield f"{path}: has {f'capabilities 0x{value.hex()}' if value else 'no capabilities'}, not {expected or 'none'}"
 
 
 def _matches(root: Directory, pattern: str) -> list[str]:

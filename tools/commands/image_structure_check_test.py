@@ -8,6 +8,7 @@ from tools.fat.writer import Options, fat_image
 from tools.image.extents import Image
 from tools.image.rawfile import write_raw
 from tools.testing.sample_disk import ext4
+from tools.tree import capability
 from tools.tree.node import Directory, File
 
 
@@ -70,3 +71,25 @@ def test_what_cannot_be_checked_is_refused(check, arguments, message):
     with pytest.raises(UserError, match=message) as raised:
         check(**arguments)
     assert not isinstance(raised.value, CheckError)
+
+
+def test_capabilities(tmp_path, capsys):
+    value = capability.from_text("cap_net_raw=ep")
+    files = {
+        b"with": File(content=Image(0), xattrs={capability.NAME: value}),
+        b"without": File(content=Image(0)),
+    }
+    write_raw(ext4(Directory(entries=files)), tmp_path / "image")
+
+    def check(**expected):
+        main(Arguments(image=str(tmp_path / "image"), present={f"/{name}": word for name, word in expected.items()}))
+
+    check(**{"with": "capabilities=cap_net_raw=ep uid=0", "without": "capabilities="})
+    with pytest.raises(CheckError):
+        check(**{"with": "capabilities=cap_net_raw=p", "without": "capabilities=all=p"})
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        f"/with: has capabilities 0x{value.hex()}, not cap_net_raw=p",
+        "/without: has no capabilities, not all=p",
+    ]
+    with pytest.raises(UserError, match="/with: 'cap_net_rw=p' has the unknown capability 'cap_net_rw'; did you mean"):
+        check(**{"with": "capabilities=cap_net_rw=p"})

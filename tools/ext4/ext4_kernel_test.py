@@ -8,11 +8,13 @@ from hypothesis import HealthCheck, given, settings
 from tools.ext4.format.constants import LOST_AND_FOUND
 from tools.ext4.writer import write_ext4
 from tools.image.extents import Data, Extent, Image
+from tools.testing import libcap
 from tools.testing.ext4_images import MIB, can_be_held, fsck, options, without_lost_and_found
 from tools.testing.folders import read_folder
 from tools.testing.mounts import mounted
 from tools.testing.raw import write_raw
 from tools.testing.trees import trees
+from tools.tree import capability
 from tools.tree.compare import differences
 from tools.tree.node import Device, Directory, File, Symlink
 
@@ -104,3 +106,14 @@ def test_device_numbers(make):
         entries={b"%d-%d" % pair: Device(block=bool(pair[0] % 2), major=pair[0], minor=pair[1]) for pair in numbers}
     )
     assert_kernel_shows(write_ext4(tree, options(8 * MIB)), tree, make)
+
+
+@pytest.mark.parametrize(
+    "text", ["cap_net_raw=ep", "cap_chown,cap_bpf=ip", "all=p cap_kill-p", "cap_kill=eip [rootid=7]"]
+)
+def test_capabilities(make, text):
+    xattrs = {capability.NAME: capability.from_text(text)}
+    tree = Directory(entries={b"file": File(content=Image(0), xattrs=xattrs)})
+    with mounted(make(write_ext4(tree, options(8 * MIB)))) as place:
+        plain, _, root = text.partition(" [rootid=")
+        assert libcap.of_file(place / "file") == (libcap.normal_form(plain), int(root.rstrip("]") or 0))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 
@@ -13,6 +12,7 @@ from tools.image.rawfile import open_raw
 from tools.rootfs.accounts import Databases
 from tools.rootfs.accounts import merge as merge_accounts
 from tools.rootfs.executables import check_executables
+from tools.rootfs.file_metadata import parse_owner, set_metadata
 from tools.rootfs.sha512crypt import derived_salt, sha512crypt
 from tools.rootfs.sysusers import parse_sysusers
 from tools.rootfs.tree_spec import AccountsSpec, Entry, LayerSpec, RootfsArguments
@@ -66,6 +66,7 @@ def assemble_layers(spec: RootfsArguments, origin: str, own_directories: Iterabl
         merge(tree, _layer(layer, spec.drop_keyword), layer.overrides, Directories(layer.directories))
         if not index and layer.archive and not layer.entries:
             tree.overlay.clear()
+        set_metadata(tree.root, layer.metadata, layer.label or layer.archive)
     if spec.accounts is not None:
         for database in _DATABASES:
             tree.record_change((b"etc", database.encode()))
@@ -96,7 +97,7 @@ def _layer(spec: LayerSpec, drop_keywords: Collection[str]) -> Layer:
                 layer.add(parts, node)
         strip(layer.root, spec.strip_paths)
         if spec.owner:
-            set_owner(layer.root, *_owner(spec.owner))
+            set_owner(layer.root, *parse_owner(spec.owner))
         return placed_under(layer, components(spec.prefix))
     except UserError as error:
         raise UserError(f"{layer.label}: {error}") from error
@@ -143,13 +144,6 @@ def _files(entry: Entry) -> Iterator[Entry]:
 
 def _refuse(error: OSError) -> None:
     raise UserError(f"{error.filename}: cannot be read: {error.strerror}") from error
-
-
-def _owner(text: str) -> tuple[int, int]:
-    numbers = text.split(":")
-    if len(numbers) != 2 or not all(re.fullmatch("[0-9]{1,10}", number) for number in numbers):
-        raise UserError(f"owner {text[:40]!r} is not UID:GID with numeric IDs")
-    return int(numbers[0]), int(numbers[1])
 
 
 def _node(entry: Entry) -> Node:

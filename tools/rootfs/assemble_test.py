@@ -2,13 +2,15 @@
 
 import errno
 import os
+import re
 import tarfile
 
 import pytest
 
 from tools.core.errors import UserError
 from tools.rootfs.assemble import assemble, assemble_layers
-from tools.rootfs.tree_spec import AccountsSpec, Entry, LayerSpec, RootfsArguments
+from tools.rootfs.tree_spec import AccountsSpec, Entry, LayerSpec, MetadataSpec, RootfsArguments
+from tools.tree.capability import from_text
 from tools.tree.node import Directory, File, Symlink, walk
 
 ACCOUNTS = [
@@ -261,3 +263,61 @@ def test_accounts_are_not_from_the_base():
             archive.add(name, f"etc/{name}")
     found = overlay(LayerSpec(archive="base.tar"), accounts=AccountsSpec([], {"root": "secret"}))
     assert found == {f"etc/{n}".encode(): os.path.getsize(n) for n in ("passwd", "group", "shadow", "gshadow")}
+
+
+METADATA_ENTRIES = [
+    Entry("bin/a", source="content"),
+    Entry("bin/b", source="content"),
+    Entry("l", "symlink", target="bin"),
+]
+
+
+def with_metadata(*more, **metadata):
+    return tree([LayerSpec("//a:b", entries=METADATA_ENTRIES, metadata=MetadataSpec(**metadata)), *more])
+
+
+def test_metadata():
+    nodes = with_metadata(
+        owners={"/bin/*": "5:6", "/bin": "7:8"},
+        capabilities={"/l/a": "cap_net_raw=ep"},
+        xattrs={"bin/**": ["user.t=0", "user.x=0x00ff", "user.s=0sAP8="], "l": ["trusted.a="]},
+    )
+    assert [(nodes[path].uid, nodes[path].gid) for path in (b"bin", b"bin/a", b"bin/b")] == [(7, 8), (5, 6), (5, 6)]
+    attributes = {b"user.t": b"0", b"user.x": b"\0\xff", b"user.s": b"\0\xff"}
+    assert nodes[b"bin/b"].xattrs == attributes
+    assert nodes[b"bin/a"].xattrs == attributes | {b"security.capability": from_text("cap_net_raw=ep")}
+    assert (nodes[b"l"].xattrs, nodes[b"bin"].xattrs) == ({b"trusted.a": b""}, {})
+
+
+def test_metadata_is_that_of_its_layer():
+    """What a higher layer puts in place of a file has not its capabilities; a layer without entries sets metadata."""
+    above = LayerSpec("//a:c", entries=[Entry("bin/a", source="passwd")], overrides=["bin/a"])
+    top = LayerSpec("//a:d", metadata=MetadataSpec(owners={"bin/b": "1:1"}))
+    nodes = with_metadata(above, top, capabilities={"bin/*": "cap_net_raw=ep"})
+    assert [sorted(nodes[path].xattrs) for path in (b"bin/a", b"bin/b")] == [[], [b"security.capability"]]
+    assert nodes[b"bin/b"].uid == 1
+
+
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        ({"owners": {"bin/c": "1:1"}}, "owners: bin/c: /bin/c: does not exist"),
+        ({"owners": {"bin/c*": "1:1"}}, "owners: bin/c*: matches no path"),
+        ({"owners": {"bin/a": "root:root"}}, "owners: bin/a: owner 'root:root' is not UID:GID with numeric IDs"),
+        ({"owners": {"bin/a": "1:4294967295"}}, "owners: bin/a: owner '1:4294967295' has an ID above 4294967294"),
+        ({"capabilities": {"bin/a": "cap_raw=e"}}, "capabilities: bin/a: 'cap_raw=e' has the unknown capability"),
+        ({"capabilities": {"bin": "all=p"}}, "capabilities: bin: bin is a directory; only files have capabilities"),
+        (
+            {"xattrs": {"l": ["user.a=b"]}},
+            "xattrs: l: l is a symbolic link; only files and directories have attributes",
+        ),
+        ({"xattrs": {"l": ["a=b"]}}, "xattrs: l: 'a=b' is not NAME=VALUE with a name in security., trusted., user"),
+        ({"xattrs": {"l": ["user.a"]}}, "xattrs: l: 'user.a' is not NAME=VALUE"),
+        ({"xattrs": {"l": ["user.a=0x0"]}}, "xattrs: l: 'user.a=0x0' is not hexadecimal after 0x, or not Base64"),
+        ({"xattrs": {"l": ["user.a=0s?"]}}, "xattrs: l: 'user.a=0s?' is not hexadecimal after 0x, or not Base64"),
+        ({"xattrs": {"l": ["security.capability="]}}, "security.capability is set by the attribute capabilities"),
+    ],
+)
+def test_metadata_errors(metadata, message):
+    with pytest.raises(UserError, match=f"^//a:b: .*{re.escape(message)}"):
+        with_metadata(**metadata)

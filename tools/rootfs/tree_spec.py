@@ -36,6 +36,21 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class MetadataSpec:
+    """Metadata by patterns of paths; see `tools.tree.select`. A pattern that selects nothing is an error.
+
+    Attributes:
+        owners: `UID:GID`.
+        capabilities: of files, as setcap(8) takes them; see `tools.tree.capability`.
+        xattrs: lists of `NAME=VALUE`, with values as setfattr(1) takes them: text, 0x and hexadecimal, 0s and Base64.
+    """
+
+    owners: dict[str, str] = field(default_factory=dict)
+    capabilities: dict[str, str] = field(default_factory=dict)
+    xattrs: dict[str, list[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class LayerSpec:
     """A layer: an archive, or entries.
 
@@ -49,6 +64,7 @@ class LayerSpec:
         overrides: patterns of paths that replace those of the layers below.
         directories: how to handle directories with other metadata than in the layers below; see
             `tools.tree.merge.Directories`.
+        metadata: of paths in the tree up to this layer, which is set after the layer is merged.
     """
 
     label: str = ""
@@ -59,6 +75,7 @@ class LayerSpec:
     owner: str = ""
     overrides: list[str] = field(default_factory=list)
     directories: Literal["same", "keep", "replace"] = "same"
+    metadata: MetadataSpec = field(default_factory=MetadataSpec)
 
 
 @dataclass(frozen=True, slots=True)
