@@ -48,9 +48,9 @@ _ARCHIVES = {
     ),
     "rules_python": struct(
         path = "bazel-contrib/rules_python/releases/download/{version}/rules_python-{version}.tar.gz",
-        sha256 = "fa7dd2c6b7d63b3585028dd8a90a6cf9db83c33b250959c2ee7b583a6c130e12",
+        sha256 = "f609f341d6e9090b981b3f45324d05a819fd7a5a56434f849c761971ce2c47da",
         strip_prefix = "rules_python-{version}",
-        version = "1.6.0",
+        version = "1.7.0",
     ),
 }
 

@@ -115,6 +115,30 @@ def test_bazel_run_takes_paths_from_the_folder_of_the_caller(consumer: Workspace
     assert (tmp_path / "disk.img").read_bytes()[512:520] == b"EFI PART"
 
 
+def flags_of_later_versions() -> tuple[list[str], list[str]]:
+    """Returns the flags of next.bazelrc, and those that it leaves out."""
+    text = (RULES / "tests/e2e/next.bazelrc").read_text()
+    used = re.findall(r"^common:next (--\w+)$", text, re.MULTILINE)
+    left_out = re.findall(r"^# (--\w+): .+\.$", text, re.MULTILINE)
+    return used, left_out
+
+
+def test_with_the_effects_of_later_versions_of_bazel(consumer: Workspace) -> None:
+    """The rules, their tools and a repository that uses them are analysed; nothing is built."""
+    used, _ = flags_of_later_versions()
+    status, said = way(consumer, "modules").build("--nobuild", *used, "//...", "@rules_icos//tools/commands/...")
+    assert status == 0, said
+
+
+def test_the_flags_of_later_versions_are_complete(consumer: Workspace) -> None:
+    status, said = consumer.bazel("help", "build", "--long")
+    assert status == 0, said
+    off = re.findall(r"^ +--\[no\](incompatible_\w+) \(a boolean; default: \"false\"\)", said, re.MULTILINE)
+    assert len(off) > 20, said
+    used, left_out = flags_of_later_versions()
+    assert sorted([*used, *left_out]) == sorted(f"--{name}" for name in off)
+
+
 def test_without_modules(consumer: Workspace, disk: str) -> None:
     assert check(way(consumer, "workspace")) == disk
 
