@@ -82,7 +82,9 @@ def disk_image(name, partitions = {}, visibility = None, tags = None, testonly =
     """Declares the image of a disk as a tar, plain and compressed by gzip and zstd, and a checksum of each.
 
     Targets: `NAME` for all formats; `NAME.tar`, `NAME.tar.gz` and `NAME.tar.zst` for one format each; and for each of
-    these a checksum, such as `NAME.tar.sha256`.
+    these a checksum, such as `NAME.tar.sha256`. Output groups of NAME: `raw` has the disk as a raw file, `NAME.raw`, whose
+    holes are zeros to Bazel, which hashes and caches them; `zst` and `gz` have one format each; `mtree` has a list of
+    files, in the form of mtree(5), for each partition that has files, and `sbom` bills of materials.
 
     Args:
         name: of the target.

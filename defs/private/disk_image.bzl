@@ -2,6 +2,7 @@
 
 load("//defs/private:archive_outputs.bzl", "ARCHIVE_ATTRS", "part_specs", "write_archives")
 load("//defs/private:disk_image_info.bzl", "DiskImageInfo")
+load("//defs/private:image_groups.bzl", "EXPORT_ATTRS", "GROUPS_DOC", "archive_groups", "export_image")
 load("//defs/private:json_spec.bzl", "json_spec")
 load("//defs/private:partition_info.bzl", "PartitionInfo")
 load("//defs/private:sbom.bzl", "SBOM_ATTRS", "partition_contents", "sbom_outputs")
@@ -61,7 +62,12 @@ def _disk_image_impl(ctx):
         ),
         OutputGroupInfo(
             _validation = depset([_check_layout(ctx, common)]),
-            sbom = sbom_outputs(ctx, contents) if contents else depset(),
+            raw = depset([export_image(ctx, ".raw", [struct(image = outputs["tar"], offset = 0)])]),
+            **archive_groups(
+                outputs,
+                [target[PartitionInfo] for target in ctx.attr.partitions],
+                sbom_outputs(ctx, contents) if contents else None,
+            )
         ),
     ]
 
@@ -70,9 +76,10 @@ disk_image = rule(
     doc = """The image of a disk with a GUID partition table, as a tar whose one member is a sparse file.
 
 Each of the three outputs has a label of its own, and is built only if it is requested; the target itself requests all.
-The data of a partition is compressed once for each format, also if several images contain it. The output group `sbom` has
-bills of materials: `NAME.spdx.json` (SPDX 2.3) and `NAME.cdx.json` (CycloneDX 1.6).""",
-    attrs = ARCHIVE_ATTRS | SBOM_ATTRS | {
+The data of a partition is compressed once for each format, also if several images contain it.
+
+""" + GROUPS_DOC + " `mtree` has a list for each partition.",
+    attrs = ARCHIVE_ATTRS | EXPORT_ATTRS | SBOM_ATTRS | {
         "disk_guid": attr.string(doc = "GUID of the disk.", mandatory = True),
         "expanded_size": attr.string(
             doc = "Size of the disk, in bytes or with K, M, G or T; by default, the smallest that fits the layout.",

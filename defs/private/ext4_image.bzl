@@ -1,6 +1,7 @@
 """The rule ext4_image."""
 
 load("//defs/private:compression.bzl", "COMPRESS_ATTRS")
+load("//defs/private:image_groups.bzl", "GROUPS_DOC")
 load("//defs/private:partition_image.bzl", "TREE_ATTRS", "partition_image")
 load("//defs/private:partition_info.bzl", "PartitionInfo")
 load("//defs/private:uuid.bzl", "check_uuid")
@@ -28,8 +29,7 @@ ext4_image = rule(
     implementation = _ext4_image_impl,
     doc = """The image of an ext4 file system, as a tar whose one member is a sparse file.
 
-Output groups: `zst` and `gz` have the image's compressed data, which disk and update images reuse; `sbom` has bills of
-materials, `NAME.spdx.json` (SPDX 2.3) and `NAME.cdx.json` (CycloneDX 1.6), if the image has files.""",
+""" + GROUPS_DOC,
     attrs = TREE_ATTRS | COMPRESS_ATTRS | {
         "block_size": attr.int(default = 4096, doc = "Size of a block, in bytes: 1024, 2048 or 4096.", values = [1024, 2048, 4096]),
         "file_contexts": attr.label_list(

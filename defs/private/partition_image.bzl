@@ -2,6 +2,7 @@
 
 load("//defs/private:compression.bzl", "compressed_payloads")
 load("//defs/private:executables.bzl", "executables_aspect")
+load("//defs/private:image_groups.bzl", "EXPORT_ATTRS", "export_image", "partition_groups")
 load("//defs/private:json_spec.bzl", "json_spec")
 load("//defs/private:partition_info.bzl", "PartitionInfo")
 load("//defs/private:rootfs_info.bzl", "RootfsInfo", "rootfs_arguments")
@@ -9,7 +10,7 @@ load("//defs/private:rootfs_tree.bzl", "entries_layer", "extra_file_entries")
 load("//defs/private:sbom.bzl", "SBOM_ATTRS", "image_contents", "sbom_outputs")
 load("//defs/private:size.bzl", "parse_size")
 
-TREE_ATTRS = SBOM_ATTRS | {
+TREE_ATTRS = EXPORT_ATTRS | SBOM_ATTRS | {
     "extra_files": attr.label_keyed_string_dict(
         allow_files = True,
         aspects = [executables_aspect],
@@ -70,22 +71,16 @@ def partition_providers(ctx, output, size, contents = None):
     """Returns the providers of a rule that makes the image of a partition.
 
     Args:
-        ctx: of a rule with COMPRESS_ATTRS.
+        ctx: of a rule with COMPRESS_ATTRS and EXPORT_ATTRS.
         output: File, a tar whose one member is the image.
         size: of the image, in bytes.
-        contents: what a bill of materials of it lists, of `image_contents`; None if nothing is known.
+        contents: what a bill of materials of it lists, of `image_contents`; None if it has no files.
     """
-    payloads = compressed_payloads(ctx, output)
-    groups = {codec: depset([payload]) for codec, payload in payloads.items()}
-    if contents:
-        groups["sbom"] = sbom_outputs(ctx, {"": contents})
+    parts = [struct(image = output, offset = 0, payloads = compressed_payloads(ctx, output))]
+    listing = export_image(ctx, ".mtree", parts) if contents else None
+    sbom = sbom_outputs(ctx, {"": contents}) if contents else None
     return [
         DefaultInfo(files = depset([output])),
-        OutputGroupInfo(**groups),
-        PartitionInfo(
-            contents = contents,
-            parts = [struct(image = output, offset = 0, payloads = payloads)],
-            size = size,
-            verity = None,
-        ),
+        OutputGroupInfo(**partition_groups(ctx, parts, listing, sbom)),
+        PartitionInfo(contents = contents, listing = listing, parts = parts, size = size, verity = None),
     ]

@@ -4,6 +4,7 @@ PartitionInfo = provider(
     doc = "The image of a partition, as parts at offsets. The parts are copied only into disk and update images.",
     fields = {
         "contents": "Struct: the root tree in the partition, from `image_contents` of sbom.bzl, or None if it has no files.",
+        "listing": "File: the list of its files in the form of mtree(5), or None if it has no files.",
         "parts": """List of structs, the parts of the partition:
 
             - `offset`: int, in bytes.

@@ -1,6 +1,7 @@
 """The rule raw_partition."""
 
 load("//defs/private:compression.bzl", "COMPRESS_ATTRS")
+load("//defs/private:image_groups.bzl", "EXPORT_ATTRS", "GROUPS_DOC")
 load("//defs/private:json_spec.bzl", "json_spec")
 load("//defs/private:partition_image.bzl", "partition_providers")
 load("//defs/private:partition_info.bzl", "PartitionInfo")
@@ -27,8 +28,8 @@ raw_partition = rule(
 
 The file is followed by zeros up to `partition_size`. The partition's type is that of its row in the layout.
 
-Output groups: `zst` and `gz` have the image's compressed data, which disk and update images reuse.""",
-    attrs = COMPRESS_ATTRS | {
+""" + GROUPS_DOC,
+    attrs = COMPRESS_ATTRS | EXPORT_ATTRS | {
         "partition_size": attr.string(
             doc = "Size of the image, in bytes or with K, M, G or T for a power of 1024; a multiple of 512 bytes.",
             mandatory = True,

@@ -1,6 +1,7 @@
 """The rule swap_image."""
 
 load("//defs/private:compression.bzl", "COMPRESS_ATTRS")
+load("//defs/private:image_groups.bzl", "EXPORT_ATTRS", "GROUPS_DOC")
 load("//defs/private:json_spec.bzl", "json_spec")
 load("//defs/private:partition_image.bzl", "partition_providers")
 load("//defs/private:partition_info.bzl", "PartitionInfo")
@@ -31,8 +32,8 @@ swap_image = rule(
     implementation = _swap_image_impl,
     doc = """A swap area of Linux, as `mkswap` makes it for machines with pages of 4096 bytes.
 
-Output groups: `zst` and `gz` have the image's compressed data, which disk and update images reuse.""",
-    attrs = COMPRESS_ATTRS | {
+""" + GROUPS_DOC,
+    attrs = COMPRESS_ATTRS | EXPORT_ATTRS | {
         "label": attr.string(doc = "Label of the area, at most 15 bytes."),
         "partition_size": attr.string(
             doc = "Size of the area, in bytes or with K, M, G or T for a power of 1024; a multiple of 4096 bytes.",

@@ -1,6 +1,7 @@
 """The rule upgrade_image."""
 
 load("//defs/private:archive_outputs.bzl", "ARCHIVE_ATTRS", "part_specs", "write_archives")
+load("//defs/private:image_groups.bzl", "archive_groups")
 load("//defs/private:json_spec.bzl", "json_spec")
 load("//defs/private:partition_info.bzl", "PartitionInfo")
 load("//defs/private:sbom.bzl", "SBOM_ATTRS", "partition_contents", "sbom_outputs")
@@ -88,10 +89,14 @@ def _upgrade_image_impl(ctx):
     contents = {}
     for name, partition in partitions.items():
         contents |= partition_contents(partition, name)
-    sbom = sbom_outputs(ctx, contents, ctx.file.version_file) if contents else depset()
+    sbom = sbom_outputs(ctx, contents, ctx.file.version_file) if contents else None
     return [
         DefaultInfo(files = depset(outputs.values())),
-        OutputGroupInfo(manifest = depset([manifest]), signature = depset(signatures), sbom = sbom),
+        OutputGroupInfo(
+            manifest = depset([manifest]),
+            signature = depset(signatures),
+            **archive_groups(outputs, partitions.values(), sbom)
+        ),
         UpgradeImageInfo(
             archive = outputs["tar"],
             compressed = {codec: outputs[codec] for codec in ("zst", "gz")},
@@ -104,8 +109,9 @@ upgrade_image = rule(
 
 The manifest is the first member and has a hash for every MiB of the images; its signatures are the second. The output
 group `manifest` has the manifest alone, so that it can be signed elsewhere; `signatures` takes the result. Each of the
-three outputs has a label of its own, and is built only if it is requested; the target itself requests all. The output
-group `sbom` has bills of materials: `NAME.spdx.json` (SPDX 2.3) and `NAME.cdx.json` (CycloneDX 1.6).""",
+three outputs has a label of its own, and is built only if it is requested; the target itself requests all. Other
+output groups: `zst` and `gz` have the compressed archives, `mtree` lists of the images' files in the form of mtree(5), and
+`sbom` bills of materials, `NAME.spdx.json` (SPDX 2.3) and `NAME.cdx.json` (CycloneDX 1.6).""",
     attrs = ARCHIVE_ATTRS | SBOM_ATTRS | {
         "architecture": attr.string(default = "x86_64", doc = "Architecture of the machines, as `uname -m` prints it."),
         "boot_partition": attr.label(doc = "The image of the boot partition.", mandatory = True, providers = [PartitionInfo]),

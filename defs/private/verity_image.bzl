@@ -1,6 +1,7 @@
 """The rule verity_image."""
 
 load("//defs/private:compression.bzl", "COMPRESS_ATTRS", "compressed_payloads")
+load("//defs/private:image_groups.bzl", "EXPORT_ATTRS", "GROUPS_DOC", "partition_groups")
 load("//defs/private:partition_info.bzl", "PartitionInfo")
 load("//defs/private:sbom.bzl", "SBOM_ATTRS", "partition_contents", "sbom_outputs")
 load("//defs/private:uuid.bzl", "check_uuid")
@@ -33,15 +34,17 @@ def _verity_image_impl(ctx):
         progress_message = "Hashing %{input}",
     )
     verity = VerityInfo(hash_offset = source.size, root_hash = root_hash)
-    payloads = compressed_payloads(ctx, hashes)
+    parts = source.parts + [struct(image = hashes, offset = source.size, payloads = compressed_payloads(ctx, hashes))]
     contents = partition_contents(source, "")
-    sbom = {"sbom": sbom_outputs(ctx, contents)} if contents else {}
+    listing = getattr(source, "listing", None)
+    sbom = sbom_outputs(ctx, contents) if contents else None
     return [
         DefaultInfo(files = depset([hashes, root_hash])),
-        OutputGroupInfo(root_hash = depset([root_hash]), **sbom),
+        OutputGroupInfo(root_hash = depset([root_hash]), **partition_groups(ctx, parts, listing, sbom)),
         PartitionInfo(
             contents = getattr(source, "contents", None),
-            parts = source.parts + [struct(image = hashes, offset = source.size, payloads = payloads)],
+            listing = listing,
+            parts = parts,
             size = source.size,
             verity = verity,
         ),
@@ -52,8 +55,12 @@ verity_image = rule(
     implementation = _verity_image_impl,
     doc = """The image of a partition that dm-verity protects: a file system, followed by its hash tree.
 
-The outputs are the hash tree and the root hash; the file system is not copied.""",
-    attrs = COMPRESS_ATTRS | SBOM_ATTRS | {
+The outputs are the hash tree and the root hash; the file system is not copied.
+
+The output group `root_hash` has the root hash alone.
+
+""" + GROUPS_DOC,
+    attrs = COMPRESS_ATTRS | EXPORT_ATTRS | SBOM_ATTRS | {
         "salt": attr.string(
             doc = "Up to 256 bytes, as hexadecimal digits, that are hashed before every block. Images of different " +
                   "products should have different salts.",

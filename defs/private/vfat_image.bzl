@@ -1,6 +1,7 @@
 """The rule vfat_image."""
 
 load("//defs/private:compression.bzl", "COMPRESS_ATTRS")
+load("//defs/private:image_groups.bzl", "GROUPS_DOC")
 load("//defs/private:partition_image.bzl", "TREE_ATTRS", "partition_image")
 load("//defs/private:partition_info.bzl", "PartitionInfo")
 
@@ -19,8 +20,7 @@ vfat_image = rule(
     implementation = _vfat_image_impl,
     doc = """The image of a FAT file system, as a tar whose one member is a sparse file.
 
-Output groups: `zst` and `gz` have the image's compressed data, which disk and update images reuse; `sbom` has bills of
-materials, `NAME.spdx.json` (SPDX 2.3) and `NAME.cdx.json` (CycloneDX 1.6), if the image has files.""",
+""" + GROUPS_DOC,
     attrs = TREE_ATTRS | COMPRESS_ATTRS | {
         "label": attr.string(doc = "Label of the volume, at most 11 characters."),
         "volume_id": attr.string(

@@ -106,6 +106,34 @@ sbom_test = analysistest.make(
     attrs = {"inputs": attr.string_list(doc = "Names of files that the action reads.", mandatory = True)},
 )
 
+def _groups_test_impl(ctx):
+    env = analysistest.begin(ctx)
+    target = analysistest.target_under_test(env)
+    groups = target[OutputGroupInfo]
+    expected = {
+        "gz": [target.label.name + ctx.attr.tar + ".gz"],
+        "mtree": ctx.attr.lists,
+        "raw": [target.label.name + ".raw"] if ctx.attr.raw else [],
+        "sbom": [target.label.name + suffix for suffix in (".cdx.json", ".spdx.json")] if ctx.attr.lists else [],
+        "zst": [target.label.name + ctx.attr.tar + ".zst"],
+    }
+    for name, files in expected.items():
+        found = getattr(groups, name).to_list() if hasattr(groups, name) else []
+        asserts.equals(env, files, sorted([file.basename for file in found]), "output group " + name)
+    if ctx.attr.raw:
+        asserts.false(env, groups.raw.to_list()[0] in target[DefaultInfo].files.to_list(), "raw is built unasked")
+    return analysistest.end(env)
+
+groups_test = analysistest.make(
+    _groups_test_impl,
+    doc = "Checks the output groups that every image rule has.",
+    attrs = {
+        "lists": attr.string_list(doc = "Names of the lists of files; without one there are no bills of materials."),
+        "raw": attr.bool(default = True, doc = "Whether there is the image as a raw file."),
+        "tar": attr.string(default = ".img.tar", doc = "Suffix of the tar."),
+    },
+)
+
 def _archive_test_impl(ctx):
     env = analysistest.begin(ctx)
     target = analysistest.target_under_test(env)

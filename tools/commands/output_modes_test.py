@@ -42,6 +42,7 @@ CASES = {
         "output_raw": "out/raw",
     },
     "ext4_image": {"size": MIB, "uuid": ID, "layers": [ENTRY], "output": "out/file"},
+    "image_export": {"parts": [ARTIFACT], "output": "out/image.raw"},
     "image_extract": {"image": "in/disk.img", "output": "out/file"},
     "image_report": {"image": "in/disk.img", "html": "out/html", "json": "out/json"},
     "initramfs": {
