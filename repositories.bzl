@@ -71,3 +71,4 @@ def rules_icos_dependencies(wheels = "pypi"):
             urls = [_MIRROR + path, _GITHUB + path],
         )
     maybe(locked_wheels, name = wheels)
+    native.register_toolchains(str(Label("//defs/execution:all")))

@@ -1,5 +1,6 @@
 """The rule boot_args."""
 
+load("//defs/private:execution.bzl", "LINUX")
 load("//defs/private:verity_info.bzl", "VerityInfo")
 
 KERNEL_ARGUMENT_ATTRS = {
@@ -63,4 +64,5 @@ GRUB reads it by `load_env --file PATH extra_boot_args`, which does not evaluate
     attrs = KERNEL_ARGUMENT_ATTRS | {
         "_boot_args": attr.label(default = "//tools/commands:boot_args", executable = True, cfg = "exec"),
     },
+    exec_compatible_with = LINUX,
 )

@@ -1,12 +1,29 @@
 """The rule debian_base_root."""
 
+load("//defs/private:architecture.bzl", "ARCHITECTURE_ATTRS", "DEBIAN_ARCHITECTURES", "platform_architecture")
 load("//defs/private:debian_providers.bzl", "DebianInstalledInfo", "DebianPackagesInfo")
+load("//defs/private:execution.bzl", "LINUX")
+
+_TARGET_CPU = Label("//defs/execution:target_cpu")
+
+def _check_processor(ctx, packages):
+    """Fails unless the packages are for the target platform, and there is a machine that can start their programs."""
+    architecture = platform_architecture(ctx)
+    if not architecture:
+        return
+    for package in packages:
+        meant = DEBIAN_ARCHITECTURES.get(package.architecture)
+        if meant not in (None, architecture):
+            fail("%s: packages: %s is for %s, and the target platform for %s; set --platforms, or lock the packages for it" % (ctx.label, package.name, package.architecture, architecture))
+    if ctx.toolchains[_TARGET_CPU] == None:
+        fail("%s: the installation starts programs for %s, and no execution platform is Linux on %s; add one by --extra_execution_platforms, such as a remote executor" % (ctx.label, architecture, architecture))
 
 def _debian_base_root_impl(ctx):
     output = ctx.actions.declare_file(ctx.label.name + ".tar")
     packages = ctx.attr.packages[DebianPackagesInfo]
-    own = [info.deb for target in ctx.attr.extra_packages for info in target[DebianPackagesInfo].packages]
-    debs = [info.deb for info in packages.packages] + own
+    all_packages = packages.packages + [info for target in ctx.attr.extra_packages for info in target[DebianPackagesInfo].packages]
+    _check_processor(ctx, all_packages)
+    debs = [info.deb for info in all_packages]
     installer = [info.deb for info in ctx.attr.installer[DebianPackagesInfo].packages]
     args = ctx.actions.args()
     args.use_param_file("@%s", use_always = True)
@@ -42,7 +59,7 @@ The packages' maintainer scripts run without a network, in a root that contains 
 machine but its kernel takes part, and the tar is the same on every machine.
 
 The action needs a user namespace, or root. If neither is available, its error message lists the alternatives.""",
-    attrs = {
+    attrs = ARCHITECTURE_ATTRS | {
         "exclude": attr.string_list(
             doc = "Patterns of paths to leave out, without a leading slash; `*` matches slashes too. A directory that " +
                   "matches is left out if it is empty then. The packages' database still lists the excluded files; " +
@@ -67,5 +84,7 @@ The action needs a user namespace, or root. If neither is available, its error m
         ),
         "_debian_base_root": attr.label(default = "//tools/commands:debian_base_root", executable = True, cfg = "exec"),
     },
+    exec_compatible_with = LINUX,
+    toolchains = [config_common.toolchain_type(_TARGET_CPU, mandatory = False)],
     provides = [DebianInstalledInfo],
 )

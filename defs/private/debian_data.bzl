@@ -1,6 +1,7 @@
 """The rules debian_data and debian_file: files of packages that are not installed."""
 
 load("//defs/private:debian_providers.bzl", "DebianPackagesInfo")
+load("//defs/private:execution.bzl", "LINUX")
 
 def _extract(ctx, output, selection):
     """Declares the action that reads packages.
@@ -51,6 +52,7 @@ debian_data = rule(
                   "directories are included. All files by default. A pattern that matches nothing is an error.",
         ),
     },
+    exec_compatible_with = LINUX,
 )
 
 def _debian_file_impl(ctx):
@@ -68,4 +70,5 @@ debian_file = rule(
             doc = "Pattern for the file's path, without a leading slash. It must match exactly one file.",
         ),
     },
+    exec_compatible_with = LINUX,
 )

@@ -1,6 +1,7 @@
 """Rules for locked Debian packages, which the repositories of third_party/debian use."""
 
 load("//defs/private:debian_providers.bzl", "DebianPackageInfo", "DebianPackagesInfo")
+load("//defs/private:execution.bzl", "LINUX")
 
 def _debian_package_impl(ctx):
     info = DebianPackageInfo(
@@ -25,6 +26,7 @@ The packages of a lock have such targets already.""",
         "package": attr.string(mandatory = True, doc = "Name of the package."),
         "version": attr.string(mandatory = True, doc = "Version of the package."),
     },
+    exec_compatible_with = LINUX,
     provides = [DebianPackagesInfo],
 )
 

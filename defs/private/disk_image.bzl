@@ -2,6 +2,7 @@
 
 load("//defs/private:archive_outputs.bzl", "ARCHIVE_ATTRS", "part_specs", "write_archives")
 load("//defs/private:disk_image_info.bzl", "DiskImageInfo")
+load("//defs/private:execution.bzl", "LINUX")
 load("//defs/private:image_groups.bzl", "EXPORT_ATTRS", "GROUPS_DOC", "archive_groups", "export_image")
 load("//defs/private:json_spec.bzl", "json_spec")
 load("//defs/private:partition_info.bzl", "PartitionInfo")
@@ -100,5 +101,6 @@ The data of a partition is compressed once for each format, also if several imag
         "_disk_image": attr.label(default = "//tools/commands:disk_image", executable = True, cfg = "exec"),
         "_disk_layout_check": attr.label(default = "//tools/commands:disk_layout_check", executable = True, cfg = "exec"),
     },
+    exec_compatible_with = LINUX,
     provides = [DiskImageInfo],
 )

@@ -1,6 +1,7 @@
 """The rule ext4_image."""
 
 load("//defs/private:compression.bzl", "COMPRESS_ATTRS")
+load("//defs/private:execution.bzl", "LINUX")
 load("//defs/private:image_groups.bzl", "GROUPS_DOC")
 load("//defs/private:partition_image.bzl", "TREE_ATTRS", "partition_image")
 load("//defs/private:partition_info.bzl", "PartitionInfo")
@@ -49,5 +50,6 @@ ext4_image = rule(
         "uuid": attr.string(doc = "UUID of the file system.", mandatory = True),
         "_ext4_image": attr.label(default = "//tools/commands:ext4_image", executable = True, cfg = "exec"),
     },
+    exec_compatible_with = LINUX,
     provides = [PartitionInfo],
 )

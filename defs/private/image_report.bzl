@@ -2,6 +2,7 @@
 
 load("@rules_python//python:py_test.bzl", "py_test")
 load("//defs/private:disk_image_info.bzl", "DiskImageInfo")
+load("//defs/private:execution.bzl", "LINUX")
 load("//defs/private:json_spec.bzl", "json_spec")
 load("//defs/private:size.bzl", "parse_size")
 
@@ -65,6 +66,7 @@ build. The JSON has all files, and is what `image_budget_test` and `before` take
         "json": attr.output(doc = "The report for programs.", mandatory = True),
         "_image_report": attr.label(default = "//tools/commands:image_report", executable = True, cfg = "exec"),
     },
+    exec_compatible_with = LINUX,
 )
 
 def _budget_spec_impl(ctx):

@@ -1,5 +1,6 @@
 """The rule initramfs."""
 
+load("//defs/private:execution.bzl", "LINUX")
 load("//defs/private:json_spec.bzl", "json_spec")
 load("//defs/private:rootfs_info.bzl", "RootfsInfo", "rootfs_arguments")
 
@@ -60,4 +61,5 @@ No program of the tree is run. The libraries of programs and the dependencies of
             cfg = "exec",
         ),
     },
+    exec_compatible_with = LINUX,
 )

@@ -1,6 +1,7 @@
 """The rule raw_partition."""
 
 load("//defs/private:compression.bzl", "COMPRESS_ATTRS")
+load("//defs/private:execution.bzl", "LINUX")
 load("//defs/private:image_groups.bzl", "EXPORT_ATTRS", "GROUPS_DOC")
 load("//defs/private:json_spec.bzl", "json_spec")
 load("//defs/private:partition_image.bzl", "partition_providers")
@@ -37,5 +38,6 @@ The file is followed by zeros up to `partition_size`. The partition's type is th
         "src": attr.label(allow_single_file = True, doc = "The file.", mandatory = True),
         "_raw_partition": attr.label(default = "//tools/commands:raw_partition", executable = True, cfg = "exec"),
     },
+    exec_compatible_with = LINUX,
     provides = [PartitionInfo],
 )

@@ -7,8 +7,10 @@ load(
     "PackageFilesInfo",
     "PackageSymlinkInfo",
 )
+load("//defs/private:architecture.bzl", "ARCHITECTURE_ATTRS", "image_architecture")
 load("//defs/private:debian_providers.bzl", "DebianInstalledInfo")
 load("//defs/private:executables.bzl", "executable_of", "executables_aspect", "pkg_files_without_mode", "programs_of", "runfiles_entries")
+load("//defs/private:execution.bzl", "LINUX")
 load("//defs/private:rootfs_info.bzl", "RootfsInfo", "rootfs_arguments")
 load("//defs/private:sbom.bzl", "SBOM_ATTRS", "image_contents", "sbom_outputs")
 
@@ -148,7 +150,7 @@ def _oci_root(ctx, layout):
     args = ctx.actions.args()
     args.add_all([layout], format_each = "--layout=%s", expand_directories = False)
     args.add(output, format = "--output=%s")
-    args.add(ctx.attr.architecture, format = "--architecture=%s")
+    args.add(image_architecture(ctx), format = "--architecture=%s")
     ctx.actions.run(
         arguments = [args],
         executable = ctx.executable._oci_root,
@@ -225,7 +227,7 @@ def _rootfs_tree_impl(ctx):
     if ctx.attr.sysusers or ctx.attr.passwords:
         accounts = {"passwords": ctx.attr.passwords, "sysusers": ctx.attr.sysusers}
     if ctx.attr.executables:
-        executables.append({"architecture": ctx.attr.architecture, "paths": ctx.attr.executables})
+        executables.append({"architecture": image_architecture(ctx), "paths": ctx.attr.executables})
     info = RootfsInfo(
         accounts = accounts,
         executables = executables,
@@ -245,10 +247,10 @@ If two layers have the same path, it must be equal in both, apart from its time.
 layers, unless the path is in `overrides`.
 
 The output group `sbom` has bills of materials: `NAME.spdx.json` (SPDX 2.3) and `NAME.cdx.json` (CycloneDX 1.6).""",
-    attrs = SBOM_ATTRS | {
+    attrs = ARCHITECTURE_ATTRS | SBOM_ATTRS | {
         "architecture": attr.string(
-            default = "x86_64",
-            doc = "Architecture of `executables` and of OCI images in `layers`, as uname(1) names it.",
+            doc = "Architecture of `executables` and of OCI images in `layers`, as uname(1) names it; by default that of " +
+                  "the target platform.",
         ),
         "capabilities": attr.string_dict(
             doc = "Dict of patterns of files to their capabilities, in the form of setcap(8): " +
@@ -321,5 +323,6 @@ The output group `sbom` has bills of materials: `NAME.spdx.json` (SPDX 2.3) and 
         ),
         "_decompress": attr.label(default = "//tools/commands:decompress", executable = True, cfg = "exec"),
     },
+    exec_compatible_with = LINUX,
     provides = [RootfsInfo],
 )

@@ -1,5 +1,6 @@
 """Bills of materials of images: the output group `sbom`, and the rule rootfs_sbom."""
 
+load("//defs/private:execution.bzl", "LINUX")
 load("//defs/private:json_spec.bzl", "json_spec")
 load("//defs/private:rootfs_info.bzl", "RootfsInfo", "rootfs_arguments")
 
@@ -114,4 +115,5 @@ that of the installed packages, or set `files = False`. Bills of a complete imag
         "src": attr.label(doc = "The root tree, a rootfs_tree.", mandatory = True, providers = [RootfsInfo]),
         "version_file": attr.label(allow_single_file = True, doc = "A file with the version of the image."),
     },
+    exec_compatible_with = LINUX,
 )

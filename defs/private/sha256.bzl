@@ -1,5 +1,7 @@
 """The rule sha256."""
 
+load("//defs/private:execution.bzl", "LINUX")
+
 def _sha256_impl(ctx):
     output = ctx.actions.declare_file(ctx.label.name)
     args = ctx.actions.args()
@@ -23,4 +25,5 @@ sha256 = rule(
         "src": attr.label(allow_single_file = True, doc = "The file.", mandatory = True),
         "_sha256": attr.label(default = "//tools/commands:sha256", executable = True, cfg = "exec"),
     },
+    exec_compatible_with = LINUX,
 )

@@ -1,6 +1,7 @@
 """The rule swap_image."""
 
 load("//defs/private:compression.bzl", "COMPRESS_ATTRS")
+load("//defs/private:execution.bzl", "LINUX")
 load("//defs/private:image_groups.bzl", "EXPORT_ATTRS", "GROUPS_DOC")
 load("//defs/private:json_spec.bzl", "json_spec")
 load("//defs/private:partition_image.bzl", "partition_providers")
@@ -42,5 +43,6 @@ swap_image = rule(
         "uuid": attr.string(doc = "UUID of the area.", mandatory = True),
         "_swap_image": attr.label(default = "//tools/commands:swap_image", executable = True, cfg = "exec"),
     },
+    exec_compatible_with = LINUX,
     provides = [PartitionInfo],
 )

@@ -1,6 +1,7 @@
 """The rule unified_kernel_image."""
 
 load("//defs/private:boot_args.bzl", "KERNEL_ARGUMENT_ATTRS", "kernel_arguments")
+load("//defs/private:execution.bzl", "LINUX")
 
 def _unsigned(ctx, output):
     """Declares the action that puts the image together."""
@@ -125,4 +126,5 @@ what `openssl dgst -sha256 -sign KEY.pem -out SIGNATURE NAME.to_sign`, or a hard
             cfg = "exec",
         ),
     },
+    exec_compatible_with = LINUX,
 )

@@ -1,6 +1,8 @@
 """The rule upgrade_image."""
 
+load("//defs/private:architecture.bzl", "ARCHITECTURE_ATTRS", "image_architecture")
 load("//defs/private:archive_outputs.bzl", "ARCHIVE_ATTRS", "part_specs", "write_archives")
+load("//defs/private:execution.bzl", "LINUX")
 load("//defs/private:image_groups.bzl", "archive_groups")
 load("//defs/private:json_spec.bzl", "json_spec")
 load("//defs/private:partition_info.bzl", "PartitionInfo")
@@ -20,7 +22,7 @@ def _manifest(ctx, partitions):
         images.append(image)
         inputs += files
     spec = {
-        "architecture": ctx.attr.architecture,
+        "architecture": image_architecture(ctx),
         "disk_guid": ctx.attr.disk_guid or None,
         "images": images,
         "layout": ctx.file.layout,
@@ -112,8 +114,8 @@ group `manifest` has the manifest alone, so that it can be signed elsewhere; `si
 three outputs has a label of its own, and is built only if it is requested; the target itself requests all. Other
 output groups: `zst` and `gz` have the compressed archives, `mtree` lists of the images' files in the form of mtree(5), and
 `sbom` bills of materials, `NAME.spdx.json` (SPDX 2.3) and `NAME.cdx.json` (CycloneDX 1.6).""",
-    attrs = ARCHIVE_ATTRS | SBOM_ATTRS | {
-        "architecture": attr.string(default = "x86_64", doc = "Architecture of the machines, as `uname -m` prints it."),
+    attrs = ARCHITECTURE_ATTRS | ARCHIVE_ATTRS | SBOM_ATTRS | {
+        "architecture": attr.string(doc = "Architecture of the machines, as `uname -m` prints it; by default that of the target platform."),
         "boot_partition": attr.label(doc = "The image of the boot partition.", mandatory = True, providers = [PartitionInfo]),
         "disk_guid": attr.string(doc = "GUID of the machines' disks; needed with `layout`."),
         "layout": attr.label(
@@ -164,5 +166,6 @@ output groups: `zst` and `gz` have the compressed archives, `mtree` lists of the
             cfg = "exec",
         ),
     },
+    exec_compatible_with = LINUX,
     provides = [UpgradeImageInfo],
 )

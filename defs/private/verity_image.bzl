@@ -1,6 +1,7 @@
 """The rule verity_image."""
 
 load("//defs/private:compression.bzl", "COMPRESS_ATTRS", "compressed_payloads")
+load("//defs/private:execution.bzl", "LINUX")
 load("//defs/private:image_groups.bzl", "EXPORT_ATTRS", "GROUPS_DOC", "partition_groups")
 load("//defs/private:partition_info.bzl", "PartitionInfo")
 load("//defs/private:sbom.bzl", "SBOM_ATTRS", "partition_contents", "sbom_outputs")
@@ -70,5 +71,6 @@ The output group `root_hash` has the root hash alone.
         "uuid": attr.string(doc = "UUID of the hash tree.", mandatory = True),
         "_verity_image": attr.label(default = "//tools/commands:verity_image", executable = True, cfg = "exec"),
     },
+    exec_compatible_with = LINUX,
     provides = [PartitionInfo, VerityInfo],
 )

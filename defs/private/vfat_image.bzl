@@ -1,6 +1,7 @@
 """The rule vfat_image."""
 
 load("//defs/private:compression.bzl", "COMPRESS_ATTRS")
+load("//defs/private:execution.bzl", "LINUX")
 load("//defs/private:image_groups.bzl", "GROUPS_DOC")
 load("//defs/private:partition_image.bzl", "TREE_ATTRS", "partition_image")
 load("//defs/private:partition_info.bzl", "PartitionInfo")
@@ -29,5 +30,6 @@ vfat_image = rule(
         ),
         "_vfat_image": attr.label(default = "//tools/commands:vfat_image", executable = True, cfg = "exec"),
     },
+    exec_compatible_with = LINUX,
     provides = [PartitionInfo],
 )

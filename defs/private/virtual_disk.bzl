@@ -1,6 +1,7 @@
 """The rule virtual_disk."""
 
 load("//defs/private:disk_image_info.bzl", "DiskImageInfo")
+load("//defs/private:execution.bzl", "LINUX")
 
 _FORMATS = ["qcow2", "vhdx", "vmdk"]
 
@@ -43,4 +44,5 @@ The output has the name of the target, and the format's suffix.""",
         "src": attr.label(doc = "The disk, a disk_image.", mandatory = True, providers = [DiskImageInfo]),
         "_virtual_disk": attr.label(default = "//tools/commands:virtual_disk", executable = True, cfg = "exec"),
     },
+    exec_compatible_with = LINUX,
 )

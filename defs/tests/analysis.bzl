@@ -5,6 +5,11 @@ load("//defs:disk.bzl", "DiskImageInfo", "UpgradeImageInfo")
 load("//defs:partitions.bzl", "PartitionInfo", "VerityInfo")
 load("//defs:rootfs.bzl", "RootfsInfo")
 
+_PLATFORMS = "//command_line_option:platforms"
+
+def _platform(name):
+    return str(Label("//defs/tests:" + name))
+
 def _actions_test_impl(ctx):
     env = analysistest.begin(ctx)
     actions = [action for action in analysistest.target_actions(env) if action.mnemonic in ctx.attr.tools]
@@ -154,6 +159,28 @@ archive_test = analysistest.make(
     doc = "Checks the formats of a disk or update image: each action gets compressed data of its own codec only.",
 )
 
+def _architecture_test_impl(ctx):
+    env = analysistest.begin(ctx)
+    programs = analysistest.target_under_test(env)[RootfsInfo].executables
+    asserts.equals(env, [ctx.attr.architecture], [each["architecture"] for each in programs])
+    return analysistest.end(env)
+
+_ARCHITECTURE_ATTRS = {"architecture": attr.string(doc = "As uname(1) names it.", mandatory = True)}
+
+x86_architecture_test = analysistest.make(
+    _architecture_test_impl,
+    doc = "Checks the architecture of a root tree where the target platform is x86-64.",
+    attrs = _ARCHITECTURE_ATTRS,
+    config_settings = {_PLATFORMS: _platform("linux_x86_64")},
+)
+
+arm_architecture_test = analysistest.make(
+    _architecture_test_impl,
+    doc = "Checks the architecture of a root tree where the target platform is 64-bit Arm.",
+    attrs = _ARCHITECTURE_ATTRS,
+    config_settings = {_PLATFORMS: _platform("linux_aarch64")},
+)
+
 def _failure_test_impl(ctx):
     env = analysistest.begin(ctx)
     asserts.expect_failure(env, ctx.attr.message)
@@ -163,5 +190,23 @@ failure_test = analysistest.make(
     _failure_test_impl,
     doc = "Checks that the analysis of a target fails.",
     attrs = {"message": attr.string(doc = "Part of the error message.", mandatory = True)},
+    expect_failure = True,
+)
+
+_FAILURE_ATTRS = {"message": attr.string(doc = "Part of the error message.", mandatory = True)}
+
+arm_failure_test = analysistest.make(
+    _failure_test_impl,
+    doc = "Checks that the analysis of a target fails where the target platform is 64-bit Arm.",
+    attrs = _FAILURE_ATTRS,
+    config_settings = {_PLATFORMS: _platform("linux_aarch64")},
+    expect_failure = True,
+)
+
+unknown_cpu_failure_test = analysistest.make(
+    _failure_test_impl,
+    doc = "Checks that the analysis of a target fails where the target platform has no CPU.",
+    attrs = _FAILURE_ATTRS,
+    config_settings = {_PLATFORMS: _platform("linux")},
     expect_failure = True,
 )

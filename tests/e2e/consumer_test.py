@@ -139,6 +139,19 @@ def test_the_flags_of_later_versions_are_complete(consumer: Workspace) -> None:
     assert sorted([*used, *left_out]) == sorted(f"--{name}" for name in off)
 
 
+def test_actions_run_on_linux(consumer: Workspace) -> None:
+    """On another host they need an execution platform with Linux, such as remote execution; nothing is built."""
+    platforms = "@rules_icos//defs/tests:"
+    flags = ["--nobuild", f"--host_platform={platforms}macos_aarch64", f"--platforms={platforms}linux_x86_64"]
+    status, said = way(consumer, "modules").build(*flags, "//:disk")
+    assert status != 0, said
+    assert "Unable to find an execution platform for target platform" in said, said
+    status, said = way(consumer, "modules").build(
+        *flags, f"--extra_execution_platforms={platforms}linux_x86_64", "//:disk"
+    )
+    assert status == 0, said
+
+
 def test_without_modules(consumer: Workspace, disk: str) -> None:
     assert check(way(consumer, "workspace")) == disk
 
