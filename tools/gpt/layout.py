@@ -173,16 +173,22 @@ def _cells(line: str) -> list[str]:
 
 
 def _is_header(cells: list[str]) -> bool:
-    """Returns whether a row has names of columns: `name` first, or `start` or `size`, which no value is."""
+    """Returns whether a row has names of columns: `name` first, or one that is no value of any other column."""
     words = [cell.lower() for cell in cells]
-    return words[0] == "name" or not {"start", "size"}.isdisjoint(words[1:])
+    return words[0] == "name" or not {"start", "size", "type", "uuid"}.isdisjoint(words[1:5])
 
 
 def _header(cells: list[str]) -> list[str]:
     columns = [cell.lower() for cell in cells]
     for column in columns:
         if column not in {*_COLUMNS, *_OPTIONAL_COLUMNS} or columns.count(column) > 1:
-            raise ValueError(f"unknown or repeated column {column!r}: the columns are {','.join(_COLUMNS)},attributes")
+            import difflib  # noqa: PLC0415 - every command would start later, and only this error needs it
+
+            close = difflib.get_close_matches(column, set(_COLUMNS).difference(columns), 1)
+            hint = f"did you mean {close[0]}? The" if close else "the"
+            raise ValueError(
+                f"unknown or repeated column {column!r}: {hint} columns are {','.join(_COLUMNS)},attributes"
+            )
     for column in _COLUMNS:
         if column not in {*columns, *_OPTIONAL_COLUMNS}:
             raise ValueError(f"column {column!r} is missing: the columns are {','.join(_COLUMNS)}")

@@ -176,3 +176,16 @@ def test_sfdisk_knows_the_extended_boot_loader_partition():
     # Older versions of sfdisk don't have the shortcut X.
     assert f"{type_of('X')}  Linux extended boot\n" in ask("sfdisk", "--label", "gpt", "--list-types")
     assert type_of("xbootldr") == type_of("X")
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ("name,start,sise,type,uuid,comment", "unknown or repeated column 'sise': did you mean size? The columns are"),
+        ("partition,begin,length,type,guid,comment", "unknown or repeated column 'partition': the columns are"),
+    ],
+)
+def test_wrong_column_names(header, message):
+    with pytest.raises(UserError) as caught:
+        parse_layout(f"{header}\nesp,1M,32M,U,,\n", "p.csv")
+    assert str(caught.value).startswith(f"p.csv:1: {message}")

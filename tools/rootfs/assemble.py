@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
@@ -71,10 +72,12 @@ def assemble_layers(spec: RootfsArguments, origin: str, own_directories: Iterabl
         for database in _DATABASES:
             tree.record_change((b"etc", database.encode()))
         add_accounts(tree.root, spec.accounts, origin)
-    strip(tree.root, spec.strip_paths)
+    with _located(f"{origin}: strip_paths"):
+        strip(tree.root, spec.strip_paths)
     check_executables(tree.root, spec.executables, origin)
-    subdir = components(spec.subdir)
-    root = directory_at(tree.root, subdir)
+    with _located(f"{origin}: subdir"):
+        subdir = components(spec.subdir)
+        root = directory_at(tree.root, subdir)
     for name in own_directories if spec.file_contexts else ():
         root.entries.setdefault(name, Directory(permissions=0o700))
     (clamp_times if spec.clamp_mtime else set_times)(root, spec.mtime * 10**9)
@@ -82,6 +85,15 @@ def assemble_layers(spec: RootfsArguments, origin: str, own_directories: Iterabl
         contexts = FileContexts.read(spec.file_contexts, spec.file_contexts_subs)
         label_tree(root, contexts, b"/" + b"/".join(subdir))
     return Layer(origin, root, tree.implied, tree.overlay)
+
+
+@contextlib.contextmanager
+def _located(where: str) -> Iterator[None]:
+    """Puts the place of a value before the message of a `UserError` in the block."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from error
 
 
 def _layer(spec: LayerSpec, drop_keywords: Collection[str]) -> Layer:
@@ -189,7 +201,7 @@ def add_accounts(root: Directory, accounts: AccountsSpec, origin: str) -> None:
     nodes = [_file(root, f"etc/{name}", origin) for name in _DATABASES]
     before = Databases(*map(_text, nodes))
     for path in accounts.sysusers:
-        wanted = parse_sysusers(_text(_file(root, path, origin)), path)
+        wanted = parse_sysusers(_text(_file(root, path, f"{origin}: sysusers")), path)
         before = merge_accounts(before, wanted, {}, path)
     hashes = {name: _hash(name, clear, origin) for name, clear in accounts.passwords.items()}
     after = merge_accounts(before, parse_sysusers("", origin), hashes, origin)
@@ -207,7 +219,7 @@ def _hash(account: str, password: str, origin: str) -> str:
 def _file(root: Directory, path: str, origin: str) -> File:
     node = lookup(root, components(path), follow=True)
     if not isinstance(node, File):
-        raise UserError(f"{origin}: /{path} is not a file in the tree, but the accounts need it")
+        raise UserError(f"{origin}: /{path.lstrip('/')} is not a file in the tree, but the accounts need it")
     return node
 
 

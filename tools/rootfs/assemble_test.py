@@ -321,3 +321,16 @@ def test_metadata_is_that_of_its_layer():
 def test_metadata_errors(metadata, message):
     with pytest.raises(UserError, match=f"^//a:b: .*{re.escape(message)}"):
         with_metadata(**metadata)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"strip_paths": ("/bin/c",)}, "test.img: strip_paths: /bin/c: does not exist"),
+        ({"subdir": "boot"}, "test.img: subdir: /boot: does not exist"),
+        ({"accounts": AccountsSpec(sysusers=["/x.conf"])}, "test.img: sysusers: /x.conf is not a file in the tree"),
+    ],
+)
+def test_paths_that_do_not_exist(arguments, message):
+    with pytest.raises(UserError, match=f"^{re.escape(message)}"):
+        tree([LayerSpec("//a:b", entries=[*METADATA_ENTRIES, *ACCOUNTS])], **arguments)
