@@ -30,6 +30,8 @@ HOSTS = "physical_hosts"
 NNS = "nns"
 UNASSIGNED = "subnet_unassigned"
 _SUBNET = re.compile(r"subnet_([1-9][0-9]{0,3})")
+_HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+"""A label (RFC 1123, section 2.1)."""
 
 NODE_VARIABLES = ("ic_host", "ipv6_address", "mac_address", "node_index", "subnet_index", "use_hsm", "ansible_host")
 HOST_VARIABLES = (
@@ -241,6 +243,8 @@ def _node(entry: Entry, group: str, hosts: Mapping[str, Host], deployment: str) 
     match = re.fullmatch(rf"{re.escape(deployment)}\.{shown}\.(0|[1-9][0-9]{{0,5}})", entry.name)
     if match is None:
         raise _LineError(entry.line, f"{entry.name}: nodes of [{group}] are named {deployment}.{shown}.NUMBER")
+    if not _HOST_NAME.fullmatch(entry.name.replace(".", "-")):
+        raise _LineError(entry.line, f"{entry.name}: is no host name with `-` for `.`: 63 letters, digits and `-`")
     index = int(match[1])
     given.get("node_index", None, values.equal(index))
     given.get("subnet_index", subnet, values.equal(subnet))

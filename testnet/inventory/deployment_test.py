@@ -113,6 +113,13 @@ def test_nodes_cannot_share_an_address(variable):
         build(text, "hosts.ini", "net")
 
 
+@pytest.mark.parametrize("name", ["n" * 60, "my_net", "-net"])
+def test_nodes_have_names_that_a_machine_can_have(name):
+    with pytest.raises(UserError, match=r"^hosts.ini:2: .*is not a name|^hosts.ini:2: .*: is no host name with `-`"):
+        build(TEXT.replace("net.", f"{name}."), "hosts.ini", name)
+    assert build(TEXT.replace("net.", "n" * 59 + "."), "hosts.ini", "n" * 59).nodes
+
+
 def test_there_have_to_be_hosts_and_nodes():
     without = TEXT[: TEXT.index("[physical_hosts]")]
     with pytest.raises(UserError, match=r"^hosts.ini: names no physical hosts"):
