@@ -79,8 +79,15 @@ def start(file: Path, log: Path, folder: Path, run: Callable[[Callable[[], None]
         _become(write_end, file, log, folder, run)
     os.close(write_end)
     with open(read_end, "rb") as pipe:
-        problem = pipe.read().decode(errors="replace")
-    os.waitpid(child, 0)
+        try:
+            problem = pipe.read().decode(errors="replace")
+        except BaseException:
+            # Interrupted: the process may run without having written its file.
+            pipe.read()
+            end(file, _GRACE_SECONDS)
+            raise
+        finally:
+            os.waitpid(child, 0)
     if problem:
         end(file, _GRACE_SECONDS)
         raise UserError(f"{log}: the process cannot be started: {problem}")

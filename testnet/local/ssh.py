@@ -111,6 +111,8 @@ def run(
     """
     line = command(state, node, arguments)
     try:
-        return subprocess.run(line, input=script, capture_output=True, text=True, timeout=timeout, check=False)
+        return subprocess.run(
+            line, input=script, capture_output=True, text=True, errors="replace", timeout=timeout, check=False
+        )
     except subprocess.TimeoutExpired:
         return subprocess.CompletedProcess(line, 255, "", f"no answer within {timeout:g} s")
