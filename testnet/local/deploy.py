@@ -12,13 +12,12 @@ from pathlib import Path
 from testnet.inventory.deployment import Deployment
 from testnet.local import link, machine, medium, process, ssh
 from testnet.local.observe import Observation, observe_all
-from testnet.local.requirements import check_deployment, check_disk, check_memory, check_programs
-from testnet.local.state import PORTS, LocalNode, State, free_ports, planned
+from testnet.local.requirements import check_deployment, check_disk, check_memory, check_programs, open_disk
+from testnet.local.state import UPGRADE_LOCK, LocalNode, State, planned, with_free_ports
 from testnet.local.waiting import wait_for
 from tools.core.errors import UserError
 from tools.image.extents import Image
 from tools.image.rawfile import write_raw
-from tools.tar.image_file import open_image
 
 _GRACE_SECONDS = 10
 _PAUSE_SECONDS = 3.0
@@ -72,7 +71,7 @@ def _plan(state: State, request: Request) -> _Plan:
                 "icos_destroy first"
             )
     nodes = [known.get(node.name, node) for node in nodes]
-    image = None if known and state.disk.exists() else open_image(request.disk)
+    image = None if known and state.disk.exists() else open_disk(request.disk)
     new = [node for node in nodes if not (state.node_folder(node) / machine.DISK).exists()]
     stopped = [node for node in nodes if not machine.is_running(state, node)]
     check_memory(stopped)
@@ -94,16 +93,20 @@ def deploy(state: State, request: Request, say: Say) -> list[LocalNode]:
     Raises:
         UserError: something is wrong or missing. Before a machine runs, nothing is left of a new deployment.
     """
-    plan = _plan(state, request)
-    programs = machine.find_programs() if plan.stopped else None
-    existed = bool(state.nodes())
+    check(state, request)
     with state.locked(), contextlib.ExitStack() as undo:
-        if not existed:
+        known = state.nodes()
+        if not known:
             undo.callback(remove, state)
+        plan = _plan(state, request)
+        programs = machine.find_programs() if plan.stopped else None
         if plan.image is not None:
             say(f"writing the disk that all machines begin with, from {request.disk}")
             write_raw(plan.image, state.disk, secret=True)
-        nodes = _write(state, plan, request.keys)
+        nodes = _write(state, plan, request.keys, say)
+        if known and {node.name for node in nodes} != {node.name for node in known}:
+            say("there are new nodes; those that were deployed before do not admit them at their firewalls")
+            process.end(state.link_pid, _GRACE_SECONDS)  # it has a list of all machines
         _start_link(state, nodes)
         for node in nodes:
             if programs is not None and not machine.is_running(state, node):
@@ -117,10 +120,15 @@ def _console(state: State, node: LocalNode) -> Path:
     return state.node_folder(node) / machine.CONSOLE_LOG
 
 
-def _write(state: State, plan: _Plan, keys: str) -> list[LocalNode]:
+def _write(state: State, plan: _Plan, keys: str, say: Say) -> list[LocalNode]:
     """Writes the files of nodes that have none; returns all nodes, with their ports."""
     own = ssh.write_key(state)
-    nodes = [node if node.ports else _with_ports(node) for node in plan.nodes]
+    nodes = list(plan.nodes)
+    for number, node in enumerate(nodes):
+        if node in plan.stopped:
+            nodes[number] = with_free_ports(node, nodes)
+            if node.ports and nodes[number] != node:
+                say(f"{node.name}: gets other ports, since another program uses one of its own")
     state.write_nodes(nodes)
     ssh.write_config(state, nodes)
     for node in nodes:
@@ -131,10 +139,6 @@ def _write(state: State, plan: _Plan, keys: str) -> list[LocalNode]:
         if not (folder / machine.DISK).exists():
             machine.create_disk(state, node)
     return nodes
-
-
-def _with_ports(node: LocalNode) -> LocalNode:
-    return dataclasses.replace(node, ports=dict(zip(PORTS, free_ports(len(PORTS)), strict=True)))
 
 
 def _start_link(state: State, nodes: Sequence[LocalNode]) -> None:
@@ -213,7 +217,7 @@ def destroy(state: State, say: Say) -> None:
     if not state.folder.exists():
         say(f"{state.name}: is not deployed here")
         return
-    with state.locked():
+    with state.locked(), state.locked(UPGRADE_LOCK):
         remove(state)
     say(f"{state.name}: destroyed")
 

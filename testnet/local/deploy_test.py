@@ -1,4 +1,7 @@
+import contextlib
 import os
+import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -6,9 +9,11 @@ import pytest
 
 from testnet.inventory.deployment import build
 from testnet.inventory.sample_inventory import ONE_HOST, TEXT
-from testnet.local import deploy, machine, process
+from testnet.local import deploy, link, machine, process, samples
 from testnet.local.deploy import Request
 from testnet.local.observe import Observation
+from testnet.local.state import UPGRADE_LOCK
+from testnet.local.waiting import wait_for
 from tools.core.errors import UserError
 from tools.testing.oracles import oracle
 from tools.vm.firmware import Firmware
@@ -35,7 +40,7 @@ def machines(monkeypatch, tmp_path):
 @pytest.fixture
 def request_(tmp_path):
     disk = tmp_path / "disk.img"
-    disk.write_bytes(b"data" * 1024)
+    disk.write_bytes(samples.disk())
     return Request(deployment=build(ONE_HOST, "hosts.ini", "net"), disk=str(disk), keys="ssh-ed25519 AAAA me\n")
 
 
@@ -62,7 +67,7 @@ def test_all_machines_run(state, deployed, machines):
     ports = [port for node in deployed for port in node.ports.values()]
     assert len(set(ports)) == len(ports)
     assert [message for message in machines if message.startswith("net.2.2: started (tcg), console in ")]
-    assert state.disk.read_bytes() == b"data" * 1024
+    assert state.disk.read_bytes() == samples.disk()
     for path in [state.disk, *(state.node_folder(node) / machine.MEDIUM for node in deployed)]:
         assert path.stat().st_mode & 0o777 == 0o600
 
@@ -95,6 +100,112 @@ def test_a_node_that_is_new_in_the_inventory(state, deployed, request_, machines
         == running(state, nodes)
         == [*(n.name for n in deployed[:3]), "net.x.9", "net.x.3"]
     )
+
+
+def test_the_link_takes_frames_of_a_node_that_is_new(state, deployed, request_, machines, monkeypatch):
+    text = ONE_HOST.replace("net.x.3", 'net.x.9 ic_host="h1"\nnet.x.3')
+    request = Request(deployment=build(text, "hosts.ini", "net"), disk="/nowhere")
+    nodes = {node.name: node for node in deploy.deploy(state, request, machines.append)}
+    assert [message for message in machines if message.startswith("there are new nodes; those")]
+    monkeypatch.chdir(state.folder)
+    macs = {name: bytes.fromhex(node.mac.replace(":", "")) for name, node in nodes.items()}
+    with contextlib.ExitStack() as sockets:
+        ends = [sockets.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) for _ in range(2)]
+        for end, name in zip(ends, ("net.x.9", "net.0.0"), strict=True):
+            end.bind(link.machine_socket(name))
+            end.settimeout(SECONDS)
+        frame = macs["net.0.0"] + macs["net.x.9"] + b"data"
+        ends[0].sendto(frame, link.SOCKET)
+        assert ends[1].recv(100) == frame
+
+
+def test_a_port_that_another_program_took(state, deployed, request_, machines):
+    deploy.stop(state, deployed[:1], 0, machines.append)
+    with socket.create_server(("127.0.0.1", deployed[0].ports["dashboard"])):
+        nodes = deploy.deploy(state, request_, machines.append)
+    assert not set(nodes[0].ports.values()) & {port for node in deployed for port in node.ports.values()}
+    assert nodes[1:] == deployed[1:]
+    assert state.nodes() == nodes
+    assert f"Port {nodes[0].ports['ssh']}\n" in (state.ssh_folder / "config").read_text()
+    assert "net.0.0: gets other ports, since another program uses one of its own" in machines
+
+
+def test_a_deployment_that_another_command_made_meanwhile_is_not_written_again(state, request_, machines, monkeypatch):
+    """The second command looks before the first one writes, and locks after it has ended."""
+    check = deploy.check
+
+    def check_and_deploy(*arguments):
+        check(*arguments)
+        monkeypatch.setattr(deploy, "check", check)
+        first.extend(deploy.deploy(*arguments, machines.append))
+        first.append(state.disk.stat().st_ino)
+
+    first = []
+    monkeypatch.setattr(deploy, "check", check_and_deploy)
+    try:
+        nodes = deploy.deploy(state, request_, machines.append)
+        assert [*nodes, state.disk.stat().st_ino] == first
+        assert len([message for message in machines if "started" in message]) == 4
+    finally:
+        deploy.remove(state)
+
+
+def test_a_folder_with_other_files_is_left_alone(state, request_, machines):
+    state.folder.mkdir(parents=True)
+    (state.folder / "letter").write_text("dear")
+    with pytest.raises(UserError, match=r"net: has files that are not a deployment's; give another --state"):
+        deploy.destroy(state, machines.append)
+    with pytest.raises(UserError, match=r"net: has files that are not a deployment's"):
+        deploy.deploy(state, request_, machines.append)
+    assert [path.name for path in state.folder.iterdir()] == ["letter"]
+
+
+def test_a_deployment_that_was_killed_before_its_nodes_were_written(state, request_, machines):
+    with state.locked():
+        state.disk.write_bytes(b"a part of")
+    assert len(running(state, deploy.deploy(state, request_, machines.append))) == 4
+    assert state.disk.read_bytes() == samples.disk()
+    deploy.destroy(state, machines.append)
+    assert not state.folder.exists()
+
+
+def test_an_upgrade_keeps_a_deployment_from_being_destroyed(state, deployed, machines):
+    with state.locked(UPGRADE_LOCK), pytest.raises(UserError, match="another command changes this deployment"):
+        deploy.destroy(state, machines.append)
+    assert len(running(state, deployed)) == 4
+
+
+def test_an_interrupt_leaves_nothing(state, request_, machines, tmp_path):
+    """The third machine takes long to start; the command is interrupted then."""
+    code = (
+        "import sys, pathlib\n"
+        "from testnet.local import deploy, machine\n"
+        "from testnet.local.deploy import Request\n"
+        "from testnet.local.state import State\n"
+        "from testnet.inventory.deployment import build\n"
+        "from tools.vm.firmware import Firmware\n"
+        "from tools.vm.qemu import Qemu\n"
+        "from tools.core.exit_status import exit_at_sigterm\n"
+        "root, disk, program, text = sys.argv[1:]\n"
+        "programs = machine.Programs(Qemu(program, (11, 0)), Firmware('/code.fd'), 'tcg')\n"
+        "machine.find_programs, deploy.check_programs = lambda: programs, lambda: None\n"
+        "exit_at_sigterm()\n"
+        "request = Request(deployment=build(text, 'hosts.ini', 'net'), disk=disk)\n"
+        "deploy.deploy(State(pathlib.Path(root), 'net'), request, lambda text: print(text, flush=True))\n"
+    )
+    program = tmp_path / "qemu"
+    program.write_text(
+        program.read_text().replace("\nexec ", '\ncase "$*" in *net.2.2*) exec sleep 1000;; esac\nexec ')
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    words = [sys.executable, "-c", code, state.folder.parent, request_.disk, program, ONE_HOST]
+    with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, text=True) as command:
+        assert any(line.startswith("net.0.1: started") for line in command.stdout)
+        assert wait_for((state.folder / "net.2.2/qemu.pid").exists, SECONDS)
+        command.terminate()
+        assert command.wait(SECONDS) == 143
+    assert not state.folder.exists()
+    assert not [path for path in Path("/proc").glob("[0-9]*/cwd") if is_in(path, state.folder)]
 
 
 def test_a_node_that_changed_is_refused(state, deployed, request_, machines):

@@ -43,6 +43,11 @@ class Observation:
         return self._slots.get("current")
 
     @property
+    def system(self) -> str | None:
+        """Version and slot of the running system, such as `1.2 in A`; None if they are not known."""
+        return None if self.version is None else f"{self.version} in {self.slot}"
+
+    @property
     def is_confirmed(self) -> bool:
         """Whether the running system is the one that boots from now on."""
         return bool(self._slots.get("stable"))

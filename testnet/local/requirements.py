@@ -13,12 +13,15 @@ from testnet.local import ssh
 from testnet.local.state import LocalNode
 from tools.core.errors import UserError
 from tools.core.text import human_size
+from tools.gpt.reader import read_table
 from tools.image.extents import Image
+from tools.tar.image_file import open_image
 from tools.vm.firmware import find_firmware
 from tools.vm.qemu import find_qemu
 
 _MEMINFO = Path("/proc/meminfo")
 _LEAST_MEMORY_MIB = 512
+_MOST_CORES = 255
 _QEMU_MIB = 150
 """What QEMU takes besides the memory of its machine."""
 
@@ -41,6 +44,8 @@ def check_deployment(deployment: Deployment) -> None:
             )
         if node.use_hsm:
             raise UserError(f"{where}: use_hsm: machines on this host have no HSM")
+        if node.host.cores > _MOST_CORES:
+            raise UserError(f"{where}: ic_cores: a machine has {_MOST_CORES} processors at most")
         if node.host.memory_mib < _LEAST_MEMORY_MIB:
             raise UserError(f"{where}: ic_memory_gb: a machine needs {_LEAST_MEMORY_MIB} MiB at least")
     hosts = {node.host.name for node in deployment.nodes}
@@ -75,6 +80,20 @@ def check_memory(nodes: Sequence[LocalNode], meminfo: Path = _MEMINFO) -> None:
             f"memory: {len(nodes)} machines need {needed} MiB, and {available} MiB are available; set a smaller "
             "ic_memory_gb, or deploy fewer nodes"
         )
+
+
+def open_disk(path: str) -> Image:
+    """Opens the disk that all machines begin with.
+
+    Args:
+        path: of the image, raw or as the one member of a tar.
+
+    Raises:
+        UserError: it cannot be read, or has no partitions.
+    """
+    image = open_image(path)
+    read_table(image, path)
+    return image
 
 
 def check_disk(folder: Path, image: Image | None, nodes: Sequence[LocalNode]) -> None:

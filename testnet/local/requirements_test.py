@@ -21,6 +21,7 @@ def test_a_deployment_on_this_machine():
         (LOCAL, "hosts.ini: h1, h2 are all this machine; name it once"),
         (ONE_HOST.replace('net.x.3 ic_host="h1"', 'net.x.3 ic_host="h1" use_hsm=True'), "net.x.3: use_hsm"),
         (ONE_HOST.replace("ic_memory_gb=0.75", "ic_memory_gb=0.25"), "net.0.0: ic_memory_gb: a machine needs 512 MiB"),
+        (ONE_HOST.replace("ic_cores=2", "ic_cores=256"), "net.0.0: ic_cores: a machine has 255 processors at most"),
     ],
 )
 def test_another_deployment_is_refused(text, message):

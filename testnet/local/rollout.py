@@ -1,27 +1,23 @@
 """Rolls an upgrade out over a deployment on this machine: one subnet after the other, and one node of it at a time.
 
 Nodes without a subnet come first, and the root subnet last. In a subnet that lost more nodes than it may, the roll-out
-halts: all other nodes keep their system.
+halts: all other nodes keep their system. Called again it goes on, since nodes that have the version are left alone.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import functools
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from testnet.local import machine
 from testnet.local.deploy import Say
-from testnet.local.state import LocalNode, State
-from testnet.local.upgrade import Upgraded, offered, upgrade
+from testnet.local.report import FAILED, FINISHED, HALTED, INTERRUPTED, NOT_TRIED, RUNNING, Clock, Record, Run, Track
+from testnet.local.state import UPGRADE_LOCK, LocalNode, State
+from testnet.local.upgrade import Offer, offered, upgrade
 from tools.core.errors import UserError
 
-UPGRADED = "upgraded"
-FAILED = "failed"
-NOT_TRIED = "not tried"
+Save = Callable[[Run], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,33 +31,6 @@ class Limits:
 
     timeout: float
     tolerate: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """What became of a node. Times are seconds since the start of the roll-out; None if it was not reached.
-
-    Attributes:
-        name: of the node.
-        subnet: its subnet, such as `subnet 1`.
-        result: UPGRADED, FAILED or NOT_TRIED.
-        before: version and slot before.
-        after: version and slot after.
-        started: when the upgrade began.
-        installed: when the new system was installed.
-        ended: when it was confirmed, or when the upgrade had failed.
-        problem: why it failed.
-    """
-
-    name: str
-    subnet: str
-    result: str = NOT_TRIED
-    before: str | None = None
-    after: str | None = None
-    started: float | None = None
-    installed: float | None = None
-    ended: float | None = None
-    problem: str | None = None
 
 
 def subnet_name(node: LocalNode) -> str:
@@ -78,7 +47,9 @@ def stages(nodes: Sequence[LocalNode]) -> list[list[LocalNode]]:
     return [subnets[order] for order in sorted(subnets)]
 
 
-def roll_out(state: State, nodes: Sequence[LocalNode], image: Path, limits: Limits, say: Say) -> list[Record]:
+def roll_out(
+    state: State, nodes: Sequence[LocalNode], image: Path, limits: Limits, say: Say, *, save: Save = lambda _: None
+) -> Run:
     """Upgrades nodes.
 
     Args:
@@ -87,28 +58,46 @@ def roll_out(state: State, nodes: Sequence[LocalNode], image: Path, limits: Limi
         image: the update image.
         limits: of time and failures.
         say: tells a person how far the work is.
+        save: called with the run at its start, after each step, and at its end.
 
     Returns:
-        A record of each node, in the order of the roll-out.
+        The run, with a record of each node, in the order of the roll-out.
 
     Raises:
         UserError: nothing was upgraded, since the image cannot be read, or a machine does not run.
     """
     if stopped := [node.name for node in nodes if not machine.is_running(state, node)]:
         raise UserError(f"{', '.join(stopped)}: does not run; start it with icos_deploy")
-    with state.locked(), offered(image) as offer:
-        begin = time.monotonic()
-        records: list[Record] = []
-        for stage in stages(nodes):
-            for node in stage:
-                if _is_halted(records, limits.tolerate):
-                    records.append(Record(name=node.name, subnet=subnet_name(node)))
-                else:
-                    action = functools.partial(upgrade, state, node, offer, limits.timeout, say)
-                    records.append(_try(node, begin, say, action))
-    if missing := sum(each.result == NOT_TRIED for each in records):
-        say(f"halted: {missing} nodes keep their system")
-    return records
+    order = [node for stage in stages(nodes) for node in stage]
+    with state.locked(UPGRADE_LOCK), offered(image) as offer:
+        clock = Clock()
+        run = Run(
+            began=clock.text,
+            version=offer.version,
+            sha256=offer.digest,
+            size=offer.size,
+            tolerate=limits.tolerate,
+            nodes=[Record(name=node.name, subnet=subnet_name(node)) for node in order],
+        )
+
+        def saved() -> None:
+            run.sent = offer.sent
+            save(run)
+
+        saved()
+        try:
+            for node, record in zip(order, run.nodes, strict=True):
+                if not _is_halted(run.nodes, limits.tolerate):
+                    _try(state, node, offer, limits.timeout, Track(record, clock, saved, say))
+            run.result = HALTED if _is_halted(run.nodes, limits.tolerate) else FINISHED
+        except BaseException:
+            run.result = INTERRUPTED
+            raise
+        finally:
+            saved()
+    if missing := sum(each.result == NOT_TRIED for each in run.nodes):
+        say(f"halted: {missing} nodes keep their system; the same command goes on when the reason is mended")
+    return run
 
 
 def _is_halted(records: Sequence[Record], tolerate: int) -> bool:
@@ -116,22 +105,12 @@ def _is_halted(records: Sequence[Record], tolerate: int) -> bool:
     return any(failed.count(subnet) > tolerate for subnet in failed)
 
 
-def _try(node: LocalNode, begin: float, say: Say, action: Callable[[], Upgraded]) -> Record:
-    record = Record(name=node.name, subnet=subnet_name(node), started=_since(begin))
+def _try(state: State, node: LocalNode, offer: Offer, timeout: float, track: Track) -> None:
+    record = track.record
+    record.result = RUNNING
     try:
-        done = action()
+        record.result = upgrade(state, node, offer, timeout, track)
     except UserError as error:
-        say(str(error))
-        return dataclasses.replace(record, result=FAILED, ended=_since(begin), problem=str(error))
-    return dataclasses.replace(
-        record,
-        result=UPGRADED,
-        before=done.before,
-        after=done.after,
-        installed=round(done.started + done.installed - begin, 1),
-        ended=round(done.started + done.confirmed - begin, 1),
-    )
-
-
-def _since(begin: float) -> float:
-    return round(time.monotonic() - begin, 1)
+        track.say(str(error))
+        record.result, record.problem = FAILED, str(error)
+        track.mark(FAILED)

@@ -1,6 +1,7 @@
 """The folder of a deployment on this machine: what is known of it, its disks, keys, sockets and logs.
 
-lock                    held while a command changes the deployment
+lock                    held while a command changes the deployment; a folder without it is not a deployment's
+upgrade.lock            held while an upgrade rolls out; machines may be stopped and started meanwhile
 deployment.json         the nodes, with the ports of this machine that lead to theirs
 disk.img                the disk that all machines begin with
 ssh/                    the key that logs in, the keys of the machines, and a configuration for ssh
@@ -13,12 +14,13 @@ No other user can enter it: there are private keys in it, and sockets that lead 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import fcntl
 import json
 import os
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -38,6 +40,9 @@ PORTS = {
 }
 """Ports of a node that ports of this machine lead to. The replica's own is at the node's address on the link alone."""
 
+UPGRADE_LOCK = "upgrade.lock"
+
+_LOCK = "lock"
 _PROJECT = "rules_icos"
 _FORMAT = 1
 _FILE = "deployment.json"
@@ -113,13 +118,20 @@ class State:
         """Makes the folder, which nobody else can enter.
 
         Raises:
-            UserError: it can't be made, or other users could exchange it.
+            UserError: it can't be made, other users could exchange it, or it has files that are not a deployment's.
         """
         try:
+            self._check_own()
             private_folder(self.folder)
             os.chmod(self.folder, 0o700)
         except OSError as error:
             raise UserError(f"{self.folder}: cannot be made: {error.strerror}; give another --state") from error
+
+    def _check_own(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            names = os.listdir(self.folder)
+            if names and _LOCK not in names:
+                raise UserError(f"{self.folder}: has files that are not a deployment's; give another --state")
 
     def nodes(self) -> list[LocalNode]:
         """Returns the nodes; none if nothing is deployed.
@@ -158,25 +170,43 @@ class State:
             write_all(file, f"{text}\n".encode())
 
     @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, name: str = _LOCK) -> Iterator[None]:
         """Keeps other commands from changing the deployment; makes the folder.
+
+        Args:
+            name: of the lock's file; UPGRADE_LOCK keeps away other upgrades alone.
 
         Raises:
             UserError: another command changes it.
         """
+        busy = f"{self.name}: another command changes this deployment; wait for its end"
         self.make()
-        with (self.folder / "lock").open("ab") as file:
+        path = self.folder / name
+        try:
+            file = path.open("ab")
+        except FileNotFoundError as error:
+            raise UserError(busy) from error
+        with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise UserError(f"{self.name}: another command changes this deployment; wait for its end") from error
+                raise UserError(busy) from error
+            # Another command may have removed the file, with the deployment, before it was locked.
+            if os.fstat(file.fileno()).st_nlink == 0:
+                raise UserError(busy)
             yield
 
     def remove(self) -> None:
-        """Removes the folder with everything in it, and the folder of all deployments if that is empty then."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-        if self.folder.exists():
-            raise UserError(f"{self.folder}: cannot be removed")
+        """Removes the folder with everything in it, and the folder of all deployments if that is empty then.
+
+        The lock is removed last: what an interrupt leaves is still a deployment's folder.
+        """
+        for path in sorted(self.folder.iterdir(), key=lambda path: path.name == _LOCK):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        self.folder.rmdir()
         root = self.folder.parent
         with contextlib.suppress(OSError):  # there are other deployments in it
             root.rmdir()
@@ -222,11 +252,35 @@ def _planned(node: Node) -> LocalNode:
     )
 
 
-def free_ports(count: int) -> list[int]:
-    """Returns different ports of the loopback interface that no program uses now."""
+def with_free_ports(node: LocalNode, nodes: Sequence[LocalNode]) -> LocalNode:
+    """Returns a node with ports that no program uses now: its own if it has some and they are free, else other ones.
+
+    Args:
+        node: whose machine does not run.
+        nodes: whose ports it is not to get.
+    """
+    if node.ports and all(is_free(port) for port in node.ports.values()):
+        return node
+    taken = {port for each in nodes for port in each.ports.values()}
+    return dataclasses.replace(node, ports=dict(zip(PORTS, free_ports(len(PORTS), taken), strict=True)))
+
+
+def free_ports(count: int, taken: Collection[int] = ()) -> list[int]:
+    """Returns different ports of the loopback interface that no program uses now, and that are not in `taken`."""
+    found: list[int] = []
     with contextlib.ExitStack() as open_sockets:
-        found = []
-        for _ in range(count):
+        while len(found) < count:
             server = open_sockets.enter_context(socket.create_server((HOST, 0)))
-            found.append(int(server.getsockname()[1]))
-        return found
+            port = int(server.getsockname()[1])
+            if port not in taken:
+                found.append(port)
+    return found
+
+
+def is_free(port: int) -> bool:
+    """Returns whether a port of the loopback interface is used by no program."""
+    try:
+        socket.create_server((HOST, port)).close()
+    except OSError:
+        return False
+    return True

@@ -1,9 +1,12 @@
+import fcntl
 import json
 import os
+import shutil
+import socket
 
 import pytest
 
-from testnet.local.state import State, choose_node, default_root, free_ports
+from testnet.local.state import PORTS, State, choose_node, default_root, free_ports, with_free_ports
 from tools.core.errors import UserError
 
 
@@ -87,6 +90,39 @@ def test_a_node_is_chosen_by_name(nodes):
     assert [choose_node(nodes, name, "net") for name in ("net.2.2", "2.2", "net-2-2")] == [nodes[2]] * 3
     with pytest.raises(UserError, match=r"2\.9: is no node of net; there are net\.0\.0, "):
         choose_node(nodes, "2.9", "net")
+
+
+def test_a_deployment_that_is_removed_while_another_command_waits_for_it(state, monkeypatch):
+    def flock(file, _operation):
+        state.remove()
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.raises(UserError, match="another command changes this deployment"), state.locked():
+        pass
+
+
+def test_what_an_interrupted_removal_leaves_can_be_removed(state, monkeypatch):
+    def interrupted(_path):
+        raise KeyboardInterrupt
+
+    with state.locked():
+        (state.folder / "net.0.0").mkdir()
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            state.remove()
+    with state.locked():
+        state.remove()
+    assert not state.folder.exists()
+
+
+def test_ports_that_are_taken_are_replaced(nodes):
+    node = nodes[0]
+    free = with_free_ports(node, nodes)
+    assert set(free.ports) == set(PORTS)
+    assert with_free_ports(free, nodes) == free
+    with socket.create_server(("127.0.0.1", free.ports["ssh"])):
+        assert not set(with_free_ports(free, nodes).ports.values()) & set(free.ports.values())
 
 
 def test_ports_are_different():

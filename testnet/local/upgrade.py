@@ -9,18 +9,29 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import http.server
+import os
 import shlex
-import shutil
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from testnet.local import ssh
-from testnet.local.deploy import Say
 from testnet.local.observe import Observation, observe
+from testnet.local.report import (
+    COMMITTED,
+    CONFIRMED,
+    CURRENT,
+    DOWNLOADED,
+    INSTALLED,
+    LOST,
+    STARTED,
+    UPGRADED,
+    Track,
+)
 from testnet.local.state import HOST, LocalNode, State
+from testnet.local.update_version import version_of
 from testnet.local.waiting import wait_for
 from tools.core.errors import UserError
 
@@ -40,73 +51,71 @@ _COMMIT = "/opt/ic/bin/manageboot.sh upgrade-commit"
 _AS_ORCHESTRATOR = ("sudo", "-u", "ic-replica", "sh")
 _INSTALL_SECONDS = 1800
 _COMMIT_SECONDS = 300
+_STALLED_SECONDS = 120
+_PIECE = 1 << 20
 _PAUSE_SECONDS = 3.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Upgraded:
-    """What an upgrade did on a node; times are in seconds since `started`, which is a time of `time.monotonic`.
-
-    Attributes:
-        before: version and slot that ran.
-        after: version and slot that run now.
-        started: when it began.
-        installed: how long the download and the installation took.
-        confirmed: how long it took until the new system was confirmed.
-    """
-
-    before: str
-    after: str
-    started: float
-    installed: float
-    confirmed: float
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Offer:
     """An update image that machines can download.
 
     Attributes:
         url: for a machine.
         digest: its SHA-256.
+        size: in bytes.
+        version: of its manifest.
+        sent: how many bytes all machines got.
+        complete_at: when the last piece was sent to a machine, as `time.monotonic` has it; None if none did.
     """
 
     url: str
     digest: str
+    size: int
+    version: str
+    sent: int = 0
+    complete_at: float | None = None
 
 
 @contextlib.contextmanager
 def offered(image: Path) -> Iterator[Offer]:
-    """Offers a file by HTTP at a port of 127.0.0.1.
+    """Offers a file by HTTP at a port of 127.0.0.1, as it is now: a build that replaces it changes nothing.
 
     Raises:
-        UserError: the file cannot be read.
+        UserError: the file cannot be read, or is no update image.
     """
-    try:
-        with image.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise UserError(f"{image}: cannot be read: {error.strerror}") from error
-    server = http.server.ThreadingHTTPServer((HOST, 0), _handler(image, f"/{digest}"))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield Offer(f"http://{_GATEWAY}:{server.server_port}/{digest}", digest)
-    finally:
-        server.shutdown()
-        server.server_close()
+    version = version_of(image)
+    with image.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        offer = Offer("", digest, os.fstat(file.fileno()).st_size, version)
+        server = http.server.ThreadingHTTPServer((HOST, 0), _handler(offer, file.fileno(), f"/{digest}"))
+        offer.url = f"http://{_GATEWAY}:{server.server_port}/{digest}"
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield offer
+        finally:
+            server.shutdown()
+            server.server_close()
 
 
-def _handler(image: Path, path: str) -> type[http.server.BaseHTTPRequestHandler]:
+def _handler(offer: Offer, file: int, path: str) -> type[http.server.BaseHTTPRequestHandler]:
     class Handler(http.server.BaseHTTPRequestHandler):
+        timeout = _STALLED_SECONDS
+
         def do_GET(self) -> None:
             if self.path != path:
                 self.send_error(404)
                 return
-            with image.open("rb") as file:
+            with contextlib.suppress(OSError):  # the machine has ended, or its link is cut
                 self.send_response(200)
-                self.send_header("Content-Length", str(image.stat().st_size))
+                self.send_header("Content-Length", str(offer.size))
                 self.end_headers()
-                shutil.copyfileobj(file, self.wfile, 1 << 20)
+                for offset in range(0, offer.size, _PIECE):
+                    piece = os.pread(file, _PIECE, offset)
+                    offer.sent += len(piece)
+                    if offset + _PIECE >= offer.size:
+                        offer.complete_at = time.monotonic()  # before who gets it can go on
+                    self.wfile.write(piece)
 
         def log_message(self, *_: object) -> None:
             pass
@@ -114,41 +123,56 @@ def _handler(image: Path, path: str) -> type[http.server.BaseHTTPRequestHandler]
     return Handler
 
 
-def upgrade(state: State, node: LocalNode, offer: Offer, timeout: float, say: Say) -> Upgraded:
-    """Upgrades a node.
+def upgrade(state: State, node: LocalNode, offer: Offer, timeout: float, track: Track) -> str:
+    """Upgrades a node, unless it has the version.
 
     Args:
         state: of the deployment.
         node: to upgrade.
         offer: the update image.
         timeout: how long the new system may take until it is confirmed, in seconds.
-        say: tells a person how far the work is.
+        track: gets the steps, the versions before and after, and messages.
+
+    Returns:
+        UPGRADED or CURRENT.
 
     Raises:
         UserError: the upgrade failed; the message names the node.
     """
-    started = time.monotonic()
+    track.mark(STARTED)
     everyone = state.deployed_nodes()
     before = observe(state, node, everyone)
+    track.record.before = before.system
     if not before.is_up:
         raise UserError(f"{node.name}: is not up, so it is not upgraded: {before.lacks}")
-    say(f"{node.name}: downloads and installs, over version {before.version}")
-    script = _INSTALL.format(image=_IMAGE, url=shlex.quote(offer.url), digest=offer.digest)
-    _call(state, node, script, _INSTALL_SECONDS, "upgrade-install")
-    installed = time.monotonic() - started
-    say(f"{node.name}: installed after {installed:.0f} s; reboots")
+    if before.version == offer.version:
+        track.record.after = before.system
+        track.say(f"{node.name}: has version {offer.version} already")
+        return CURRENT
+    track.say(f"{node.name}: downloads and installs, over version {before.version}")
+    _install(state, node, offer, track)
+    track.say(f"{node.name}: has installed version {offer.version}; reboots")
     # The machine may end the connection before the command has ended: what counts is what boots.
     ssh.run(state, node, [*_AS_ORCHESTRATOR, "-c", shlex.quote(_COMMIT)], _COMMIT_SECONDS)
-    after = _wait_for_confirmation(state, before, everyone, timeout)
-    confirmed = time.monotonic() - started
-    say(f"{node.name}: version {after.version} confirmed after {confirmed:.0f} s")
-    return Upgraded(
-        before=f"{before.version} in {before.slot}",
-        after=f"{after.version} in {after.slot}",
-        started=started,
-        installed=installed,
-        confirmed=confirmed,
-    )
+    track.mark(COMMITTED)
+    after = _wait_for_confirmation(state, before, timeout, track)
+    track.record.after = after.system
+    if after.version != offer.version:
+        raise UserError(f"{node.name}: runs version {after.version}, and the image has {offer.version}")
+    track.mark(CONFIRMED)
+    track.say(f"{node.name}: version {after.version} is confirmed")
+    return UPGRADED
+
+
+def _install(state: State, node: LocalNode, offer: Offer, track: Track) -> None:
+    offer.complete_at = None
+    script = _INSTALL.format(image=_IMAGE, url=shlex.quote(offer.url), digest=offer.digest)
+    try:
+        _call(state, node, script, _INSTALL_SECONDS, "upgrade-install")
+    finally:
+        if offer.complete_at is not None:
+            track.mark(DOWNLOADED, offer.complete_at)
+    track.mark(INSTALLED)
 
 
 def _call(state: State, node: LocalNode, script: str, timeout: float, what: str) -> None:
@@ -158,21 +182,23 @@ def _call(state: State, node: LocalNode, script: str, timeout: float, what: str)
         raise UserError(f"{node.name}: {what}: exit status {result.returncode}: {said[-1] if said else 'no message'}")
 
 
-def _wait_for_confirmation(
-    state: State, before: Observation, everyone: Sequence[LocalNode], timeout: float
-) -> Observation:
+def _wait_for_confirmation(state: State, before: Observation, timeout: float, track: Track) -> Observation:
+    """Waits until a node is up after another boot, or fell back; if its machine has ended, until it runs again, too."""
     node = before.node
+    everyone = state.deployed_nodes()
     found = before
 
     def is_decided() -> bool:
         nonlocal found
-        found = observe(state, node, everyone)
-        if not found.running:
-            raise UserError(f"{node.name}: the machine ended during its reboot; start it with icos_deploy")
+        was_running, found = found.running, observe(state, node, everyone)
+        if was_running and not found.running:
+            track.mark(LOST)
+            track.say(f"{node.name}: the machine has ended; icos_deploy starts it, and this command waits for it")
         return found.boot_id not in (None, before.boot_id) and (found.is_up or found.slot == before.slot)
 
     if not wait_for(is_decided, timeout, _PAUSE_SECONDS):
         raise UserError(f"{node.name}: not upgraded within {timeout:.0f} s: {found.lacks or 'it has not rebooted'}")
     if found.slot == before.slot:
+        track.record.after = found.system
         raise UserError(f"{node.name}: fell back to version {found.version}; its journal has the reason")
     return found

@@ -1,3 +1,6 @@
+import collections
+import socket
+import struct
 import subprocess
 import urllib.error
 import urllib.request
@@ -6,11 +9,28 @@ import pytest
 
 from testnet.local import machine, ssh, upgrade
 from testnet.local.observe import Observation
-from testnet.local.rollout import FAILED, NOT_TRIED, UPGRADED, Limits, roll_out, stages
+from testnet.local.report import (
+    COMMITTED,
+    CONFIRMED,
+    CURRENT,
+    DOWNLOADED,
+    FAILED,
+    FINISHED,
+    HALTED,
+    INSTALLED,
+    INTERRUPTED,
+    LOST,
+    NOT_TRIED,
+    RUNNING,
+    STARTED,
+    UPGRADED,
+)
+from testnet.local.rollout import Limits, roll_out, stages
+from testnet.local.samples import update_image
 from testnet.local.upgrade import offered
 from tools.core.errors import UserError
 
-IMAGE = bytes(range(256)) * 5000
+IMAGE = update_image("2.0")
 
 
 @pytest.fixture
@@ -32,6 +52,8 @@ class Fleet:
         self.behaviour = {}
         self.downloaded = {}
         self.scripts = []
+        self.missed = collections.Counter()
+        self.back_after = float("inf")
         self.state = {node.name: ("A", "1.0", 1) for node in nodes}
 
     def run(self, _state, node, arguments, timeout, script=""):
@@ -50,13 +72,18 @@ class Fleet:
             if behaviour == "falls back":
                 self.state[node.name] = (slot, "1.0", boot + 2)
             elif behaviour != "hangs":
-                self.state[node.name] = ("B" if slot == "A" else "A", "2.0", boot + 1)
+                version = "1.9" if behaviour == "other version" else "2.0"
+                self.state[node.name] = ("B" if slot == "A" else "A", version, boot + 1)
+            if behaviour == "interrupts":
+                raise KeyboardInterrupt
         return subprocess.CompletedProcess([], 0, "", "")
 
     def observe(self, _state, node, nodes):
         slot, version, boot = self.state[node.name]
         if self.behaviour.get(node.name) == "ends" and node.name in self.downloaded:
-            return Observation(node, running=False)
+            self.missed[node.name] += 1
+            if self.missed[node.name] < self.back_after:
+                return Observation(node, running=False)
         answer = {
             "boot_id": str(boot),
             "system": "starting" if self.behaviour.get(node.name) == "starts" else "running",
@@ -68,8 +95,8 @@ class Fleet:
 
 @pytest.fixture
 def fleet(monkeypatch, state, nodes):
-    state.make()
-    state.write_nodes(nodes)
+    with state.locked():
+        state.write_nodes(nodes)
     fleet = Fleet(nodes)
     monkeypatch.setattr(ssh, "run", fleet.run)
     monkeypatch.setattr(upgrade, "observe", fleet.observe)
@@ -88,14 +115,19 @@ def test_the_order_of_subnets(nodes):
 
 def test_all_nodes_are_upgraded(state, nodes, image, fleet):
     said = []
-    records = roll_out(state, nodes, image, Limits(60), said.append)
+    saved = []
+    run = roll_out(state, nodes, image, Limits(60), said.append, save=lambda run: saved.append(run.result))
+    records = run.nodes
     assert [(each.name, each.result, each.before, each.after) for each in records] == [
         (name, UPGRADED, "1.0 in A", "2.0 in B") for name in ("net.x.3", "net.2.2", "net.0.0", "net.0.1")
     ]
     assert fleet.downloaded == dict.fromkeys((node.name for node in nodes), IMAGE)
     assert [message.partition(":")[0] for message in said[:4]] == ["net.x.3"] * 3 + ["net.2.2"]
-    times = [time for each in records for time in (each.started, each.installed, each.ended)]
-    assert times == sorted(times)
+    steps = [step for each in records for step in each.steps]
+    assert [step.what for step in steps] == [STARTED, DOWNLOADED, INSTALLED, COMMITTED, CONFIRMED] * 4
+    assert [step.at for step in steps] == sorted(step.at for step in steps)
+    assert (run.result, run.version, run.sent, run.size) == (FINISHED, "2.0", 4 * len(IMAGE), len(IMAGE))
+    assert saved == [RUNNING] * (1 + 20) + [FINISHED]
     digest = subprocess.run(["sha256sum", image], capture_output=True, text=True, check=True).stdout.split()[0]
     assert f'echo "{digest}  /var/lib/ic/data/images/image.bin" | sha256sum --check' in fleet.scripts[0]
 
@@ -106,30 +138,73 @@ def test_all_nodes_are_upgraded(state, nodes, image, fleet):
         ("refuses", "net.2.2: upgrade-install: exit status 4: manageboot.sh: its signature is wrong", 60),
         ("falls back", "net.2.2: fell back to version 1.0", 60),
         ("hangs", "net.2.2: not upgraded within 0 s: it has not rebooted", 0.05),
-        ("ends", "net.2.2: the machine ended during its reboot", 60),
+        ("ends", "net.2.2: not upgraded within 0 s: its machine does not run", 0.05),
+        ("other version", "net.2.2: runs version 1.9, and the image has 2.0", 60),
         ("starts", "net.2.2: is not up, so it is not upgraded: the system is starting", 60),
     ],
 )
 def test_a_failure_halts_the_roll_out(state, nodes, image, fleet, behaviour, message, timeout):
     fleet.behaviour["net.2.2"] = behaviour
     said = []
-    records = roll_out(state, nodes, image, Limits(timeout), said.append)
+    run = roll_out(state, nodes, image, Limits(timeout), said.append)
+    records = run.nodes
     assert [each.result for each in records] == [UPGRADED, FAILED, NOT_TRIED, NOT_TRIED]
+    assert (run.result, records[1].steps[-1].what) == (HALTED, FAILED)
     assert records[1].problem.startswith(message)
-    assert said[-1] == "halted: 2 nodes keep their system"
+    assert said[-1].startswith("halted: 2 nodes keep their system")
     assert [fleet.state[name][1] for name in ("net.0.0", "net.0.1")] == ["1.0", "1.0"]
     assert set(fleet.downloaded) <= {"net.x.3", "net.2.2"}
 
 
 def test_failures_that_are_tolerated(state, nodes, image, fleet):
     fleet.behaviour = {"net.2.2": "refuses", "net.0.0": "refuses"}
-    records = roll_out(state, nodes, image, Limits(60, 1), lambda _: None)
-    assert [each.result for each in records] == [UPGRADED, FAILED, FAILED, UPGRADED]
-    fleet.behaviour = {"net.x.3": "refuses"}
-    assert [each.result for each in roll_out(state, nodes, image, Limits(60), lambda _: None)] == [
-        FAILED,
-        *[NOT_TRIED] * 3,
-    ]
+    run = roll_out(state, nodes, image, Limits(60, 1), lambda _: None)
+    assert [each.result for each in run.nodes] == [UPGRADED, FAILED, FAILED, UPGRADED]
+    assert run.result == FINISHED
+
+
+def test_the_same_command_goes_on_after_a_halt(state, nodes, image, fleet):
+    fleet.behaviour["net.2.2"] = "refuses"
+    roll_out(state, nodes, image, Limits(60), lambda _: None)
+    fleet.behaviour.clear()
+    fleet.downloaded.clear()
+    said = []
+    run = roll_out(state, nodes, image, Limits(60), said.append)
+    assert [each.result for each in run.nodes] == [CURRENT, UPGRADED, UPGRADED, UPGRADED]
+    assert (run.nodes[0].before, run.nodes[0].after) == ("2.0 in B", "2.0 in B")
+    assert "net.x.3" not in fleet.downloaded
+    assert said[0] == "net.x.3: has version 2.0 already"
+
+
+def test_an_interrupt_is_recorded(state, nodes, image, fleet):
+    fleet.behaviour["net.2.2"] = "interrupts"
+    saved = []
+    with pytest.raises(KeyboardInterrupt):
+        roll_out(state, nodes, image, Limits(60), lambda _: None, save=saved.append)
+    run = saved[-1]
+    assert (run.result, [each.result for each in run.nodes]) == (INTERRUPTED, [UPGRADED, RUNNING, NOT_TRIED, NOT_TRIED])
+    fleet.behaviour.clear()
+    assert roll_out(state, nodes, image, Limits(60), lambda _: None).result == FINISHED
+
+
+def test_a_machine_that_comes_back_is_waited_for(state, nodes, image, fleet):
+    fleet.behaviour["net.2.2"] = "ends"
+    fleet.back_after = 3
+    said = []
+    run = roll_out(state, nodes, image, Limits(60), said.append)
+    assert [each.result for each in run.nodes] == [UPGRADED] * 4
+    assert [step.what for step in run.nodes[1].steps][-3:] == [COMMITTED, LOST, CONFIRMED]
+    assert sum("the machine has ended; icos_deploy starts it" in each for each in said) == 1
+
+
+def test_machines_may_be_stopped_and_started_meanwhile_but_not_upgraded(state, nodes, image, fleet):
+    def save(_run):
+        with state.locked():
+            pass
+        with pytest.raises(UserError, match="another command changes this deployment"):
+            roll_out(state, nodes, image, Limits(60), lambda _: None)
+
+    assert roll_out(state, nodes, image, Limits(60), lambda _: None, save=save).result == FINISHED
 
 
 def test_nodes_that_do_not_run_are_not_upgraded(state, nodes, image, fleet, monkeypatch):
@@ -142,6 +217,30 @@ def test_nodes_that_do_not_run_are_not_upgraded(state, nodes, image, fleet, monk
 def test_an_image_that_is_missing(state, nodes, fleet, tmp_path):
     with pytest.raises(UserError, match="none: cannot be read: No such file"):
         roll_out(state, nodes, tmp_path / "none", Limits(60), lambda _: None)
+    (tmp_path / "text").write_text("text")
+    with pytest.raises(UserError, match="text: is not an update image"):
+        roll_out(state, nodes, tmp_path / "text", Limits(60), lambda _: None)
+    assert fleet.downloaded == {}
+
+
+def test_an_image_that_is_replaced_meanwhile(image):
+    with offered(image) as offer:
+        image.unlink()
+        image.write_bytes(b"another build")
+        with urllib.request.urlopen(offer.url.replace("10.0.2.2", "127.0.0.1")) as response:
+            assert response.read() == IMAGE
+
+
+def test_a_machine_that_ends_in_its_download(image, capfd):
+    with offered(image) as offer:
+        port = int(offer.url.split(":")[2].partition("/")[0])
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            connection.sendall(f"GET /{offer.digest} HTTP/1.0\r\n\r\n".encode())
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.recv(100)
+        with urllib.request.urlopen(offer.url.replace("10.0.2.2", "127.0.0.1")) as response:
+            assert response.read() == IMAGE
+    assert capfd.readouterr().err == ""
 
 
 def test_nothing_else_is_offered(image):

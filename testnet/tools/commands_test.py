@@ -6,14 +6,28 @@ import sys
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from guestos_tools.options import call
 from testnet.inventory.deployment import build
 from testnet.inventory.sample_inventory import ONE_HOST, TEXT
 from testnet.local import deploy, machine
-from testnet.local.rollout import UPGRADED, Record
+from testnet.local.report import (
+    CONFIRMED,
+    CURRENT,
+    FAILED,
+    STARTED,
+    UPGRADED,
+    Record,
+    Report,
+    Run,
+    Step,
+    read,
+    write,
+)
+from testnet.local.samples import disk
 from testnet.local.state import PORTS, State, planned
-from testnet.tools import icos_deploy, icos_destroy, inventory, manage
+from testnet.tools import draw_rollout, icos_deploy, icos_destroy, inventory, manage
 
 ROOT = Path(__file__).parents[2]
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAOhB7/zzhC+HXDdGOdLwJln5NYwm6UNXx3chmQSVTG4 somebody"
@@ -73,6 +87,8 @@ def test_another_file(called, monkeypatch):
         (icos_deploy, ["net"], "--disk: is missing"),
         (icos_deploy, ["net", "--disk=x", "--hosts-ini=other.ini"], "net.0.1: runs on h2"),
         (icos_deploy, ["net", "--disk=x", "--ssh-key=none"], "--ssh-key: none: cannot be read: No such file"),
+        (icos_deploy, ["net", "--disk=x", "--timeout=nan"], "'nan' is not a number of seconds from 0 to 1000000"),
+        (manage, ["stop", "net", "--timeout=inf"], "'inf' is not a number of seconds"),
         (icos_deploy, ["net", "--disk=x", "--git-revision=y"], "unrecognized arguments: --git-revision=y"),
         (icos_destroy, ["../x"], "'../x' is not the name of a deployment"),
         (icos_destroy, [".."], "'..' is not the name of a deployment"),
@@ -94,7 +110,7 @@ def test_errors_are_one_line(called, command, words, message):
 
 
 def test_a_dry_run_starts_nothing(called, tmp_path, monkeypatch):
-    (tmp_path / "disk.img").write_bytes(bytes(4096))
+    (tmp_path / "disk.img").write_bytes(disk())
     (tmp_path / "key.pub").write_text(KEY)
     monkeypatch.setattr(deploy, "check_programs", lambda: None)
     status, _, errors = called(icos_deploy, "net", f"--disk={tmp_path}/disk.img", "-n", "--ssh-key=key.pub")
@@ -108,8 +124,8 @@ def test_destroying_nothing_is_no_error(called):
 
 @pytest.fixture
 def deployed(called, state_of, nodes, monkeypatch):
-    state_of.make()
-    state_of.write_nodes(nodes)
+    with state_of.locked():
+        state_of.write_nodes(nodes)
     return state_of
 
 
@@ -147,20 +163,118 @@ def test_names_of_nodes(called, deployed):
     assert "7.7: is no node of net; there are net.0.0, net.0.1, net.2.2, net.x.3" in errors
 
 
+class RollOut:
+    """Takes the place of a roll-out: each call has the next of some results."""
+
+    def __init__(self, *results):
+        self.results = list(results)
+
+    def __call__(self, _state, nodes, _image, _limits, _say, *, save):
+        run = Run(began="2026-01-01T00:00:00Z", version="2.0", sha256="", size=1, tolerate=0)
+        run.nodes = [Record(name=each.name, subnet="a subnet", steps=[Step(STARTED, 0.5)]) for each in nodes]
+        save(run)
+        for record, result in zip(run.nodes, self.results.pop(0), strict=True):
+            record.result = result
+            record.steps.append(Step(CONFIRMED, 1.5))
+        save(run)
+        return run
+
+
 def test_an_upgrade_is_reported(called, deployed, monkeypatch, tmp_path):
-    record = Record(name="net.0.0", subnet="root subnet", result=UPGRADED, after="2.0 in B", started=0, ended=1.5)
-    records = [record]
-    monkeypatch.setattr(manage, "roll_out", lambda _state, nodes, *_: records if len(nodes) == 1 else [])
-    words = ["upgrade", "net", "0.0", "--image=x", "--json", f"--chart={tmp_path}/chart.svg"]
-    status, output, _ = called(manage, *words)
-    assert status == 0
-    assert json.loads(output)[0]["after"] == "2.0 in B"
-    assert (tmp_path / "chart.svg").read_text().startswith("<svg ")
-    records.append(Record(name="net.2.2", subnet="subnet 2"))
+    monkeypatch.setattr(manage, "roll_out", RollOut([UPGRADED, FAILED], [CURRENT, UPGRADED]))
+    words = ["upgrade", "net", "0.0", "0.1", "net.0.1", "--image=x", "--report=r 1.json", "--chart=c.svg"]
     assert called(manage, *words)[0] == 1
+    first = (tmp_path / "c.svg").read_text()
+    assert called(manage, *words) == (0, "", "")
+    report = read(tmp_path / "r 1.json")
+    assert [[each.result for each in run.nodes] for run in report.runs] == [[UPGRADED, FAILED], [CURRENT, UPGRADED]]
+    # The picture is made of the report alone.
+    second = (tmp_path / "c.svg").read_text()
+    assert second.count("net, run ") == first.count("net, run ") + 1 == 2
+    assert call(draw_rollout.PROGRAM, draw_rollout.main, ["r 1.json", "again.svg"]) == 0
+    assert (tmp_path / "again.svg").read_text() == second
 
 
-@pytest.mark.parametrize("program", ["icos_deploy", "icos_destroy", "inventory", "manage"])
+def test_a_report_that_cannot_be_continued_or_written_stops_an_upgrade(called, deployed, monkeypatch, tmp_path):
+    monkeypatch.setattr(manage, "roll_out", RollOut([UPGRADED] * 4))
+    (tmp_path / "text").write_text("text")
+    for words, message in {
+        ("--report=text",): "text: is not the report of a roll-out",
+        ("--report=none/r.json",): "none/r.json: cannot be written: No such file",
+        ("--chart=none/c.svg",): "none/c.svg: cannot be written: No such file",
+        ("--timeout=nan",): "'nan' is not a number of seconds from 0 to 1000000",
+        ("--timeout=-1",): "'-1' is not a number of seconds",
+        ("--tolerate=-1",): "'-1' is not a number of nodes: 0 or more",
+    }.items():
+        status, output, errors = called(manage, "upgrade", "net", "--image=x", *words)
+        assert (status, output, errors.count("\n")) == (2, "", 1)
+        assert message in errors
+    assert manage.roll_out.results == [[UPGRADED] * 4], "a node was upgraded"
+
+
+def test_a_report_of_another_deployment_is_not_continued(called, deployed, tmp_path):
+    write(tmp_path / "r.json", Report(deployment="other"))
+    status, _, errors = called(manage, "upgrade", "net", "--image=x", "--report=r.json")
+    assert (status, errors.count("\n")) == (2, 1)
+    assert "r.json: is the report of other; give another --report" in errors
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["ssh", "--state=state", "net", "0.0"], "net.0.0: does not run; start it with icos_deploy"),
+        (["logs", "net", "0.0", "--journal"], "net.0.0: does not run; start it with icos_deploy"),
+        (["logs", "net", "0.0"], "net.0.0: has no log, since it has never started"),
+        (["console", "net", "0.0"], "net.0.0: does not run; start it with icos_deploy"),
+        (
+            ["upgrade", "net", "--image=x"],
+            "net.2.2, net.x.3: does not run; start it with icos_deploy",
+        ),
+    ],
+)
+def test_machines_that_do_not_run(called, deployed, words, message):
+    status, _, errors = called(manage, *words)
+    assert (status, errors.count("\n")) == (2, 1)
+    assert message in errors
+
+
+def test_paths_are_those_of_the_folder_that_bazel_was_called_in(called, tmp_path, monkeypatch, capfd):
+    folder = tmp_path / "a folder"
+    (folder / "env/net").mkdir(parents=True)
+    (folder / "env/net/hosts.ini").write_text(ONE_HOST)
+    (folder / "disk.img").write_bytes(disk())
+    monkeypatch.setattr(deploy, "check_programs", lambda: None)
+    monkeypatch.setenv("BUILD_WORKING_DIRECTORY", str(folder))
+    words = ["net", "--env=env", "--disk=disk.img", "--state=state", "-n"]
+    assert call(icos_deploy.PROGRAM, icos_deploy.main, words) == 0
+    monkeypatch.setenv("BUILD_WORKING_DIRECTORY", str(tmp_path / "gone"))
+    assert call(icos_deploy.PROGRAM, icos_deploy.main, words) == 2
+    assert capfd.readouterr().err.splitlines()[-1].endswith("gone: No such file or directory")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("empty", "empty: has no GUID partition table"),
+        ("text", "text: has no GUID partition table"),
+        ("image.tar.zst", "image.tar.zst: is compressed"),
+        ("folder", "folder: is a directory"),
+        ("none", "none: cannot be read: No such file"),
+    ],
+)
+def test_a_disk_that_is_none(called, tmp_path, monkeypatch, name, message):
+    monkeypatch.setattr(deploy, "check_programs", lambda: None)
+    (tmp_path / "empty").touch()
+    (tmp_path / "text").write_text("text")
+    (tmp_path / "image.tar.zst").write_bytes(zstandard.compress(bytes(1024)))
+    (tmp_path / "folder").mkdir()
+    status, output, errors = called(icos_deploy, "net", f"--disk={name}", "--no-wait")
+    assert (status, output, errors.count("\n")) == (2, "", 1)
+    assert message in errors
+    assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize("program", ["draw_rollout", "icos_deploy", "icos_destroy", "inventory", "manage"])
 def test_help(program):
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, ROOT / f"testnet/tools/{program}.py", "--help"]

@@ -34,7 +34,7 @@ def parser() -> Parser:
         "--ssh-key", metavar="FILE", action="append", default=[], help="public SSH keys that may log in as admin, too"
     )
     result.add_argument(
-        "--timeout", metavar="SECONDS", type=float, default=1200, help="to wait at most (default: 1200)"
+        "--timeout", metavar="SECONDS", type=places.seconds, default=1200, help="to wait at most (default: 1200)"
     )
     result.add_argument("--no-wait", action="store_true", help="do not wait until the machines are up")
     result.add_argument("-n", "--dry-run", action="store_true", help="check everything, and start nothing")

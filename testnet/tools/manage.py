@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import os
 import subprocess
@@ -13,14 +12,14 @@ from pathlib import Path
 
 from guestos_tools.options import Parser, run, say
 from testnet.local import machine, ssh, terminal
-from testnet.local.chart import chart
+from testnet.local.chart import write_chart
 from testnet.local.deploy import stop
 from testnet.local.observe import as_json, as_text, observe_all
-from testnet.local.rollout import UPGRADED, Limits, roll_out
+from testnet.local.report import CURRENT, UPGRADED, Report, Run, read, write
+from testnet.local.rollout import Limits, roll_out
 from testnet.local.state import LocalNode, State, choose_node
 from testnet.tools import places
-from tools.core.errors import CheckError
-from tools.core.outputs import replacing, write_all
+from tools.core.errors import CheckError, UserError
 
 PROGRAM = "manage"
 Action = Callable[[argparse.Namespace, State], None]
@@ -56,22 +55,28 @@ def parser() -> Parser:
     end = add("stop", _stop, "Shut nodes down; icos_deploy starts them again.")
     end.add_argument("nodes", metavar="NODE", nargs="*", help="by default all")
     end.add_argument("--power-cut", action="store_true", help="end the machines at once, as a power cut does")
-    end.add_argument("--timeout", metavar="SECONDS", type=float, default=180, help="for a shutdown (default: 180)")
+    end.add_argument(
+        "--timeout", metavar="SECONDS", type=places.seconds, default=180, help="for a shutdown (default: 180)"
+    )
     change = add("upgrade", _upgrade, "Upgrade nodes, one subnet after the other. The exit status is 1 unless all are.")
     change.add_argument("nodes", metavar="NODE", nargs="*", help="by default all")
     change.add_argument("--image", metavar="FILE", required=True, help="update image, such as update-img.tar.zst")
     change.add_argument(
-        "--timeout", metavar="SECONDS", type=float, default=1200, help="for the boot of a node (default: 1200)"
+        "--timeout", metavar="SECONDS", type=places.seconds, default=1200, help="for the boot of a node (default: 1200)"
     )
     change.add_argument(
         "--tolerate",
         metavar="N",
-        type=int,
+        type=places.count,
         default=0,
         help="nodes of a subnet that may fail before all halts (default: 0)",
     )
-    change.add_argument("--json", action="store_true", help="print what became of each node, with times, as JSON")
-    change.add_argument("--chart", metavar="FILE", help="write the same as a picture, in SVG")
+    change.add_argument(
+        "--report",
+        metavar="FILE",
+        help="write what became of each node, with times, as JSON; a report that is there gets a further run",
+    )
+    change.add_argument("--chart", metavar="FILE", help="draw the same (SVG); draw_rollout draws a report later")
     return result
 
 
@@ -92,11 +97,19 @@ def _status(options: argparse.Namespace, state: State) -> None:
 
 def _chosen(state: State, names: Sequence[str]) -> list[LocalNode]:
     nodes = state.deployed_nodes()
-    return [choose_node(nodes, name, state.name) for name in names] if names else nodes
+    chosen = [choose_node(nodes, name, state.name) for name in names]
+    return [node for node in nodes if node in chosen] if names else nodes
+
+
+def _running(state: State, name: str) -> LocalNode:
+    (node,) = _chosen(state, [name])
+    if not machine.is_running(state, node):
+        raise UserError(f"{node.name}: does not run; start it with icos_deploy")
+    return node
 
 
 def _ssh(options: argparse.Namespace, state: State) -> None:
-    (node,) = _chosen(state, [options.node])
+    node = _running(state, options.node)
     words = options.command[1:] if options.command[:1] == ["--"] else options.command
     command = ssh.command(state, node, words, terminal=sys.stdin.isatty() and not words)
     sys.stdout.flush()
@@ -106,15 +119,19 @@ def _ssh(options: argparse.Namespace, state: State) -> None:
 def _logs(options: argparse.Namespace, state: State) -> None:
     (node,) = _chosen(state, [options.node])
     follow = ["--follow"] if options.follow else []
+    log = state.node_folder(node) / machine.CONSOLE_LOG
     if options.journal:
+        node = _running(state, options.node)
         command = ssh.command(state, node, ["sudo", "journalctl", "--boot", "--no-pager", *follow])
+    elif log.exists():
+        command = ["tail", "--lines=+1", *follow, "--", str(log)]
     else:
-        command = ["tail", "--lines=+1", *follow, "--", str(state.node_folder(node) / machine.CONSOLE_LOG)]
+        raise UserError(f"{node.name}: has no log, since it has never started; start it with icos_deploy")
     sys.exit(subprocess.run(command, check=False).returncode)
 
 
 def _console(options: argparse.Namespace, state: State) -> None:
-    (node,) = _chosen(state, [options.node])
+    node = _running(state, options.node)
     with machine.console(state, node) as connection:
         say(f"{node.name}: Ctrl-] ends this; the machine goes on")
         terminal.attach(connection)
@@ -126,13 +143,21 @@ def _stop(options: argparse.Namespace, state: State) -> None:
 
 def _upgrade(options: argparse.Namespace, state: State) -> None:
     nodes = _chosen(state, options.nodes)
-    records = roll_out(state, nodes, Path(options.image), Limits(options.timeout, options.tolerate), say)
-    if options.json:
-        print(json.dumps([dataclasses.asdict(each) for each in records], indent=2))
-    if options.chart:
-        with replacing(options.chart) as file:
-            write_all(file, chart(records).encode())
-    if any(each.result != UPGRADED for each in records):
+    path = Path(options.report) if options.report else None
+    report = read(path) if path and path.exists() else Report(deployment=state.name)
+    if report.deployment != state.name:
+        raise UserError(f"{path}: is the report of {report.deployment}; give another --report")
+    earlier = list(report.runs)
+
+    def save(run: Run) -> None:
+        report.runs = [*earlier, run]
+        if path:
+            write(path, report)
+        if options.chart:
+            write_chart(Path(options.chart), report)
+
+    run = roll_out(state, nodes, Path(options.image), Limits(options.timeout, options.tolerate), say, save=save)
+    if any(each.result not in (UPGRADED, CURRENT) for each in run.nodes):
         raise CheckError
 
 

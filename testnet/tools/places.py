@@ -13,6 +13,7 @@ from tools.core.errors import UserError
 
 _HOSTS = "hosts.ini"
 _HOSTS_VARIABLE = "HOSTS_INI_FILENAME"
+_MOST_SECONDS = 1_000_000
 _SOURCES = Path(__file__).parents[2]
 
 
@@ -36,6 +37,32 @@ def add_inventory(parser: Parser) -> None:
     parser.add_argument(
         "--env", metavar="FOLDER", help="folder with a folder for each deployment (default: testnet/env)"
     )
+
+
+def seconds(text: str) -> float:
+    """Returns a time limit of the command line, in seconds.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1
+    if not 0 <= value <= _MOST_SECONDS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0 to {_MOST_SECONDS}")
+    return value
+
+
+def count(text: str) -> int:
+    """Returns a number of nodes of the command line.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of nodes: 0 or more")
+    return int(text)
 
 
 def add_state(parser: argparse.ArgumentParser) -> None:
