@@ -25,9 +25,9 @@ from testnet.local.report import (
     read,
     write,
 )
-from testnet.local.samples import disk
+from testnet.local.samples import REPORT, disk
 from testnet.local.state import PORTS, State, planned
-from testnet.tools import draw_rollout, icos_deploy, icos_destroy, inventory, manage
+from testnet.tools import draw_rollout, icos_deploy, icos_destroy, inventory, manage, model_rollout
 
 ROOT = Path(__file__).parents[2]
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAOhB7/zzhC+HXDdGOdLwJln5NYwm6UNXx3chmQSVTG4 somebody"
@@ -219,6 +219,48 @@ def test_a_report_of_another_deployment_is_not_continued(called, deployed, tmp_p
     assert "r.json: is the report of other; give another --report" in errors
 
 
+def test_a_roll_out_is_modelled(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "r.json", REPORT)
+    words = ["--set=machines=300", "--set", "defects=0", "--stages=0.1:60,1:0", "--report=r.json", "--chart=c.svg"]
+    assert call(model_rollout.PROGRAM, model_rollout.main, words) == 0
+    text = capfd.readouterr().out
+    assert "300 of 300 machines confirmed, 0 fell back\n" in text
+    assert (
+        "report: 1 nodes one after the other took 100.0 s; the model, with the times of the first one, has 100.0"
+        in text
+    )
+    assert (tmp_path / "c.svg").read_text().startswith("<svg ")
+    assert call(model_rollout.PROGRAM, model_rollout.main, [*words, "--json"]) == 0
+    value = json.loads(capfd.readouterr().out)
+    assert (value["confirmed"], value["halted"], len(value["stage_starts"])) == (300, None, 2)
+    assert value["report"] == {"nodes": 1, "measured_seconds": 100.0, "modelled_seconds": 100.0}
+    halted = ["--set=machines=300", "--set=defects=1"]
+    assert call(model_rollout.PROGRAM, model_rollout.main, halted) == 0
+    assert " 50.0% confirmed: never\n" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("--set=colour=1", "colour: is no parameter"),
+        ("--set=defects", "'defects' is not NAME=NUMBER"),
+        ("--set=defects=nan", "defects: nan is not a number of 0 or more"),
+        ("--stages=1", "'1' is not SHARE:SECONDS,SHARE:SECONDS,..."),
+        ("--stages=0.5:1", "stages: their shares must grow, from more than 0 to 1"),
+        ("--parameters=none", "none: cannot be read: No such file"),
+        ("--report=none", "none: cannot be read: No such file"),
+        ("--chart=none/c.svg", "none/c.svg: cannot be written"),
+    ],
+)
+def test_a_model_of_something_else(tmp_path, monkeypatch, capfd, word, message):
+    monkeypatch.chdir(tmp_path)
+    assert call(model_rollout.PROGRAM, model_rollout.main, ["--set=machines=10", word]) == 2
+    output, errors = capfd.readouterr()
+    assert (output, errors.count("\n")) == ("", 1)
+    assert message in errors
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -274,7 +316,9 @@ def test_a_disk_that_is_none(called, tmp_path, monkeypatch, name, message):
     assert not (tmp_path / "state").exists()
 
 
-@pytest.mark.parametrize("program", ["draw_rollout", "icos_deploy", "icos_destroy", "inventory", "manage"])
+@pytest.mark.parametrize(
+    "program", ["draw_rollout", "icos_deploy", "icos_destroy", "inventory", "manage", "model_rollout"]
+)
 def test_help(program):
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, ROOT / f"testnet/tools/{program}.py", "--help"]
