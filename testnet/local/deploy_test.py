@@ -1,4 +1,5 @@
 import contextlib
+import json
 import os
 import socket
 import subprocess
@@ -229,6 +230,14 @@ def test_a_machine_that_ignores_the_button_loses_its_power(state, deployed, mach
     (state.node_folder(deployed[0]) / "ignores-power").touch()
     deploy.stop(state, deployed[:1], 0.5, machines.append)
     assert running(state, deployed) == ["net.0.1", "net.2.2", "net.x.3"]
+
+
+def test_cables_are_plugged_in_and_out(state, deployed):
+    asked = state.node_folder(deployed[1]) / "set_link"
+    machine.plug(state, deployed[1], link.CARD, is_in=False)
+    assert json.loads(asked.read_text()) == {"name": "link", "up": False}
+    machine.plug(state, deployed[1], machine.OUTSIDE, is_in=True)
+    assert json.loads(asked.read_text()) == {"name": "outside", "up": True}
 
 
 def test_destroy_leaves_nothing(state, deployed, machines):

@@ -30,7 +30,10 @@ def main(words: list[str]) -> None:
             stream.write(b'{"QMP": {}}\n')
             stream.flush()
             for line in stream:
-                command = json.loads(line)["execute"]
+                request = json.loads(line)
+                command = request["execute"]
+                if command == "set_link":
+                    Path(monitor).with_name("set_link").write_text(json.dumps(request["arguments"]), encoding="ascii")
                 stream.write(b'{"return": {}}\n')
                 stream.flush()
                 if command == "system_powerdown" and not Path(monitor).with_name("ignores-power").exists():

@@ -16,6 +16,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 SOCKET = "link.sock"
+CARD = "link"
+"""QEMU's name of a machine's card on the link."""
 
 _LONGEST_FRAME = 1 << 16
 _ADDRESS = 6
@@ -96,7 +98,7 @@ def card(mac: str, folder: str) -> list[str]:
     """
     local = f"local.type=unix,local.path={machine_socket(folder)}"
     remote = f"remote.type=unix,remote.path={SOCKET}"
-    return ["-netdev", f"dgram,id=link,{local},{remote}", "-device", f"virtio-net-pci,netdev=link,mac={mac}"]
+    return ["-netdev", f"dgram,id={CARD},{local},{remote}", "-device", f"virtio-net-pci,netdev={CARD},mac={mac}"]
 
 
 def machine_socket(folder: str) -> str:

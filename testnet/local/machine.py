@@ -31,6 +31,9 @@ from tools.vm.qmp import Qmp, QmpError
 DISK = "disk.qcow2"
 MEDIUM = "medium.img"
 CONSOLE_LOG = "console.log"
+OUTSIDE = "outside"
+"""QEMU's name of a machine's card that leads outwards."""
+
 _PID = "qemu.pid"
 _QMP = "qmp.sock"
 _CONSOLE = "console.sock"
@@ -65,7 +68,7 @@ def settings(node: LocalNode, programs: Programs) -> Settings:
     arguments = [
         *link.card(node.mac, node.name),
         # The second card leads outwards. It has no IPv6, so that the node's address is that on the link.
-        *("-netdev", f"user,id=outside,ipv6=off{forwards}", "-device", "virtio-net-pci,netdev=outside"),
+        *("-netdev", f"user,id={OUTSIDE},ipv6=off{forwards}", "-device", f"virtio-net-pci,netdev={OUTSIDE}"),
         *("-name", node.name, "-display", "none"),
         *("-chardev", f"socket,id=console,path={folder / _CONSOLE},server=on,wait=off,logfile={folder / CONSOLE_LOG}"),
         *("-serial", "chardev:console"),
@@ -198,6 +201,22 @@ def power_down(state: State, node: LocalNode, timeout: float) -> None:
     process.end(folder / _PID, _GRACE_SECONDS)
     for name in (_QMP, _CONSOLE, link.SOCKET):
         (folder / name).unlink(missing_ok=True)
+
+
+def plug(state: State, node: LocalNode, card: str, *, is_in: bool) -> None:
+    """Plugs the cable of a machine's network card in or out, until the machine ends.
+
+    Args:
+        state: of the deployment.
+        node: the node.
+        card: link.CARD or OUTSIDE.
+        is_in: whether it is to be in.
+
+    Raises:
+        UserError: the machine does not run, or does not respond.
+    """
+    with monitor(state, node, 0) as qmp:
+        qmp.execute("set_link", name=card, up=is_in)
 
 
 def memory_kib(number: int) -> int:

@@ -57,6 +57,7 @@ def _host(state: State, node: LocalNode) -> str:
         "StrictHostKeyChecking": "accept-new",
         "UserKnownHostsFile": _quoted(state.ssh_folder / "known_hosts"),
         "ConnectTimeout": str(_CONNECT_SECONDS),
+        "ServerAliveInterval": str(_CONNECT_SECONDS),
         "LogLevel": "ERROR",
     }
     return f"Host {node.name} {node.hostname}\n" + "".join(f"    {key} {value}\n" for key, value in lines.items())

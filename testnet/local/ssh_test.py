@@ -47,6 +47,7 @@ def test_openssh_reads_the_configuration(state, nodes):
     assert f"identityfile {state.ssh_folder}/id_ed25519" in lines
     assert f"userknownhostsfile {state.ssh_folder}/known_hosts" in lines
     assert "hostkeyalias net.x.3" in lines
+    assert "serveraliveinterval 20" in lines  # so that a session ends when its cable is cut
 
 
 @pytest.fixture
@@ -67,6 +68,11 @@ def test_a_command_with_its_input(state, nodes, fake_ssh):
     fake_ssh("import sys; print(sys.argv[-2:], sys.stdin.read(), end=''); sys.exit(3)")
     result = ssh.run(state, nodes[0], ["sh", "-s"], 60, script="echo x")
     assert (result.returncode, result.stdout) == (3, "['sh', '-s'] echo x")
+
+
+def test_an_answer_that_is_no_text(state, nodes, fake_ssh):
+    fake_ssh("import sys; sys.stdout.buffer.write(b'a\\xff')")
+    assert ssh.run(state, nodes[0], ["x"], 60).stdout == "a\N{REPLACEMENT CHARACTER}"
 
 
 def test_no_answer_in_time(state, nodes, fake_ssh):

@@ -42,7 +42,7 @@ _IMAGE = "/var/lib/ic/data/images/image.bin"
 _INSTALL = """\
 set -eu
 mkdir -p "$(dirname {image})"
-curl --fail --silent --show-error --output {image} {url}
+curl --fail --silent --show-error --connect-timeout 30 --speed-limit 1000 --speed-time 60 --output {image} {url}
 echo "{digest}  {image}" | sha256sum --check --quiet -
 /opt/ic/bin/manageboot.sh upgrade-install {image}
 rm {image}

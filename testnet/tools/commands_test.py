@@ -98,6 +98,7 @@ def test_another_file(called, monkeypatch):
         (manage, ["logs", "net", "0.0"], "net: is not deployed here"),
         (manage, ["console", "net", "0.0"], "net: is not deployed here"),
         (manage, ["upgrade", "net"], "the following arguments are required: --image"),
+        (manage, ["unplug", "net", "0.0", "--card=x"], "argument --card: invalid choice: 'x'"),
         (manage, ["dance", "net"], "invalid choice: 'dance'"),
     ],
 )
@@ -266,6 +267,7 @@ def test_a_model_of_something_else(tmp_path, monkeypatch, capfd, word, message):
     [
         (["ssh", "--state=state", "net", "0.0"], "net.0.0: does not run; start it with icos_deploy"),
         (["logs", "net", "0.0", "--journal"], "net.0.0: does not run; start it with icos_deploy"),
+        (["unplug", "net", "0.0"], "net.0.0: does not run; start it with icos_deploy"),
         (["logs", "net", "0.0"], "net.0.0: has no log, since it has never started"),
         (["console", "net", "0.0"], "net.0.0: does not run; start it with icos_deploy"),
         (

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from guestos_tools.options import Parser, run, say
-from testnet.local import machine, ssh, terminal
+from testnet.local import link, machine, ssh, terminal
 from testnet.local.chart import write_chart
 from testnet.local.deploy import stop
 from testnet.local.observe import as_json, as_text, observe_all
@@ -58,6 +58,15 @@ def parser() -> Parser:
     end.add_argument(
         "--timeout", metavar="SECONDS", type=places.seconds, default=180, help="for a shutdown (default: 180)"
     )
+    for name, text in (("unplug", "Take the cable out of a network card of a node."), ("plug", "Put it in again.")):
+        cable = add(name, _plug, text)
+        cable.add_argument("node", metavar="NODE")
+        cable.add_argument(
+            "--card",
+            choices=(link.CARD, machine.OUTSIDE),
+            default=link.CARD,
+            help="that on the link of all nodes, or the one that leads outwards, with SSH (default: link)",
+        )
     change = add("upgrade", _upgrade, "Upgrade nodes, one subnet after the other. The exit status is 1 unless all are.")
     change.add_argument("nodes", metavar="NODE", nargs="*", help="by default all")
     change.add_argument("--image", metavar="FILE", required=True, help="update image, such as update-img.tar.zst")
@@ -139,6 +148,12 @@ def _console(options: argparse.Namespace, state: State) -> None:
 
 def _stop(options: argparse.Namespace, state: State) -> None:
     stop(state, _chosen(state, options.nodes), 0 if options.power_cut else options.timeout, say)
+
+
+def _plug(options: argparse.Namespace, state: State) -> None:
+    node = _running(state, options.node)
+    machine.plug(state, node, options.card, is_in=options.action == "plug")
+    say(f"{node.name}: {options.card}: {options.action}ged, until the machine ends")
 
 
 def _upgrade(options: argparse.Namespace, state: State) -> None:
