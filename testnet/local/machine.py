@@ -11,6 +11,7 @@ console.sock, qmp.sock, link.sock
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
 import socket
@@ -37,6 +38,7 @@ OUTSIDE = "outside"
 _PID = "qemu.pid"
 _QMP = "qmp.sock"
 _CONSOLE = "console.sock"
+_CONSOLE_LOCK = "console.lock"
 _LOG = "qemu.log"
 _GRACE_SECONDS = 20
 _START_SECONDS = 60
@@ -162,9 +164,20 @@ def monitor(state: State, node: LocalNode, timeout: float) -> Iterator[Qmp]:
             qmp.close()
 
 
-def console(state: State, node: LocalNode) -> contextlib.AbstractContextManager[socket.socket]:
-    """Returns a connection to the serial console of a node's machine; see `monitor`."""
-    return _connected(state, node, _CONSOLE, 0)
+@contextlib.contextmanager
+def console(state: State, node: LocalNode) -> Iterator[socket.socket]:
+    """Gives a connection to the serial console of a node's machine.
+
+    Raises:
+        UserError: the machine does not run, or somebody else is connected, who alone would get its output.
+    """
+    with (state.node_folder(node) / _CONSOLE_LOCK).open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(f"{node.name}: the console is in use; end the other one first") from error
+        with _connected(state, node, _CONSOLE, 0) as connection:
+            yield connection
 
 
 @contextlib.contextmanager

@@ -87,6 +87,8 @@ def test_the_console_is_reached_by_a_long_path(state, nodes, monkeypatch):
         thread.start()
         with machine.console(state, nodes[0]) as connection:
             assert connection.recv(100) == b"login: "
+            with pytest.raises(UserError, match=r"net\.0\.0: the console is in use"), machine.console(state, nodes[0]):
+                pass
         thread.join()
 
 

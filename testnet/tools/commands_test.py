@@ -12,6 +12,7 @@ from guestos_tools.options import call
 from testnet.inventory.deployment import build
 from testnet.inventory.sample_inventory import ONE_HOST, TEXT
 from testnet.local import deploy, machine
+from testnet.local.observe import Observation
 from testnet.local.report import (
     CONFIRMED,
     CURRENT,
@@ -147,6 +148,11 @@ def test_the_status_of_stopped_machines(called, deployed):
     assert output.count("stopped") == 4
     objects = json.loads(called(manage, "status", "net", "--json")[1])
     assert [each["up"] for each in objects] == [False] * 4
+
+
+def test_a_link_that_ended_is_told(called, deployed, monkeypatch):
+    monkeypatch.setattr(manage, "observe_all", lambda _, nodes: [Observation(node, running=True) for node in nodes])
+    assert "the link has ended, so no node sees another one" in called(manage, "status", "net")[2]
 
 
 def test_logs_print_the_console(called, deployed, nodes):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from guestos_tools.options import Parser, run, say
-from testnet.local import link, machine, ssh, terminal
+from testnet.local import link, machine, process, ssh, terminal
 from testnet.local.chart import write_chart
 from testnet.local.deploy import stop
 from testnet.local.observe import as_json, as_text, observe_all
@@ -100,6 +100,8 @@ def _status(options: argparse.Namespace, state: State) -> None:
     nodes = state.deployed_nodes()
     objects = as_json(state, nodes, observe_all(state, nodes))
     print(json.dumps(objects, indent=2) if options.json else as_text(objects))
+    if any(each["running"] for each in objects) and process.find(state.link_pid) is None:
+        say("the link has ended, so no node sees another one; icos_deploy starts it again")
     if not all(each["up"] for each in objects):
         raise CheckError
 
