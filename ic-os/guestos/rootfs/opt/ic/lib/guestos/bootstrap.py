@@ -1,10 +1,11 @@
 """Imports the configuration of a machine from a bootstrap medium, once, on its first boot.
 
 The medium is a FAT file system on any disk but the booted one, with the file ic-bootstrap.tar. MEMBERS lists what the
-archive may have, and where it goes; members with other names are ignored with a warning. The archive is read twice. The
-first time it is checked as a whole, so a damaged one changes nothing. The second time its files are written to their
-places, and nowhere else, since some are secret. Then the file CONFIGURED is created. A power cut before that leads to a
-retry at the next boot, and a machine with that file ignores every later medium.
+archive may have, and where it goes; members with other names, and those that the variant does not take
+(bootstrap_policy.py), are left out with a warning. The archive is read twice. The first time it is checked as a whole,
+so a damaged one changes nothing. The second time its files are written to their places, and nowhere else, since some
+are secret. Then the file CONFIGURED is created. A power cut before that leads to a retry at the next boot, and a
+machine with that file ignores every later medium. A machine without a medium gets the file, too.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from guestos import folders
+from guestos import durable, folders
 from guestos.bootstrap_archive import Archive, Member
+from guestos.bootstrap_policy import ACCOUNT_KEYS, EVERYTHING, Policy, read_policy
+from guestos.environment import Environment
 from guestos.errors import GuestError
 
 CONFIG = Path("/boot/config")
@@ -29,9 +32,6 @@ ARCHIVE = "ic-bootstrap.tar"
 CONFIGURED = "CONFIGURED"
 CANDIDATES = Path("/dev/guestos/bootstrap")
 """Directory with links to the devices that may be a bootstrap medium; made by udev (70-guestos-bootstrap.rules)."""
-
-ACCOUNT_KEYS = "accounts_ssh_authorized_keys"
-"""A directory with a file of public SSH keys for each account that may log in; the file has the account's name."""
 
 _MAX_CONFIG = 16 << 20
 """Maximum size of all files for the config store together, in bytes; the partition has 100 MiB."""
@@ -100,14 +100,38 @@ MEMBERS = {
 """What the archive may have, and where it goes."""
 
 
-def main() -> int:
-    """Imports the configuration from the first medium that has one.
+def main(root: Path = Path("/"), environment: Environment | None = None) -> int:
+    """Imports the configuration from the first medium that has one, and closes the first boot.
+
+    Args:
+        root: the directory that the places of the files are below; another one in tests.
+        environment: where the variant is read; None for that of this machine.
 
     Returns:
-        The exit status: always 0. A machine without a configuration, or with an invalid one, continues to boot.
+        The exit status: 1 if the variant cannot be read or CONFIGURED cannot be written, else 0. A machine without a
+        configuration, or with an invalid one, continues to boot.
     """
-    if (CONFIG / CONFIGURED).exists():
+    configured = _below(root, CONFIG) / CONFIGURED
+    if configured.exists():
         return 0
+    try:
+        policy = read_policy(environment or Environment())
+        imported, problems = _import_first(root, policy)
+        if imported:
+            return 0
+        if not problems:
+            print("no bootstrap configuration is attached")
+        if not problems or policy.closes_after_problems:
+            _close(configured, "A medium was refused." if problems else "No medium was attached.")
+    except GuestError as error:
+        print(f"<3>{error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _import_first(root: Path, policy: Policy) -> tuple[bool, bool]:
+    """Imports the first archive that is found; returns whether it was imported, and whether there were problems."""
+    problems = False
     for device in candidates():
         try:
             with _mounted(device) as folder:
@@ -115,16 +139,26 @@ def main() -> int:
                 if not archive.is_file():
                     continue
                 try:
-                    import_archive(archive)
+                    import_archive(archive, root, policy)
                 except GuestError as error:
                     print(f"<3>the bootstrap configuration is ignored: {error}", file=sys.stderr)
-                else:
-                    print(f"imported {ARCHIVE} from {device}")
-                return 0
+                    return False, True
+                print(f"imported {ARCHIVE} from {device}")
+                return True, problems
         except GuestError as error:
+            problems = True
             print(f"<4>{error}", file=sys.stderr)
-    print("no bootstrap configuration is attached")
-    return 0
+    return False, problems
+
+
+def _close(configured: Path, reason: str) -> None:
+    """Creates CONFIGURED on a machine that has imported nothing; it is fsynced.
+
+    Raises:
+        GuestError: the file cannot be written.
+    """
+    durable.replace(os.fspath(configured), f"{reason}\n".encode())
+    print("this was the first boot: media are ignored from now on")
 
 
 def candidates() -> list[Path]:
@@ -147,12 +181,13 @@ def _mounted(device: Path) -> Iterator[Path]:
         subprocess.run(["/usr/bin/umount", os.fspath(MOUNT_POINT)], check=False)
 
 
-def import_archive(archive: Path, root: Path = Path("/")) -> None:
+def import_archive(archive: Path, root: Path = Path("/"), policy: Policy = EVERYTHING) -> None:
     """Writes the files of an archive to their places, and creates CONFIGURED.
 
     Args:
         archive: path of the tar.
         root: the directory that the places are below; another one in tests.
+        policy: what is taken from it.
 
     Raises:
         GuestError: the archive is damaged or has a member that is not allowed, in which case nothing was changed; or a
@@ -160,10 +195,9 @@ def import_archive(archive: Path, root: Path = Path("/")) -> None:
     """
     config = _below(root, CONFIG)
     try:
-        unknown = _check(archive)
-        for name in unknown:
-            print(f"<4>{ARCHIVE}: {name!r} is not known and is ignored", file=sys.stderr)
-        _write(archive, root)
+        for warning in _check(archive, policy):
+            print(f"<4>{ARCHIVE}: {warning}", file=sys.stderr)
+        _write(archive, root, policy)
         os.sync()
         (config / CONFIGURED).touch(mode=0o644)
         os.sync()
@@ -173,13 +207,13 @@ def import_archive(archive: Path, root: Path = Path("/")) -> None:
         raise GuestError(f"{archive}: {error}") from error
 
 
-def _check(archive: Path) -> list[str]:
-    """Reads an archive to its end; returns the names at its top that are not known, in their order.
+def _check(archive: Path, policy: Policy) -> list[str]:
+    """Reads an archive to its end; returns a warning for each name that is left out, in their order.
 
     Raises:
         GuestError: the archive is damaged, or a member is not allowed.
     """
-    unknown: dict[str, None] = {}
+    warnings: dict[str, None] = {}
     size = 0
     with archive.open("rb") as file:
         for member in Archive(file).members():
@@ -187,14 +221,17 @@ def _check(archive: Path) -> list[str]:
                 continue
             place = MEMBERS.get(member.path[0])
             if place is None:
-                unknown[member.path[0]] = None
+                warnings[f"{member.path[0]!r} is not known and is ignored"] = None
                 continue
             _check_member(member, place)
+            if policy.leaves_out(member.path):
+                warnings[f"{member.name!r} is left out: {policy.reason}"] = None
+                continue
             owner_of(place)
             size += (member.size or 0) if place.parent == CONFIG else 0
             if size > _MAX_CONFIG:
                 raise GuestError(f"the archive has more than {_MAX_CONFIG} bytes for {CONFIG}")
-    return list(unknown)
+    return list(warnings)
 
 
 def _check_member(member: Member, place: Place) -> None:
@@ -211,12 +248,12 @@ def _check_member(member: Member, place: Place) -> None:
         raise GuestError(f"the archive has the {kind} {member.name!r}, which is not allowed in a configuration")
 
 
-def _write(archive: Path, root: Path) -> None:
+def _write(archive: Path, root: Path, policy: Policy) -> None:
     with archive.open("rb") as file:
         tar = Archive(file)
         for member in tar.members():
             place = MEMBERS.get(member.path[0]) if member.path else None
-            if place is not None:
+            if place is not None and not policy.leaves_out(member.path):
                 _write_member(tar, member, place, root)
 
 

@@ -7,6 +7,8 @@ import pytest
 
 from guestos import bootstrap
 from guestos.bootstrap import MEMBERS, import_archive
+from guestos.bootstrap_policy import read_policy
+from guestos.environment import Environment
 from guestos.errors import GuestError
 
 
@@ -264,32 +266,109 @@ def test_a_missing_account_changes_nothing(tmp_path, root, monkeypatch):
     assert listing(root) == {}
 
 
-def test_a_configured_machine_ignores_every_medium(tmp_path, monkeypatch):
-    (tmp_path / "CONFIGURED").write_bytes(b"")
-    monkeypatch.setattr(bootstrap, "CONFIG", tmp_path)
+def test_a_configured_machine_ignores_every_medium(root, monkeypatch):
+    (root / "boot/config/CONFIGURED").write_bytes(b"")
     monkeypatch.setattr(bootstrap, "candidates", lambda: pytest.fail("media were searched"))
-    assert bootstrap.main() == 0
+    assert bootstrap.main(root) == 0
 
 
-def test_a_device_that_cannot_be_mounted_does_not_hide_the_medium(tmp_path, monkeypatch, capsys):
-    medium = tmp_path / "medium"
-    medium.mkdir()
-    archive(medium / bootstrap.ARCHIVE, ("nns.conf", b"x"))
-    imported = []
+@pytest.fixture
+def machine(tmp_path, root, monkeypatch):
+    """Returns a function that boots a machine of a variant once, with the content of its media; it returns the status.
 
-    @bootstrap.contextmanager
-    def mounted(device):
-        if device.name == "sda":
-            raise GuestError("sda: cannot be mounted")
-        yield tmp_path if device.name == "sdb" else medium
+    Each medium is None, for one that cannot be mounted, or the members of its archive; without members, it has none.
+    """
 
-    monkeypatch.setattr(bootstrap, "CONFIG", tmp_path)
-    monkeypatch.setattr(bootstrap, "candidates", lambda: [tmp_path / name for name in ("sda", "sdb", "sdc", "sdd")])
-    monkeypatch.setattr(bootstrap, "_mounted", mounted)
-    monkeypatch.setattr(bootstrap, "import_archive", imported.append)
-    assert bootstrap.main() == 0
-    assert imported == [medium / bootstrap.ARCHIVE]
-    assert "<4>sda: cannot be mounted" in capsys.readouterr().err
+    def boot(variant, *media):
+        share = tmp_path / "share"
+        share.mkdir(exist_ok=True)
+        (share / "system.json").write_text(f'{{"product": "guestos", "variant": "{variant}"}}')
+        folders = []
+        for number, members in enumerate(media):
+            folders.append(tmp_path / f"sd{number}")
+            folders[-1].mkdir(exist_ok=True)
+            (folders[-1] / bootstrap.ARCHIVE).unlink(missing_ok=True)
+            if members:
+                archive(folders[-1] / bootstrap.ARCHIVE, *members)
+
+        @bootstrap.contextmanager
+        def mounted(device):
+            if media[folders.index(device)] is None:
+                raise GuestError(f"{device}: cannot be mounted")
+            yield device
+
+        monkeypatch.setattr(bootstrap, "candidates", lambda: folders)
+        monkeypatch.setattr(bootstrap, "_mounted", mounted)
+        return bootstrap.main(root, Environment(share=str(share)))
+
+    return boot
+
+
+GOOD = (("nns.conf", b"x"),)
+DAMAGED = (("network.conf/x", b"x"),)
+
+
+@pytest.mark.parametrize("variant", ["dev", "prod"])
+def test_a_device_that_cannot_be_mounted_does_not_hide_the_medium(root, machine, capsys, variant):
+    assert machine(variant, None, (), GOOD, (("log.conf", b"x"),)) == 0
+    assert listing(root / "boot/config") == {"CONFIGURED": b"", "nns.conf": b"x"}
+    assert "sd0: cannot be mounted" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("variant", ["dev", "prod"])
+@pytest.mark.parametrize("media", [[], [()]], ids=["no medium", "medium without an archive"])
+def test_a_first_boot_without_a_medium_is_the_only_one(root, machine, variant, media):
+    assert machine(variant, *media) == 0
+    assert machine(variant, GOOD) == 0
+    assert listing(root / "boot/config") == {"CONFIGURED": b"No medium was attached.\n"}
+
+
+@pytest.mark.parametrize("bad", [DAMAGED, None], ids=["damaged", "cannot be mounted"])
+def test_prod_does_not_try_again_after_a_bad_medium(root, machine, bad):
+    assert machine("prod", bad) == 0
+    assert machine("prod", GOOD) == 0
+    assert listing(root / "boot/config") == {"CONFIGURED": b"A medium was refused.\n"}
+
+
+@pytest.mark.parametrize("bad", [DAMAGED, None], ids=["damaged", "cannot be mounted"])
+def test_dev_tries_again_after_a_bad_medium(root, machine, bad):
+    assert machine("dev", bad) == 0
+    assert listing(root / "boot/config") == {}
+    assert machine("dev", GOOD) == 0
+    assert listing(root / "boot/config") == {"CONFIGURED": b"", "nns.conf": b"x"}
+
+
+def test_the_end_of_the_first_boot_survives_a_power_cut(root, machine, monkeypatch):
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.readlink(f"/proc/self/fd/{descriptor}")))
+    machine("prod")
+    assert synced == [f"{root}/boot/config/CONFIGURED.new", f"{root}/boot/config"]
+
+
+def test_a_machine_whose_variant_is_unknown_takes_nothing(root, machine, capsys):
+    assert machine('"', GOOD) == 1
+    assert listing(root) == {}
+    assert "system.json: the identity of this system cannot be read" in capsys.readouterr().err
+
+
+NOT_FOR_PROD = {
+    "accounts_ssh_authorized_keys/root": b"ssh-ed25519 AAAA\n",
+    "malicious_behavior.conf": b"malicious_behavior={}\n",
+    "nns_public_key_override.pem": b"key",
+}
+
+
+@pytest.mark.parametrize(("variant", "taken"), [("dev", True), ("prod", False), ("other", False)])
+@pytest.mark.parametrize(("name", "content"), NOT_FOR_PROD.items())
+def test_prod_leaves_out_what_is_for_tests(tmp_path, root, capsys, variant, taken, name, content):
+    (tmp_path / "system.json").write_text(f'{{"product": "guestos", "variant": "{variant}"}}')
+    policy = read_policy(Environment(share=str(tmp_path)))
+    admin = ("accounts_ssh_authorized_keys/admin", b"ssh-ed25519 BBBB\n")
+    import_archive(archive(tmp_path / "a.tar", (f"./{name}", content), admin), root, policy)
+    expected = {"CONFIGURED": b"", admin[0]: admin[1]} | ({name: content} if taken else {})
+    assert listing(root / "boot/config") == expected
+    warning = f"<4>ic-bootstrap.tar: {name!r} is left out: {variant} does not take it from a medium"
+    assert capsys.readouterr().err.splitlines() == ([] if taken else [warning])
 
 
 def test_only_secrets_and_nothing_else_is_hidden():

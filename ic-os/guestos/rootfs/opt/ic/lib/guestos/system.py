@@ -37,16 +37,32 @@ def read_system(environment: Environment) -> System:
     Raises:
         GuestError: system.json or the list of partitions is missing or damaged.
     """
+    product, variant = _product_and_variant(environment)
+    try:
+        with open(environment.layout, "rb") as file:
+            layout = hashlib.sha256(file.read()).hexdigest()
+    except OSError as error:
+        raise GuestError(f"{environment.layout}: the disk layout cannot be read: {error.strerror}") from error
+    return System(product, variant, os.uname().machine, layout)
+
+
+def read_variant(environment: Environment) -> str:
+    """Returns the variant of the running system, such as dev or prod.
+
+    Raises:
+        GuestError: system.json is missing or damaged.
+    """
+    return _product_and_variant(environment)[1]
+
+
+def _product_and_variant(environment: Environment) -> tuple[str, str]:
     path = os.path.join(environment.share, SYSTEM)
     try:
         with open(path, "rb") as file:
             values = json.load(file)
-        product, variant = str(values["product"]), str(values["variant"])
-        with open(environment.layout, "rb") as file:
-            layout = hashlib.sha256(file.read()).hexdigest()
+        return str(values["product"]), str(values["variant"])
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise GuestError(f"{path}: the identity of this system cannot be read: {error!r}") from error
-    return System(product, variant, os.uname().machine, layout)
 
 
 def read_version(environment: Environment) -> str | None:
