@@ -104,7 +104,7 @@ def guestos_image(
 
     Targets: `disk-img.tar` and `update-img.tar`, each also with .gz and .zst, and each of these with .sha256;
     `update-img-test…`, the same system with the version `VERSION-test`, for tests of upgrades; `update-keys.txt`, the
-    list of keys by which machines accept upgrades.
+    list of keys by which machines accept upgrades; `bootstrap-keys.txt`, the list of those that sign bootstrap media.
 
     An image of `prod` that lacks a key is an error, unless //ic-os/guestos:allow_prod_without_update_keys or
     allow_unsigned_prod is set. So a build of all targets leaves the images of prod out; name them to build them. Tests use
@@ -159,6 +159,20 @@ def guestos_image(
         refused_keys = [TEST_KEY] if name == "prod" else [],
         variant = name,
         visibility = ["//visibility:public"],
+    )
+    update_keys_list(
+        name = "checked_bootstrap_keys",
+        srcs = ["//ic-os/guestos:bootstrap_keys"],
+        list = "bootstrap-keys.txt",
+        refused_keys = [TEST_KEY] if name == "prod" else [],
+        use = "bootstrap",
+        variant = name,
+    )
+    pkg_files(
+        name = "bootstrap_keys",
+        srcs = [":checked_bootstrap_keys"],
+        attributes = pkg_attributes(mode = "0644"),
+        prefix = "opt/ic/share/bootstrap-keys",
     )
     pkg_files(
         name = "update_keys",
@@ -350,6 +364,7 @@ def _system(base, passwords, suffix, tags):
     rootfs_tree(
         name = "rootfs" + suffix,
         srcs = [
+            ":bootstrap_keys",
             ":payload",
             ":rootfs_files",
             ":update_keys",

@@ -40,6 +40,7 @@ required_keys = rule(
 def _update_keys_list_impl(ctx):
     args = ctx.actions.args()
     args.add(ctx.attr.variant, format = "--variant=%s")
+    args.add(ctx.attr.use, format = "--use=%s")
     args.add_all(ctx.files.refused_keys, format_each = "--refused_key=%s")
     args.add(ctx.outputs.list, format = "--output=%s")
     args.add_all(ctx.files.srcs)
@@ -59,13 +60,18 @@ def _update_keys_list_impl(ctx):
 
 update_keys_list = rule(
     implementation = _update_keys_list_impl,
-    doc = """Public keys by which machines accept upgrades; the files of this target are those of `srcs`.
+    doc = """Public keys by which machines accept upgrades or bootstrap media; the files of this target are those of `srcs`.
 
 A file that a machine cannot read, or whose header is misspelt, is an error of each build that uses them.""",
     attrs = {
         "list": attr.output(doc = "The text that lists the keys: file, id, and last day of validity.", mandatory = True),
         "refused_keys": attr.label_list(allow_files = [".pem"], doc = "Keys that must not be among them."),
         "srcs": attr.label_list(allow_files = True, doc = "PEM files with one key each; a target without files means none."),
+        "use": attr.string(
+            default = "update",
+            doc = "What the keys sign: upgrades or bootstrap media.",
+            values = ["bootstrap", "update"],
+        ),
         "variant": attr.string(doc = "Variant of the machines, for the text.", mandatory = True),
         "_list_update_keys": attr.label(
             cfg = "exec",

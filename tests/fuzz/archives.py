@@ -18,7 +18,8 @@ from unittest import mock
 
 from guestos import bootstrap, manifest, update_keys
 from guestos.errors import GuestError
-from guestos.update_image import Trust, open_archive
+from guestos.update_image import open_archive
+from guestos.update_keys import Trust
 
 from tests.fuzz.target import WORDS, Target, mutated, number, text_number
 from tools.core.errors import UserError

@@ -13,7 +13,8 @@ import zstandard
 from guestos import compressed_stream, update_keys
 from guestos.errors import GuestError, ImageError
 from guestos.tar_stream import TarStream
-from guestos.update_image import Trust, open_archive
+from guestos.update_image import open_archive
+from guestos.update_keys import Trust
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from update_images import MIB

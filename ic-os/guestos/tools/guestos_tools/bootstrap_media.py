@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from guestos import bootstrap, network
+from guestos import bootstrap, bootstrap_signature, network, signatures
 from guestos.bootstrap import ACCOUNT_KEYS, ARCHIVE
 from guestos.errors import GuestError
 
@@ -267,11 +267,12 @@ def _check_account_keys(folder: str) -> None:
         read_account_keys(path)
 
 
-def medium(root: Directory) -> Image:
+def medium(root: Directory, signature: bytes | None = None) -> Image:
     """Returns the image of a medium: of 10 MiB, or as much more as the archive needs.
 
     Args:
         root: what the archive holds.
+        signature: the file of signatures of the archive; None for a medium without one.
 
     Raises:
         UserError: the archive is too large for a file of a FAT file system.
@@ -281,7 +282,19 @@ def medium(root: Directory) -> Image:
         raise UserError(f"the configuration has {archive.size} bytes; a machine takes up to {_MAX_ARCHIVE}")
     size = max(SIZE, 2 * archive.size + (1 << 20) >> 20 << 20)
     options = dataclasses.replace(_FORMAT, size=size)
-    return fat_image(Directory(entries={ARCHIVE.encode(): File(content=archive)}), options)
+    files = Directory(entries={ARCHIVE.encode(): File(content=archive)})
+    if signature is not None:
+        files.entries[f"{ARCHIVE}{bootstrap_signature.SUFFIX}".encode()] = File(content=Image.from_bytes(signature))
+    return fat_image(files, options)
+
+
+def _read_signature(path: str) -> bytes:
+    with open(path, "rb") as file:
+        data = file.read(signatures.MOST_BYTES + 1)
+    lines = data.decode("ascii", "replace").splitlines()
+    if len(data) > signatures.MOST_BYTES or not lines or not all(signatures.LINE.fullmatch(line) for line in lines):
+        raise UserError(f"{path}: is not a file of signatures; //tools/commands:upgrade_signature writes one")
+    return data
 
 
 def parser() -> Parser:
@@ -305,6 +318,11 @@ def parser() -> Parser:
         _add(result, each.option, "FOLDER" if each.is_folder else "FILE", each.help)
     for name in _WITHOUT_EFFECT:
         _add(result, name, "VALUE", "")
+    result.add_argument(
+        "--signature",
+        metavar="FILE",
+        help="signatures of the archive that -t writes of the same options, for machines that take signed media alone",
+    )
     result.add_argument("out", metavar="OUT", help="the file to write")
     return result
 
@@ -331,7 +349,13 @@ def main(arguments: Sequence[str]) -> None:
     root = content(given)
     for name in _unread(given):
         say(f"{PROGRAM}: warning: --{name}: has no effect, since nothing on a machine reads it")
-    write_raw(tar_image(root) if given.tar else medium(root), given.out, secret=has_secrets(root))
+    signature = None
+    if given.signature:
+        if given.tar:
+            raise UserError("--signature: is for a medium; -t writes an archive alone, which is signed after that")
+        with _naming("signature"):
+            signature = _read_signature(given.signature)
+    write_raw(tar_image(root) if given.tar else medium(root, signature), given.out, secret=has_secrets(root))
 
 
 if __name__ == "__main__":

@@ -230,6 +230,29 @@ def test_one_folder_alone_is_a_configuration(tmp_path, folders):
     assert written(config).keys() == {"CONFIGURED", "accounts_ssh_authorized_keys/admin"}
 
 
+def test_a_signature_is_put_beside_the_archive(tmp_path):
+    line = f"ed25519 {'0' * 64} {'1' * 128}\n"
+    (tmp_path / "signature").write_text(line)
+    main(["-t", str(tmp_path / "a.tar"), "--hostname=a"])
+    main([str(tmp_path / "config.img"), "--hostname=a", f"--signature={tmp_path / 'signature'}"])
+    assert archive_in(tmp_path / "config.img", tmp_path).read_bytes() == (tmp_path / "a.tar").read_bytes()
+    ask("mcopy", "-n", "-i", tmp_path / "config.img", "::/ic-bootstrap.tar.sig", tmp_path / "found")
+    assert (tmp_path / "found").read_text() == line
+
+
+@pytest.mark.parametrize("content", ["", "nonsense\n", f"ed25519 {'0' * 64} {'1' * 126}\n"])
+def test_a_file_that_has_no_signatures_is_refused(tmp_path, content):
+    (tmp_path / "signature").write_text(content)
+    with pytest.raises(UserError, match=r"--signature: .*: is not a file of signatures"):
+        main([str(tmp_path / "config.img"), "--hostname=a", f"--signature={tmp_path / 'signature'}"])
+    assert not (tmp_path / "config.img").exists()
+
+
+def test_an_archive_alone_has_no_place_for_a_signature(tmp_path):
+    with pytest.raises(UserError, match="--signature: is for a medium"):
+        main(["-t", str(tmp_path / "a.tar"), "--hostname=a", "--signature=x"])
+
+
 def test_the_same_content_gives_the_same_bytes(tmp_path, folders, everything):
     main([*everything, str(tmp_path / "a.img")])
     moved = tmp_path / "elsewhere"

@@ -48,6 +48,17 @@ def test_says_that_there_are_none(folder):
     )
 
 
+def test_lists_bootstrap_keys(folder):
+    one = make_key("one")
+    assert run("--use=bootstrap", "one.pem") == 0
+    assert (folder / "out").read_text() == (
+        "Machines with this image (prod) accept bootstrap media that are signed by one of these keys alone:\n"
+        f"{one}  one.pem, does not expire\n"
+    )
+    assert run("--use=bootstrap") == 0
+    assert "(prod) accept every bootstrap medium: it has no bootstrap keys.\n" in (folder / "out").read_text()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -1,4 +1,4 @@
-"""The list of the keys by which machines with an image accept upgrades, as text.
+"""The list of the keys by which machines with an image accept upgrades or bootstrap media, as text.
 
 The keys are read as machines read them, so that an image never has one that a machine can't read.
 """
@@ -25,6 +25,27 @@ def update_keys_text(variant: str, paths: Sequence[str], refused_paths: Sequence
     Raises:
         UserError: a file has no key that machines can read, or a refused one; or two have the same key.
     """
+    _check(variant, paths, refused_paths)
+    if not paths:
+        return f"Machines with this image ({variant}) accept no upgrade: it has no update keys.\n"
+    first = f"Machines with this image ({variant}) accept upgrades that are signed by one of these keys:"
+    return _lines(first, paths)
+
+
+def bootstrap_keys_text(variant: str, paths: Sequence[str], refused_paths: Sequence[str] = ()) -> str:
+    """Returns the same for the keys that sign bootstrap media.
+
+    Raises:
+        UserError: see `update_keys_text`.
+    """
+    _check(variant, paths, refused_paths)
+    if not paths:
+        return f"Machines with this image ({variant}) accept every bootstrap medium: it has no bootstrap keys.\n"
+    first = f"Machines with this image ({variant}) accept bootstrap media that are signed by one of these keys alone:"
+    return _lines(first, paths)
+
+
+def _check(variant: str, paths: Sequence[str], refused_paths: Sequence[str]) -> None:
     refused = {_read(path).id: path for path in refused_paths}
     seen: dict[str, str] = {}
     for path in paths:
@@ -34,11 +55,10 @@ def update_keys_text(variant: str, paths: Sequence[str], refused_paths: Sequence
         if key.id in seen:
             raise UserError(f"{path}: is the same key as {seen[key.id]}; leave one of them out")
         seen[key.id] = path
-    if not seen:
-        return f"Machines with this image ({variant}) accept no upgrade: it has no update keys.\n"
-    lines = [f"Machines with this image ({variant}) accept upgrades that are signed by one of these keys:"]
-    lines += [_line(_read(path)) for path in paths]
-    return "".join(f"{line}\n" for line in lines)
+
+
+def _lines(first: str, paths: Sequence[str]) -> str:
+    return "".join(f"{line}\n" for line in [first, *(_line(_read(path)) for path in paths)])
 
 
 def _line(key: Key) -> str:

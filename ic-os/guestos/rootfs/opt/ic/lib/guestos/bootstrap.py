@@ -2,7 +2,8 @@
 
 The medium is a FAT file system on any disk but the booted one, with the file ic-bootstrap.tar. MEMBERS lists what the
 archive may have, and where it goes; members with other names, and those that the variant does not take
-(bootstrap_policy.py), are left out with a warning. The archive is read twice. The first time it is checked as a whole,
+(bootstrap_policy.py), are left out with a warning. Where the image has bootstrap keys, the archive must be signed
+(bootstrap_signature.py). The archive is read twice. The first time it is checked as a whole,
 so a damaged one changes nothing. The second time its files are written to their places, and nowhere else, since some
 are secret. Then the file CONFIGURED is created. A power cut before that leads to a retry at the next boot, and a
 machine with that file ignores every later medium. A machine without a medium gets the file, too.
@@ -19,10 +20,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
-from guestos import durable, folders
+from guestos import bootstrap_policy, bootstrap_signature, durable, folders
 from guestos.bootstrap_archive import Archive, Member
-from guestos.bootstrap_policy import ACCOUNT_KEYS, EVERYTHING, Policy, read_policy
+from guestos.bootstrap_policy import EVERYTHING, Policy, read_policy
 from guestos.environment import Environment
 from guestos.errors import GuestError
 
@@ -30,6 +32,7 @@ CONFIG = Path("/boot/config")
 MOUNT_POINT = Path("/run/guestos/bootstrap")
 ARCHIVE = "ic-bootstrap.tar"
 CONFIGURED = "CONFIGURED"
+ACCOUNT_KEYS = bootstrap_policy.ACCOUNT_KEYS
 CANDIDATES = Path("/dev/guestos/bootstrap")
 """Directory with links to the devices that may be a bootstrap medium; made by udev (70-guestos-bootstrap.rules)."""
 
@@ -195,9 +198,11 @@ def import_archive(archive: Path, root: Path = Path("/"), policy: Policy = EVERY
     """
     config = _below(root, CONFIG)
     try:
-        for warning in _check(archive, policy):
-            print(f"<4>{ARCHIVE}: {warning}", file=sys.stderr)
-        _write(archive, root, policy)
+        with _opened(archive, root, policy) as file:
+            for warning in _check(file, policy):
+                print(f"<4>{ARCHIVE}: {warning}", file=sys.stderr)
+            file.seek(0)
+            _write(file, root, policy)
         os.sync()
         (config / CONFIGURED).touch(mode=0o644)
         os.sync()
@@ -207,7 +212,14 @@ def import_archive(archive: Path, root: Path = Path("/"), policy: Policy = EVERY
         raise GuestError(f"{archive}: {error}") from error
 
 
-def _check(archive: Path, policy: Policy) -> list[str]:
+def _opened(archive: Path, root: Path, policy: Policy) -> BinaryIO:
+    """Returns the archive; if media need a signature, a copy of it, which was verified."""
+    if policy.trust is None:
+        return archive.open("rb")
+    return bootstrap_signature.open_verified(archive, policy.trust, folders.open_folder(_below(root, _DATA)))
+
+
+def _check(file: BinaryIO, policy: Policy) -> list[str]:
     """Reads an archive to its end; returns a warning for each name that is left out, in their order.
 
     Raises:
@@ -215,22 +227,21 @@ def _check(archive: Path, policy: Policy) -> list[str]:
     """
     warnings: dict[str, None] = {}
     size = 0
-    with archive.open("rb") as file:
-        for member in Archive(file).members():
-            if not member.path:
-                continue
-            place = MEMBERS.get(member.path[0])
-            if place is None:
-                warnings[f"{member.path[0]!r} is not known and is ignored"] = None
-                continue
-            _check_member(member, place)
-            if policy.leaves_out(member.path):
-                warnings[f"{member.name!r} is left out: {policy.reason}"] = None
-                continue
-            owner_of(place)
-            size += (member.size or 0) if place.parent == CONFIG else 0
-            if size > _MAX_CONFIG:
-                raise GuestError(f"the archive has more than {_MAX_CONFIG} bytes for {CONFIG}")
+    for member in Archive(file).members():
+        if not member.path:
+            continue
+        place = MEMBERS.get(member.path[0])
+        if place is None:
+            warnings[f"{member.path[0]!r} is not known and is ignored"] = None
+            continue
+        _check_member(member, place)
+        if policy.leaves_out(member.path):
+            warnings[f"{member.name!r} is left out: {policy.reason}"] = None
+            continue
+        owner_of(place)
+        size += (member.size or 0) if place.parent == CONFIG else 0
+        if size > _MAX_CONFIG:
+            raise GuestError(f"the archive has more than {_MAX_CONFIG} bytes for {CONFIG}")
     return list(warnings)
 
 
@@ -248,13 +259,12 @@ def _check_member(member: Member, place: Place) -> None:
         raise GuestError(f"the archive has the {kind} {member.name!r}, which is not allowed in a configuration")
 
 
-def _write(archive: Path, root: Path, policy: Policy) -> None:
-    with archive.open("rb") as file:
-        tar = Archive(file)
-        for member in tar.members():
-            place = MEMBERS.get(member.path[0]) if member.path else None
-            if place is not None and not policy.leaves_out(member.path):
-                _write_member(tar, member, place, root)
+def _write(file: BinaryIO, root: Path, policy: Policy) -> None:
+    tar = Archive(file)
+    for member in tar.members():
+        place = MEMBERS.get(member.path[0]) if member.path else None
+        if place is not None and not policy.leaves_out(member.path):
+            _write_member(tar, member, place, root)
 
 
 def _write_member(tar: Archive, member: Member, place: Place, root: Path) -> None:

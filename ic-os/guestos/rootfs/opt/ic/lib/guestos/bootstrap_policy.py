@@ -1,15 +1,22 @@
-"""What a machine takes from a bootstrap medium, by its variant.
+"""What a machine takes from a bootstrap medium, by its variant and its keys.
 
-A machine of dev takes everything. One of any other variant lets no medium make it behave
-wrongly, trust another network, or let root in; and a medium that is refused counts as its first boot.
+A machine of dev takes everything. One of any other variant lets no medium make it behave wrongly, trust another
+network, or let root in; and a medium that is refused counts as its first boot. An image with bootstrap keys, public
+keys in the form of update keys, takes an archive only if one of them has signed it.
 """
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
+from guestos import dates, update_keys
 from guestos.environment import Environment
 from guestos.system import read_variant
+from guestos.update_keys import Trust
+
+FOLDER = "bootstrap-keys"
+"""Directory of the image with the keys that sign media."""
 
 ACCOUNT_KEYS = "accounts_ssh_authorized_keys"
 """A directory with a file of public SSH keys for each account that may log in; the file has the account's name."""
@@ -26,11 +33,13 @@ class Policy:
         left_out: paths of members that are not taken.
         reason: why they are not, for messages.
         closes_after_problems: whether a medium that is refused closes the first boot.
+        trust: what signatures are verified with; None if media need no signature.
     """
 
     left_out: frozenset[tuple[str, ...]] = frozenset()
     reason: str = ""
     closes_after_problems: bool = False
+    trust: Trust | None = None
 
     def leaves_out(self, path: tuple[str, ...]) -> bool:
         """Returns whether a member of the archive is not taken."""
@@ -44,9 +53,11 @@ def read_policy(environment: Environment) -> Policy:
     """Returns the policy of the running system.
 
     Raises:
-        GuestError: the variant cannot be read.
+        GuestError: the variant or a key cannot be read.
     """
     variant = read_variant(environment)
+    keys = update_keys.read_keys(os.path.join(environment.share, FOLDER))
+    trust = Trust(keys, dates.today(environment)) if keys.trusted else None
     if variant == "dev":
-        return EVERYTHING
-    return Policy(_FOR_TESTS, f"{variant} does not take it from a medium", closes_after_problems=True)
+        return Policy(trust=trust)
+    return Policy(_FOR_TESTS, f"{variant} does not take it from a medium", closes_after_problems=True, trust=trust)

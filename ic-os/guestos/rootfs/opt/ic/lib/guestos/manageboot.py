@@ -32,7 +32,8 @@ from guestos.boot_state import other
 from guestos.environment import Environment
 from guestos.errors import GuestError, UsageError
 from guestos.install import check_state, install
-from guestos.update_image import Trust, UpdateImage, open_archive, open_files
+from guestos.update_image import UpdateImage, open_archive, open_files
+from guestos.update_keys import Trust
 
 Action = Callable[[argparse.Namespace, Environment], None]
 

@@ -1,6 +1,6 @@
-"""Verifies the signatures of a manifest.
+"""Verifies signatures: of the manifest of an update, or of a bootstrap archive.
 
-The signatures of a manifest are lines of text, each with the algorithm, the id of the key and the signature in hex:
+The signatures are lines of text, each with the algorithm, the id of the key and the signature in hex:
 
     ed25519 89ab… 0123…
 
@@ -10,65 +10,65 @@ by both, which is how keys are rotated.
 
 from __future__ import annotations
 
-import datetime as dt
 import os
 import re
 import subprocess
 
 from guestos.errors import GuestError, ImageError
-from guestos.update_keys import Key, Keys
+from guestos.update_keys import Key, Trust
 
 MOST_BYTES = 1 << 14
 """The largest file of signatures that is accepted, in bytes."""
 
 _OPENSSL = "/usr/bin/openssl"
-_LINE = re.compile(r"ed25519 ([0-9a-f]{64}) ([0-9a-f]{128})")
+LINE = re.compile(r"ed25519 ([0-9a-f]{64}) ([0-9a-f]{128})")
+"""A line of a file of signatures."""
 
 
-def verify(data: bytes, signatures: bytes | None, keys: Keys, today: dt.date) -> Key:
-    """Verifies the signatures of a manifest and returns the trusted key of the first valid one.
+def verify(data: bytes, signatures: bytes | None, trust: Trust, what: str = "update") -> Key:
+    """Verifies the signatures of data and returns the trusted key of the first valid one.
 
     Args:
-        data: the manifest.
+        data: what is signed.
         signatures: the file of its signatures; None if there is none.
-        keys: the keys of the system.
-        today: the date, in UTC, that expiry dates are compared with.
+        trust: what they are verified with.
+        what: what the data is part of, for messages.
 
     Raises:
         ImageError: no signature by a trusted key is valid; the message is about the first signature.
         GuestError: openssl cannot be run.
     """
-    if not keys.trusted:
-        raise ImageError("this system has no update keys, so it accepts no update")
+    if not trust.keys.trusted:
+        raise ImageError(f"this system has no {what} keys, so it accepts no {what}")
     if signatures is None:
-        raise ImageError("the update is not signed")
+        raise ImageError(f"the {what} is not signed")
     lines = signatures.decode("ascii", "replace").splitlines()
     if not lines:
-        raise ImageError("the update is not signed")
+        raise ImageError(f"the {what} is not signed")
     problems: list[str] = []
     for line in lines:
-        match = _LINE.fullmatch(line)
+        match = LINE.fullmatch(line)
         if match is None:
             problems.append("the signature is damaged, or its algorithm is not supported")
             continue
-        found = _check(data, match[1], bytes.fromhex(match[2]), keys, today)
+        found = _check(data, match[1], bytes.fromhex(match[2]), trust, what)
         if isinstance(found, Key):
             return found
         problems.append(found)
     raise ImageError(problems[0])
 
 
-def _check(data: bytes, key_id: str, signature: bytes, keys: Keys, today: dt.date) -> Key | str:
+def _check(data: bytes, key_id: str, signature: bytes, trust: Trust, what: str) -> Key | str:
     """Returns the key if the signature is valid and the key trusted, else a message that says what is wrong."""
-    if key_id in keys.revoked:
-        return f"the update is signed by a revoked key: {key_id}"
-    key = next((key for key in keys.trusted if key.id == key_id), None)
+    if key_id in trust.keys.revoked:
+        return f"the {what} is signed by a revoked key: {key_id}"
+    key = next((key for key in trust.keys.trusted if key.id == key_id), None)
     if key is None:
-        return f"the update is signed by a key that this system does not trust: {key_id}"
-    if key.expires is not None and today > key.expires:
-        return f"the update is signed by a key that expired on {key.expires}: {key_id}"
+        return f"the {what} is signed by a key that this system does not trust: {key_id}"
+    if key.expires is not None and trust.today > key.expires:
+        return f"the {what} is signed by a key that expired on {key.expires}: {key_id}"
     if not _is_valid(data, signature, key.path):
-        return f"the signature of the update is invalid: it does not match the manifest and {key.path}"
+        return f"the signature of the {what} is invalid: it does not match what was signed and {key.path}"
     return key
 
 

@@ -8,7 +8,6 @@ from the same memory, so a change of the file in the meantime has no effect.
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import hashlib
 import os
 from collections.abc import Callable, Iterator
@@ -20,7 +19,7 @@ from guestos.errors import GuestError, ImageError
 from guestos.manifest import PIECE_SIZE, Image, Manifest
 from guestos.regular_file import open_regular
 from guestos.tar_stream import Member, TarStream
-from guestos.update_keys import Key, Keys
+from guestos.update_keys import Key, Trust
 
 _ZEROS = bytes(PIECE_SIZE)
 _ZEROS_DIGEST = hashlib.sha256(_ZEROS).digest()
@@ -39,19 +38,6 @@ class Piece:
     offset: int
     length: int
     data: bytes | None
-
-
-@dataclass(frozen=True, slots=True)
-class Trust:
-    """What signatures are verified with.
-
-    Attributes:
-        keys: the keys of the system.
-        today: the date that expiry dates are compared with, in UTC; from `dates.today`.
-    """
-
-    keys: Keys
-    today: dt.date
 
 
 class UpdateImage(Protocol):
@@ -114,7 +100,7 @@ def open_files(boot: str, root: str, manifest_path: str, trust: Trust) -> Iterat
     folder = os.path.dirname(manifest_path)
     signature_path = os.path.join(folder, manifest.SIGNATURE_NAME)
     signature = _read_file(signature_path, signatures.MOST_BYTES) if os.path.exists(signature_path) else None
-    key = signatures.verify(data, signature, trust.keys, trust.today)
+    key = signatures.verify(data, signature, trust)
     with contextlib.ExitStack() as cleanup:
         files = {manifest.BOOT: _open(boot, cleanup), manifest.ROOT: _open(root, cleanup)}
         yield _Files(manifest.parse(data), key, files)
@@ -129,7 +115,7 @@ class _Archive:
         if member is not None and member.name == manifest.SIGNATURE_NAME:
             signature = self._small(manifest.SIGNATURE_NAME, signatures.MOST_BYTES, member)
             member = self._tar.next()
-        self.key = signatures.verify(data, signature, trust.keys, trust.today)
+        self.key = signatures.verify(data, signature, trust)
         self.manifest = manifest.parse(data)
         self._check_next(member, manifest.BOOT)
         self._member = member

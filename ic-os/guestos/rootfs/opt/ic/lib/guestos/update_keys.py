@@ -1,4 +1,4 @@
-"""Reads the public keys by which a system takes updates.
+"""Reads the public keys by which a system takes updates, or bootstrap media.
 
 The image has a directory of PEM files, each with one Ed25519 public key (RFC 8410). Outside of the key, which is
 between its BEGIN and END lines, a file may have
@@ -62,6 +62,19 @@ class Keys:
 
     trusted: Sequence[Key]
     revoked: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """What signatures are verified with.
+
+    Attributes:
+        keys: the keys of the system.
+        today: the date that expiry dates are compared with, in UTC; from `dates.today`.
+    """
+
+    keys: Keys
+    today: dt.date
 
 
 def read_keys(folder: str) -> Keys:
