@@ -1,0 +1,67 @@
+"""The check of the rollback index in the initramfs, by the functions of its init script."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+INIT = Path(__file__).parents[1] / "initramfs/init"
+_MAIN = "\nmount_kernel_file_systems\n"
+"""The first call of the script, after its functions."""
+
+
+def run(commands):
+    """Runs commands of a shell after the definitions of the script; messages go to standard error."""
+    definitions, main, calls = INIT.read_text().partition(_MAIN)
+    assert main
+    assert "{" not in calls
+    messages = 'fail() { echo "$*" >&2; exit 1; }\nsay() { echo "$*" >&2; }\n'
+    return subprocess.run(
+        ["/bin/sh", "-c", definitions + "\n" + messages + commands], capture_output=True, text=True, check=False
+    )
+
+
+def start(folder, index, floor):
+    """Checks a root with an index against a floor; None for a file that is missing."""
+    root, config = folder / "root/opt/ic/share", folder / "config"
+    for path, text in ((root, index), (config, floor)):
+        path.mkdir(parents=True)
+        if text is not None:
+            (path / "rollback-index.txt").write_text(text)
+    read_floor = f"slot=B; read_index {config}/rollback-index.txt; floor=$index"
+    return run(f"{read_floor}; check_rollback_index {folder}/root; echo started")
+
+
+@pytest.mark.parametrize(
+    ("index", "floor"),
+    [("7\n", "7\n"), ("8\n", "7\n"), ("0\n", None), (None, None), ("10\n", "9\n"), ("4294967295\n", "4294967295\n")],
+)
+def test_a_system_with_the_index_of_the_floor_or_a_higher_one_is_started(tmp_path, index, floor):
+    result = start(tmp_path, index, floor)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "started\n", "")
+
+
+@pytest.mark.parametrize(
+    ("index", "floor"), [("6\n", "7\n"), (None, "1\n"), ("9\n", "10\n"), ("4294967294\n", "4294967295\n")]
+)
+def test_a_system_with_a_lower_index_is_refused(tmp_path, index, floor):
+    result = start(tmp_path, index, floor)
+    assert (result.returncode, result.stdout) == (1, "")
+    number = (index or "0").strip()
+    message = f"slot B has the rollback index {number}, and this machine starts none below {floor.strip()}\n"
+    assert result.stderr == message
+
+
+@pytest.mark.parametrize("text", ["", "\n", "-1\n", "7a\n", "07 8\n", "99999999999\n", "$(id)\n"])
+@pytest.mark.parametrize("where", ["index", "floor"])
+def test_a_file_without_an_index_is_refused(tmp_path, text, where):
+    files = {"index": "7\n", "floor": "7\n"} | {where: text}
+    result = start(tmp_path, **files)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "rollback-index.txt has no rollback index" in result.stderr
+
+
+def test_the_index_is_checked_before_the_system_is_started():
+    calls = INIT.read_text().partition(_MAIN)[2].split("\n")
+    order = ["open_root", "read_config", "check_rollback_index /sysroot", "hand_over"]
+    assert [call for call in calls if call in order] == order
