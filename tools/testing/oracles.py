@@ -18,6 +18,7 @@ _PACKAGES = {
     "apt-get": "apt",
     "blkid": "util-linux",
     "bsdtar": "libarchive-tools",
+    "cryptsetup": "cryptsetup-bin",
     "debugfs": "e2fsprogs",
     "dpkg-deb": "dpkg",
     "dumpe2fs": "e2fsprogs",

@@ -45,6 +45,6 @@ if is_new store "$DEVICE"; then
     make_volumes /dev/mapper/store_crypt
     end_format store
 else
-    luks_open store "$DEVICE" || fail "$DEVICE is not blank, and $KEY_FILE does not open it; it is left unchanged"
+    luks_open store "$DEVICE" || fail "$DEVICE is not blank, and cannot be opened with $KEY_FILE; it is left unchanged"
     vgchange --quiet --activate y "$GROUP"
 fi

@@ -31,5 +31,5 @@ if is_new "$MARKER" "$DEVICE"; then
     fill
     end_format "$MARKER"
 else
-    luks_open var "$DEVICE" || fail "$DEVICE is not blank, and $KEY_FILE does not open it; it is left unchanged"
+    luks_open var "$DEVICE" || fail "$DEVICE is not blank, and cannot be opened with $KEY_FILE; it is left unchanged"
 fi
