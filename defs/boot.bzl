@@ -1,4 +1,4 @@
-"""The initramfs, arguments for the kernel command line, and both with the kernel in one file for the firmware.
+"""The initramfs, arguments for the kernel command line, both with the kernel in one file, and keys for the firmware.
 
 An example. From [examples/minimal-appliance/BUILD.bazel](../../examples/minimal-appliance/BUILD.bazel):
 
@@ -49,8 +49,10 @@ boot_args(
 
 load("//defs/private:boot_args.bzl", _boot_args = "boot_args")
 load("//defs/private:initramfs.bzl", _initramfs = "initramfs")
+load("//defs/private:secure_boot_keys.bzl", _secure_boot_keys = "secure_boot_keys")
 load("//defs/private:unified_kernel_image.bzl", _unified_kernel_image = "unified_kernel_image")
 
 boot_args = _boot_args
 initramfs = _initramfs
+secure_boot_keys = _secure_boot_keys
 unified_kernel_image = _unified_kernel_image

@@ -1,7 +1,7 @@
 """All public rules, macros and providers of rules_icos. The other files in this package have those of one topic each."""
 
 load("//defs:ab.bzl", _ab_system = "ab_system")
-load("//defs:boot.bzl", _boot_args = "boot_args", _initramfs = "initramfs", _unified_kernel_image = "unified_kernel_image")
+load("//defs:boot.bzl", _boot_args = "boot_args", _initramfs = "initramfs", _secure_boot_keys = "secure_boot_keys", _unified_kernel_image = "unified_kernel_image")
 load(
     "//defs:debian.bzl",
     _DebianInstalledInfo = "DebianInstalledInfo",
@@ -72,6 +72,7 @@ rootfs_sbom = _rootfs_sbom
 rootfs_tree = _rootfs_tree
 sha256 = _sha256
 swap_image = _swap_image
+secure_boot_keys = _secure_boot_keys
 unified_kernel_image = _unified_kernel_image
 upgrade_image = _upgrade_image
 verity_image = _verity_image

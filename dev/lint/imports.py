@@ -17,7 +17,7 @@ LAYERS: Sequence[Sequence[str]] = (
     ("tools.commands",),
     ("tools.report",),
     ("tools.inspect",),
-    ("tools.ext4", "tools.fat", "tools.initramfs", "tools.oci", "tools.rootfs", "tools.sbom", "tools.vm"),
+    ("tools.ext4", "tools.fat", "tools.initramfs", "tools.oci", "tools.rootfs", "tools.sbom", "tools.uefi", "tools.vm"),
     ("tools.ext4.format", "tools.tree"),
     ("tools.tar",),
     ("tools.elf", "tools.gpt", "tools.pe", "tools.swap", "tools.upgrade", "tools.verity", "tools.virtual_disk"),

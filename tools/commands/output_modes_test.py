@@ -21,6 +21,7 @@ from tools.testing.oci_layouts import add_image, layer, write_layout
 from tools.testing.oracles import ask
 from tools.testing.pe_files import kernel, pe_file
 from tools.testing.sample_disk import MIB, disk, ext4, fat, root_tree
+from tools.testing.uefi_files import make_certificate, variable_store
 from tools.tree.tar_writer import tar_image
 
 ID = "8f0c2d4e-5a61-4b7c-9d8e-0f1a2b3c4d5e"
@@ -60,6 +61,14 @@ CASES = {
         "name": "image",
         "spdx": "out/spdx",
         "cyclonedx": "out/cyclonedx",
+    },
+    "secure_boot_keys": {
+        "pk_certificate": "in/platform.pem",
+        "kek_certificate": "in/platform.pem",
+        "db_certificate": ["in/platform.pem"],
+        "owner": ID,
+        "ovmf_template": "in/store.fd",
+        "ovmf_output": "out/file",
     },
     "secure_boot_signature": {"file": "in/stub.efi", "to_sign_output": "out/file"},
     "sha256": {"input": "in/text", "output": "out/file"},
@@ -125,6 +134,8 @@ def make_inputs(folder):
         (folder / path).write_text("secret\n")
     (folder / "text.zst").write_bytes(zstandard.compress(b"secret"))
     (folder / "stub.efi").write_bytes(pe_file())
+    (folder / "store.fd").write_bytes(variable_store())
+    make_certificate(folder, "platform")
     (folder / "kernel").write_bytes(kernel())
     (folder / "partitions.csv").write_text("root,2048,16384,L,,\n")
     (folder / "advisories.json").write_text("{}")

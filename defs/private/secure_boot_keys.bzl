@@ -1,0 +1,89 @@
+"""The rule secure_boot_keys."""
+
+_INPUTS = {
+    "exchange_certificate": "kek_certificate",
+    "exchange_key": "kek_key",
+    "ovmf_template": "ovmf_template",
+    "platform_certificate": "pk_certificate",
+    "platform_key": "pk_key",
+}
+
+def _secure_boot_keys_impl(ctx):
+    keys = [ctx.file.platform_key, ctx.file.exchange_key]
+    if bool(keys[0]) != bool(keys[1]):
+        fail("%s: platform_key, exchange_key: sign the .auth files; give both or none" % ctx.label)
+    if not keys[0] and not ctx.file.ovmf_template:
+        fail("%s: there is nothing to write: give platform_key and exchange_key, or ovmf_template" % ctx.label)
+    args = ctx.actions.args()
+    inputs = list(ctx.files.certificates)
+    for attribute, flag in _INPUTS.items():
+        file = getattr(ctx.file, attribute)
+        if file:
+            args.add(file, format = "--" + flag + "=%s")
+            inputs.append(file)
+    args.add_all(ctx.files.certificates, format_each = "--db_certificate=%s")
+    args.add(ctx.attr.owner, format = "--owner=%s")
+    names = {}
+    if keys[0]:
+        names = {"pk_output": "PK.auth", "kek_output": "KEK.auth", "db_output": "db.auth"}
+    if ctx.file.ovmf_template:
+        names["ovmf_output"] = "ovmf_variables.fd"
+    outputs = []
+    for flag, name in names.items():
+        outputs.append(ctx.actions.declare_file("%s/%s" % (ctx.label.name, name)))
+        args.add(outputs[-1], format = "--" + flag + "=%s")
+    ctx.actions.run(
+        arguments = [args],
+        executable = ctx.executable._secure_boot_keys,
+        # A private key must not be sent to other machines.
+        execution_requirements = {"supports-path-mapping": "1"} | ({"no-remote-exec": "1"} if keys[0] else {}),
+        inputs = inputs,
+        mnemonic = "SecureBootKeys",
+        outputs = outputs,
+        progress_message = "Writing Secure Boot keys of %{label}",
+    )
+    return [DefaultInfo(files = depset(outputs))]
+
+secure_boot_keys = rule(
+    implementation = _secure_boot_keys_impl,
+    doc = """What enrolls the keys of Secure Boot in firmware, so that it starts only what the certificates of a product have signed.
+
+With private keys: `NAME/PK.auth`, `NAME/KEK.auth` and `NAME/db.auth`, for firmware in setup mode; enroll PK last, since it
+ends that mode. With `ovmf_template`: `NAME/ovmf_variables.fd`, the variable store of a virtual machine that has these keys
+alone and verifies signatures; start QEMU with a copy of it and the firmware for Secure Boot, such as OVMF_CODE_4M.secboot.fd.""",
+    attrs = {
+        "certificates": attr.label_list(
+            allow_empty = False,
+            allow_files = [".pem"],
+            doc = "The certificates that sign what firmware starts (db), as PEM; see `unified_kernel_image`.",
+            mandatory = True,
+        ),
+        "exchange_certificate": attr.label(
+            allow_single_file = [".pem"],
+            doc = "The certificate whose key changes `certificates` on machines later (KEK), as PEM.",
+            mandatory = True,
+        ),
+        "exchange_key": attr.label(allow_single_file = [".pem"], doc = "Its private key, RSA as PEM. Signs db.auth."),
+        "ovmf_template": attr.label(
+            allow_single_file = True,
+            doc = "An empty variable store of OVMF, such as `OVMF_VARS_4M.fd` of Debian's package ovmf.",
+        ),
+        "owner": attr.string(doc = "GUID that names the product in the lists of keys.", mandatory = True),
+        "platform_certificate": attr.label(
+            allow_single_file = [".pem"],
+            doc = "The certificate that owns the machine (PK), as PEM.",
+            mandatory = True,
+        ),
+        "platform_key": attr.label(
+            allow_single_file = [".pem"],
+            doc = """Its private key, RSA as PEM. Signs PK.auth and KEK.auth.
+
+            The action that uses it runs on the local machine, never on a remote executor.""",
+        ),
+        "_secure_boot_keys": attr.label(
+            default = "//tools/commands:secure_boot_keys",
+            executable = True,
+            cfg = "exec",
+        ),
+    },
+)
