@@ -65,6 +65,45 @@ def test_signed_here_and_elsewhere_are_the_same_bytes(folder):
     assert "Signature verification OK" in ask("sbverify", "--cert", "db.pem", "here.efi")
 
 
+ATTACKS = ["rdinit=/usr/bin/sh", "init=/bin/sh", "systemd.debug_shell", "systemd.unit=rescue.target"]
+
+
+def accepted(path):
+    """Returns whether sbverify accepts a file."""
+    return "Signature verification OK" in ask("sbverify", "--cert", "db.pem", path, check=False)
+
+
+@pytest.fixture
+def signed(folder):
+    """The bytes of a signed image, whose command line ends with an argument that is longer than each attack."""
+    assert build("--word=quiet", f"--word=root_hash={'0' * 64}") == 0
+    assert sign("uki.efi", "--certificate=db.pem", "--key=key.pem", "--output=signed.efi") == 0
+    assert accepted("signed.efi")
+    return (folder / "signed.efi").read_bytes()
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_an_argument_that_is_put_into_the_command_line_is_refused(folder, signed, attack):
+    """The place of an argument, and the rest of the section, which the size of the section hides."""
+    at = signed.index(b"quiet root_hash=")
+    end = at + len(b"quiet root_hash=") + 64
+    assert signed[end : end + 20] == bytes(20)
+    for place, text in ((end - 64, attack.encode()), (end, b" " + attack.encode())):
+        (folder / "changed.efi").write_bytes(signed[:place] + text + signed[place + len(text) :])
+        assert not accepted("changed.efi")
+
+
+def test_a_larger_section_is_refused(folder, signed):
+    """The size of .cmdline in the headers, by which the rest of its last block would be read."""
+    header = signed.index(b".cmdline")
+    size = int.from_bytes(signed[header + 8 : header + 12], "little")
+    assert size == len("quiet root_hash=") + 64
+    (folder / "changed.efi").write_bytes(
+        signed[: header + 8] + (size + 20).to_bytes(4, "little") + signed[header + 12 :]
+    )
+    assert not accepted("changed.efi")
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
