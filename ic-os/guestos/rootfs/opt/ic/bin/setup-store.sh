@@ -36,7 +36,7 @@ make_partition() {
     udevadm trigger --settle --action=add "/sys/class/block/$partition"
 }
 
-make_key
+find_key store
 [ -e "$DEVICE" ] || make_partition
 if is_new store "$DEVICE"; then
     begin_format store

@@ -22,7 +22,7 @@ fill() {
     umount "$target"
 }
 
-make_key
+find_key var
 if is_new "$MARKER" "$DEVICE"; then
     begin_format "$MARKER"
     luks_format var "$DEVICE"

@@ -5,6 +5,10 @@
 # the first byte is written, and removed when all file systems of the volume exist. A volume is formatted if it is blank
 # or its marker exists. Every other volume is opened; if that fails, it is left unchanged.
 
+SYSTEM=/opt/ic/share/system.json
+KEY_PROGRAM=
+[ ! -x /opt/ic/lib/disk-key ] || KEY_PROGRAM=/opt/ic/lib/disk-key
+KEY_BYTES=64
 KEY_FILE=/boot/config/store.keyfile
 MARKERS=/boot/config/formatting
 HEADERS=/run/guestos/luks
@@ -24,9 +28,32 @@ sync_folder() { # DIRECTORY
     sync "$1"
 }
 
+# Finds the key of a volume by the source that the image names; sets KEY_FILE. doc/Trust.adoc has the sources.
+find_key() { # NAME
+    source=$(sed -n 's/.*"disk_keys": *"\([a-z]*\)".*/\1/p' "$SYSTEM")
+    case $source in
+        clear) make_key ;;
+        program) ask_for_key "$1" ;;
+        *) fail "$SYSTEM names no source of disk keys that this system has: '$source'" ;;
+    esac
+}
+
+# Asks the program of the image for the key, which is kept in memory until this script ends.
+ask_for_key() { # NAME
+    [ -n "$KEY_PROGRAM" ] || fail "the image has no program disk-key, and $SYSTEM demands one"
+    mkdir -p "$HEADERS"
+    KEY_FILE=$HEADERS/$1.key
+    trap 'rm -f "$KEY_FILE"' EXIT
+    (umask 077 && "$KEY_PROGRAM" "$1" >"$KEY_FILE") || fail "$KEY_PROGRAM has no key of $1, which is left unchanged"
+    size=$(stat -c %s "$KEY_FILE")
+    [ "$size" = "$KEY_BYTES" ] ||
+        fail "$KEY_PROGRAM wrote a key of $1 with $size bytes instead of $KEY_BYTES; the volume is left unchanged"
+}
+
 make_key() {
+    say "the key of the encrypted volumes is in the clear on this disk"
     [ ! -s "$KEY_FILE" ] || return 0
-    (umask 077 && dd if=/dev/urandom of="$KEY_FILE.new" bs=64 count=1 status=none)
+    (umask 077 && dd if=/dev/urandom of="$KEY_FILE.new" bs="$KEY_BYTES" count=1 status=none)
     sync "$KEY_FILE.new"
     mv "$KEY_FILE.new" "$KEY_FILE"
     sync_folder /boot/config
