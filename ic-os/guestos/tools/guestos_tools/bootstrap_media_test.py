@@ -452,3 +452,28 @@ def test_any_value_is_one_line_or_refused(name, value):
 def test_an_empty_value_counts_as_not_given():
     words = [f"--{name}=" for name in [*VALUES, "ic_crypto", "nns_public_key", ACCOUNT_KEYS] if name != "domain"]
     assert archived("--domain=a.example", *words) == archived("--domain=a.example")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("nns_url", "http://nns.example/^"),
+        ("nns_url", "http://nns.example,http://a|b"),
+        ("jaeger_addr", "http://a{b}"),
+        ("socks_proxy", "socks5://é:1080"),
+        ("elasticsearch_hosts", "logs.example, logs_2"),
+        ("elasticsearch_tags", 'a"b'),
+        ("journalbeat_hosts", "https://"),
+        ("journalbeat_tags", "a,b;c"),
+        ("malicious_behavior", '{"a": "\\ud800"}'),
+    ],
+)
+def test_what_a_machine_would_not_take_is_refused(name, value):
+    found = archived(f"--{name}={value}")
+    assert isinstance(found, str)
+    assert found.startswith(f"--{name}: ")
+    assert found.count("\n") == 0
+
+
+def test_a_comma_at_the_end_of_a_list_adds_nothing():
+    assert archived("--nns_url=http://nns.example:8080,") == archived("--nns_url=http://nns.example:8080")

@@ -1,14 +1,18 @@
 """The options of build-bootstrap-config-image.sh that become lines of configuration files, and their checks.
 
-The options have the names of all the tools that have written such media, old spellings included.
+The options have the names of all the tools that have written such media, old spellings included. A value that the
+machine would ignore, or refuse, is refused here, by the checks of the machine itself: a medium is imported but once.
 """
 
 from __future__ import annotations
 
+import functools
 import re
 import urllib.parse
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from guestos import adapter_config, log_shipping, replica_config
 
 from tools.core.errors import UserError
 from tools.core.json_file import parse_json
@@ -63,7 +67,7 @@ def _url(schemes: tuple[str, ...]) -> Callable[[str], str]:
 def _urls(value: str) -> str:
     """Checks a list of URLs; early tools separated them by blanks."""
     check = _url(("http", "https"))
-    return ",".join(check(url) for url in re.split("[ ,]+", value.strip(" ")))
+    return ",".join(check(url) for url in re.split("[ ,]+", value.strip(" ,")))
 
 
 def _parsed(value: str, what: str) -> object:
@@ -85,6 +89,29 @@ def _object(value: str) -> str:
     if not isinstance(_parsed(value, "an object in JSON"), dict):
         raise UserError(f"{shown(value)} is not an object in JSON")
     return value
+
+
+def _read_as(read: Callable[[str], object], check: Callable[[str], str]) -> Callable[[str], str]:
+    """Returns a check of a value and of how a machine reads what is written for it.
+
+    Args:
+        read: reads the value on a machine; raises a ValueError if it is invalid.
+        check: returns the value to write, or raises a UserError.
+    """
+
+    def both(value: str) -> str:
+        written = check(value)
+        try:
+            read(written)
+        except ValueError as error:
+            raise UserError(str(error)) from error
+        return written
+
+    return both
+
+
+def _read_by_replica(mark: str, check: Callable[[str], str]) -> Callable[[str], str]:
+    return _read_as(functools.partial(replica_config.check, mark), check)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +183,7 @@ _REPLICA = (
         aliases=("nns_urls",),
         placeholder="URLS",
         help="of NNS nodes, separated by commas",
-        check=_urls,
+        check=_read_by_replica("nns_url", _urls),
     ),
     Setting(
         file="log.conf",
@@ -164,7 +191,7 @@ _REPLICA = (
         aliases=("log_debug_overrides",),
         placeholder="JSON",
         help="a list of the modules of the replica that log at debug level",
-        check=_names,
+        check=_read_by_replica("replica_log_debug_overrides", _names),
     ),
     Setting(
         file="backup.conf",
@@ -189,7 +216,7 @@ _REPLICA = (
         key="malicious_behavior",
         placeholder="JSON",
         help="how the replica is to misbehave, for tests",
-        check=_object,
+        check=_read_by_replica("malicious_behavior", _object),
     ),
     Setting(
         file="query_stats.conf",
@@ -203,7 +230,7 @@ _REPLICA = (
         key="jaeger_addr",
         placeholder="URL",
         help="where the replica sends traces to",
-        check=_url(("http", "https")),
+        check=_read_by_replica("jaeger_addr", _url(("http", "https"))),
     ),
     Setting(file="reward.conf", key="node_reward_type"),
 )
@@ -214,7 +241,7 @@ _SERVICES = (
         key="socks_proxy",
         placeholder="URL",
         help="of a SOCKS proxy for the adapters to other networks",
-        check=_url(("socks5", "socks5h")),
+        check=_read_as(adapter_config.word, _url(("socks5", "socks5h"))),
     ),
     Setting(
         file="bitcoind_addr.conf",
@@ -228,28 +255,28 @@ _SERVICES = (
         key="elasticsearch_hosts",
         placeholder="HOSTS",
         help="where logs are sent to, separated by spaces",
-        check=_words,
+        check=_read_as(log_shipping.hosts, _words),
     ),
     Setting(
         file="filebeat.conf",
         key="elasticsearch_tags",
         placeholder="TAGS",
         help="what the logs are tagged with, separated by spaces",
-        check=_words,
+        check=_read_as(log_shipping.tags, _words),
     ),
     Setting(
         file="journalbeat.conf",
         key="journalbeat_hosts",
         placeholder="HOSTS",
         help="like --elasticsearch_hosts, which comes first, as early releases have it",
-        check=_words,
+        check=_read_as(log_shipping.hosts, _words),
     ),
     Setting(
         file="journalbeat.conf",
         key="journalbeat_tags",
         placeholder="TAGS",
         help="like --elasticsearch_tags, for --journalbeat_hosts",
-        check=_words,
+        check=_read_as(log_shipping.tags, _words),
     ),
 )
 

@@ -119,9 +119,21 @@ def setting(file: str | None, key: str) -> str | None:
     found = settings.read(file, [key]).get(key) if file is not None else None
     if found is None:
         return None
-    if not found.value.isascii() or not found.value.isprintable() or " " in found.value:
-        raise GuestError(f"{found.origin}: {key}: {found.value!r} is not one word of printable ASCII characters")
-    return found.value
+    try:
+        return word(found.value)
+    except ValueError as error:
+        raise GuestError(f"{found.origin}: {key}: {error}") from error
+
+
+def word(text: str) -> str:
+    """Returns the value of a setting.
+
+    Raises:
+        ValueError: it is not one word of printable ASCII characters.
+    """
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError(f"{text!r} is not one word of printable ASCII characters")
+    return text
 
 
 def bitcoin(arguments: Sequence[str] | None = None) -> int:

@@ -16,6 +16,7 @@ import json
 import os
 import re
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from guestos import settings
@@ -134,21 +135,45 @@ def read(config: str) -> Shipping | None:
     Raises:
         GuestError: a file cannot be read, or one of its values is invalid.
     """
-    for name, (hosts, tags) in _FILES.items():
-        found = settings.read(os.path.join(config, name), (hosts, tags))
-        if hosts in found:
+    for name, (hosts_key, tags_key) in _FILES.items():
+        found = settings.read(os.path.join(config, name), (hosts_key, tags_key))
+        if hosts_key in found:
             return Shipping(
-                _words(found[hosts], _HOST, "a host, such as logs.example.org:443"),
-                _words(found[tags], _TAG, "a tag of letters, digits and _ . : / = @ -") if tags in found else (),
+                _checked(found[hosts_key], hosts), _checked(found[tags_key], tags) if tags_key in found else ()
             )
     return None
 
 
-def _words(setting: settings.Setting, pattern: re.Pattern[str], what: str) -> tuple[str, ...]:
-    words = tuple(setting.value.split())
+def _checked(setting: settings.Setting, check: Callable[[str], tuple[str, ...]]) -> tuple[str, ...]:
+    try:
+        return check(setting.value)
+    except ValueError as error:
+        raise GuestError(f"{setting.origin}: {error}") from error
+
+
+def hosts(text: str) -> tuple[str, ...]:
+    """Returns the hosts in a list with blanks between.
+
+    Raises:
+        ValueError: one of them is invalid.
+    """
+    return _words(text, _HOST, "a host, such as logs.example.org:443")
+
+
+def tags(text: str) -> tuple[str, ...]:
+    """Returns the tags in a list with blanks between.
+
+    Raises:
+        ValueError: one of them is invalid.
+    """
+    return _words(text, _TAG, "a tag of letters, digits and _ . : / = @ -")
+
+
+def _words(text: str, pattern: re.Pattern[str], what: str) -> tuple[str, ...]:
+    words = tuple(text.split())
     for word in words:
         if not pattern.fullmatch(word):
-            raise GuestError(f"{setting.origin}: {word!r} is not {what}")
+            raise ValueError(f"{word!r} is not {what}")
     return words
 
 
@@ -159,5 +184,5 @@ def rsyslog_configuration(shipping: Shipping, state: str) -> str:
         shipping: where logs go.
         state: folder for the position in the journal, and for what waits for a host that does not answer.
     """
-    tags = json.dumps(shipping.tags).replace('"', '\\"')
-    return _TEMPLATE.format(hosts=json.dumps(shipping.hosts), state=state, tags=tags)
+    quoted = json.dumps(shipping.tags).replace('"', '\\"')
+    return _TEMPLATE.format(hosts=json.dumps(shipping.hosts), state=state, tags=quoted)

@@ -245,6 +245,19 @@ def values(files: dict[str, str], address: Address, wait: float, warn: Warn = la
     return inserted
 
 
+def check(mark: str, text: str) -> None:
+    """Checks the value of a setting as it is checked when it replaces a mark of the template.
+
+    Args:
+        mark: name of the mark.
+        text: the value.
+
+    Raises:
+        ValueError: the value is invalid.
+    """
+    _VALUES[mark].convert(text)
+
+
 def _inserted(value: _Value, path: str | None, invalid: Warn) -> str:
     given = settings.read(path, value.keys, invalid) if path is not None else {}
     for key in value.keys:
