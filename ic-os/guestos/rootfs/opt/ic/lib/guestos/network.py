@@ -224,7 +224,12 @@ def _hostname(text: str) -> str:
     return text
 
 
-def _domain(text: str) -> str:
+def domain(text: str) -> str:
+    """Returns a domain name.
+
+    Raises:
+        ValueError: it is none.
+    """
     if len(text) > _DOMAIN_MAX or not all(_LABEL.fullmatch(label) for label in text.split(".")):
         raise ValueError(f"{_shown(text)} is not a domain name")
     return text
@@ -270,7 +275,7 @@ _KEYS: dict[str, tuple[str, Callable[[str], object]]] = {
     "name_servers": ("name_servers", _name_servers),
     "ipv4_address": ("ipv4_address", _ipv4_address),
     "ipv4_gateway": ("ipv4_gateway", _ipv4_gateway),
-    "domain": ("domain", _domain),
+    "domain": ("domain", domain),
 }
 """The keys, the fields of Network that they set, and what checks their values."""
 

@@ -29,7 +29,6 @@ _ADDRESS_SECONDS = 120
 
 _LARGEST_NUMBER = 2**64 - 1
 _URL = re.compile(r"""https?://[^\s"'\\,<>{}|^`]+""")
-_NAME = re.compile(r"[A-Za-z0-9.-]{1,253}")
 
 
 def _number(text: str) -> str:
@@ -93,12 +92,6 @@ def _ipv4(text: str) -> str:
     return str(ipaddress.IPv4Address(text))
 
 
-def _domain(text: str) -> str:
-    if not _NAME.fullmatch(text):
-        raise ValueError(f"{text!r} is not a domain name")
-    return text
-
-
 @dataclass(frozen=True, slots=True)
 class _Value:
     """A mark of the template, and the setting that replaces it.
@@ -121,7 +114,7 @@ class _Value:
 _VALUES = {
     "ipv4_address": _Value("n", ("ipv4_address",), _ipv4_interface, ""),
     "ipv4_gateway": _Value("n", ("ipv4_gateway",), _ipv4, ""),
-    "domain": _Value("n", ("domain",), _domain, ""),
+    "domain": _Value("n", ("domain",), network.domain, ""),
     "nns_url": _Value("c", ("nns_url", "nns_urls"), _urls, "http://[::1]:8080", needed=True),
     "backup_retention_time_secs": _Value("b", ("backup_retention_time_secs",), _number, "86400"),
     # The tools that write backup.conf misspell the key.

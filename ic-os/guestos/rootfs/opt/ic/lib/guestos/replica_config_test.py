@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guestos import replica_config
+from guestos import network, replica_config
 from guestos.errors import GuestError
 from guestos.replica_config import fill, main, values
 
@@ -286,6 +286,15 @@ def test_ipv4_and_domain_are_checked():
     for mark, wrong in (("ipv4_address", "192.0.2.5"), ("ipv4_gateway", "192.0.2"), ("domain", 'a"')):
         with pytest.raises(ValueError, match=re.escape(wrong)):
             convert[mark](wrong)
+
+
+@pytest.mark.parametrize("domain", ["-a-", "a..b", "a_b", ".", "a" * 64])
+def test_what_the_network_ignores_is_not_configured(generate, tmp_path, domain):
+    config = generate({"network.conf": f"domain={domain}\n"})
+    assert config["domain"] == ""
+    ignored = []
+    assert network.read(str(tmp_path / "network.conf"), invalid=ignored.append).domain is None
+    assert len(ignored) == 1
 
 
 def test_a_mark_without_a_value_is_an_error_with_its_line():
