@@ -247,7 +247,16 @@ def _checked(text: str, kind: Callable[[str], object], what: str, needed: str = 
 
 def _address(text: str) -> object:
     what = "an IPv6 address, such as 2001:db8::2/64"
-    return _checked(text if "/" in text else f"{text}/64", ipaddress.IPv6Interface, what)
+    return _checked(text if "/" in text else f"{text}/64", _ipv6_of_machine, what)
+
+
+def _ipv6_of_machine(text: str) -> ipaddress.IPv6Interface:
+    """Returns an address at which other machines can reach this one."""
+    interface = ipaddress.IPv6Interface(text)
+    ip = interface.ip
+    if ip.is_multicast or ip.is_unspecified or ip.is_loopback or ip.is_link_local:
+        raise ValueError
+    return interface
 
 
 def _gateway(text: str) -> object:
