@@ -22,4 +22,5 @@ def error(text: str) -> None:
 
 def _write(priority: int, text: str) -> None:
     syslog.openlog("manageboot")
-    syslog.syslog(priority, text)
+    # The name of a file may be no UTF-8.
+    syslog.syslog(priority, text.encode(errors="backslashreplace").decode())

@@ -15,6 +15,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from guestos import (
     boot_state,
@@ -57,7 +58,10 @@ def main(
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     # Newer orchestrators name the system that is meant; this machine has one.
     arguments = arguments[1:] if arguments[:1] == ["guestos"] else arguments
-    options = _parser(environment).parse_args(arguments)
+    try:
+        options = _parser(environment).parse_args(arguments)
+    except UsageError as error:
+        return _failed(error, "command line")
     environment = dataclasses.replace(environment, grubenv=options.grubenv)
     options.script = script
     action: Action = options.run
@@ -68,9 +72,7 @@ def main(
         action(options, environment)
         done = options.action
     except GuestError as error:
-        print(f"manageboot.sh: {error}", file=sys.stderr)
-        journal.error(f"{options.action}: {error}")
-        return error.status
+        return _failed(error, options.action)
     finally:
         if options.changes:
             dates.keep(environment)
@@ -79,8 +81,22 @@ def main(
     return 0
 
 
+def _failed(error: GuestError, what: str) -> int:
+    """Says what failed, to the caller and in the journal; returns the exit status."""
+    print(f"manageboot.sh: {error}", file=sys.stderr)
+    journal.error(f"{what}: {error}")
+    return error.status
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are like all others; the base class writes several lines and exits."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{' '.join(message.split())}; --help lists the actions")
+
+
 def _parser(environment: Environment) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="manageboot.sh",
         description="Installs upgrades, and shows and changes which slot, A or B, this machine boots.",
         epilog=_EPILOG,

@@ -5,11 +5,12 @@ import os
 import signal
 import subprocess
 import sys
+import syslog
 from pathlib import Path
 
 import pytest
 
-from guestos import boot_state, grubenv, manageboot, transitions
+from guestos import boot_state, grubenv, journal, manageboot, transitions
 from guestos.boot_state import FAILSAFE_CHECK, FIRST_BOOT, INSTALL, STABLE, BootState
 from guestos.environment import Environment
 
@@ -154,11 +155,34 @@ def test_a_commit_succeeds_although_the_reboot_ends_the_callers_service(machine,
     assert received == []
 
 
-@pytest.mark.parametrize("arguments", [[], ["nonsense"], ["confirm", "more"], ["--nonsense", "confirm"], ["curr"]])
-def test_an_invalid_command_line_has_exit_status_2(machine, arguments):
-    with pytest.raises(SystemExit) as exit_:
-        machine(*arguments)
-    assert exit_.value.code == 2
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["nonsense"],
+        ["confirm", "more"],
+        ["--nonsense", "confirm"],
+        ["curr"],
+        ["upgrade-install"],
+        ["confirm", "a\nb"],
+    ],
+)
+def test_an_invalid_command_line_is_an_error_like_others(machine, monkeypatch, capsys, arguments):
+    logged = []
+    monkeypatch.setattr(journal, "error", logged.append)
+    assert machine(*arguments) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.startswith("manageboot.sh: ")
+    assert output.err.count("\n") == 1
+    assert logged == [output.err.strip().replace("manageboot.sh:", "command line:", 1)]
+
+
+def test_a_name_that_is_no_utf_8_can_be_logged(monkeypatch):
+    logged = []
+    monkeypatch.setattr(syslog, "syslog", lambda _, text: logged.append(text.encode()))
+    journal.error(os.fsdecode(b"image\xff: cannot be read"))
+    assert logged == [rb"image\udcff: cannot be read"]
 
 
 def test_the_script_runs_through_a_link_from_any_directory(tmp_path):
