@@ -134,3 +134,44 @@ def test_only_the_crypto_service_can_write_keys():
 def test_the_device_of_the_host_belongs_to_its_group():
     rule = (ROOTFS / "etc/udev/rules.d/60-guestos-vsock.rules").read_text()
     assert 'KERNEL=="vsock", GROUP="vsock", MODE="0660"' in rule
+
+
+PROFILES = ROOTFS / "etc/apparmor.d"
+REPLICA = ("orchestrator", "replica")
+SANDBOX = (*REPLICA, "canister-sandbox")
+
+
+def profile(name):
+    """Returns the rules of an AppArmor profile, with those that it includes."""
+
+    def text(path):
+        include = r"^ *include <(abstractions/\S+)>$"
+        return re.sub(include, lambda match: text(PROFILES / match[1]), path.read_text(), flags=re.MULTILINE)
+
+    return text(PROFILES / "guestos" / name).replace("@{profile_name}", name)
+
+
+def peers(name, kind, access):
+    """Returns the profiles that a profile may have something to do with, by its rules of a kind."""
+    found = set()
+    for accesses, names in re.findall(
+        rf"^ *{kind} \(?([a-z, ]+?)\)? peer=\{{?([\w,-]+?)\}}?,$", profile(name), re.MULTILINE
+    ):
+        found |= set(names.split(",")) if access in accesses.split(", ") else set()
+    return found
+
+
+@pytest.mark.parametrize(("kind", "active", "passive"), [("ptrace", "read", "readby"), ("signal", "send", "receive")])
+def test_the_replica_may_look_at_its_sandboxes_and_end_them(kind, active, passive):
+    """Profiles are stacked: each of one process has to permit each of the other."""
+    for name in REPLICA:
+        assert peers(name, kind, active) >= set(SANDBOX)
+    for name in SANDBOX:
+        assert peers(name, kind, passive) >= set(REPLICA)
+
+
+@pytest.mark.parametrize("file", ["smaps", "status"])
+def test_the_replica_may_count_the_memory_of_its_sandboxes(file):
+    for name in REPLICA:
+        rules = re.findall(r"^  /proc/@\{pid\}/(?:\{,\S*?\})?(\S+) r,$", profile(name), re.MULTILINE)
+        assert any(file in rule.strip("{}").split(",") for rule in rules), name
