@@ -68,6 +68,11 @@ def test_programs_of_services_are_there(nodes, path):
     assert nodes[path].permissions & 0o111 == 0o111
 
 
+@pytest.mark.parametrize("name", ["libgcc_s.so.1", "liblmdb.so.0", "libselinux.so.1", "libunwind.so.8"])
+def test_libraries_of_the_replica_are_there(nodes, name):
+    assert f"usr/lib/x86_64-linux-gnu/{name}" in nodes
+
+
 @pytest.mark.parametrize("name", ["imjournal", "mmjsonparse", "omelasticsearch"])
 def test_modules_of_rsyslog_are_there(nodes, name):
     assert f"usr/lib/x86_64-linux-gnu/rsyslog/{name}.so" in nodes
