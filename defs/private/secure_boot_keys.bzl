@@ -1,5 +1,7 @@
 """The rule secure_boot_keys."""
 
+load("//defs/private:execution.bzl", "LINUX")
+
 _INPUTS = {
     "exchange_certificate": "kek_certificate",
     "exchange_key": "kek_key",
@@ -86,4 +88,5 @@ alone and verifies signatures; start QEMU with a copy of it and the firmware for
             cfg = "exec",
         ),
     },
+    exec_compatible_with = LINUX,
 )
