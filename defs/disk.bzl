@@ -60,11 +60,8 @@ sha256 = _sha256
 virtual_disk = _virtual_disk
 
 def _outputs(name):
-    return {"gz": name + ".tar.gz", "tar": name + ".tar", "zst": name + ".tar.zst"}
-
-def _sha256_files(name, **kwargs):
-    for output in _outputs(name).values():
-        sha256(name = output + ".sha256", src = ":" + output, **kwargs)
+    outputs = {"gz": name + ".tar.gz", "tar": name + ".tar", "zst": name + ".tar.zst"}
+    return outputs | {format + "_sha256": output + ".sha256" for format, output in outputs.items()}
 
 def _is_label(key):
     return type(key) != "string" or key.startswith(":") or "//" in key
@@ -82,9 +79,10 @@ def disk_image(name, partitions = {}, visibility = None, tags = None, testonly =
     """Declares the image of a disk as a tar, plain and compressed by gzip and zstd, and a checksum of each.
 
     Targets: `NAME` for all formats; `NAME.tar`, `NAME.tar.gz` and `NAME.tar.zst` for one format each; and for each of
-    these a checksum, such as `NAME.tar.sha256`. Output groups of NAME: `raw` has the disk as a raw file, `NAME.raw`, whose
-    holes are zeros to Bazel, which hashes and caches them; `zst` and `gz` have one format each; `mtree` has a list of
-    files, in the form of mtree(5), for each partition that has files, and `sbom` bills of materials.
+    these a checksum, such as `NAME.tar.sha256`, which the same action writes. Output groups of NAME: `raw` has the disk as
+    a raw file, `NAME.raw`, whose holes are zeros to Bazel, which hashes and caches them; `zst` and `gz` have one format
+    each; `mtree` has a list of files, in the form of mtree(5), for each partition that has files, and `sbom` bills of
+    materials.
 
     Args:
         name: of the target.
@@ -97,13 +95,12 @@ def disk_image(name, partitions = {}, visibility = None, tags = None, testonly =
     """
     common = {"tags": tags, "testonly": testonly, "visibility": visibility}
     _disk_image(name = name, partitions = _names_by_image(partitions), **(_outputs(name) | common | kwargs))
-    _sha256_files(name, **common)
 
 def upgrade_image(name, visibility = None, tags = None, testonly = None, **kwargs):
     """Declares an update image as a tar, plain and compressed by gzip and zstd, and a checksum of each.
 
     Targets: `NAME` for all formats; `NAME.tar`, `NAME.tar.gz` and `NAME.tar.zst` for one format each; and for each of
-    these a checksum, such as `NAME.tar.sha256`.
+    these a checksum, such as `NAME.tar.sha256`, which the same action writes.
 
     Args:
         name: of the target.
@@ -114,4 +111,3 @@ def upgrade_image(name, visibility = None, tags = None, testonly = None, **kwarg
     """
     common = {"tags": tags, "testonly": testonly, "visibility": visibility}
     _upgrade_image(name = name, **(_outputs(name) | common | kwargs))
-    _sha256_files(name, **common)

@@ -1,12 +1,15 @@
-"""The outputs of the rules that write archives of images: a plain tar, and compressed ones."""
+"""The outputs of the rules that write archives of images: a plain tar, compressed ones, and a checksum of each."""
 
 load("//defs/private:compression.bzl", "compression_resources")
 load("//defs/private:json_spec.bzl", "json_spec")
 
 ARCHIVE_ATTRS = {
     "gz": attr.output(doc = "The archive compressed with gzip.", mandatory = True),
+    "gz_sha256": attr.output(doc = "The SHA-256 of `gz`; it has that name and `.sha256`.", mandatory = True),
     "tar": attr.output(doc = "The archive.", mandatory = True),
+    "tar_sha256": attr.output(doc = "The SHA-256 of `tar`; it has that name and `.sha256`.", mandatory = True),
     "zst": attr.output(doc = "The archive compressed with zstd.", mandatory = True),
+    "zst_sha256": attr.output(doc = "The SHA-256 of `zst`; it has that name and `.sha256`.", mandatory = True),
 }
 
 def part_specs(partition, codec):
@@ -27,7 +30,7 @@ def part_specs(partition, codec):
     return specs, inputs
 
 def write_archives(ctx, tool, mnemonic, describe):
-    """Declares an action for each format. Bazel runs it only if the output is requested.
+    """Declares an action for each format, which also writes the checksum. Bazel runs it only if one of them is requested.
 
     Args:
         ctx: of a rule with ARCHIVE_ATTRS.
@@ -37,19 +40,20 @@ def write_archives(ctx, tool, mnemonic, describe):
             outputs, and the list of inputs.
 
     Returns:
-        Dict of formats (`tar`, `zst`, `gz`) to output Files.
+        Dict of formats (`tar`, `zst`, `gz`) to output Files, and the depset of all files that are written.
     """
     outputs = {"gz": ctx.outputs.gz, "tar": ctx.outputs.tar, "zst": ctx.outputs.zst}
+    checksums = {"gz": ctx.outputs.gz_sha256, "tar": ctx.outputs.tar_sha256, "zst": ctx.outputs.zst_sha256}
     for format, output in outputs.items():
         spec, inputs = describe(None if format == "tar" else format)
         ctx.actions.run(
-            arguments = [json_spec(ctx, "--spec", spec | {"output_" + format: output})],
+            arguments = [json_spec(ctx, "--spec", spec | {"output_" + format: output, "sha256": True})],
             executable = tool,
             execution_requirements = {"supports-path-mapping": "1"},
             inputs = inputs,
             mnemonic = mnemonic,
-            outputs = [output],
+            outputs = [output, checksums[format]],
             progress_message = "Building %{output}",
             resource_set = None if format == "tar" else compression_resources,
         )
-    return outputs
+    return outputs, depset(outputs.values() + checksums.values())

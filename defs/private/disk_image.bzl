@@ -49,13 +49,13 @@ def _disk_image_impl(ctx):
             inputs += files
         return common | {"member": ctx.attr.member, "partitions": partitions}, inputs
 
-    outputs = write_archives(ctx, ctx.executable._disk_image, "DiskImage", describe)
+    outputs, files = write_archives(ctx, ctx.executable._disk_image, "DiskImage", describe)
     contents = {}
     for target, names in ctx.attr.partitions.items():
         for name in names.split(" "):
             contents |= partition_contents(target[PartitionInfo], name)
     return [
-        DefaultInfo(files = depset(outputs.values())),
+        DefaultInfo(files = files),
         DiskImageInfo(
             archive = outputs["tar"],
             compressed = {codec: outputs[codec] for codec in ("zst", "gz")},
@@ -76,7 +76,8 @@ disk_image = rule(
     implementation = _disk_image_impl,
     doc = """The image of a disk with a GUID partition table, as a tar whose one member is a sparse file.
 
-Each of the three outputs has a label of its own, and is built only if it is requested; the target itself requests all.
+Each of the three formats has a label of its own, and is built only if it is requested; the target itself requests all.
+The action that writes one also writes its checksum, without reading it again.
 The data of a partition is compressed once for each format, also if several images contain it.
 
 """ + GROUPS_DOC + " `mtree` has a list for each partition.",

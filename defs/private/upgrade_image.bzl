@@ -87,13 +87,13 @@ def _upgrade_image_impl(ctx):
             inputs += files
         return {"images": images, "manifest": manifest, "signature": signature}, inputs
 
-    outputs = write_archives(ctx, ctx.executable._upgrade_image, "UpgradeImage", describe)
+    outputs, files = write_archives(ctx, ctx.executable._upgrade_image, "UpgradeImage", describe)
     contents = {}
     for name, partition in partitions.items():
         contents |= partition_contents(partition, name)
     sbom = sbom_outputs(ctx, contents, ctx.file.version_file) if contents else None
     return [
-        DefaultInfo(files = depset(outputs.values())),
+        DefaultInfo(files = files),
         OutputGroupInfo(
             manifest = depset([manifest]),
             signature = depset(signatures),
@@ -111,9 +111,10 @@ upgrade_image = rule(
 
 The manifest is the first member and has a hash for every MiB of the images; its signatures are the second. The output
 group `manifest` has the manifest alone, so that it can be signed elsewhere; `signatures` takes the result. Each of the
-three outputs has a label of its own, and is built only if it is requested; the target itself requests all. Other
-output groups: `zst` and `gz` have the compressed archives, `mtree` lists of the images' files in the form of mtree(5), and
-`sbom` bills of materials, `NAME.spdx.json` (SPDX 2.3) and `NAME.cdx.json` (CycloneDX 1.6).""",
+three formats has a label of its own, and is built only if it is requested; the target itself requests all. The action
+that writes one also writes its checksum. Other output groups: `zst` and `gz` have the compressed archives, `mtree` lists
+of the images' files in the form of mtree(5), and `sbom` bills of materials, `NAME.spdx.json` (SPDX 2.3) and
+`NAME.cdx.json` (CycloneDX 1.6).""",
     attrs = ARCHITECTURE_ATTRS | ARCHIVE_ATTRS | SBOM_ATTRS | {
         "architecture": attr.string(doc = "Architecture of the machines, as `uname -m` prints it; by default that of the target platform."),
         "boot_partition": attr.label(doc = "The image of the boot partition.", mandatory = True, providers = [PartitionInfo]),

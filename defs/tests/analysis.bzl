@@ -147,7 +147,11 @@ def _archive_test_impl(ctx):
     asserts.equals(env, name + ".tar", info.archive.basename)
     asserts.equals(env, ["gz", "zst"], sorted(info.compressed))
     outputs = [file.basename for file in target[DefaultInfo].files.to_list()]
-    asserts.equals(env, [name + ".tar", name + ".tar.gz", name + ".tar.zst"], sorted(outputs))
+    archives = [name + ".tar", name + ".tar.gz", name + ".tar.zst"]
+    asserts.equals(env, sorted(archives + [archive + ".sha256" for archive in archives]), sorted(outputs))
+    pairs = [sorted([each.basename for each in action.outputs.to_list()]) for action in analysistest.target_actions(env)]
+    for archive in archives:
+        asserts.true(env, [archive, archive + ".sha256"] in pairs, "no action writes %s and its checksum" % archive)
     for codec, file in info.compressed.items():
         inputs = [each for action in analysistest.target_actions(env) if file in action.outputs.to_list() for each in action.inputs.to_list()]
         other = {"gz": ".data.zst", "zst": ".data.gz"}[codec]
@@ -156,7 +160,7 @@ def _archive_test_impl(ctx):
 
 archive_test = analysistest.make(
     _archive_test_impl,
-    doc = "Checks the formats of a disk or update image: each action gets compressed data of its own codec only.",
+    doc = "Checks the formats of a disk or update image: each action writes the checksum, too, and gets compressed data of its own codec only.",
 )
 
 def _architecture_test_impl(ctx):

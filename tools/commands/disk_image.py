@@ -14,6 +14,7 @@ from tools.core.progress import progress
 from tools.gpt.arguments import TableArguments, table_of
 from tools.gpt.disk import check_contents
 from tools.gpt.table import Table, encode
+from tools.image.checksum_file import checksum_beside
 from tools.image.holes import BLOCK_SIZE
 from tools.image.rawfile import write_raw
 from tools.tar.artifacts import Artifact, Outputs, open_parts, write_archive
@@ -42,6 +43,10 @@ class Arguments(TableArguments):
     output_zst: OutputName | None = argument("the tar to write, compressed as zstd", default=None)
     output_gz: OutputName | None = argument("the tar to write, compressed as gzip", default=None)
     output_raw: OutputName | None = argument("the disk to write as a raw file with holes", default=None)
+    sha256: bool = argument(
+        "whether each output gets its SHA-256 beside it, in a file with .sha256 after its name, for sha256sum --check",
+        default=False,
+    )
 
 
 def parts_of(table: Table, partitions: tuple[PartitionSpec, ...], layout: str) -> list[Part]:
@@ -71,10 +76,11 @@ def main(arguments: Arguments) -> None:
     table = table_of(arguments)
     parts = parts_of(table, arguments.partitions, arguments.layout)
     disk = Member(arguments.member, table.disk_size, parts)
-    write_archive(archive_of([disk]), outputs)
+    write_archive(archive_of([disk]), outputs, arguments.sha256)
     if arguments.output_raw is not None:
-        with progress(f"writing {arguments.output_raw}", disk.image.data_size) as tell:
-            write_raw(disk.image, arguments.output_raw, tell)
+        shown = progress(f"writing {arguments.output_raw}", disk.image.data_size)
+        with shown as tell, checksum_beside(arguments.output_raw, arguments.sha256) as digest:
+            write_raw(disk.image, arguments.output_raw, tell, digest=digest)
 
 
 if __name__ == "__main__":

@@ -121,6 +121,23 @@ def test_result_depends_on_the_arguments_alone(folder, monkeypatch):
     assert {name: (folder / name).read_bytes() for name in names} == before
 
 
+def test_checksums_are_those_of_sha256sum(folder):
+    outputs = {"output_zst": "disk.tar.zst", "output_gz": "disk.tar.gz", "output_raw": "disk.img"}
+    assert build(expanded_size="64M", sha256=True, **outputs) == 0
+    for name in ("disk-img.tar", *outputs.values()):
+        assert (folder / f"{name}.sha256").read_text() == ask("sha256sum", name)
+
+
+def test_no_checksum_is_left_of_an_output_that_fails(folder, capsys):
+    (folder / "disk.tar.zst.sha256").write_text("earlier")
+    esp = {"name": "esp", "parts": [artifact("esp") | {"zst": "root.data.zst"}]}
+    before = sorted({*os.listdir(), "disk.json"})
+    assert build(output_tar=None, output_zst="disk.tar.zst", partitions=[esp], sha256=True) == 2
+    assert "root.data.zst: holds 4096000 bytes compressed" in capsys.readouterr().err
+    assert sorted(os.listdir()) == before
+    assert (folder / "disk.tar.zst.sha256").read_text() == "earlier"
+
+
 def test_without_and_least_size(folder):
     assert build(expanded_size=None, without=["store"]) == 0
     table = read_table(open_member("disk-img.tar"))

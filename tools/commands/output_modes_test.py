@@ -41,6 +41,7 @@ CASES = {
         "output_zst": "out/zst",
         "output_gz": "out/gz",
         "output_raw": "out/raw",
+        "sha256": True,
     },
     "ext4_image": {"size": MIB, "uuid": ID, "layers": [ENTRY], "output": "out/file"},
     "image_export": {"parts": [ARTIFACT], "output": "out/image.raw"},
@@ -84,6 +85,7 @@ CASES = {
         "manifest": "in/manifest",
         "images": [{"name": "root.img", "parts": [ARTIFACT]}],
         "output_tar": "out/tar",
+        "sha256": True,
     },
     "upgrade_manifest": {
         "product": "p",
@@ -176,6 +178,8 @@ def modes_of_outputs(folder, name):
     assert run(name) == 0
     outputs = {each.name for each in parameters(module(name).Arguments) if each.type == OutputName}
     written = [Path(value) for key, value in CASES[name].items() if key in outputs]
+    if CASES[name].get("sha256"):
+        written += [Path(f"{path}.sha256") for path in written]
     assert sorted(written) == sorted(path.relative_to(folder) for path in (folder / "out").iterdir())
     return {stat.S_IMODE(path.stat().st_mode) for path in written}
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from tools.core.cli import argument, run
 from tools.core.json_spec import FileName, OutputName
 from tools.core.outputs import replacing, write_all, write_to_stdout
+from tools.image.checksum_file import checksum_line
 from tools.image.digest import sha256
 from tools.image.rawfile import open_allocated
 
@@ -26,9 +27,9 @@ class Arguments:
 
 def main(arguments: Arguments) -> None:
     """Runs the command line."""
-    digest = sha256(open_allocated(arguments.input)).hex()
+    digest = sha256(open_allocated(arguments.input))
     name = os.path.basename(arguments.input) if arguments.name is None else arguments.name
-    line = f"{digest}  {name}\n".encode()
+    line = checksum_line(digest, name)
     if arguments.output == "-":
         write_to_stdout([line])
         return

@@ -38,6 +38,10 @@ class Arguments:
     output_tar: OutputName | None = argument("the tar to write", default=None)
     output_zst: OutputName | None = argument("the tar to write, compressed as zstd", default=None)
     output_gz: OutputName | None = argument("the tar to write, compressed as gzip", default=None)
+    sha256: bool = argument(
+        "whether each output gets its SHA-256 beside it, in a file with .sha256 after its name, for sha256sum --check",
+        default=False,
+    )
 
 
 def members_of(arguments: Arguments) -> list[Member]:
@@ -69,7 +73,7 @@ def main(arguments: Arguments) -> None:
     outputs = Outputs(tar=arguments.output_tar, zst=arguments.output_zst, gz=arguments.output_gz)
     if outputs == Outputs(None, None, None):
         raise UserError("there is nothing to write: give one of --output_tar, --output_zst, --output_gz")
-    write_archive(archive_of(members_of(arguments)), outputs)
+    write_archive(archive_of(members_of(arguments)), outputs, arguments.sha256)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from tools.image.extents import Data, Extent, Image, Pattern
 from tools.image.rawfile import write_raw
 from tools.tar.image_file import open_member
 from tools.tar.sparse_archive import Member, archive_of
+from tools.testing.oracles import ask
 
 MIB = 1 << 20
 BOOT = Image(3 * MIB, [Extent(0, 5000, Data(bytes(range(250)) * 20))])
@@ -119,6 +120,14 @@ def test_image_has_its_members_in_order(folder):
         assert tar.extractfile("VERSION.TXT").read() == b"1.2.3\n"
     assert first_difference(open_member("update-img.tar", "boot.img"), BOOT) is None
     assert first_difference(open_member("update-img.tar", "root.img"), whole_root()) is None
+
+
+def test_checksums_are_those_of_sha256sum(folder):
+    outputs = {"output_tar": "u.tar", "output_zst": "u.tar.zst", "output_gz": "u.tar.gz"}
+    assert build_manifest() == 0
+    assert build_image(sha256=True, **outputs) == 0
+    for name in outputs.values():
+        assert (folder / f"{name}.sha256").read_text() == ask("sha256sum", name)
 
 
 def test_compressed_data_is_taken_over(folder):

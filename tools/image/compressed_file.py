@@ -11,6 +11,7 @@ from tools.core.outputs import replacing
 from tools.image.compression import Codec, compressed
 from tools.image.extents import Buffer, FileRange, Image, InputFile
 from tools.image.rawfile import Progress, copy_range, no_progress
+from tools.image.running_digest import RunningDigest
 
 _CHUNK = 1 << 20
 
@@ -37,6 +38,7 @@ def write_compressed(
     payloads: Iterable[Payload] = (),
     threads: int | None = None,
     progress: Progress = no_progress,
+    digest: RunningDigest | None = None,
 ) -> None:
     """Writes a file that decompresses to an image, holes included.
 
@@ -48,13 +50,14 @@ def write_compressed(
             are copied unchanged.
         threads: see `compressed`.
         progress: called with the number of bytes of the image that were processed since the last call.
+        digest: a new one, which gets all bytes of the file.
 
     Raises:
         UserError: the file cannot be written, an input cannot be read, or the content of a payload has not the length
             of its range. The content itself is not compared.
     """
     with replacing(path) as fd:
-        output = _Output(fd)
+        output = _Output(fd, digest)
         position = 0
 
         def compress_up_to(end: int) -> None:
@@ -85,14 +88,17 @@ def _check(payload: Payload, codec: Codec) -> None:
 
 
 class _Output:
-    """Writes data to a file sequentially."""
+    """Writes data to a file sequentially, and adds it to a digest if there is one."""
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, digest: RunningDigest | None) -> None:
         self._fd = fd
+        self._digest = digest
         self._position = 0
 
     def append(self, data: Buffer) -> None:
         view = memoryview(data)
+        if self._digest is not None:
+            self._digest.add(self._position, view)
         while view:
             count = os.pwrite(self._fd, view, self._position)
             self._position += count
@@ -101,6 +107,8 @@ class _Output:
     def append_file(self, file: InputFile) -> None:
         size = file.size()
         done = copy_range(FileRange(file), size, self._fd, self._position)
+        if self._digest is not None:
+            self._digest.add_range(self._position, FileRange(file), done)
         self._position += done
         for offset in range(done, size, _CHUNK):
             self.append(file.read(offset, min(_CHUNK, size - offset)))

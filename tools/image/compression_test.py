@@ -1,5 +1,6 @@
 import contextlib
 import gzip
+import hashlib
 import os
 import struct
 import subprocess
@@ -13,6 +14,7 @@ from tools.core.errors import UserError
 from tools.image.compressed_file import Payload, write_compressed
 from tools.image.compression import Gzip, Zstd, compressed
 from tools.image.extents import Data, Extent, Image, InputFile, Pattern
+from tools.image.running_digest import RunningDigest
 from tools.testing.images import content, images, input_file
 from tools.testing.oracles import oracle
 
@@ -84,8 +86,10 @@ def test_payloads_are_reused(file, tmp_path_factory, data, codec):
         write_compressed(image.slice(begin, end - begin), folder / str(number), codec)
         payloads.append(Payload(begin, end - begin, InputFile(folder / str(number))))
     done = []
-    write_compressed(image, folder / "all", codec, payloads=payloads, progress=done.append)
+    digest = RunningDigest()
+    write_compressed(image, folder / "all", codec, payloads=payloads, progress=done.append, digest=digest)
     whole = (folder / "all").read_bytes()
+    assert digest.digest() == hashlib.sha256(whole).digest()
     assert decompress(whole, codec) == content(image)
     assert sum(done) == image.size
     for payload in payloads:

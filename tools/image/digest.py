@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from tools.core.parallel import ordered_map
 from tools.image.extents import Image
-from tools.image.stream import Piece, buffers, pieces
+from tools.image.running_digest import RunningDigest
+from tools.image.stream import Piece, pieces
 
 PIECE_SIZE = 1 << 20
 """Default size of the pieces in bytes; the last piece of an image may be shorter."""
@@ -18,9 +19,10 @@ def sha256(image: Image) -> bytes:
 
     Holes are hashed as zeros, so time is proportional to the size of the image, not of its data.
     """
-    digest = hashlib.sha256()
-    for data in buffers(image):
-        digest.update(data)
+    digest = RunningDigest()
+    for offset, data in image.chunks():
+        digest.add(offset, data)
+    digest.pad(image.size)
     return digest.digest()
 
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from tools.image.digest import piece_digests, sha256
 from tools.image.extents import Extent, Image, Pattern
 from tools.image.rawfile import write_raw
+from tools.image.running_digest import RunningDigest
 from tools.testing.images import content, images, input_file
 from tools.testing.oracles import ask
 
@@ -32,3 +33,10 @@ def test_sha256sum_agrees(file, tmp_path):
     image = Image(70 << 20, [Extent((5 << 20) + 3, 1 << 20, Pattern(b"abc")), Extent(69 << 20, 77, Pattern(b"d"))])
     write_raw(image, tmp_path / "image")
     assert ask("sha256sum", tmp_path / "image").split()[0] == sha256(image).hex()
+
+
+def test_bytes_are_added_in_order_only():
+    digest = RunningDigest()
+    digest.add(3, b"abc")
+    with pytest.raises(ValueError, match="byte 5 comes after byte 6"):
+        digest.add(5, b"d")

@@ -11,6 +11,7 @@ from tools.core.errors import UserError
 from tools.core.outputs import replacing
 from tools.image.extents import Buffer, Extent, FileRange, Image, InputFile
 from tools.image.holes import BLOCK_SIZE, data_ranges, trimmed
+from tools.image.running_digest import RunningDigest
 
 _BATCH = 1 << 20
 """How many bytes are buffered for one write."""
@@ -35,7 +36,12 @@ def no_progress(_count: int) -> None:
 
 
 def write_raw(
-    image: Image, path: str | os.PathLike[str], progress: Progress = no_progress, *, secret: bool = False
+    image: Image,
+    path: str | os.PathLike[str],
+    progress: Progress = no_progress,
+    *,
+    secret: bool = False,
+    digest: RunningDigest | None = None,
 ) -> None:
     """Writes an image as a sparse raw file.
 
@@ -44,19 +50,25 @@ def write_raw(
         path: output file, created atomically.
         progress: called with the number of bytes written since the last call.
         secret: whether only the user of this process may read the file, as in `replacing`.
+        digest: a new one, which gets all bytes of the file.
 
     Raises:
         UserError: the file cannot be written, or an input cannot be read.
     """
     with replacing(path, secret=secret) as fd:
         os.ftruncate(fd, image.size)
-        write_data(image, fd, 0, progress)
+        write_data(image, fd, 0, progress, digest)
+    if digest is not None:
+        digest.pad(image.size)
 
 
-def write_data(image: Image, fd: int, base: int, progress: Progress = no_progress) -> None:
+def write_data(
+    image: Image, fd: int, base: int, progress: Progress = no_progress, digest: RunningDigest | None = None
+) -> None:
     """Writes the data of an image to a file, from offset `base` on; skips holes.
 
-    Zeros are written only for holes of less than 4 KiB; the file must read as zeros in the others.
+    Zeros are written only for holes of less than 4 KiB; the file must read as zeros in the others. A digest gets the
+    data at its offsets in the image.
     """
     batch = _Batch(fd, progress)
     for extent in image.extents:
@@ -64,10 +76,15 @@ def write_data(image: Image, fd: int, base: int, progress: Progress = no_progres
         if isinstance(source, FileRange) and extent.length >= _MIN_COPY_SIZE:
             batch.flush()
             done = copy_range(source, extent.length, fd, base + extent.offset, progress)
+            if digest is not None:
+                digest.add_range(extent.offset, source, done)
             extent = extent.clipped(extent.offset + done, extent.end)  # noqa: PLW2901 -- the rest
         for done in range(0, extent.length, _BATCH):
             length = min(_BATCH, extent.length - done)
-            batch.add(base + extent.offset + done, extent.source.read(done, length))
+            data = extent.source.read(done, length)
+            batch.add(base + extent.offset + done, data)
+            if digest is not None:
+                digest.add(extent.offset + done, data)
     batch.flush()
 
 

@@ -1,3 +1,4 @@
+import hashlib
 import os
 import stat
 
@@ -10,6 +11,7 @@ from tools.image import rawfile
 from tools.image.extents import Extent, FileRange, Image, InputFile, Pattern
 from tools.image.holes import data_ranges
 from tools.image.rawfile import open_raw, write_raw
+from tools.image.running_digest import RunningDigest
 from tools.testing.images import content, images, input_file
 
 PROPERTY = settings(deadline=None, derandomize=True, max_examples=60)
@@ -26,8 +28,10 @@ def test_file_reads_as_the_image(file, tmp_path_factory, data):
     image = data.draw(images(file))
     path = tmp_path_factory.mktemp("raw") / "out"
     done = []
-    write_raw(image, path, done.append)
+    digest = RunningDigest()
+    write_raw(image, path, done.append, digest=digest)
     assert path.read_bytes() == content(image)
+    assert digest.digest() == hashlib.sha256(content(image)).digest()
     assert sum(done) >= image.data_size
     path.unlink()
 
@@ -53,8 +57,10 @@ def test_files_that_the_kernel_does_not_copy(file, tmp_path, monkeypatch, error)
 
     monkeypatch.setattr(os, "copy_file_range", refuse)
     image = Image(3 << 20, [Extent(0, 3 << 20, FileRange(file))])
-    write_raw(image, tmp_path / "out")
+    digest = RunningDigest()
+    write_raw(image, tmp_path / "out", digest=digest)
     assert (tmp_path / "out").read_bytes() == content(image)
+    assert digest.digest() == hashlib.sha256(content(image)).digest()
 
 
 def test_copy_that_stops_half_way_is_finished(file, tmp_path, monkeypatch):
@@ -67,8 +73,10 @@ def test_copy_that_stops_half_way_is_finished(file, tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "copy_file_range", short)
     image = Image(3 << 20, [Extent(0, 3 << 20, FileRange(file))])
-    write_raw(image, tmp_path / "out")
+    digest = RunningDigest()
+    write_raw(image, tmp_path / "out", digest=digest)
     assert (tmp_path / "out").read_bytes() == content(image)
+    assert digest.digest() == hashlib.sha256(content(image)).digest()
 
 
 def test_writes_are_few(file, tmp_path, monkeypatch):

@@ -15,13 +15,14 @@ def buffers(image: Image) -> Iterator[Buffer]:
     """Yields all bytes of an image in order, at most 1 MiB at a time; all holes share one buffer of zeros."""
     end = 0
     for offset, data in image.chunks(_CHUNK):
-        yield from _zeros(offset - end)
+        yield from zeros(offset - end)
         yield data
         end = offset + len(data)
-    yield from _zeros(image.size - end)
+    yield from zeros(image.size - end)
 
 
-def _zeros(length: int) -> Iterator[Buffer]:
+def zeros(length: int) -> Iterator[Buffer]:
+    """Yields `length` bytes of zeros, at most 1 MiB at a time, all from one buffer."""
     for done in range(0, length, _CHUNK):
         yield _ZEROS[: min(_CHUNK, length - done)]
 

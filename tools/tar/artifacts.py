@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from tools.core.errors import UserError
 from tools.core.json_spec import Size
 from tools.core.progress import progress
+from tools.image.checksum_file import checksum_beside
 from tools.image.compressed_file import Payload, write_compressed
 from tools.image.compression import Codec, Gzip, Zstd
 from tools.image.extents import InputFile
@@ -86,15 +87,21 @@ def member_of(name: str, artifacts: Sequence[Artifact]) -> Member:
     return Member(name, parts[-1].offset + parts[-1].image.size if parts else 0, parts)
 
 
-def write_archive(archive: Archive, outputs: Outputs) -> None:
+def write_archive(archive: Archive, outputs: Outputs, checksums: bool = False) -> None:
     """Writes an archive, uncompressed and compressed; reuses compressed data of its parts.
+
+    Args:
+        archive: the archive.
+        outputs: where to write it.
+        checksums: whether each output gets its SHA-256 beside it, in a file with `.sha256` after its name.
 
     Raises:
         UserError: an output can't be written, or an input can't be read.
     """
     if outputs.tar is not None:
-        with progress(f"writing {outputs.tar}", archive.image.data_size) as report:
-            write_raw(archive.image, outputs.tar, report)
+        shown = progress(f"writing {outputs.tar}", archive.image.data_size)
+        with shown as report, checksum_beside(outputs.tar, checksums) as digest:
+            write_raw(archive.image, outputs.tar, report, digest=digest)
     codecs: list[tuple[Codec, str | None]] = [(Zstd(), outputs.zst), (Gzip(), outputs.gz)]
     for codec, path in codecs:
         if path is not None:
@@ -103,5 +110,6 @@ def write_archive(archive: Archive, outputs: Outputs) -> None:
                 for part in archive.parts
                 if codec.name in part.payloads
             ]
-            with progress(f"writing {path}", archive.image.size) as report:
-                write_compressed(archive.image, path, codec, payloads=payloads, progress=report)
+            shown = progress(f"writing {path}", archive.image.size)
+            with shown as report, checksum_beside(path, checksums) as digest:
+                write_compressed(archive.image, path, codec, payloads=payloads, progress=report, digest=digest)

@@ -27,7 +27,8 @@ def report(image, capfd):
     assert call(main, Arguments, "", ["compare_builds", f"--spec={os.environ[image]}", "--most=0"]) == 1
     archive = PACKAGE + ROOT[image].partition("{")[0]
     out, err = capfd.readouterr()
-    assert f"differ in {archive}, {archive}.gz, {archive}.zst;" in err
+    suffixes = ("", ".gz", ".gz.sha256", ".sha256", ".zst", ".zst.sha256")
+    assert f"differ in {', '.join(archive + suffix for suffix in suffixes)};" in err
     return out
 
 
