@@ -1,7 +1,7 @@
 """The outputs of the rules that write archives of images: a plain tar, compressed ones, and a checksum of each."""
 
-load("//defs/private:compression.bzl", "compression_resources")
 load("//defs/private:json_spec.bzl", "json_spec")
+load("//defs/private:resources.bzl", "threaded_resources")
 
 ARCHIVE_ATTRS = {
     "gz": attr.output(doc = "The archive compressed with gzip.", mandatory = True),
@@ -54,6 +54,6 @@ def write_archives(ctx, tool, mnemonic, describe):
             mnemonic = mnemonic,
             outputs = [output, checksums[format]],
             progress_message = "Building %{output}",
-            resource_set = None if format == "tar" else compression_resources,
+            resource_set = None if format == "tar" else threaded_resources,
         )
     return outputs, depset(outputs.values() + checksums.values())

@@ -1,14 +1,8 @@
 """Compression of the payload data of partitions, once for each codec."""
 
+load("//defs/private:resources.bzl", "threaded_resources")
+
 CODECS = ["zst", "gz"]
-
-def compression_resources(_os, _inputs):
-    """Returns what Bazel reserves for an action that compresses, so that few of them run at once.
-
-    Such an action has a thread for each processor, at most 16, and 192 MiB for them. More than one processor is reserved,
-    but not all, since the action also waits for the disk.
-    """
-    return {"cpu": 4, "memory": 256}
 
 COMPRESS_ATTRS = {
     "_compress": attr.label(default = "//tools/commands:compress", executable = True, cfg = "exec"),
@@ -39,7 +33,7 @@ def compressed_payloads(ctx, image):
             mnemonic = "CompressImage",
             outputs = [output],
             progress_message = "Compressing %{output}",
-            resource_set = compression_resources,
+            resource_set = threaded_resources,
         )
         payloads[codec] = output
     return payloads

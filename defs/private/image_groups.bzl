@@ -1,8 +1,8 @@
 """The output groups that all image rules have: other forms of the image, and lists of its files."""
 
 load("//defs/private:archive_outputs.bzl", "part_specs")
-load("//defs/private:compression.bzl", "compression_resources")
 load("//defs/private:json_spec.bzl", "json_spec")
+load("//defs/private:resources.bzl", "threaded_resources")
 
 EXPORT_ATTRS = {
     "_image_export": attr.label(default = "//tools/commands:image_export", executable = True, cfg = "exec"),
@@ -34,7 +34,7 @@ def export_image(ctx, suffix, parts, codec = None):
         mnemonic = "ImageExport",
         outputs = [output],
         progress_message = "Building %{output}",
-        resource_set = compression_resources if codec else None,
+        resource_set = threaded_resources if codec else None,
     )
     return output
 

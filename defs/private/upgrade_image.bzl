@@ -6,6 +6,7 @@ load("//defs/private:execution.bzl", "LINUX")
 load("//defs/private:image_groups.bzl", "archive_groups")
 load("//defs/private:json_spec.bzl", "json_spec")
 load("//defs/private:partition_info.bzl", "PartitionInfo")
+load("//defs/private:resources.bzl", "threaded_resources")
 load("//defs/private:sbom.bzl", "SBOM_ATTRS", "partition_contents", "sbom_outputs")
 load("//defs/private:upgrade_image_info.bzl", "UpgradeImageInfo")
 
@@ -41,6 +42,7 @@ def _manifest(ctx, partitions):
         mnemonic = "UpgradeManifest",
         outputs = [output],
         progress_message = "Hashing images for %{label}",
+        resource_set = threaded_resources,
     )
     return output
 

@@ -11,8 +11,9 @@ from typing import TypeVar
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 
-MOST_THREADS = 16
-"""The default's upper bound: each thread holds a piece of the input, its result and its own tables in memory."""
+MOST_THREADS = 4
+"""The default's upper bound: what Bazel reserves for such an action (`cpu` in defs/private/resources.bzl). Each thread
+holds a piece of the input, its result and its own tables in memory."""
 
 
 def default_threads() -> int:

@@ -1,0 +1,9 @@
+"""What Bazel reserves for actions whose commands work in several threads."""
+
+def threaded_resources(_os, _inputs):
+    """Returns the resources of an action whose command compresses or hashes in threads.
+
+    Such a command has a thread for each processor, but at most 4 (`MOST_THREADS` of tools/core/parallel.py), and needs
+    96 MiB for the pieces that they work on. On a machine with fewer processors it runs alone.
+    """
+    return {"cpu": 4, "memory": 256}
