@@ -1,5 +1,6 @@
 """The outputs of the rules that write archives of images: a plain tar, compressed ones, and a checksum of each."""
 
+load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS")
 load("//defs/private:json_spec.bzl", "json_spec")
 load("//defs/private:resources.bzl", "threaded_resources")
 
@@ -47,9 +48,9 @@ def write_archives(ctx, tool, mnemonic, describe):
     for format, output in outputs.items():
         spec, inputs = describe(None if format == "tar" else format)
         ctx.actions.run(
-            arguments = [json_spec(ctx, "--spec", spec | {"output_" + format: output, "sha256": True})],
+            arguments = [json_spec(ctx, spec | {"output_" + format: output, "sha256": True})],
             executable = tool,
-            execution_requirements = {"supports-path-mapping": "1"},
+            execution_requirements = WORKER_REQUIREMENTS,
             inputs = inputs,
             mnemonic = mnemonic,
             outputs = [output, checksums[format]],

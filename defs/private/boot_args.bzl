@@ -1,5 +1,6 @@
 """The rule boot_args."""
 
+load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS", "command_args")
 load("//defs/private:execution.bzl", "LINUX")
 load("//defs/private:verity_info.bzl", "VerityInfo")
 
@@ -29,7 +30,7 @@ def kernel_arguments(ctx):
     Args:
         ctx: of a rule with KERNEL_ARGUMENT_ATTRS.
     """
-    args = ctx.actions.args()
+    args = command_args(ctx)
     inputs = list(ctx.files.srcs)
     args.add_all(ctx.files.srcs, format_each = "--input=%s")
     args.add_all(ctx.attr.args, format_each = "--word=%s")
@@ -48,7 +49,7 @@ def _boot_args_impl(ctx):
     ctx.actions.run(
         arguments = [args],
         executable = ctx.executable._boot_args,
-        execution_requirements = {"supports-path-mapping": "1"},
+        execution_requirements = WORKER_REQUIREMENTS,
         inputs = inputs,
         mnemonic = "BootArgs",
         outputs = [output],

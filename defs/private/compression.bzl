@@ -1,5 +1,6 @@
 """Compression of the payload data of partitions, once for each codec."""
 
+load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS", "command_args")
 load("//defs/private:resources.bzl", "threaded_resources")
 
 CODECS = ["zst", "gz"]
@@ -21,14 +22,14 @@ def compressed_payloads(ctx, image):
     payloads = {}
     for codec in CODECS:
         output = ctx.actions.declare_file(image.basename.removesuffix(".img.tar") + ".data." + codec)
-        args = ctx.actions.args()
+        args = command_args(ctx)
         args.add("--data")
         args.add(image, format = "--input=%s")
         args.add(output, format = "--output=%s")
         ctx.actions.run(
             arguments = [args],
             executable = ctx.executable._compress,
-            execution_requirements = {"supports-path-mapping": "1"},
+            execution_requirements = WORKER_REQUIREMENTS,
             inputs = [image],
             mnemonic = "CompressImage",
             outputs = [output],

@@ -1,6 +1,7 @@
 """The rule disk_image."""
 
 load("//defs/private:archive_outputs.bzl", "ARCHIVE_ATTRS", "part_specs", "write_archives")
+load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS")
 load("//defs/private:disk_image_info.bzl", "DiskImageInfo")
 load("//defs/private:execution.bzl", "LINUX")
 load("//defs/private:image_groups.bzl", "EXPORT_ATTRS", "GROUPS_DOC", "archive_groups", "export_image")
@@ -22,9 +23,9 @@ def _check_layout(ctx, common):
         for name in names.split(" ")
     ]
     ctx.actions.run(
-        arguments = [json_spec(ctx, "--spec", common | {"output": output, "partitions": sizes})],
+        arguments = [json_spec(ctx, common | {"output": output, "partitions": sizes})],
         executable = ctx.executable._disk_layout_check,
-        execution_requirements = {"supports-path-mapping": "1"},
+        execution_requirements = WORKER_REQUIREMENTS,
         inputs = [ctx.file.layout],
         mnemonic = "DiskLayoutCheck",
         outputs = [output],

@@ -1,6 +1,7 @@
 """The output groups that all image rules have: other forms of the image, and lists of its files."""
 
 load("//defs/private:archive_outputs.bzl", "part_specs")
+load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS")
 load("//defs/private:json_spec.bzl", "json_spec")
 load("//defs/private:resources.bzl", "threaded_resources")
 
@@ -27,9 +28,9 @@ def export_image(ctx, suffix, parts, codec = None):
     output = ctx.actions.declare_file(ctx.label.name + suffix)
     specs, inputs = part_specs(struct(parts = parts), codec)
     ctx.actions.run(
-        arguments = [json_spec(ctx, "--spec", {"member": ctx.label.name + ".img", "output": output, "parts": specs})],
+        arguments = [json_spec(ctx, {"member": ctx.label.name + ".img", "output": output, "parts": specs})],
         executable = ctx.executable._image_export,
-        execution_requirements = {"supports-path-mapping": "1"},
+        execution_requirements = WORKER_REQUIREMENTS,
         inputs = inputs,
         mnemonic = "ImageExport",
         outputs = [output],

@@ -1,6 +1,7 @@
 """The rule image_report, and the test image_budget_test."""
 
 load("@rules_python//python:py_test.bzl", "py_test")
+load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS")
 load("//defs/private:disk_image_info.bzl", "DiskImageInfo")
 load("//defs/private:execution.bzl", "LINUX")
 load("//defs/private:json_spec.bzl", "json_spec")
@@ -31,9 +32,9 @@ def _image_report_impl(ctx):
         "sbom": bills,
     }
     ctx.actions.run(
-        arguments = [json_spec(ctx, "--spec", spec)],
+        arguments = [json_spec(ctx, spec)],
         executable = ctx.executable._image_report,
-        execution_requirements = {"supports-path-mapping": "1"},
+        execution_requirements = WORKER_REQUIREMENTS,
         inputs = [image] + bills + ctx.files.before,
         mnemonic = "ImageReport",
         outputs = outputs.values(),

@@ -1,5 +1,6 @@
 """The rule initramfs."""
 
+load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS")
 load("//defs/private:execution.bzl", "LINUX")
 load("//defs/private:json_spec.bzl", "json_spec")
 load("//defs/private:rootfs_info.bzl", "RootfsInfo", "rootfs_arguments")
@@ -20,9 +21,9 @@ def _initramfs_impl(ctx):
         "programs": ctx.attr.programs,
     }
     ctx.actions.run(
-        arguments = [json_spec(ctx, "--spec", spec)],
+        arguments = [json_spec(ctx, spec)],
         executable = ctx.executable._initramfs,
-        execution_requirements = {"supports-path-mapping": "1"},
+        execution_requirements = WORKER_REQUIREMENTS,
         inputs = depset([ctx.file.init, ctx.file.layout], transitive = [rootfs.inputs]),
         mnemonic = "Initramfs",
         outputs = [output, kernel],

@@ -1,5 +1,7 @@
 """JSON specs for tools, whose paths are subject to Bazel's path mapping."""
 
+load("//defs/private:command_action.bzl", "command_args")
+
 _MOST_VALUES = 1000000
 
 def _encoded_path(file):
@@ -13,24 +15,21 @@ def _add_path(args, file, suffix):
     else:
         args.add_all([file], format_each = "\"%s\"" + suffix, expand_directories = False)
 
-def json_spec(ctx, flag, value):
-    """Returns the arguments that pass a JSON document to a tool in a file.
+def json_spec(ctx, value):
+    """Returns the arguments that pass a JSON document to a tool: `@FILE`, and the document in FILE.
 
     The document is written as a parameter file and not by an action of its own, so that path mapping applies to it:
     https://bazel.build/reference/command-line-reference#flag--experimental_output_paths
 
     Args:
         ctx: of the rule.
-        flag: name of the tool's flag that takes the file, such as `--spec`.
         value: dicts, lists, strings, numbers, booleans, None, and Files, of which the path is written. Keys of a dict
             whose value is None are left out.
 
     Returns:
         Args, for the `arguments` of an action.
     """
-    args = ctx.actions.args()
-    args.set_param_file_format("multiline")
-    args.use_param_file(flag + "=%s", use_always = True)
+    args = command_args(ctx)
 
     # A stack of what is left to write: a string is written unchanged, [value, suffix] is a value and the text after it.
     left = [[value, ""]]

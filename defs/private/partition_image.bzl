@@ -1,5 +1,6 @@
 """The common part of the rules that make images of partitions."""
 
+load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS")
 load("//defs/private:compression.bzl", "compressed_payloads")
 load("//defs/private:executables.bzl", "executables_aspect")
 load("//defs/private:image_groups.bzl", "EXPORT_ATTRS", "export_image", "partition_groups")
@@ -56,9 +57,9 @@ def partition_image(ctx, tool, mnemonic, parameters, inputs = []):
     files = depset([entry["source"] for entry in entries if "source" in entry], transitive = [rootfs.inputs] if rootfs else [])
     spec = tree | parameters | {"member": ctx.label.name + ".img", "output": output, "size": size}
     ctx.actions.run(
-        arguments = [json_spec(ctx, "--spec", spec)],
+        arguments = [json_spec(ctx, spec)],
         executable = tool,
-        execution_requirements = {"supports-path-mapping": "1"},
+        execution_requirements = WORKER_REQUIREMENTS,
         inputs = depset(inputs, transitive = [files]),
         mnemonic = mnemonic,
         outputs = [output],

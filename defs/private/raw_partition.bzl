@@ -1,5 +1,6 @@
 """The rule raw_partition."""
 
+load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS")
 load("//defs/private:compression.bzl", "COMPRESS_ATTRS")
 load("//defs/private:execution.bzl", "LINUX")
 load("//defs/private:image_groups.bzl", "EXPORT_ATTRS", "GROUPS_DOC")
@@ -13,9 +14,9 @@ def _raw_partition_impl(ctx):
     size = parse_size(ctx.attr.partition_size, "%s: partition_size" % ctx.label)
     spec = {"input": ctx.file.src, "member": ctx.label.name + ".img", "output": output, "size": size}
     ctx.actions.run(
-        arguments = [json_spec(ctx, "--spec", spec)],
+        arguments = [json_spec(ctx, spec)],
         executable = ctx.executable._raw_partition,
-        execution_requirements = {"supports-path-mapping": "1"},
+        execution_requirements = WORKER_REQUIREMENTS,
         inputs = [ctx.file.src],
         mnemonic = "RawPartition",
         outputs = [output],

@@ -8,6 +8,7 @@ load(
     "PackageSymlinkInfo",
 )
 load("//defs/private:architecture.bzl", "ARCHITECTURE_ATTRS", "image_architecture")
+load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS", "command_args")
 load("//defs/private:debian_providers.bzl", "DebianInstalledInfo")
 load("//defs/private:executables.bzl", "executable_of", "executables_aspect", "pkg_files_without_mode", "programs_of", "runfiles_entries")
 load("//defs/private:execution.bzl", "LINUX")
@@ -147,14 +148,14 @@ def _oci_root(ctx, layout):
         layout: File, a directory with the image.
     """
     output = _layer_output(ctx, layout)
-    args = ctx.actions.args()
+    args = command_args(ctx)
     args.add_all([layout], format_each = "--layout=%s", expand_directories = False)
     args.add(output, format = "--output=%s")
     args.add(image_architecture(ctx), format = "--architecture=%s")
     ctx.actions.run(
         arguments = [args],
         executable = ctx.executable._oci_root,
-        execution_requirements = {"supports-path-mapping": "1"},
+        execution_requirements = WORKER_REQUIREMENTS,
         inputs = [layout],
         mnemonic = "OciRoot",
         outputs = [output],
@@ -181,13 +182,13 @@ def _plain_archive(ctx, archive, label):
     if not [suffix for suffix in _COMPRESSED if archive.basename.endswith(suffix)]:
         fail("%s: layers: %s of %s is no .tar; give a rootfs_tree, a directory with an OCI image, or a tar: .tar, %s" % (ctx.label, archive.basename, label, ", ".join(_COMPRESSED)))
     output = _layer_output(ctx, archive)
-    args = ctx.actions.args()
+    args = command_args(ctx)
     args.add(archive, format = "--input=%s")
     args.add(output, format = "--output=%s")
     ctx.actions.run(
         arguments = [args],
         executable = ctx.executable._decompress,
-        execution_requirements = {"supports-path-mapping": "1"},
+        execution_requirements = WORKER_REQUIREMENTS,
         inputs = [archive],
         mnemonic = "DecompressLayer",
         outputs = [output],

@@ -1,5 +1,6 @@
 """Bills of materials of images: the output group `sbom`, and the rule rootfs_sbom."""
 
+load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS")
 load("//defs/private:execution.bzl", "LINUX")
 load("//defs/private:json_spec.bzl", "json_spec")
 load("//defs/private:rootfs_info.bzl", "RootfsInfo", "rootfs_arguments")
@@ -20,9 +21,9 @@ def _sbom_action(ctx, outputs, parts, inputs, locks, parameters):
         parameters: dict of further keys of the tool's spec.
     """
     ctx.actions.run(
-        arguments = [json_spec(ctx, "--spec", parameters | outputs | {"lock": locks.to_list(), "parts": parts})],
+        arguments = [json_spec(ctx, parameters | outputs | {"lock": locks.to_list(), "parts": parts})],
         executable = ctx.executable._sbom,
-        execution_requirements = {"supports-path-mapping": "1"},
+        execution_requirements = WORKER_REQUIREMENTS,
         inputs = depset(transitive = inputs + [locks]),
         mnemonic = "Sbom",
         outputs = outputs.values(),

@@ -1,16 +1,17 @@
 """The rule sha256."""
 
+load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS", "command_args")
 load("//defs/private:execution.bzl", "LINUX")
 
 def _sha256_impl(ctx):
     output = ctx.actions.declare_file(ctx.label.name)
-    args = ctx.actions.args()
+    args = command_args(ctx)
     args.add(ctx.file.src, format = "--input=%s")
     args.add(output, format = "--output=%s")
     ctx.actions.run(
         arguments = [args],
         executable = ctx.executable._sha256,
-        execution_requirements = {"supports-path-mapping": "1"},
+        execution_requirements = WORKER_REQUIREMENTS,
         inputs = [ctx.file.src],
         mnemonic = "Sha256",
         outputs = [output],

@@ -1,5 +1,6 @@
 """The rule swap_image."""
 
+load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS")
 load("//defs/private:compression.bzl", "COMPRESS_ATTRS")
 load("//defs/private:execution.bzl", "LINUX")
 load("//defs/private:image_groups.bzl", "EXPORT_ATTRS", "GROUPS_DOC")
@@ -20,9 +21,9 @@ def _swap_image_impl(ctx):
         "uuid": check_uuid(ctx.attr.uuid, "%s: uuid" % ctx.label),
     }
     ctx.actions.run(
-        arguments = [json_spec(ctx, "--spec", spec)],
+        arguments = [json_spec(ctx, spec)],
         executable = ctx.executable._swap_image,
-        execution_requirements = {"supports-path-mapping": "1"},
+        execution_requirements = WORKER_REQUIREMENTS,
         mnemonic = "SwapImage",
         outputs = [output],
         progress_message = "Building %{output}",

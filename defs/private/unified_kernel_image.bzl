@@ -1,6 +1,7 @@
 """The rule unified_kernel_image."""
 
 load("//defs/private:boot_args.bzl", "KERNEL_ARGUMENT_ATTRS", "kernel_arguments")
+load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS")
 load("//defs/private:execution.bzl", "LINUX")
 
 def _unsigned(ctx, output):
@@ -15,7 +16,7 @@ def _unsigned(ctx, output):
     ctx.actions.run(
         arguments = [args],
         executable = ctx.executable._unified_kernel_image,
-        execution_requirements = {"supports-path-mapping": "1"},
+        execution_requirements = WORKER_REQUIREMENTS,
         inputs = inputs + ctx.files.sbat,
         mnemonic = "UnifiedKernelImage",
         outputs = [output],

@@ -2,6 +2,7 @@
 
 load("//defs/private:architecture.bzl", "ARCHITECTURE_ATTRS", "image_architecture")
 load("//defs/private:archive_outputs.bzl", "ARCHIVE_ATTRS", "part_specs", "write_archives")
+load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS")
 load("//defs/private:execution.bzl", "LINUX")
 load("//defs/private:image_groups.bzl", "archive_groups")
 load("//defs/private:json_spec.bzl", "json_spec")
@@ -35,9 +36,9 @@ def _manifest(ctx, partitions):
         "version_file": ctx.file.version_file,
     }
     ctx.actions.run(
-        arguments = [json_spec(ctx, "--spec", spec)],
+        arguments = [json_spec(ctx, spec)],
         executable = ctx.executable._upgrade_manifest,
-        execution_requirements = {"supports-path-mapping": "1"},
+        execution_requirements = WORKER_REQUIREMENTS,
         inputs = inputs,
         mnemonic = "UpgradeManifest",
         outputs = [output],

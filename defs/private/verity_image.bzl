@@ -1,5 +1,6 @@
 """The rule verity_image."""
 
+load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS", "command_args")
 load("//defs/private:compression.bzl", "COMPRESS_ATTRS", "compressed_payloads")
 load("//defs/private:execution.bzl", "LINUX")
 load("//defs/private:image_groups.bzl", "EXPORT_ATTRS", "GROUPS_DOC", "partition_groups")
@@ -19,7 +20,7 @@ def _verity_image_impl(ctx):
     data = source.parts[0].image
     hashes = ctx.actions.declare_file(ctx.label.name + ".hashes.img.tar")
     root_hash = ctx.actions.declare_file(ctx.label.name + ".root_hash")
-    args = ctx.actions.args()
+    args = command_args(ctx)
     args.add(data, format = "--input=%s")
     args.add(hashes, format = "--output=%s")
     args.add(root_hash, format = "--root_hash_file=%s")
@@ -28,7 +29,7 @@ def _verity_image_impl(ctx):
     ctx.actions.run(
         arguments = [args],
         executable = ctx.executable._verity_image,
-        execution_requirements = {"supports-path-mapping": "1"},
+        execution_requirements = WORKER_REQUIREMENTS,
         inputs = [data],
         mnemonic = "VerityImage",
         outputs = [hashes, root_hash],

@@ -1,5 +1,6 @@
 """The rule virtual_disk."""
 
+load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS", "command_args")
 load("//defs/private:disk_image_info.bzl", "DiskImageInfo")
 load("//defs/private:execution.bzl", "LINUX")
 
@@ -12,14 +13,14 @@ def _virtual_disk_impl(ctx):
         fail("%s: the name ends with none of .%s; set format" % (ctx.label, ", .".join(_FORMATS)))
     output = ctx.actions.declare_file(name if name.endswith("." + format) else name + "." + format)
     archive = ctx.attr.src[DiskImageInfo].archive
-    args = ctx.actions.args()
+    args = command_args(ctx)
     args.add(archive, format = "--disk=%s")
     args.add(output, format = "--output=%s")
     args.add(format, format = "--format=%s")
     ctx.actions.run(
         arguments = [args],
         executable = ctx.executable._virtual_disk,
-        execution_requirements = {"supports-path-mapping": "1"},
+        execution_requirements = WORKER_REQUIREMENTS,
         inputs = [archive],
         mnemonic = "VirtualDisk",
         outputs = [output],

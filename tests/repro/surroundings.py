@@ -110,6 +110,8 @@ class Surroundings:
     @property
     def _options(self) -> list[str]:
         options = ["--color=no", "--curses=no", "--disk_cache=", "--remote_cache=", "--jobs=3", *self.cache]
+        # A process for each action; the first build has persistent workers.
+        options += ["--spawn_strategy=remote,linux-sandbox"]
         # The environment of actions that inherit one.
         options += [f"--action_env={name}={_ENVIRONMENT[name]}" for name in ("LANG", "PYTHONHASHSEED", "TZ")]
         # Another clock, and no programs of the machine, only for actions.

@@ -8,111 +8,11 @@ import stat
 from pathlib import Path
 
 import pytest
-import zstandard
 
 from tools.core.cli import call
 from tools.core.json_spec import OutputName
 from tools.core.parameters import parameters
-from tools.image.extents import Image
-from tools.image.rawfile import write_raw
-from tools.tar.sparse_archive import Member, archive_of
-from tools.testing.debian_packages import build_deb
-from tools.testing.oci_layouts import add_image, layer, write_layout
-from tools.testing.oracles import ask
-from tools.testing.pe_files import kernel, pe_file
-from tools.testing.sample_disk import MIB, disk, ext4, fat, root_tree
-from tools.testing.uefi_files import make_certificate, variable_store
-from tools.tree.tar_writer import tar_image
-
-ID = "8f0c2d4e-5a61-4b7c-9d8e-0f1a2b3c4d5e"
-ARTIFACT = {"image": "in/root.img.tar", "offset": 0}
-ENTRY = {"entries": [{"path": "key", "source": "in/text"}, {"path": "all", "type": "files", "source": "in/folder"}]}
-
-CASES = {
-    "boot_args": {"input": ["in/text"], "output": "out/file"},
-    "compress": {"input": "in/text", "output": "out/file.gz"},
-    "debian_data": {"deb": ["in/package.deb"], "output": "out/file"},
-    "decompress": {"input": "in/text.zst", "output": "out/file"},
-    "disk_image": {
-        "layout": "in/partitions.csv",
-        "disk_guid": ID,
-        "partitions": [{"name": "root", "parts": [ARTIFACT]}],
-        "output_tar": "out/tar",
-        "output_zst": "out/zst",
-        "output_gz": "out/gz",
-        "output_raw": "out/raw",
-        "sha256": True,
-    },
-    "ext4_image": {"size": MIB, "uuid": ID, "layers": [ENTRY], "output": "out/file"},
-    "image_export": {"parts": [ARTIFACT], "output": "out/image.raw"},
-    "image_extract": {"image": "in/disk.img", "output": "out/file"},
-    "image_report": {"image": "in/disk.img", "html": "out/html", "json": "out/json"},
-    "initramfs": {
-        "layer": ["in/tree.tar"],
-        "init": "in/text",
-        "partitions": "in/partitions.csv",
-        "disk_guid": ID,
-        "output": "out/file",
-    },
-    "oci_root": {"layout": "in/layout", "output": "out/file"},
-    "raw_disk": {"disk": "in/disk.img", "output": "out/file"},
-    "raw_partition": {"input": "in/text", "size": MIB, "output": "out/file"},
-    "sbom": {
-        "parts": [{"name": "", "tree": {"layers": [ENTRY]}}],
-        "name": "image",
-        "spdx": "out/spdx",
-        "cyclonedx": "out/cyclonedx",
-    },
-    "secure_boot_keys": {
-        "pk_certificate": "in/platform.pem",
-        "kek_certificate": "in/platform.pem",
-        "db_certificate": ["in/platform.pem"],
-        "owner": ID,
-        "ovmf_template": "in/store.fd",
-        "ovmf_output": "out/file",
-    },
-    "secure_boot_signature": {"file": "in/stub.efi", "to_sign_output": "out/file"},
-    "sha256": {"input": "in/text", "output": "out/file"},
-    "unified_kernel_image": {
-        "stub": "in/stub.efi",
-        "kernel": "in/kernel",
-        "initrd": "in/text",
-        "os_release": "in/text",
-        "word": ["quiet"],
-        "output": "out/file",
-    },
-    "upgrade_image": {
-        "manifest": "in/manifest",
-        "images": [{"name": "root.img", "parts": [ARTIFACT]}],
-        "output_tar": "out/tar",
-        "sha256": True,
-    },
-    "upgrade_manifest": {
-        "product": "p",
-        "variant": "v",
-        "architecture": "x86_64",
-        "version": "1",
-        "images": [{"name": "root.img", "parts": [ARTIFACT]}],
-        "output": "out/file",
-    },
-    "upgrade_signature": {"manifest": "in/text", "key": ["in/key.pem"], "output": "out/file"},
-    "verity_image": {
-        "input": "in/root.img.tar",
-        "uuid": ID,
-        "salt": "00",
-        "output": "out/file",
-        "root_hash_file": "out/hash",
-    },
-    "vfat_image": {"size": MIB, "volume_id": "12AB34CD", "file": ["a=in/text", "b=in/folder"], "output": "out/file"},
-    "virtual_disk": {"disk": "in/disk.img", "format": "qcow2", "output": "out/file"},
-    "vulnerability_report": {
-        "sbom": "in/sbom.json",
-        "advisories": ["in/advisories.json"],
-        "release": "trixie",
-        "output": "out/file",
-    },
-}
-"""For each command its arguments; it must write all of its outputs to `out`."""
+from tools.testing.command_cases import CASES, make_inputs
 
 WITHOUT_CONTENT = {
     "debian_base_root": "its inputs are packages of an archive; it starts their programs",
@@ -128,26 +28,6 @@ WITHOUT_CONTENT = {
 
 def module(name):
     return importlib.import_module(f"tools.commands.{name}")
-
-
-def make_inputs(folder):
-    (folder / "folder").mkdir(parents=True)
-    for path in ("text", "folder/file"):
-        (folder / path).write_text("secret\n")
-    (folder / "text.zst").write_bytes(zstandard.compress(b"secret"))
-    (folder / "stub.efi").write_bytes(pe_file())
-    (folder / "store.fd").write_bytes(variable_store())
-    make_certificate(folder, "platform")
-    (folder / "kernel").write_bytes(kernel())
-    (folder / "partitions.csv").write_text("root,2048,16384,L,,\n")
-    (folder / "advisories.json").write_text("{}")
-    (folder / "sbom.json").write_text('{"bomFormat": "CycloneDX", "serialNumber": "", "components": []}')
-    write_raw(tar_image(root_tree("usr/lib/modules/6.1/x = m", "boot/vmlinuz-6.1 = k")), folder / "tree.tar")
-    write_raw(archive_of([Member.of("root.img", Image(4 * MIB))]).image, folder / "root.img.tar")
-    write_layout(folder / "layout", add_image(folder / "layout", [layer("a = b")]))
-    write_raw(disk(fat(root_tree("a = b")), ext4(root_tree())), folder / "disk.img")
-    build_deb(folder, "package").rename(folder / "package.deb")
-    ask("openssl", "genpkey", "-algorithm", "ed25519", "-out", folder / "key.pem")
 
 
 @pytest.fixture

@@ -17,7 +17,10 @@ A command line is a dataclass that lists its arguments, and a function that does
 Each field can be given as a flag, or as a key of the object in the JSON file that --spec names; a flag overrides the
 key. A field with `positional` can also be given without its name: words that are no flags are the values of these
 fields in their order, without those that are given as flags. `@FILE` stands for the lines of that file, one word each
-(Bazel's params files in the format `multiline`).
+(Bazel's params files in the format `multiline`). Where the first word is `{`, all of them are the lines of a JSON
+object as in the file for --spec; defs/private/json_spec.bzl passes one to a command so, by a params file.
+
+With the last word `--persistent_worker` a command does one request of Bazel after another; see tools/core/worker.py.
 
 Relative paths are relative to the folder that the user calls the command in. `bazel run` starts programs in their
 runfiles folder; it names the user's folder in BUILD_WORKING_DIRECTORY, and `run` changes to that. In actions and tests
@@ -44,7 +47,7 @@ from tools.core.errors import UserError
 from tools.core.exit_status import exit_at_sigterm, exit_code
 from tools.core.inputs import record
 from tools.core.json_file import parse_json
-from tools.core.json_spec import build, read_object
+from tools.core.json_spec import build, parse_object, read_object
 from tools.core.parameters import Parameter, parameters
 from tools.core.usage import help_text
 
@@ -52,6 +55,10 @@ _T = TypeVar("_T")
 _FORMS = {int: "a whole number", float: "a number"}
 _RUNFILE = "runfile:"
 _WORKSPACE = "workspace:"
+_OBJECT = "{"
+
+WORKER_FLAG = "--persistent_worker"
+"""The last word of the command line by which Bazel starts a worker."""
 
 
 def argument(
@@ -83,7 +90,15 @@ def run(main: Callable[[_T], None], kind: type[_T], description: str | None) -> 
         description: what the command line does, for --help.
     """
     exit_at_sigterm()
+    if sys.argv[-1] == WORKER_FLAG:
+        sys.exit(exit_code(lambda: _serve(main, kind, description)))
     sys.exit(exit_code(lambda: _work(main, kind, description, sys.argv, _enter_folder_of_caller())))
+
+
+def _serve(main: Callable[[_T], None], kind: type[_T], description: str | None) -> None:
+    from tools.core.worker import serve  # noqa: PLC0415 - other processes would start later
+
+    serve(lambda words: call(main, kind, description, [*sys.argv[:-1], *words]))
 
 
 def call(main: Callable[[_T], None], kind: type[_T], description: str | None, argv: Sequence[str]) -> int:
@@ -127,8 +142,11 @@ def parse(kind: type[_T], description: str | None, argv: Sequence[str], started_
     """
     known = parameters(kind)
     given = _flags(known)
+    words = _expanded(argv[1:])
+    if words and words[0] == _OBJECT:
+        return _of_object(kind, known, parse_object("\n".join(words), "arguments"), started_in)
     try:
-        rest = given([argv[0], *_expanded(argv[1:])])[1:]
+        rest = given([argv[0], *words])[1:]
     except flags.Error as error:
         raise UserError(f"{error}; --help lists the flags") from error
     if given["help"].value:
@@ -143,11 +161,23 @@ def parse(kind: type[_T], description: str | None, argv: Sequence[str], started_
     for each in known:
         if each.required and each.positional and spec is None and each.name not in values:
             raise UserError(f"{each.name.upper()}: is missing; --help shows how the command is called")
+    _take_files(known, values, started_in)
+    return build(kind, values, lambda key: f"--{key}" if spec is None or key in own else f"{spec}: {key}")
+
+
+def _of_object(kind: type[_T], known: Sequence[Parameter], values: dict[str, Any], started_in: str) -> _T:
+    """Returns the arguments that are given as a JSON object."""
+    _take_files(known, values, started_in)
+    return build(kind, values, lambda key: key)
+
+
+def _take_files(known: Sequence[Parameter], values: dict[str, Any], started_in: str) -> None:
+    """Makes the paths among JSON values those of this machine, and records the inputs."""
+    for each in known:
         if each.names_files and each.name in values:
             values[each.name] = _located(values[each.name], started_in)
         if each.names_inputs:
             _record(values.get(each.name))
-    return build(kind, values, lambda key: f"--{key}" if spec is None or key in own else f"{spec}: {key}")
 
 
 def _expanded(arguments: Sequence[str]) -> list[str]:

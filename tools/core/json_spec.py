@@ -19,7 +19,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Annotated, Any, TypeVar
 
 from tools.core.errors import UserError
-from tools.core.json_file import read_json
+from tools.core.json_file import parse_json, read_json
 
 _T = TypeVar("_T")
 
@@ -64,9 +64,25 @@ def read_object(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises:
         UserError: `read_json` refuses the file, or it is no object.
     """
-    value = read_json(path)
+    return _object(read_json(path), os.fspath(path))
+
+
+def parse_object(text: str, where: str) -> dict[str, Any]:
+    """Returns the object in a JSON text.
+
+    Args:
+        text: the text.
+        where: what it is from, for messages.
+
+    Raises:
+        UserError: `parse_json` refuses the text, or it is no object.
+    """
+    return _object(parse_json(text, where), where)
+
+
+def _object(value: Any, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise UserError(f"{os.fspath(path)}: must be an object, not {_shown(value)}")
+        raise UserError(f"{where}: must be an object, not {_shown(value)}")
     return value
 
 

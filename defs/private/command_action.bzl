@@ -1,0 +1,21 @@
+"""How actions call a command of tools/commands."""
+
+# Execution requirements of a command that Bazel may keep running between actions. It gets its arguments in one file, from
+# `command_args` or json_spec.bzl. Not for commands that read private keys, which then stayed in memory, or that start
+# programs of the image.
+WORKER_REQUIREMENTS = {
+    "requires-worker-protocol": "json",
+    "supports-path-mapping": "1",
+    "supports-workers": "1",
+}
+
+def command_args(ctx):
+    """Returns empty Args which a command gets in a file, one a line, as persistent workers need it.
+
+    Args:
+        ctx: of the rule.
+    """
+    args = ctx.actions.args()
+    args.set_param_file_format("multiline")
+    args.use_param_file("@%s", use_always = True)
+    return args

@@ -1,0 +1,110 @@
+"""Persistent workers: a process of a command that does one request of Bazel after another.
+
+Requests and responses are lines of JSON: https://bazel.build/remote/creating. A request has the words of a command
+line. It is done as in a process of its own: what it prints is the output of its response, and it reads nothing from
+standard input. After an exception that isn't the user's error the process ends, as nobody knows in which state it is;
+Bazel then starts another one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from tools.core.errors import UserError
+from tools.core.outputs import write_all
+
+_DEFECT = 1
+"""The status of a Python program after an exception."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    words: Sequence[str]
+    id: int
+
+
+def serve(work: Callable[[Sequence[str]], int]) -> None:
+    """Does the requests on standard input until there are no more.
+
+    Args:
+        work: runs the command line with the words of a request, and returns its exit status.
+
+    Raises:
+        UserError: what comes is no request.
+    """
+    with _own_streams() as (requests, responses, said):
+        for line in requests:
+            request = _request(line)
+            status, is_usable = _done(work, request.words)
+            response = {"exitCode": status, "output": _taken(said), "requestId": request.id}
+            write_all(responses, json.dumps(response).encode() + b"\n")
+            if not is_usable:
+                return
+            gc.collect()  # closes files that only cycles of objects refer to
+
+
+def _request(line: bytes) -> _Request:
+    try:
+        value: Any = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"standard input: is not a work request of Bazel in JSON: {error}") from error
+    words = value.get("arguments", []) if isinstance(value, dict) else None
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise UserError(
+            "standard input: is not a work request of Bazel: it must be an object with a list of `arguments`"
+        )
+    number = value.get("requestId", 0)
+    if number:
+        raise UserError(f"standard input: has the request ID {number}; this worker does one request at a time")
+    return _Request(words, number)
+
+
+def _done(work: Callable[[Sequence[str]], int], words: Sequence[str]) -> tuple[int, bool]:
+    """Does a request; returns its exit status, and whether the process can do another one."""
+    try:
+        return work(words), True
+    except Exception:
+        traceback.print_exc()
+        return _DEFECT, False
+
+
+@contextlib.contextmanager
+def _own_streams() -> Iterator[tuple[BinaryIO, int, int]]:
+    """Keeps the streams to Bazel from the work.
+
+    Gives the file of requests, the descriptor for responses, and that of a file which takes what the work prints.
+    """
+    kept = [os.dup(number) for number in range(3)]
+    said = os.memfd_create("output")
+    null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    for number, descriptor in enumerate((null, said, said)):
+        os.dup2(descriptor, number)
+    os.close(null)
+    try:
+        with open(kept[0], "rb", closefd=False) as requests:
+            yield requests, kept[1], said
+    finally:
+        sys.stdout.flush()
+        for number, descriptor in enumerate(kept):
+            os.dup2(descriptor, number)
+            os.close(descriptor)
+        os.close(said)
+
+
+def _taken(said: int) -> str:
+    """Returns what was printed, and empties the file of it."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    size = os.lseek(said, 0, os.SEEK_END)
+    text = os.pread(said, size, 0).decode(errors="backslashreplace")
+    os.ftruncate(said, 0)
+    os.lseek(said, 0, os.SEEK_SET)
+    return text
