@@ -39,8 +39,8 @@ LAYOUT = """\
 name,start,size,type,uuid,comment
 root,2048,10240,L,c8b0a1f2-0000-4000-8000-000000000003,system
 """
-# Flags that maximize sharing of cached results between configurations.
-SHARING = ["--experimental_output_paths=strip", "--incompatible_strict_action_env"]
+# Flags that maximize sharing of cached results between configurations. Bazel maps paths of sandboxed workers only.
+SHARING = ["--experimental_output_paths=strip", "--worker_sandboxing", "--incompatible_strict_action_env"]
 
 
 @pytest.fixture(scope="module")
