@@ -5,17 +5,20 @@ The format follows from the output's suffix: .zst or .gz. The result is the same
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
 from tools.core.json_spec import FileName, OutputName, Size
 from tools.core.progress import progress
+from tools.core.worker import is_worker
 from tools.image.compressed_file import write_compressed
-from tools.image.compression import Codec, Gzip, Zstd
+from tools.image.compression import Codec, Gzip, Zstd, unchanged
+from tools.image.piece_store import PieceStore
 from tools.image.rawfile import open_allocated
 from tools.tar.image_file import open_member
-from tools.tar.sparse_archive import data_of
+from tools.tar.sparse_archive import data_cuts, data_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,13 +69,31 @@ def _check(name: str, value: int | None, least: int, most: int) -> None:
         raise UserError(f"--{name}: must be from {least} to {most}, not {value}")
 
 
+@functools.cache
+def _store() -> PieceStore:
+    """Returns what a worker keeps: pieces, by their content."""
+    return PieceStore()
+
+
 def main(arguments: Arguments) -> None:
     """Runs the command line."""
     codec = codec_of(arguments)
     _check("threads", arguments.threads, 1, 1024)
-    image = data_of(open_member(arguments.input)) if arguments.data else open_allocated(arguments.input)
+    image, cuts = open_allocated(arguments.input), []
+    if arguments.data:
+        member = open_member(arguments.input)
+        image, cuts = data_of(member), data_cuts(member, codec.piece_size)
+    remember = _store().remembering if is_worker() else unchanged
     with progress(f"compressing {arguments.input}", image.size) as tell:
-        write_compressed(image, arguments.output, codec, threads=arguments.threads, progress=tell)
+        write_compressed(
+            image,
+            arguments.output,
+            codec,
+            threads=arguments.threads,
+            cuts=cuts,
+            remember=remember,
+            progress=tell,
+        )
 
 
 if __name__ == "__main__":

@@ -32,6 +32,32 @@ def test_file_and_data(tmp_path, suffix, decompress):
     assert decompress((tmp_path / f"data.{suffix}").read_bytes()) == content(data_of(IMAGE, 4096))
 
 
+def framed(path):
+    """Returns the zstd frames of a file."""
+    frames = []
+    data = path.read_bytes()
+    while data:
+        decoder = zstandard.ZstdDecompressor().decompressobj()
+        decoder.decompress(data)
+        frames.append(data[: len(data) - len(decoder.unused_data)])
+        data = decoder.unused_data
+    return frames
+
+
+def test_a_longer_file_changes_the_pieces_about_it_only(tmp_path):
+    """Pieces are cut at places in the image, not in its data, which moves if there is more of it."""
+    frames = []
+    for name, length in (("one", 4096), ("two", 8192)):
+        changed = Extent(21 << 20, length, Pattern(b"new"))
+        others = [Extent(n << 19, 100_000, Pattern(bytes([n]))) for n in range(1, 100) if n != 42]
+        image = Image(50 << 20, [*others, changed])
+        write_raw(archive_of([Member.of("x.img", image)]).image, tmp_path / f"{name}.img.tar")
+        assert compress(tmp_path / f"{name}.img.tar", tmp_path / f"{name}.zst", "--data") == 0
+        assert unzstd((tmp_path / f"{name}.zst").read_bytes()) == content(data_of(image, 4096))
+        frames.append(framed(tmp_path / f"{name}.zst"))
+    assert [one == two for one, two in zip(*frames, strict=True)] == [True, True, False, True, True, True, True]
+
+
 def test_arguments_without_names(tmp_path):
     (tmp_path / "x").write_bytes(b"abc")
     assert compress(tmp_path / "x", tmp_path / "x.gz", "--level=1") == 0

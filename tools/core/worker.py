@@ -25,6 +25,14 @@ _DEFECT = 1
 """The status of a Python program after an exception."""
 
 
+_started = False
+
+
+def is_worker() -> bool:
+    """Returns whether this process does requests, so that a later one may use what an earlier one has computed."""
+    return _started
+
+
 @dataclass(frozen=True, slots=True)
 class _Request:
     words: Sequence[str]
@@ -40,6 +48,8 @@ def serve(work: Callable[[Sequence[str]], int]) -> None:
     Raises:
         UserError: what comes is no request.
     """
+    global _started  # noqa: PLW0603 - of the process
+    _started = True
     with _own_streams() as (requests, responses, said):
         for line in requests:
             request = _request(line)

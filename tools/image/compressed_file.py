@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from tools.core.errors import UserError
 from tools.core.outputs import replacing
-from tools.image.compression import Codec, compressed
+from tools.image.compression import Codec, Remember, compressed, unchanged
 from tools.image.extents import Buffer, FileRange, Image, InputFile
 from tools.image.rawfile import Progress, copy_range, no_progress
 from tools.image.running_digest import RunningDigest
@@ -37,6 +37,8 @@ def write_compressed(
     *,
     payloads: Iterable[Payload] = (),
     threads: int | None = None,
+    cuts: Sequence[int] = (),
+    remember: Remember = unchanged,
     progress: Progress = no_progress,
     digest: RunningDigest | None = None,
 ) -> None:
@@ -49,6 +51,8 @@ def write_compressed(
         payloads: ranges of the image that are already compressed with the same codec, in ascending order; these files
             are copied unchanged.
         threads: see `compressed`.
+        cuts: offsets in the image where a piece ends before it is full.
+        remember: see `compressed`.
         progress: called with the number of bytes of the image that were processed since the last call.
         digest: a new one, which gets all bytes of the file.
 
@@ -62,7 +66,8 @@ def write_compressed(
 
         def compress_up_to(end: int) -> None:
             if position < end:
-                for length, data in compressed(image.slice(position, end - position), codec, threads):
+                own = [cut - position for cut in cuts if position < cut < end]
+                for length, data in compressed(image.slice(position, end - position), codec, threads, own, remember):
                     output.append(data)
                     progress(length)
 

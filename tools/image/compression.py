@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -22,6 +22,15 @@ from tools.image.stream import Piece, pieces
 
 Encoder = Callable[[Buffer], Buffer]
 """Compresses one piece; thread-safe."""
+
+Remember = Callable[[Encoder, str], Encoder]
+"""Makes an encoder with the same results of an encoder and a name of it and its parameters, as `PieceStore` does."""
+
+
+def unchanged(encode: Encoder, _name: str) -> Encoder:
+    """Returns the encoder itself."""
+    return encode
+
 
 _MEMORY = 192 << 20
 """Approximate limit of the memory for compression in bytes; a thread needs three pieces: input, output and tables."""
@@ -49,7 +58,13 @@ class Codec(Protocol):
         """
 
 
-def compressed(image: Image, codec: Codec, threads: int | None = None) -> Iterator[tuple[int, Buffer]]:
+def compressed(
+    image: Image,
+    codec: Codec,
+    threads: int | None = None,
+    cuts: Sequence[int] = (),
+    remember: Remember = unchanged,
+) -> Iterator[tuple[int, Buffer]]:
     """Compresses an image; yields for each piece its uncompressed size in bytes and its compressed data.
 
     An empty image has one empty piece, so that the result is a valid file. Whole pieces of zeros in holes are
@@ -60,8 +75,10 @@ def compressed(image: Image, codec: Codec, threads: int | None = None) -> Iterat
         codec: the format.
         threads: number of threads. The default depends on the number of processors and a limit of the memory; the
             result doesn't depend on it.
+        cuts: offsets where a piece ends before it is full; see `pieces`.
+        remember: see `Remember`.
     """
-    encode = codec.encoder()
+    encode = remember(codec.encoder(), repr(codec))
     if not image.size:
         yield 0, encode(b"")
         return
@@ -79,7 +96,7 @@ def compressed(image: Image, codec: Codec, threads: int | None = None) -> Iterat
         return size, zeros
 
     most = max(_MEMORY // (3 * size), 1)
-    yield from ordered_map(work, pieces(image, size), threads or min(default_threads(), most))
+    yield from ordered_map(work, pieces(image, size, cuts), threads or min(default_threads(), most))
 
 
 @dataclass(frozen=True, slots=True)

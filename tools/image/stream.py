@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from tools.image.extents import Buffer, Image
@@ -34,13 +35,20 @@ class Piece(NamedTuple):
     data: memoryview | None
 
 
-def pieces(image: Image, size: int) -> Iterator[Piece]:
+def pieces(image: Image, size: int, cuts: Sequence[int] = ()) -> Iterator[Piece]:
     """Yields the pieces of `size` bytes of an image, the last of which may be shorter; nothing for an empty image.
 
     Each piece has its own buffer, so that threads can process it while the next ones are read.
+
+    Args:
+        image: the image.
+        size: of the pieces in bytes.
+        cuts: ascending offsets within the image at each of which a piece ends before it is full.
     """
-    for begin in range(0, image.size, size):
-        length = min(size, image.size - begin)
+    bounds = [0, *cuts, image.size]
+    for begin, length in (
+        (start, min(size, end - start)) for first, end in pairwise(bounds) for start in range(first, end, size)
+    ):
         if next(image.overlapping(begin, begin + length), None) is None:
             yield Piece(length, None)
         else:

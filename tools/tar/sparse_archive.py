@@ -86,6 +86,24 @@ def data_of(image: Image, block_size: int = header.BLOCK) -> Image:
     return packed(image, data_ranges(image, block_size))
 
 
+def data_cuts(image: Image, distance: int, block_size: int = header.BLOCK) -> list[int]:
+    """Returns where the data of an image (see `data_of`) is cut if the image is cut at each multiple of `distance`.
+
+    A change of the image between two multiples changes only what is between two cuts.
+    """
+    cuts: list[int] = []
+    position = 0
+    last = -1
+    for begin, end in data_ranges(image, block_size):
+        for number in range(begin // distance, -(-end // distance)):
+            cut = position + max(number * distance - begin, 0)
+            if number != last and cut:
+                cuts.append(cut)
+            last = number
+        position += end - begin
+    return cuts
+
+
 def archive_of(members: Iterable[Member]) -> Archive:
     """Returns an archive of members, in the given order. It depends only on the members.
 

@@ -13,7 +13,7 @@ from tools.image.extents import Data, Extent, FileRange, Image, Pattern
 from tools.image.holes import data_ranges
 from tools.image.rawfile import write_raw
 from tools.tar.image_file import open_image, open_member
-from tools.tar.sparse_archive import Archive, Member, Part, archive_of, data_of
+from tools.tar.sparse_archive import Archive, Member, Part, archive_of, data_cuts, data_of
 from tools.testing.images import content, images, input_file
 from tools.testing.oracles import ask
 
@@ -251,3 +251,17 @@ def test_compressed_files_are_an_error(tmp_path, codec):
     write_compressed(Image(4096), tmp_path / "x", codec)
     with pytest.raises(UserError, match=r"x: is compressed, .* decompress it first \((zstd|gzip) -d\)"):
         open_image(tmp_path / "x")
+
+
+@PROPERTY
+@given(data=st.data(), distance=st.sampled_from([1 << 16, 300 * 512, 1 << 20]))
+def test_data_is_cut_where_the_image_is_cut(file, data, distance):
+    image = data.draw(images(file))
+    ranges = data_ranges(image, 512)
+    expected, position = [], 0
+    for begin in range(0, image.size, distance):
+        if position and any(each.begin < begin + distance and begin < each.end for each in ranges):
+            expected.append(position)
+        position += sum(max(min(end, begin + distance) - max(start, begin), 0) for start, end in ranges)
+    assert data_cuts(image, distance) == expected
+    assert position == data_of(image).size
