@@ -187,7 +187,7 @@ def _expanded(arguments: Sequence[str]) -> list[str]:
             record(word[1:])
             try:
                 with open(word[1:], encoding="utf-8") as file:
-                    result += file.read().splitlines()
+                    result += [line.removesuffix("\n") for line in file]
             except (OSError, UnicodeDecodeError) as error:
                 raise UserError(f"{word[1:]}: cannot be read as a file of arguments: {error}") from error
         else:

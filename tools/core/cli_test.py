@@ -59,6 +59,32 @@ def test_params_file(tmp_path):
     assert parsed(f"@{tmp_path}/params", "--level=1") == Arguments(input="a b'\"$", level=1, names=("#x",))
 
 
+@pytest.mark.parametrize("name", ["a\u2028b", "a\u0085b", "a\fb"])
+def test_a_line_of_a_params_file_ends_at_a_newline_only(tmp_path, name):
+    (tmp_path / "params").write_text(f"--input\n{name}\n")
+    assert parsed(f"@{tmp_path}/params").input == name
+
+
+def test_params_file_with_an_object(tmp_path):
+    (tmp_path / "params").write_text('{\n"input":\n"a\u2028b",\n"level":\n7\n}\n', encoding="utf-8")
+    assert parsed(f"@{tmp_path}/params") == Arguments(input="a\u2028b", level=7)
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ('{\n"input":\n', r"^arguments:2: is not JSON: Expecting value"),
+        ('{\n"input": "a",\n"input": "b"}', r"^arguments:3: input: is given twice"),
+        ('{\n"input": "a",\n"levle": 7}', r"^levle: "),
+        ('{\n"level": 7}', r"^input: "),
+    ],
+)
+def test_what_is_wrong_with_an_object_is_named(tmp_path, lines, message):
+    (tmp_path / "params").write_text(lines)
+    with pytest.raises(UserError, match=message):
+        parsed(f"@{tmp_path}/params")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
