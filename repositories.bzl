@@ -54,6 +54,7 @@ _ARCHIVES = {
     ),
 }
 
+# buildifier: disable=unnamed-macro
 def rules_icos_dependencies(wheels = "pypi"):
     """Declares the rules that these rules load, unless the WORKSPACE has declared them before, and the Python wheels.
 
