@@ -13,11 +13,6 @@ root,2048,8192,L,c8b0a1f2-0000-4000-8000-000000000003,system
 PACKAGE = """
 load("@rules_icos//defs:defs.bzl", "disk_image", "ext4_image", "rootfs_tree", "upgrade_image")
 
-filegroup(
-    name = "without_orchestrator",
-    srcs = ["replica"],
-)
-
 ext4_image(
     name = "too_full",
     extra_files = {"replica": "opt/replica"},
@@ -81,6 +76,7 @@ load("@rules_icos//ic-os/guestos:defs.bzl", "guestos_image")
 guestos_image(
     name = "prod",
     base = "base.tar",
+    disk_keys = "clear",
     passwords = {"root": "secret"},
     signing_key = None,
     update_keys = [],
@@ -123,11 +119,6 @@ def test_unknown_distribution(downstream: Workspace) -> None:
 def test_empty_version(downstream: Workspace) -> None:
     said = refused(downstream, "--nobuild", OPTION + "version=", DEV)
     assert 'ic-os/guestos:version: "" is not a version; it has one or more letters, digits and' in said, said
-
-
-def test_missing_executable(downstream: Workspace) -> None:
-    said = refused(downstream, "--nobuild", OPTION + "release_binaries=//:without_orchestrator", DEV)
-    assert "//:without_orchestrator: has no executable orchestrator; it has replica" in said, said
 
 
 def test_password_for_prod(downstream: Workspace) -> None:
