@@ -41,7 +41,7 @@ def right(bazel: Client) -> str:
 def test_tool_has_no_space(bazel, right):
     """The tool prints a one-line error with the name of the file."""
     small = bazel.workspace.with_name("small")
-    build = bazel.build(f"--sandbox_base={small}", TARGET)
+    build = bazel.build("--spawn_strategy=sandboxed", f"--sandbox_base={small}", TARGET)  # not in a worker
     assert build.status != 0
     said = build.said.splitlines()
     assert [
