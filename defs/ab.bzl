@@ -1,15 +1,16 @@
 """Appliances that update themselves: two systems, a boot loader that tries a new one once, update images.
 
-An example. From [examples/ab-appliance/BUILD.bazel](../../examples/ab-appliance/BUILD.bazel):
+An example. From [examples/ab-appliance/appliance.bzl](../../examples/ab-appliance/appliance.bzl), whose macro has
+`name`, `version_file`, `arguments` and `kwargs`:
 
 ```starlark
-[
     ab_system(
         name = name,
-        disk_guid = _DISK_GUID,
+        disk_guid = DISK_GUID,
         extra_files = {
-            "appliance": "usr/lib/appliance:0755",
-            "appliance.service": "usr/lib/systemd/system/appliance.service",
+            "//:rootfs/appliance": "usr/lib/appliance:0755",
+            "//:rootfs/appliance.service": "usr/lib/systemd/system/appliance.service",
+            "//:rootfs/ethernet.network": "usr/lib/systemd/network/ethernet.network",
         },
         grub = "@packages//packages:grub-efi-amd64-signed",
         healthy = ["appliance.service"],
@@ -17,33 +18,21 @@ An example. From [examples/ab-appliance/BUILD.bazel](../../examples/ab-appliance
             "systemd.volatile=state",  # the root is read-only: /var is in memory
             "console=ttyS0,115200n8",
         ] + arguments,
-        keys = ["keys/appliance.pem"],
-        layers = [":base"],
-        passwords = {"root": "root"},  # only for the test; a product must have none
+        keys = ["//:keys/appliance.pem"],
+        layers = ["//:base"],
+        passwords = {"root": "root"},  # to try it; a product must have none
         product = "ab-appliance",
         root_files_size = "300M",
         root_size = "320M",
         shim = "@packages//packages:shim-signed",
-        signing_key = "keys/appliance.test-only.key.pem",
-        tags = tags,
-        version_file = "versions/%d.txt" % version,
+        # To try it: everyone has this key. Make your own before the first machine is installed.
+        signing_key = "//:keys/appliance.test-only.key.pem",
+        symlinks = {
+            "etc/systemd/system/multi-user.target.wants/systemd-networkd.service": "/usr/lib/systemd/system/systemd-networkd.service",
+        },
+        version_file = version_file,
+        **kwargs
     )
-    for name, version, arguments, tags in [
-        ("disk", 1, [], []),
-        (
-            "next",
-            2,
-            [],
-            ["manual"],
-        ),
-        (
-            "broken",
-            3,
-            ["appliance.broken"],
-            ["manual"],
-        ),
-    ]
-]
 ```
 """
 
