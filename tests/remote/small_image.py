@@ -16,7 +16,7 @@ genrule(
     name = "gate",
     srcs = [":before"],
     outs = ["gate.txt"],
-    cmd = "echo $$PWD >{folder}/reached; while [ ! -e {folder}/open ]; do sleep 0.1; done; echo open >$@",
+    cmd = "echo $$PWD >{folder}/arrived; mv {folder}/arrived {folder}/reached; while [ ! -e {folder}/open ]; do sleep 0.1; done; echo open >$@",
     tags = ["no-cache", "no-sandbox"],
 )
 
