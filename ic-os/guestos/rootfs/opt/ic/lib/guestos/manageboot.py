@@ -56,9 +56,8 @@ def main(
     """
     environment = environment or Environment()
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    # Newer orchestrators name the system that is meant; this machine has one.
-    arguments = arguments[1:] if arguments[:1] == ["guestos"] else arguments
     try:
+        arguments = _without_system(arguments)
         options = _parser(environment).parse_args(arguments)
     except UsageError as error:
         return _failed(error, "command line")
@@ -79,6 +78,23 @@ def main(
             with contextlib.suppress(GuestError):
                 status.write_metrics(environment, done)
     return 0
+
+
+def _without_system(arguments: list[str]) -> list[str]:
+    """Returns a command line without the system that newer orchestrators name before the action; there is one here.
+
+    Raises:
+        UsageError: it names the system of the host.
+    """
+    # As getopts does it: options come first, and `--` ends them.
+    first = 0
+    while first < len(arguments) and arguments[first].startswith("-") and arguments[first] != "--":
+        first += 2 if arguments[first] == "-f" else 1
+    options, words = arguments[:first], arguments[first:]
+    words = words[1:] if words[:1] == ["--"] else words
+    if words[:1] == ["hostos"]:
+        raise UsageError("this machine is a guestos, and has no action for a hostos")
+    return [*options, *(words[1:] if words[:1] == ["guestos"] else words)]
 
 
 def _failed(error: GuestError, what: str) -> int:

@@ -53,6 +53,27 @@ def test_prints_slots_and_partitions(machine, capsys):
     assert capsys.readouterr().out.split() == ["B", "A", "A", b_root, b_root, a_root, a_root]
 
 
+@pytest.mark.parametrize("option", ["-f {}", "-f{}", "-f /nowhere -f {}", "-f {} --"])
+@pytest.mark.parametrize("action", ["next", "guestos next"])
+def test_options_come_before_the_system_and_the_action(machine, capsys, option, action):
+    words = f"{option.format(machine.grubenv)} {action}".split()
+    assert manageboot.main(words, machine.environment) == 0, capsys.readouterr().err
+    assert capsys.readouterr().out == "A\n"
+
+
+@pytest.mark.parametrize("words", ["guestos next", "-- guestos next", "-- next"])
+def test_the_system_needs_no_option_before_it(machine, capsys, words):
+    environment = dataclasses.replace(machine.environment, grubenv=machine.grubenv)
+    assert manageboot.main(words.split(), environment) == 0
+    assert capsys.readouterr().out == "A\n"
+
+
+def test_the_system_of_the_host_is_another_machine(machine, capsys):
+    assert machine("hostos", "confirm") == 2
+    assert capsys.readouterr().err == "manageboot.sh: this machine is a guestos, and has no action for a hostos\n"
+    assert boot_state.read(machine.grubenv).cycle == FAILSAFE_CHECK
+
+
 def test_confirm_writes_the_boot_state_and_prints_nothing(machine, capsys):
     assert machine("confirm") == 0
     assert boot_state.read(machine.grubenv) == BootState("B", STABLE, "B")
@@ -163,6 +184,8 @@ def test_a_commit_succeeds_although_the_reboot_ends_the_callers_service(machine,
         ["confirm", "more"],
         ["--nonsense", "confirm"],
         ["curr"],
+        ["guestos"],
+        ["guestos", "guestos", "current"],
         ["upgrade-install"],
         ["confirm", "a\nb"],
     ],
