@@ -13,6 +13,7 @@ from tools.vm.checks import Checks
 from tools.vm.shell import Shell
 
 _CERTIFICATE = "/etc/node_exporter/node_exporter.crt"
+_OPERATOR_KEY = "/var/lib/ic/data/node_operator_private_key.pem"
 _SETTINGS = "/boot/config/filebeat.conf"
 
 
@@ -28,6 +29,8 @@ def check_metrics_and_journal(shell: Shell, version: str, checks: Checks) -> Non
     metrics = shell.check(f"{verified} | grep --extended-regexp '^(guestos_|node_textfile_scrape_error)'").splitlines()
     metrics = [line.strip() for line in metrics]
     checks.true("node_exporter has the version", f'guestos_version{{version="{version}"}} 1' in metrics, str(metrics))
+    key = f"guestos_node_operator_private_key_exists {int(shell.run(f'test -f {_OPERATOR_KEY}').status == 0)}"
+    checks.true("node_exporter has whether there is an operator's key", key in metrics, str(metrics))
     checks.true("node_exporter reads all text files", "node_textfile_scrape_error 0" in metrics, str(metrics))
     code = shell.check("curl --silent --output /dev/null --write-out '%{http_code}' http://localhost:9100/metrics")
     checks.equal("node_exporter answers without TLS with status", code, "400")

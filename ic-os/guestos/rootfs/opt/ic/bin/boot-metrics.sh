@@ -1,12 +1,21 @@
 #!/bin/sh
-# Writes a metric for node_exporter with the booted slot, boot reason and version as labels, and logs a warning if the
-# boot loader did not boot the slot that it should.
+# Writes metrics for node_exporter: the booted slot, boot reason and version as labels of one, and whether the node has an
+# operator's key. Logs a warning if the boot loader did not boot the slot that it should.
+#
+# boot-metrics.sh [ROOT]: ROOT is put before the paths; another one in tests.
 
 set -eu
 
-FOLDER=/run/node_exporter/collector_textfile
+ROOT=${1:-}
+FOLDER=$ROOT/run/node_exporter/collector_textfile
 
-read -r arguments </proc/cmdline
+# Writes a file with the metric NAME: metric NAME HELP SAMPLE.
+metric() {
+    printf '# HELP %s %s\n# TYPE %s gauge\n%s\n' "$1" "$2" "$1" "$3" >"$FOLDER/$1.prom.new"
+    mv "$FOLDER/$1.prom.new" "$FOLDER/$1.prom"
+}
+
+read -r arguments <"$ROOT/proc/cmdline"
 slot='' state=''
 for argument in $arguments; do
     case $argument in
@@ -14,7 +23,7 @@ for argument in $arguments; do
         dfinity.boot_state=*) state=${argument#*=} ;;
     esac
 done
-read -r version </opt/ic/share/version.txt
+read -r version <"$ROOT/opt/ic/share/version.txt"
 
 case $state in
     fallback) echo "<4>fell back to slot $slot: the other slot could not be started, or was not confirmed" ;;
@@ -22,9 +31,11 @@ case $state in
 esac
 
 mkdir -p "$FOLDER"
-cat >"$FOLDER/guestos_boot.prom.new" <<METRICS
-# HELP guestos_boot_info Slot, boot reason and version of the running system.
-# TYPE guestos_boot_info gauge
-guestos_boot_info{slot="$slot",state="$state",version="$version"} 1
-METRICS
-mv "$FOLDER/guestos_boot.prom.new" "$FOLDER/guestos_boot.prom"
+metric guestos_boot_info 'Slot, boot reason and version of the running system.' \
+    "guestos_boot_info{slot=\"$slot\",state=\"$state\",version=\"$version\"} 1"
+
+exists=0
+[ ! -f "$ROOT/var/lib/ic/data/node_operator_private_key.pem" ] || exists=1
+metric guestos_node_operator_private_key_exists \
+    'Existence of a Node Operator private key indicates the node deployment method' \
+    "guestos_node_operator_private_key_exists $exists"
