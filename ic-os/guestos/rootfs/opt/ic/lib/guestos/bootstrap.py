@@ -39,6 +39,9 @@ CANDIDATES = Path("/dev/guestos/bootstrap")
 _MAX_CONFIG = 16 << 20
 """Maximum size of all files for the config store together, in bytes; the partition has 100 MiB."""
 
+_MAX_SHOWN = 200
+"""Maximum number of characters of a name that is logged."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
@@ -227,12 +230,9 @@ def _check(file: BinaryIO, policy: Policy) -> list[str]:
     """
     warnings: dict[str, None] = {}
     size = 0
-    for member in Archive(file).members():
-        if not member.path:
-            continue
-        place = MEMBERS.get(member.path[0])
+    for member, place in _members(Archive(file)):
         if place is None:
-            warnings[f"{member.path[0]!r} is not known and is ignored"] = None
+            warnings[f"{member.path[0][:_MAX_SHOWN]!r} is not known and is ignored"] = None
             continue
         _check_member(member, place)
         if policy.leaves_out(member.path):
@@ -243,6 +243,20 @@ def _check(file: BinaryIO, policy: Policy) -> list[str]:
         if size > _MAX_CONFIG:
             raise GuestError(f"the archive has more than {_MAX_CONFIG} bytes for {CONFIG}")
     return list(warnings)
+
+
+def _members(archive: Archive) -> Iterator[tuple[Member, Place | None]]:
+    """Yields the members that have a name, with their places; None for one that is not known, whatever it is.
+
+    Raises:
+        GuestError: the archive is damaged, or a known member cannot be used.
+    """
+    for member in archive.members():
+        place = MEMBERS.get(member.path[0]) if member.path else None
+        if member.problem and (place is not None or not member.path):
+            raise GuestError(member.problem)
+        if member.path:
+            yield member, place
 
 
 def _check_member(member: Member, place: Place) -> None:
@@ -261,8 +275,7 @@ def _check_member(member: Member, place: Place) -> None:
 
 def _write(file: BinaryIO, root: Path, policy: Policy) -> None:
     tar = Archive(file)
-    for member in tar.members():
-        place = MEMBERS.get(member.path[0]) if member.path else None
+    for member, place in _members(tar):
         if place is not None and not policy.leaves_out(member.path):
             _write_member(tar, member, place, root)
 

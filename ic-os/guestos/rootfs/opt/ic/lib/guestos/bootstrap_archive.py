@@ -1,9 +1,10 @@
 """Reads the tar of a bootstrap medium from a stream.
 
 Accepted are regular files and directories with relative names, in the formats ustar, pax and GNU, as GNU tar and Python
-write them; links, devices, sparse files and everything unknown are refused. Headers are limited in size, so the memory
-that an archive costs doesn't depend on what it declares. Format: see tar_blocks.py; long names of the GNU format: GNU
-tar manual, "Basic Tar Format" (type L).
+write them. A link, a device, or a name that is too long or there twice is returned with what is wrong with it: only the
+caller knows whether it needs the member. Sparse files, unknown types and names that lead out of the archive are always
+refused. Headers are limited in size, so the memory that an archive costs doesn't depend on what it declares. Format:
+see tar_blocks.py; long names of the GNU format: GNU tar manual, "Basic Tar Format" (type L).
 """
 
 from __future__ import annotations
@@ -29,21 +30,26 @@ _MAX_HEADERS = 4
 _CHUNK = 1 << 18
 _FILES = (b"0", b"\0", b"7")
 _DIRECTORY = b"5"
+_WITHOUT_DATA = (b"1", b"2", b"3", b"4", b"6")
+"""Types of links, devices and pipes. Some archivers give the size of what a hard link leads to."""
+
 _REFUSED = ("size", "GNU.sparse.")
 """Beginnings of pax keywords that change what the data of a member is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A file or directory in the archive.
+    """What the archive has under a name.
 
     Attributes:
         path: the names of its directories and its own; empty for the top directory.
-        size: of the file in bytes; None for a directory.
+        size: of the file in bytes; None for a directory, and for what is neither.
+        problem: why it cannot be used, as a message about the archive; empty for a file or directory that can.
     """
 
     path: tuple[str, ...]
     size: int | None
+    problem: str = ""
 
     @property
     def name(self) -> str:
@@ -65,9 +71,9 @@ class Archive:
 
         Raises:
             ImageError: the archive is damaged or truncated, has too many members or too much data, or has a member that
-                is not accepted.
+                is refused in any case.
         """
-        total = 0
+        total = count = 0
         while True:
             for _ in self.data():
                 pass
@@ -76,7 +82,8 @@ class Archive:
             if member is None:
                 return
             total += member.size or 0
-            if len(self._seen) > MAX_MEMBERS or total > MAX_BYTES:
+            count += 1
+            if max(count, len(self._seen)) > MAX_MEMBERS or total > MAX_BYTES:
                 raise ImageError(f"the archive has more than {MAX_MEMBERS} members or {MAX_BYTES} bytes")
             yield member
 
@@ -115,29 +122,35 @@ class Archive:
     def _member(self, block: bytes, kind: bytes, name: str) -> Member:
         path = _path(name)
         size = number(block[124:136])
+        shown = repr(name[:200])
+        self._left = self._padding = 0
         if kind == _DIRECTORY or (kind in _FILES and name.endswith("/")):
             if size and kind != _DIRECTORY:
-                raise ImageError(f"the archive has {name!r}, a directory with data")
-            member = Member(path, None)
-        elif kind in _FILES:
+                raise ImageError(f"the archive has {shown}, a directory with data")
+            return self._checked(Member(path, None), shown)
+        if kind in _FILES:
             self._left, self._padding = size, -size % BLOCK
-            member = Member(path, size)
-        else:
-            raise ImageError(f"the archive has {name!r}, which is neither a file nor a directory")
-        if member.size is None:
-            self._padding = 0
-        self._remember(member)
-        return member
+            return self._checked(Member(path, size), shown)
+        problem = f"the archive has {shown}, which is neither a file nor a directory"
+        if kind not in _WITHOUT_DATA or (size and kind != b"1"):
+            raise ImageError(problem)
+        return Member(path[:1], None, problem)
 
-    def _remember(self, member: Member) -> None:
-        """Checks that a path is not there twice, nor both a file and a directory."""
-        for depth in range(len(member.path)):
-            if not self._seen.setdefault(member.path[:depth], True):
-                raise ImageError(f"the archive has {member.name!r} below a file")
+    def _checked(self, member: Member, shown: str) -> Member:
+        """Returns a member, with a problem if its name is too long or is there already as something else."""
+        problem = _name_problem(member.path, shown) or self._remember(member, shown)
+        return Member(member.path[:1], member.size, problem) if problem else member
+
+    def _remember(self, member: Member, shown: str) -> str:
+        """Returns a problem if a path is there twice, or both a file and a directory; else remembers it."""
+        if any(not self._seen.get(member.path[:depth], True) for depth in range(len(member.path))):
+            return f"the archive has {shown} below a file"
         is_directory = member.size is None
         if member.path in self._seen and not (is_directory and self._seen[member.path]):
-            raise ImageError(f"the archive has {member.name!r} twice")
+            return f"the archive has {shown} twice"
+        self._seen |= {member.path[:depth]: True for depth in range(len(member.path))}
         self._seen[member.path] = is_directory
+        return ""
 
     def _check_end(self) -> None:
         """Checks that a second block of zeros follows, and nothing but zeros after it."""
@@ -172,16 +185,26 @@ def _name(block: bytes, pax: str | None, long: bytes | None) -> str:
         # In the GNU format, this field has other data.
         prefix = block[345:500].partition(b"\0")[0] if block[257:263] == b"ustar\0" else b""
         name = prefix + b"/" + name if prefix else name
-    try:
-        return name.decode()
-    except UnicodeDecodeError as error:
-        raise ImageError(f"the archive has a member {name!r}, whose name is not UTF-8") from error
+    # What is not UTF-8 cannot be printed, and so is a problem of the member.
+    return name.decode(errors="surrogateescape")
 
 
 def _path(name: str) -> tuple[str, ...]:
+    """Returns the parts of a name.
+
+    Raises:
+        ImageError: it leads out of the archive.
+    """
     parts = tuple(part for part in name.split("/") if part not in ("", "."))
-    if not name or name.startswith("/") or ".." in parts or len(parts) > _MAX_DEPTH or not name.isprintable():
+    if not name or name.startswith("/") or ".." in parts:
         raise ImageError(f"the archive has a member {name[:200]!r}, which is not a relative name")
-    if any(len(part.encode()) > _MAX_NAME for part in parts):
-        raise ImageError(f"the archive has a member {name[:200]!r} with a name of more than {_MAX_NAME} bytes")
     return parts
+
+
+def _name_problem(path: tuple[str, ...], shown: str) -> str:
+    """Returns why a name cannot be used; empty if it can."""
+    if len(path) > _MAX_DEPTH or not all(part.isprintable() for part in path):
+        return f"the archive has a member {shown}, which is not a relative name of printable characters"
+    if any(len(part.encode()) > _MAX_NAME for part in path):
+        return f"the archive has a member {shown} with a name of more than {_MAX_NAME} bytes"
+    return ""

@@ -28,9 +28,19 @@ def tar_of(members, form):
 
 
 def content(data):
-    """Reads an archive; returns its members with their contents."""
+    """Reads an archive; returns its members with their contents. A problem of a member is an error."""
     archive = Archive(io.BytesIO(data))
-    return {m.name: None if m.size is None else b"".join(archive.data()) for m in archive.members()}
+    found = {}
+    for member in archive.members():
+        if member.problem:
+            raise ImageError(member.problem)
+        found[member.name] = None if member.size is None else b"".join(archive.data())
+    return found
+
+
+def problems(data):
+    """Reads an archive; returns the problems of its members by their paths."""
+    return [(member.path, member.problem) for member in Archive(io.BytesIO(data)).members()]
 
 
 def header(kind, name=b"x", size=0):
@@ -169,7 +179,35 @@ def test_a_large_file_costs_no_memory():
     tracemalloc.stop()
 
 
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE])
+def test_what_follows_a_link_is_read(kind):
+    size = 700 if kind == tarfile.LNKTYPE else 0
+    message = "the archive has 'd/x', which is neither a file nor a directory"
+    data = header(kind, b"d/x", size) + header(tarfile.REGTYPE, b"y", 3) + b"abc".ljust(512, b"\0") + END
+    assert problems(data) == [(("d",), message), (("y",), "")]
+    with pytest.raises(ImageError, match="neither a file nor a directory"):
+        problems(header(tarfile.SYMTYPE, b"d/x", 3) + b"abc".ljust(512, b"\0") + END)
+
+
+UNUSABLE = {
+    "twice": (header(tarfile.REGTYPE, b"d/x") * 2, "has 'd/x' twice"),
+    "below a file": (header(tarfile.REGTYPE, b"d/x") + header(tarfile.REGTYPE, b"d/x/y"), "has 'd/x/y' below a file"),
+    "not UTF-8": (tarfile.TarInfo("d/\udcff").tobuf(tarfile.USTAR_FORMAT), "has a member 'd/\\udcff', which is not"),
+    "deep": (extended(b"path=d" + b"/a" * 32) + FILE, "is not a relative name of printable"),
+    "long": (extended(b"path=d/" + b"a" * 256) + FILE, "more than 255 bytes"),
+}
+
+
+@pytest.mark.parametrize(("data", "message"), UNUSABLE.values(), ids=UNUSABLE)
+def test_a_name_that_cannot_be_used_is_a_problem_of_its_member(data, message):
+    (path, problem), (last, none) = problems(data + header(tarfile.REGTYPE, b"good") + END)[-2:]
+    assert (path[0], last, none) == ("d", ("good",), "")
+    assert message in problem
+
+
 def test_too_many_members_are_refused(monkeypatch):
     monkeypatch.setattr("guestos.bootstrap_archive.MAX_MEMBERS", 3)
+    with pytest.raises(ImageError, match="more than 3 members"):
+        problems(header(tarfile.SYMTYPE) * 4 + END)
     with pytest.raises(ImageError, match="more than 3 members"):
         content(tar_of(dict.fromkeys("abcd", b""), tarfile.USTAR_FORMAT))

@@ -163,7 +163,8 @@ def test_owners_are_set(tmp_path, root, monkeypatch):
         ("ic_crypto/link", tarfile.LNKTYPE),
         ("ic_crypto/device", tarfile.CHRTYPE),
         ("ic_crypto/pipe", tarfile.FIFOTYPE),
-        ("unknown", tarfile.SYMTYPE),
+        (".", tarfile.SYMTYPE),
+        ("network.conf", tarfile.SYMTYPE),
     ],
 )
 def test_members_that_are_not_allowed_are_refused_before_anything_changes(tmp_path, root, name, content):
@@ -180,6 +181,44 @@ def test_unknown_members_are_ignored_with_a_warning(tmp_path, root, capsys, name
     assert capsys.readouterr().err.splitlines() == [
         f"<4>ic-bootstrap.tar: {each!r} is not known and is ignored" for each in (name, "d")
     ]
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE])
+@pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_what_an_unknown_member_has_is_skipped(tmp_path, root, capsys, kind, form):
+    tar = archive(
+        tmp_path / "a.tar",
+        ("unknown", kind),
+        ("d/file", b"bad"),
+        ("d/link", kind),
+        ("d/file", b"again"),
+        ("d/file/" + "deep/" * 40 + "x", b"bad"),
+        ("nns.conf", b"good"),
+        form=form,
+    )
+    import_archive(tar, root)
+    assert listing(root) == {"boot/config/CONFIGURED": b"", "boot/config/nns.conf": b"good"}
+    assert not any(path.is_symlink() for path in root.rglob("*"))
+    assert capsys.readouterr().err.splitlines() == [
+        f"<4>ic-bootstrap.tar: {each!r} is not known and is ignored" for each in ("unknown", "d")
+    ]
+
+
+@pytest.mark.parametrize("second", [("network.conf", tarfile.SYMTYPE), ("ic_crypto/key", tarfile.LNKTYPE)])
+def test_a_medium_that_has_a_link_when_it_is_read_again_is_refused(tmp_path, root, monkeypatch, second):
+    other = archive(tmp_path / "b.tar", second)
+    check = bootstrap._check
+
+    def changed(file, policy):
+        warnings = check(file, policy)
+        with other.open("rb") as replaced:
+            os.dup2(replaced.fileno(), file.fileno())
+        return warnings
+
+    monkeypatch.setattr(bootstrap, "_check", changed)
+    with pytest.raises(GuestError, match="neither a file nor a directory"):
+        import_archive(archive(tmp_path / "a.tar", ("network.conf", b"good")), root)
+    assert not (root / "boot/config/network.conf").exists()
 
 
 def test_a_truncated_archive_changes_nothing(tmp_path, root):
