@@ -175,10 +175,12 @@ def read_account_keys(path: Path) -> str:
     """Returns the text of a file of public SSH keys, one a line.
 
     Raises:
-        UserError: a line is no public key.
+        UserError: a line is no public key, or a byte order mark is before the first one.
         OSError: the file cannot be read.
     """
     text = path.read_text("utf-8", "replace")
+    if text.startswith("\ufeff"):
+        raise UserError(f"{path}:1: begins with a byte order mark, which hides this key from sshd; save it without one")
     for number, line in enumerate(text.splitlines(), 1):
         if line.strip() and not line.startswith("#") and not _KEY_TYPES.search(line):
             raise UserError(f"{path}:{number}: is not a public SSH key, such as ssh-ed25519 AAAA… NAME")
@@ -226,7 +228,7 @@ def _check_public_key(path: str) -> None:
 
 
 def _check_private_key(path: str) -> None:
-    if not re.search(r"^-----BEGIN ([A-Z]+ )*PRIVATE KEY-----$", _start_of(path), re.MULTILINE):
+    if not re.search(r"^-----BEGIN ([A-Z]+ )*PRIVATE KEY-----\r?$", _start_of(path), re.MULTILINE):
         raise UserError(f"{path}: is not a private key in PEM format")
 
 

@@ -312,6 +312,7 @@ def test_the_same_content_gives_the_same_bytes(tmp_path, folders, everything):
         ([f"--{ACCOUNT_KEYS}", "keys/admin"], f"--{ACCOUNT_KEYS}: keys/admin: Not a directory"),
         ([f"--{ACCOUNT_KEYS}", "bad_name"], f"--{ACCOUNT_KEYS}: bad_name/admin.pub: must be a file that is named as"),
         ([f"--{ACCOUNT_KEYS}", "bad_key"], f"--{ACCOUNT_KEYS}: bad_key/admin:2: is not a public SSH key"),
+        ([f"--{ACCOUNT_KEYS}", "marked"], f"--{ACCOUNT_KEYS}: marked/admin:1: begins with a byte order mark"),
         ([], "there is nothing to configure: give at least one option"),
         (["--hostnam", "a"], "unrecognized arguments: --hostnam"),
         (["--ic_crypto", "--hostname", "a"], "argument --ic_crypto: expected one argument; --help lists the options"),
@@ -320,13 +321,14 @@ def test_the_same_content_gives_the_same_bytes(tmp_path, folders, everything):
 )
 def test_what_cannot_be_used_is_refused_in_one_line(tmp_path, monkeypatch, capsys, folders, options, message):
     monkeypatch.chdir(tmp_path)
-    for name in ("linked", "bad_name", "bad_key", "big", "circular/inner", "pipes"):
+    for name in ("linked", "bad_name", "bad_key", "marked", "big", "circular/inner", "pipes"):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "circular" / "inner" / "back").symlink_to("..")
     os.mkfifo(tmp_path / "pipes" / "pipe")
     (tmp_path / "linked" / "link").symlink_to("nowhere")
     (tmp_path / "bad_name" / "admin.pub").write_text(KEY)
     (tmp_path / "bad_key" / "admin").write_text(f"{KEY}\n-----BEGIN OPENSSH PRIVATE KEY-----\n")
+    (tmp_path / "marked" / "admin").write_text(f"{KEY}\n", encoding="utf-8-sig")
     with (tmp_path / "big" / "file").open("wb") as file:
         file.truncate(1 << 32)
     (tmp_path / "config.img").write_bytes(b"as it was")
@@ -447,6 +449,16 @@ def test_any_value_is_one_line_or_refused(name, value):
         lines = list(itertools.chain(*(text.split("\n") for text in found.values())))
         assert sum(bool(line) for line in lines) <= 2
         assert all(line.partition("=")[0] in {each.key for each in SETTINGS} for line in lines if line)
+
+
+@pytest.mark.parametrize(("option", "text"), [("nns_public_key", PEM), ("node_operator_private_key", PRIVATE_PEM)])
+def test_keys_may_be_of_another_systems_editor(tmp_path, capsys, option, text):
+    path = tmp_path / "key.pem"
+    path.write_bytes(text.replace("\n", "\r\n").encode())
+    assert call(PROGRAM, main, [str(tmp_path / "out"), f"--{option}", str(path)]) == 0, capsys.readouterr().err
+    path.write_text(text, encoding="utf-8-sig")
+    assert call(PROGRAM, main, [str(tmp_path / "out"), f"--{option}", str(path)]) == 2
+    assert "key in PEM format" in capsys.readouterr().err
 
 
 def test_an_empty_value_counts_as_not_given():

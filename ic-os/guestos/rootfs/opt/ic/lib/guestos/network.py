@@ -126,7 +126,8 @@ def parse(text: str, origin: str, warn: Warn = lambda _: None, invalid: Warn | N
         GuestError: a line is invalid; the message has file and line.
     """
     values: dict[str, object] = {}
-    for number, line in enumerate(map(str.strip, text.split("\n")), 1):
+    # As in settings.py: a byte order mark, and CR before LF, are of other systems' editors.
+    for number, line in enumerate(map(str.strip, text.removeprefix("\ufeff").split("\n")), 1):
         if not line or line.startswith("#"):
             continue
         key, equals, value = (part.strip() for part in line.partition("="))

@@ -118,6 +118,11 @@ def test_empty_values_and_lines_count_as_not_given():
     assert parse(S22, "x", pytest.fail) == Network()
 
 
+def test_a_file_of_another_systems_editor():
+    text = "\ufeff" + S23.replace("\n", "\r\n")
+    assert parse(text, "x", pytest.fail) == parse(S23, "x", pytest.fail)
+
+
 def test_a_file_of_the_reference():
     settings = parse(S23, "x", pytest.fail)
     assert settings.hostname == "guest-b07b25aabbcc"

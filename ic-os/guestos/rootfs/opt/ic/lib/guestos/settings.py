@@ -1,7 +1,8 @@
 """Reads the files in the config store that have one `key=value` per line.
 
-A line is divided at its first `=`. Empty lines and those that begin with `#` are skipped. A key without a value counts
-as not given: the tools that write these files write every key.
+Lines end with LF or CRLF, and a byte order mark before the first one is skipped: people write such files, too, with
+editors of other systems. A line is divided at its first `=`. Empty lines and those that begin with `#` are skipped. A
+key without a value counts as not given: the tools that write these files write every key.
 """
 
 from __future__ import annotations
@@ -38,12 +39,14 @@ def read(path: str, keys: Collection[str], invalid: Callable[[str], object] | No
         GuestError: the file cannot be read, or a line is invalid.
     """
     try:
-        with open(path, encoding="utf-8") as file:
-            lines = file.read().splitlines()
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            lines = file.read().split("\n")
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise GuestError(f"{path}: cannot be read: {error}") from error
+    except UnicodeDecodeError as error:
+        raise GuestError(f"{path}: is not UTF-8: {error.reason} at byte {error.start}") from error
+    except OSError as error:
+        raise GuestError(f"{path}: cannot be read: {error.strerror}") from error
     settings: dict[str, Setting] = {}
     for number, line in enumerate(map(str.strip, lines), 1):
         if not line or line.startswith("#"):

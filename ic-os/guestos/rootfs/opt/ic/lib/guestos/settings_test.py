@@ -15,6 +15,21 @@ def test_values_have_file_and_line(file):
     assert settings.read(str(file), ("nns_url", "empty")) == {"nns_url": Setting("http://a/?b=c", f"{file}:3")}
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_a_file_of_another_systems_editor(file, mark, end):
+    file.write_bytes(f"{mark}nns_url=http://a{end}{end}# comment{end}other=b{end}".encode())
+    found = settings.read(str(file), ("nns_url", "other"))
+    assert found == {"nns_url": Setting("http://a", f"{file}:1"), "other": Setting("b", f"{file}:4")}
+    file.write_bytes(f"{mark}{end}nns_url=http://a".encode())
+    assert settings.read(str(file), ("nns_url",)) == {"nns_url": Setting("http://a", f"{file}:2")}
+
+
+def test_only_line_feeds_end_lines(file):
+    file.write_text('names=["a\u2028b\x0cc"]\n')
+    assert settings.read(str(file), ("names",))["names"].value == '["a\u2028b\x0cc"]'
+
+
 def test_a_missing_or_empty_file_has_no_settings(file):
     assert settings.read(str(file), ("nns_url",)) == {}
     file.touch()
@@ -26,7 +41,8 @@ def test_a_missing_or_empty_file_has_no_settings(file):
     [
         (b"\nnns_url", ":2: expected KEY=VALUE, not 'nns_url'"),
         (b"nns_url=a\n\nnns_url=b\n", r":3: nns_url is given twice, first at .*nns\.conf:1"),
-        (b"nns_url=\xff", ": cannot be read: "),
+        (b"nns_url=\xff", ": is not UTF-8: invalid start byte at byte 8$"),
+        ("nns_url=a\n".encode("utf-16"), ": is not UTF-8: invalid start byte at byte 0$"),
     ],
 )
 def test_an_invalid_file_is_an_error_with_its_name(file, content, message):
