@@ -1,15 +1,19 @@
-"""Downloads what was built of a revision: the release binaries, and images of the GuestOS.
+"""Downloads what was built of a revision: the release binaries, canisters, and images of the GuestOS.
 
 A server has a folder for each revision, and each folder in it has SHA256SUMS:
 
     REVISION/release                  NAME.gz, or NAME.zst or NAME, for each binary
     REVISION/binaries/x86_64-linux    the same; later revisions of the Internet Computer have it
+    REVISION/canisters                NAME.wasm.gz, or .zst or nothing behind it, for each canister
     REVISION/guest-os/disk-img        disk-img.tar.gz, disk-img.tar.zst
     REVISION/guest-os/update-img      update-img.tar.gz, .zst, and perhaps update-img-test.tar.gz, .zst
 
-`disk-img-dev` and `update-img-dev` have the variant dev, with the same names of files. Whatever is downloaded is
-checked against SHA256SUMS, unpacked beside its place, and moved there at the end. What is there already and unchanged
-stays. With a public key, SHA256SUMS itself is checked against SHA256SUMS.sig, and has to be that of its folder.
+`disk-img-dev` and `update-img-dev` have the variant dev, with the same names of files. What was released of a revision
+never changes, in a folder `blessed/ic/REVISION` beside `ic/REVISION`, and comes first, folder by folder.
+
+Whatever is downloaded is checked against SHA256SUMS, unpacked beside its place, and moved there at the end. What is
+there already and unchanged stays. With a public key, SHA256SUMS itself is checked against SHA256SUMS.sig, and has to be
+that of its folder.
 """
 
 from __future__ import annotations
@@ -33,7 +37,7 @@ from typing import IO, cast
 
 from guestos_tools.checksums import SIGNATURES, SUMS, check_place, verify_sums
 from guestos_tools.description import WORKSPACE, image_constants
-from guestos_tools.download import NotThereError, Policy, fetch, fetch_text, locked, sha256_of
+from guestos_tools.download import ForbiddenError, NotThereError, Policy, fetch, fetch_text, locked, sha256_of
 from guestos_tools.options import Parser, run, say
 from guestos_tools.wheels import locked_folders
 from tools.core.errors import UserError
@@ -50,6 +54,10 @@ INSECURE_VARIABLE = "ICOS_ARTIFACTS_INSECURE"
 RELEASE_FOLDERS = ("release", "binaries/x86_64-linux")
 """Where a revision has its binaries; the first one that is there counts."""
 
+_BUILDS, _BLESSED = "/ic", "/blessed/ic"
+"""Ends of the addresses of revisions: of all, and of those that were released."""
+
+_CANISTER = re.compile(r"([A-Za-z0-9_][A-Za-z0-9_.-]*\.wasm)(\.gz|\.zst)?")
 _STATE = ".fetched.json"
 """In each folder: where its files came from, and their hashes."""
 
@@ -133,15 +141,15 @@ class Sums:
             UserError: the server can't be asked, or checksums or signatures are wrong.
         """
         if url not in self._known:
-            try:
-                text = fetch_text(f"{url}/{SUMS}", self._policy)
-            except NotThereError:
-                self._known[url] = None
-            else:
-                if self._keys:
-                    self._verify(url, text)
-                self._known[url] = parse_sums(text, f"{url}/{SUMS}")
+            text = _text_of_sums(url, self._policy)
+            if text is not None and self._keys:
+                self._verify(url, text)
+            self._known[url] = None if text is None else parse_sums(text, f"{url}/{SUMS}")
         return self._known[url]
+
+    def first(self, urls: Iterable[str]) -> tuple[str, dict[str, str] | None]:
+        """Returns the first of some folders that has checksums, and these; an empty URL and None if there is none."""
+        return next(((url, found) for url in urls if (found := self.of(url)) is not None), ("", None))
 
     def _verify(self, url: str, text: str) -> None:
         try:
@@ -159,6 +167,23 @@ class Sums:
         check_place(text, url)
 
 
+def _text_of_sums(url: str, policy: Policy) -> str | None:
+    """Returns the checksums of a folder; None if it has none.
+
+    Raises:
+        UserError: the server can't be asked.
+    """
+    try:
+        return fetch_text(f"{url}/{SUMS}", policy)
+    except NotThereError:
+        return None
+    except ForbiddenError:
+        # Where a missing file is forbidden, the other prefix is still to be asked.
+        if f"{_BLESSED}/" not in url:
+            raise
+        return None
+
+
 def find_sources(wanted: Iterable[Wanted], sums: Sums) -> list[Source]:
     """Returns where wanted files come from; those that were not built and aren't required are left out.
 
@@ -168,8 +193,7 @@ def find_sources(wanted: Iterable[Wanted], sums: Sums) -> list[Source]:
     sources: list[Source] = []
     missing: list[str] = []
     for each in wanted:
-        folders = ((url, sums.of(url)) for url in each.urls)
-        url, listed = next(((url, found) for url, found in folders if found is not None), ("", None))
+        url, listed = sums.first(each.urls)
         if listed is None and each.required:
             raise NotThereError(", nor is ".join([f"{each.urls[0]}/{SUMS}: is not there", *each.urls[1:]]))
         remote = next((each.name + suffix for suffix in _SUFFIXES if each.name + suffix in (listed or {})), None)
@@ -201,7 +225,8 @@ def bring(sources: Sequence[Source], target: Path, incoming: Path, policy: Polic
     fresh = [source for source in sources if not _is_current(source, state, target)]
     stale = state.keys() - {source.wanted.name for source in sources}
     if not fresh and not stale:
-        say(f"{target}: is up to date")
+        if sources:
+            say(f"{target}: is up to date")
         return
     incoming.mkdir(parents=True, exist_ok=True)
     target.mkdir(parents=True, exist_ok=True)
@@ -300,14 +325,19 @@ def revision(url: str, given: str | None, policy: Policy) -> str:
             return given
         raise UserError(f"{given!r} is neither a revision of this checkout nor a full commit id")
     for commit in _git("rev-list", "--first-parent", f"--max-count={_COMMITS}", "HEAD"):
-        for folder in RELEASE_FOLDERS:
-            with contextlib.suppress(NotThereError):
-                fetch_text(f"{url}/{commit}/{folder}/{SUMS}", policy)
+        for folder in folder_urls(url, commit, *RELEASE_FOLDERS):
+            if _text_of_sums(folder, policy) is not None:
                 return commit
     raise UserError(
         f"{url}: has no build of the last {_COMMITS} commits of this checkout; say which one to take: GIT_REV=COMMIT, "
         f"or from where: {URL_VARIABLE}=URL"
     )
+
+
+def folder_urls(url: str, commit: str, *folders: str) -> tuple[str, ...]:
+    """Returns the URLs that a revision's folders may have; those of what was released come first."""
+    prefixes = (url.removesuffix(_BUILDS) + _BLESSED, url) if url.endswith(_BUILDS) else (url,)
+    return tuple(f"{prefix}/{commit}/{folder}" for prefix in prefixes for folder in folders)
 
 
 def _git(*arguments: str) -> list[str]:
@@ -323,15 +353,18 @@ def parser() -> Parser:
     return Parser(
         PROGRAM,
         "Downloads what was built of a revision: the release binaries to artifacts/release, unpacked and\n"
-        "executable, and the images of the GuestOS to artifacts/guest-os. All is checked by SHA-256. What is\n"
-        "there and unchanged is not downloaded again; what was interrupted goes on.",
+        "executable, canisters to artifacts/canisters, unpacked, and the images of the GuestOS to\n"
+        "artifacts/guest-os. All is checked by SHA-256. What is there and unchanged is not downloaded again;\n"
+        "what was interrupted goes on.",
         "environment:\n"
         "  GET_GUEST_OS   0: no images; 1 (default): images of prod; dev: images of dev\n"
+        "  GET_CANISTERS  0: no canisters; 1 (default): canisters, if the revision has them\n"
         "  GIT            the revision: a commit, branch or tag of this checkout; default: the newest of its last\n"
         f"                 {_COMMITS} commits that the server has\n"
         "  GIT_REV        the same; where GIT names another revision, that of images for artifacts/guest-os-master,\n"
         "                 the target of an upgrade\n"
-        f"  {URL_VARIABLE}        where revisions are (default: {DEFAULT_URL})\n"
+        f"  {URL_VARIABLE}        where revisions are (default: {DEFAULT_URL}); where it ends with\n"
+        f"                 {_BUILDS}, what was released is looked for at …{_BLESSED} first\n"
         f"  {KEY_VARIABLE}        file with a public key (Ed25519, PEM): checksums must be signed by it\n"
         f"  {INSECURE_VARIABLE}   1: URLs without TLS (http://) are taken, too\n\n"
         "example:\n"
@@ -350,6 +383,7 @@ class Request:
         target: the revision of a second set of images, or None.
         keys: public keys, one of which must have signed the checksums; none if signatures don't matter.
         https_only: whether URLs without TLS are refused.
+        canisters: whether canisters are wanted.
     """
 
     url: str
@@ -358,6 +392,7 @@ class Request:
     target: str | None = None
     keys: tuple[Path, ...] = ()
     https_only: bool = True
+    canisters: bool = True
 
 
 def request_of(environment: Mapping[str, str]) -> Request:
@@ -369,19 +404,27 @@ def request_of(environment: Mapping[str, str]) -> Request:
     images = {"": "prod", "0": "", "1": "prod", "dev": "dev"}.get(environment.get("GET_GUEST_OS", ""))
     if images is None:
         raise UserError(f"GET_GUEST_OS: must be 0, 1 or dev, not {environment['GET_GUEST_OS']!r}")
-    insecure = environment.get(INSECURE_VARIABLE) or "0"
-    if insecure not in ("0", "1"):
-        raise UserError(f"{INSECURE_VARIABLE}: must be 0 or 1, not {insecure!r}")
+    insecure, canisters = _switch(environment, INSECURE_VARIABLE, False), _switch(environment, "GET_CANISTERS", True)
+    for other in ("GET_HOST_OS", "GET_SETUP_OS"):
+        if _switch(environment, other, False):
+            raise UserError(f"{other}: there is nothing but the GuestOS here; must be 0")
     url = (environment.get(URL_VARIABLE) or DEFAULT_URL).rstrip("/")
     if not re.match("https?://.", url):
         raise UserError(f"{URL_VARIABLE}: {url!r} is not a URL that begins with https:// or http://")
-    if insecure == "0" and not url.startswith("https://"):
+    if not insecure and not url.startswith("https://"):
         raise UserError(f"{URL_VARIABLE}: {url!r} is not a URL with https://; {INSECURE_VARIABLE}=1 permits it")
     first, second = environment.get("GIT") or None, environment.get("GIT_REV") or None
     target = second if first and second != first else None
     key = environment.get(KEY_VARIABLE)
     keys = (Path(key),) if key else ()
-    return Request(url, first or second, images, target, keys, insecure == "0")
+    return Request(url, first or second, images, target, keys, not insecure, canisters)
+
+
+def _switch(environment: Mapping[str, str], name: str, default: bool) -> bool:
+    value = environment.get(name) or str(int(default))
+    if value not in ("0", "1"):
+        raise UserError(f"{name}: must be 0 or 1, not {value!r}")
+    return value == "1"
 
 
 def get(request: Request, artifacts: Path, policy: Policy) -> None:
@@ -390,32 +433,44 @@ def get(request: Request, artifacts: Path, policy: Policy) -> None:
     artifacts.mkdir(parents=True, exist_ok=True)
     with locked(artifacts, lambda: say(f"{artifacts}: waiting for another call")):
         commit = revision(request.url, request.revision, policy)
-        folders = {"release": (commit, _binaries(f"{request.url}/{commit}"))}
+        sums = Sums(request.keys, policy)
+        folders = {"release": (commit, _binaries(request.url, commit))}
+        if request.canisters:
+            folders["canisters"] = (commit, _canisters(request.url, commit, sums))
         if request.images:
-            folders["guest-os"] = (commit, _images(f"{request.url}/{commit}", request.images))
+            folders["guest-os"] = (commit, _images(request.url, commit, request.images))
         if request.images and request.target:
             target = revision(request.url, request.target, policy)
-            folders["guest-os-master"] = (target, _images(f"{request.url}/{target}", request.images))
-        for name in sorted({commit for commit, _ in folders.values()}):
-            say(f"taking {request.url}/{name}")
-        sums = Sums(request.keys, policy)
+            folders["guest-os-master"] = (target, _images(request.url, target, request.images))
         found = {folder: (commit, find_sources(wanted, sums)) for folder, (commit, wanted) in folders.items()}
+        for url in sorted({source.url for _, sources in found.values() for source in sources}):
+            say(f"taking {url}")
         incoming = artifacts / _INCOMING
         for folder, (commit, sources) in found.items():
             bring(sources, artifacts / folder, incoming / commit / folder, policy)
         shutil.rmtree(incoming, ignore_errors=True)
 
 
-def _binaries(base: str) -> list[Wanted]:
+def _binaries(url: str, commit: str) -> list[Wanted]:
     constants = image_constants()
-    urls = tuple(f"{base}/{folder}" for folder in RELEASE_FOLDERS)
+    urls = folder_urls(url, commit, *RELEASE_FOLDERS)
     return [Wanted(urls, name, 0o755, name in constants["REQUIRED_BINARIES"]) for name in constants["RELEASE_BINARIES"]]
 
 
-def _images(base: str, variant: str) -> list[Wanted]:
+def _canisters(url: str, commit: str, sums: Sums) -> list[Wanted]:
+    """Returns the canisters of a revision: what its checksums list. A server may have none."""
+    urls = folder_urls(url, commit, "canisters")
+    listed = sums.first(urls)[1]
+    if listed is None:
+        say(f"  {urls[-1]}: is not there; no canisters are taken")
+    names = {match[1] for name in listed or () if (match := _CANISTER.fullmatch(name))}
+    return [Wanted(urls, name, 0o644, required=False) for name in sorted(names)]
+
+
+def _images(url: str, commit: str, variant: str) -> list[Wanted]:
     suffix = "-dev" if variant == "dev" else ""
     return [
-        Wanted((f"{base}/guest-os/{folder}{suffix}",), f"{image}.tar", 0o644, image == "disk-img")
+        Wanted(folder_urls(url, commit, f"guest-os/{folder}{suffix}"), f"{image}.tar", 0o644, image == "disk-img")
         for folder, images in _IMAGES.items()
         for image in images
     ]

@@ -198,6 +198,89 @@ def test_the_other_layout_of_binaries(server, tmp_path):
     assert contents(tmp_path) == {"release/orchestrator": b"orchestrator", "release/replica": REPLICA}
 
 
+CANISTERS = {
+    "nns.wasm.gz": gzip.compress(b"\0asm nns"),
+    "plain.wasm": b"\0asm plain",
+    "plain.wasm.gz": gzip.compress(b"\0asm plain, packed"),
+    "newer.wasm.zst": zstandard.compress(b"\0asm newer"),
+}
+
+
+def test_canisters_are_what_the_checksums_list(built, tmp_path, capsys):
+    others = {"..": b"", ".fetched.json": b"{}", "nns.did": b"service", ".hidden.wasm": b""}
+    build(built, COMMIT, "canisters", CANISTERS | others)
+    take(built, tmp_path)
+    expected = {"nns.wasm": b"\0asm nns", "plain.wasm": b"\0asm plain, packed", "newer.wasm": b"\0asm newer"}
+    assert contents(tmp_path) == RELEASE | {f"canisters/{name}": content for name, content in expected.items()}
+    assert (tmp_path / "canisters/nns.wasm").stat().st_mode & 0o7777 == 0o644
+    before = len(built.requests)
+    take(built, tmp_path, canisters=False)
+    assert not [path for path in built.paths()[before:] if "canisters" in path]
+    assert contents(tmp_path).keys() >= {"canisters/nns.wasm"}
+    assert "no canisters are taken" not in capsys.readouterr().err
+    build(built, OTHER, "release", {"orchestrator": b"other", "replica": b"other"})
+    take(built, tmp_path, OTHER)
+    assert not [name for name in contents(tmp_path) if name.startswith("canisters/")]
+
+
+def test_a_revision_without_canisters_is_taken(built, tmp_path, capsys):
+    take(built, tmp_path)
+    assert contents(tmp_path) == RELEASE
+    assert f"{built.url}/{COMMIT}/canisters: is not there; no canisters are taken" in capsys.readouterr().err
+
+
+def blessed(server, folder, files):
+    build(server, f"blessed/ic/{COMMIT}", folder, files)
+
+
+@pytest.fixture
+def layout(server):
+    """A server with revisions at /ic; nothing of them is released."""
+    build(server, f"ic/{COMMIT}", "release", {"orchestrator": b"of a build", "replica": REPLICA})
+    build(server, f"ic/{COMMIT}", "canisters", {"nns.wasm": b"of a build"})
+    build(server, f"ic/{COMMIT}", "guest-os/disk-img", {"disk-img.tar.gz": gzip.compress(b"disk")})
+    return server
+
+
+def take_of_layout(server, folder, commit=COMMIT, **options):
+    get(Request(f"{server.url}/ic", commit, "prod", https_only=False, **options), folder, POLICY)
+    return contents(folder)
+
+
+BUILT = {
+    "canisters/nns.wasm": b"of a build",
+    "guest-os/disk-img.tar": b"disk",
+    "release/orchestrator": b"of a build",
+    "release/replica": REPLICA,
+}
+
+
+def test_what_was_released_comes_first_folder_by_folder(layout, tmp_path, capsys):
+    assert take_of_layout(layout, tmp_path) == BUILT
+    blessed(layout, "binaries/x86_64-linux", {"orchestrator": b"released", "replica": REPLICA})
+    blessed(layout, "canisters", {"nns.wasm.gz": gzip.compress(b"released")})
+    released = {"canisters/nns.wasm": b"released", "release/orchestrator": b"released"}
+    assert take_of_layout(layout, tmp_path) == BUILT | released
+    output = capsys.readouterr().err
+    assert f"taking {layout.url}/blessed/ic/{COMMIT}/binaries/x86_64-linux\n" in output
+    assert f"taking {layout.url}/ic/{COMMIT}/guest-os/disk-img\n" in output
+
+
+def test_a_bucket_that_forbids_what_is_missing(layout, tmp_path):
+    folders = ("release", "binaries/x86_64-linux", "canisters", "guest-os/disk-img", "guest-os/update-img")
+    for folder in folders:
+        layout.faults[f"/blessed/ic/{COMMIT}/{folder}/SHA256SUMS"] = [status(403)] * 9
+    assert take_of_layout(layout, tmp_path) == BUILT
+    layout.faults[f"/ic/{COMMIT}/release/SHA256SUMS"] = [status(403)]
+    with pytest.raises(UserError, match=r"/ic/[0-9a-f]*/release/SHA256SUMS: the server answers 403"):
+        take_of_layout(layout, tmp_path)
+
+
+def test_a_server_that_has_no_other_prefix_is_asked_for_none(built, tmp_path):
+    take(built, tmp_path, images="prod")
+    assert not [path for path in built.paths() if "blessed" in path]
+
+
 def test_images_of_dev_and_for_tests_of_upgrades(built, tmp_path):
     build(built, COMMIT, "guest-os/update-img-dev", {"update-img-test.tar.zst": zstandard.compress(b"of a test")})
     take(built, tmp_path, images="dev")
@@ -268,6 +351,13 @@ def test_the_newest_commit_that_was_built_is_taken(server, checkout, tmp_path):
     assert (tmp_path / "release" / "orchestrator").read_bytes() == b"older"
 
 
+def test_the_newest_commit_may_be_one_that_was_released(server, checkout, tmp_path):
+    for prefix, commit in (("blessed/ic", checkout[1]), ("ic", checkout[2])):
+        build(server, f"{prefix}/{commit}", "release", {"orchestrator": prefix.encode(), "replica": b""})
+        build(server, f"{prefix}/{commit}", "guest-os/disk-img", {"disk-img.tar": b"disk"})
+    assert take_of_layout(server, tmp_path, None)["release/orchestrator"] == b"blessed/ic"
+
+
 @pytest.mark.parametrize(
     ("commit", "message"),
     [
@@ -295,12 +385,16 @@ def test_requests():
     assert request_of({"GIT": "a", "GIT_REV": "b"}) == Request(url, "a", "prod", "b")
     mirror = {"ICOS_ARTIFACTS_URL": "http://mirror/ic/", "ICOS_ARTIFACTS_INSECURE": "1"}
     assert request_of(mirror) == Request("http://mirror/ic", None, "prod", https_only=False)
+    zeros = {"GET_CANISTERS": "0", "GET_HOST_OS": "0", "GET_SETUP_OS": "0"}
+    assert request_of(zeros) == Request(url, None, canisters=False)
     assert request_of({"ICOS_ARTIFACTS_KEY": "key.pem"}) == Request(url, None, keys=(Path("key.pem"),))
 
 
 @pytest.mark.parametrize(
     ("environment", "arguments", "message"),
     [
+        ({"GET_CANISTERS": "yes"}, [], "GET_CANISTERS: must be 0 or 1, not 'yes'"),
+        ({"GET_HOST_OS": "1"}, [], "GET_HOST_OS: there is nothing but the GuestOS here; must be 0"),
         ({"GET_GUEST_OS": "no"}, [], "GET_GUEST_OS: must be 0, 1 or dev, not 'no'"),
         (
             {"ICOS_ARTIFACTS_URL": "http://mirror"},

@@ -37,6 +37,10 @@ class NotThereError(UserError):
     """The server has no such file."""
 
 
+class ForbiddenError(UserError):
+    """The server does not give the file; S3 says so of a missing one, too, where nobody may list the bucket."""
+
+
 class _TransientError(Exception):
     """Something that may be gone at the next attempt."""
 
@@ -224,6 +228,7 @@ def _answer(url: str, begin: int, policy: Policy) -> http.client.HTTPResponse:
 
     Raises:
         NotThereError: there is none.
+        ForbiddenError: the server does not give it to this machine.
         UserError: the server refuses.
         _TransientError: it may give it another time.
     """
@@ -241,7 +246,8 @@ def _answer(url: str, begin: int, policy: Policy) -> http.client.HTTPResponse:
             return _answer(url, 0, policy)
         if error.code in _TRANSIENT:
             raise _TransientError(text) from error
-        raise UserError(f"{url}: {text}") from error
+        kind = ForbiddenError if error.code == http.HTTPStatus.FORBIDDEN else UserError
+        raise kind(f"{url}: {text}") from error
     try:
         _check_scheme(url, answer.geturl(), policy)
     except UserError:

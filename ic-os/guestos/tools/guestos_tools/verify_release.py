@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from guestos_tools.artifacts import DEFAULT_URL, RELEASE_FOLDERS, Sums, parse_sums
+from guestos_tools.artifacts import DEFAULT_URL, RELEASE_FOLDERS, Sums, folder_urls, parse_sums
 from guestos_tools.checksums import SUMS
 from guestos_tools.download import Policy, fetch
 from guestos_tools.options import say
@@ -69,19 +69,23 @@ class Published:
     sha256: str
 
 
-def published_files(base: str, sums: Sums) -> list[Published]:
-    """Returns what is published of a revision.
+def published_files(url: str, commit: str, sums: Sums) -> list[Published]:
+    """Returns what is published of a revision, as get-artifacts.sh would take it.
+
+    Args:
+        url: where revisions are published.
+        commit: of the revision.
+        sums: of the server.
 
     Raises:
         UserError: that is nothing, or the checksums are wrong.
     """
     found = []
-    release = next((folder for folder in RELEASE_FOLDERS if sums.of(f"{base}/{folder}") is not None), None)
-    for folder, place in (("release", release), *zip(_IMAGE_FOLDERS, _IMAGE_FOLDERS, strict=True)):
-        listed = (sums.of(f"{base}/{place}") if place is not None else None) or {}
-        found += [Published(folder, name, f"{base}/{place}/{name}", sha256) for name, sha256 in sorted(listed.items())]
+    for folder, places in (("release", RELEASE_FOLDERS), *((folder, (folder,)) for folder in _IMAGE_FOLDERS)):
+        place, listed = sums.first(folder_urls(url, commit, *places))
+        found += [Published(folder, name, f"{place}/{name}", sha256) for name, sha256 in sorted((listed or {}).items())]
     if not found:
-        raise UserError(f"{base}: has no checksums of binaries or images, so it is not published there")
+        raise UserError(f"{url}/{commit}: has no checksums of binaries or images, so it is not published there")
     return found
 
 
@@ -169,7 +173,7 @@ def main(arguments: Arguments) -> None:
     commit = commit_of(arguments.revision, checkout)
     policy = Policy(https_only=not arguments.insecure)
     keys = [Path(key) for key in arguments.key]
-    published = published_files(f"{arguments.url.rstrip('/')}/{commit}", Sums(keys, policy))
+    published = published_files(arguments.url.rstrip("/"), commit, Sums(keys, policy))
     wrong = 0
     with built(commit, checkout, arguments) as folder:
         for file in published:

@@ -80,10 +80,10 @@ class Site:
     def ask(self, *words):
         return subprocess.run([*self.git, *words], capture_output=True, text=True, check=True).stdout
 
-    def publish(self, files):
+    def publish(self, files, prefix=""):
         for name, contents in files.items():
             for file, content in with_sums(contents).items():
-                self.server.files[f"/{self.commit}/{name}/{file}"] = content
+                self.server.files[f"{prefix}/{self.commit}/{name}/{file}"] = content
 
     def verify(self, **options):
         output = str(self.folder / "output")
@@ -117,6 +117,13 @@ def test_the_other_layout(site, capfd):
     site.publish({"binaries/x86_64-linux": FILES["release"]})
     site.verify()
     assert capfd.readouterr().out == "release/replica.gz: same\n"
+
+
+def test_what_was_released_is_compared_and_not_another_build(site, capfd):
+    site.publish({"release": {"replica.gz": b"other"}, "guest-os/disk-img": FILES["guest-os/disk-img"]}, "/ic")
+    site.publish({"release": FILES["release"]}, "/blessed/ic")
+    site.verify(url=f"{site.server.url}/ic")
+    assert capfd.readouterr().out == "release/replica.gz: same\nguest-os/disk-img/disk-img.tar.gz: same\n"
 
 
 def test_what_differs_is_named_and_kept(site, capfd):
