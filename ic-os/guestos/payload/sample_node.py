@@ -17,6 +17,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Self, TypeVar
 
+from guestos_tools.sandbox_programs import canister_sandbox, sandbox_launcher
+
 _T = TypeVar("_T")
 
 PACKAGES = Path(__file__).parent
@@ -65,6 +67,14 @@ def environment() -> dict[str, str]:
     return kept | {"PYTHONPATH": os.pathsep.join([str(PACKAGES), *filter(None, [kept.get("PYTHONPATH")])])}
 
 
+def write_sandboxes(folder: Path) -> None:
+    """Writes the programs of sandboxes, linked to nothing but the C library, which machines that run tests have."""
+    for name, program in (("canister_sandbox", canister_sandbox), ("sandbox_launcher", sandbox_launcher)):
+        path = folder / name
+        path.write_bytes(program(["libc.so.6"]))
+        path.chmod(0o755)
+
+
 class Node:
     """The folders, scripts and processes of a node below a temporary folder."""
 
@@ -86,6 +96,7 @@ class Node:
         (root / "crypto").chmod(0o750)
         (root / "data/nns_public_key.pem").write_text("key\n")
         (root / "version.txt").write_text("1.0\n")
+        write_sandboxes(root / "bin")
         self.config = root / "ic.json5"
         self.configure()
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from node_lab import ADDRESS, HOSTNAME, node, offer_update
 
-from guestos_tools.access_control_check import check_violations
+from guestos_tools.access_control_check import check_sandbox, check_violations
 from guestos_tools.observation_check import check_metrics_and_journal
 from guestos_tools.payload_check import check_payload
 from sample_node import Nns
@@ -51,6 +51,7 @@ def check_node(shell, slot, version):
     keys = shell.check("cat /boot/config/accounts_ssh_authorized_keys/readonly")
     checks.equal("the SSH keys of the registry", keys.splitlines(), KEYS)
     check_metrics_and_journal(shell, version, checks)
+    check_sandbox(shell, checks)
     check_violations(shell, checks)
     checks.equal("the host name", shell.check("cat /proc/sys/kernel/hostname"), HOSTNAME)
     if checks.failed:

@@ -13,6 +13,7 @@ import json
 import os
 import re
 import signal
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -21,14 +22,15 @@ from pathlib import Path
 from standins import NOTICE
 from standins.config import Config, read_config
 from standins.problems import StandInError, parser, run, say
+from standins.sandboxes import Sandboxes
 from standins.web import Server, ask, listen
 
 PROGRAM = "replica"
 _VERSION = re.compile(r"[A-Za-z0-9._~+-]+")
 
 
-def problems(config: Config) -> list[str]:
-    """Returns what a replica could not use: the crypto service, the adapters and its folders."""
+def problems(config: Config, sandboxes: Sandboxes) -> list[str]:
+    """Returns what a replica could not use: the crypto service, the adapters, its folders and its sandboxes."""
     found = []
     for path, what in [(config.vault, "/node-id"), *((path, "/name") for path in config.adapters.values())]:
         try:
@@ -41,12 +43,11 @@ def problems(config: Config) -> list[str]:
                 pass
         except OSError as error:
             found.append(f"{folder}: cannot be written to: {error.strerror}")
-    return found
+    return found + sandboxes.problems()
 
 
-def status(config: Config, version: str, subnet: str, started: float) -> dict[str, object]:
-    """Returns the object that /status serves."""
-    found = problems(config)
+def status(found: list[str], version: str, subnet: str, started: float) -> dict[str, object]:
+    """Returns the object that /status serves, with the problems that were found."""
     return {
         "status": "unhealthy" if found else "healthy",
         "problems": found,
@@ -57,12 +58,17 @@ def status(config: Config, version: str, subnet: str, started: float) -> dict[st
     }
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Serves until a signal ends the process."""
-    run(PROGRAM, lambda: _serve(arguments))
+def main(arguments: Sequence[str] | None = None, programs: Path | None = None) -> None:
+    """Serves until a signal ends the process.
+
+    Args:
+        arguments: the command line without the program; by default that of this process.
+        programs: folder with the programs of the sandboxes; by default that of this program.
+    """
+    run(PROGRAM, lambda: _serve(arguments, Path(sys.argv[0]).parent if programs is None else programs))
 
 
-def _serve(arguments: Sequence[str] | None) -> int:
+def _serve(arguments: Sequence[str] | None, programs: Path) -> int:
     flags = parser(PROGRAM, "Runs the canisters of a subnet.")
     flags.add_argument("--guestos-version", metavar="VERSION", help="given by orchestrators of later releases")
     flags.add_argument("--replica-version", metavar="VERSION", required=True, help="version of the system")
@@ -78,10 +84,15 @@ def _serve(arguments: Sequence[str] | None) -> int:
         raise StandInError(f"--catch-up-package: there is no file {options.catch_up_package}")
     config = read_config(options.config_file)
     started = time.monotonic()
+    sandboxes = Sandboxes(programs, config.state_root)
+    # The launcher is started first, as in a release, and the processes are in the group of this one.
+    for problem in sandboxes.problems():
+        say(PROGRAM, problem)
 
     def answer(path: str) -> str | None:
         if path in ("/status", "/api/v2/status"):
-            said = status(config, options.replica_version, options.force_subnet, started)
+            found = problems(config, sandboxes)
+            said = status(found, options.replica_version, options.force_subnet, started)
             return json.dumps(said, sort_keys=True) + "\n"
         return f"{options.replica_version}\n" if path == "/version" else None
 

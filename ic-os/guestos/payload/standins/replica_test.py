@@ -3,12 +3,13 @@ import json
 import os
 import signal
 import socket
+import subprocess
 
 import pytest
 
-from sample_node import Node
+from sample_node import Node, wait_for
 
-MAIN = "from standins.replica import main; main()"
+MAIN = "from pathlib import Path; from standins.replica import main; main(programs=Path({!r}))"
 
 
 @pytest.fixture
@@ -29,9 +30,15 @@ def flags(node, **other):
     return [f"--{name}={value}" for name, value in (values | other).items() if value is not None]
 
 
+def main(node):
+    return MAIN.format(str(node.root / "bin"))
+
+
 def start(node):
-    process = node.start(MAIN, *flags(node))
+    process = node.start(main(node), *flags(node))
     line = process.stdout.readline()
+    while "not a program" not in line and line:
+        line = process.stdout.readline()
     assert "not a program of the Internet Computer; version 1.2, listening at ::1" in line, process.stderr.read()
     return process
 
@@ -98,7 +105,26 @@ def test_names_what_it_cannot_use(node):
         str(run / "testnet"),
         str(run / "https"),
         str(node.root / "data/ic_state"),
+        str(node.root / "data/ic_state/page_deltas"),
     ]
+
+
+def test_sandboxes_are_in_its_process_group_and_end_with_it(node):
+    process = start(node)
+    found = subprocess.run(
+        ["pgrep", "-g", str(process.pid), "-f", "sandbox"], capture_output=True, text=True, check=True
+    )
+    sandboxes = found.stdout.split()
+    assert len(sandboxes) == 2
+    os.killpg(process.pid, signal.SIGTERM)
+    assert process.wait(60) == -signal.SIGTERM
+    wait_for(lambda: not any(os.path.exists(f"/proc/{sandbox}") for sandbox in sandboxes), "their end")
+
+
+def test_a_sandbox_that_ends_makes_it_unhealthy(node):
+    (node.root / "bin/canister_sandbox").unlink()
+    start(node)
+    assert status(node)["problems"][-1] == "canister_sandbox: has ended"
 
 
 def test_a_silent_client_does_not_block_others(node):
@@ -126,18 +152,18 @@ def test_leads_a_process_group_until_a_signal_ends_it(node):
     ],
 )
 def test_other_flags_end_it(node, other, code, message):
-    process = node.start(MAIN, *flags(node, **other))
+    process = node.start(main(node), *flags(node, **other))
     assert process.wait(60) == code
     assert message in process.stderr.read()
 
 
 def test_takes_the_flag_of_later_releases(node):
-    process = node.start(MAIN, *flags(node), "--guestos-version", "1.2")
+    process = node.start(main(node), *flags(node), "--guestos-version", "1.2")
     assert "version 1.2" in process.stdout.readline()
 
 
 def test_a_port_that_is_taken_is_an_error(node):
     with socket.create_server(("::1", node.api), family=socket.AF_INET6):
-        process = node.start(MAIN, *flags(node))
+        process = node.start(main(node), *flags(node))
         assert process.wait(60) == 1
         assert f"::1 port {node.api}: cannot listen: Address already in use" in process.stderr.read()

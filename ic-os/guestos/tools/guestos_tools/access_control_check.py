@@ -9,13 +9,16 @@ from tools.core.text import escaped
 from tools.vm.checks import Checks
 from tools.vm.shell import Shell
 
+_SANDBOX = "canister-sandbox//&orchestrator//&replica"
 _PROFILES = {
+    "/opt/ic/bin/canister_sandbox": {_SANDBOX},
     "/opt/ic/bin/ic-btc-adapter": {"ic-btc-mainnet-adapter", "ic-btc-testnet-adapter"},
     "/opt/ic/bin/ic-crypto-csp": {"ic-crypto-csp"},
     "/opt/ic/bin/ic-https-outcalls-adapter": {"ic-https-outcalls-adapter"},
     "/opt/ic/bin/orchestrator": {"orchestrator"},
     "/opt/ic/bin/replica": {"orchestrator//&replica"},
     "/opt/ic/bin/retry-ipv6-config.sh": {"retry-ipv6-config"},
+    "/opt/ic/bin/sandbox_launcher": {_SANDBOX},
     "/usr/bin/prometheus-node-exporter": {"node_exporter"},
     "/usr/lib/systemd/systemd-journal-gatewayd": {"journal-gateway"},
 }
@@ -41,6 +44,13 @@ def check_access_control(shell: Shell, mode: str, checks: Checks) -> None:
     profiles = profiles_of(shell.run(_PROCESSES).output.splitlines())
     checks.equal("profiles of services", profiles, _PROFILES)
     check_violations(shell, checks)
+
+
+def check_sandbox(shell: Shell, checks: Checks) -> None:
+    """Checks that a canister's sandbox has its profile in addition to those of the replica and the orchestrator."""
+    profiles = profiles_of(shell.run(_PROCESSES).output.splitlines())
+    found = profiles.get("/opt/ic/bin/canister_sandbox")
+    checks.equal("the profiles of a sandbox", found, {_SANDBOX})
 
 
 def check_violations(shell: Shell, checks: Checks) -> None:

@@ -20,6 +20,8 @@ DASHBOARD_PORT = 7070
 _ACCOUNTS = {
     "orchestrator": "ic-replica",
     "replica": "ic-replica",
+    "sandbox_launcher": "ic-replica",
+    "canister_sandbox": "ic-replica",
     "ic-crypto-csp": "ic-csp-vault",
     "ic-btc-adapter": "ic-replica",
     "ic-https-outcalls-adapter": "ic-http-adapter",

@@ -1,7 +1,8 @@
 """Writes programs of the reference payload: each is one file, which Python runs, with all modules of `standins`.
 
 The file is a line that names the interpreter, and a zip archive behind it (PEP 441). It depends on nothing but the
-modules. Scripts use this before any wheel is there, so it imports no distribution.
+modules. The programs of sandboxes are ELF executables instead (sandbox_programs.py). Scripts use this before any wheel
+is there, so it imports no distribution.
 """
 
 from __future__ import annotations
@@ -12,15 +13,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from guestos_tools.description import GUESTOS
+from guestos_tools.sandbox_programs import SANDBOX_PROGRAMS
 
-PROGRAMS = {
+_SCRIPTS = {
     "orchestrator": "orchestrator.main",
     "replica": "replica.main",
     "ic-crypto-csp": "crypto_csp.main",
     "ic-btc-adapter": "adapters.bitcoin",
     "ic-https-outcalls-adapter": "adapters.https_outcalls",
 }
-"""The programs, and the functions of `standins` that they run."""
+"""The programs that Python runs, and their functions of `standins`."""
+
+PROGRAMS = (*_SCRIPTS, *SANDBOX_PROGRAMS)
+"""Names of all programs."""
 
 _PACKAGE = "standins"
 _INTERPRETER = b"#!/usr/bin/python3 -IB\n"
@@ -34,7 +39,13 @@ def write_program(program: str, modules: Sequence[Path], output: Path) -> None:
         modules: files of the package.
         output: the file to write.
     """
-    module, _, function = PROGRAMS[program].rpartition(".")
+    executable = SANDBOX_PROGRAMS[program]() if program in SANDBOX_PROGRAMS else _script(program, modules)
+    output.write_bytes(executable)
+    output.chmod(0o755)
+
+
+def _script(program: str, modules: Sequence[Path]) -> bytes:
+    module, _, function = _SCRIPTS[program].rpartition(".")
     start = f"from {_PACKAGE}.{module} import {function}\n\n{function}()\n"
     contents = {"__main__.py": start.encode()}
     contents |= {f"{_PACKAGE}/{path.name}": path.read_bytes() for path in sorted(modules, key=lambda path: path.name)}
@@ -45,8 +56,7 @@ def write_program(program: str, modules: Sequence[Path], output: Path) -> None:
             member.create_system = 3
             member.external_attr = 0o644 << 16
             writer.writestr(member, data)
-    output.write_bytes(_INTERPRETER + archive.getvalue())
-    output.chmod(0o755)
+    return _INTERPRETER + archive.getvalue()
 
 
 def write_programs(folder: Path) -> dict[str, Path]:
