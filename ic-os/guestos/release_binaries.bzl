@@ -21,6 +21,7 @@ RELEASE_BINARIES = [
     "ic-https-outcalls-adapter",
     "ic-onchain-observability-adapter",
     "vsock_guest",
+    "compiler_sandbox",
 ]
 
 # An image without one of these is refused.

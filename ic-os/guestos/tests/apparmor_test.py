@@ -30,7 +30,7 @@ OF_PACKAGES = {"nftables.service", "systemd-journal-gatewayd.service"}
 # Directories that are filled when the machine runs.
 RUNTIME = ("boot", "dev", "proc", "run", "sys", "tmp", "var")
 # Programs of releases that release_binaries.bzl does not list.
-OF_OTHER_RELEASES = {"compiler_sandbox", "guestos_tool"}
+OF_OTHER_RELEASES = {"guestos_tool"}
 RULE = re.compile(r"^  (?:deny |owner )*(/\S*) (?:[rwaklmixPpCcUu]+)(?: -> &?[\w-]+)?,$", re.MULTILINE)
 
 
