@@ -18,7 +18,7 @@ now are removed. Images also have a .sha256 each.
 options:
   -h, --help               this text
   -b, --binaries           the executables of the images, to artifacts/release: the target of -x, built or copied by
-                           Bazel. The default, reference, is Python programs, not the Internet Computer's executables
+                           Bazel. The default, reference, is stand-ins, not the Internet Computer's executables
   -c, --canisters[=LABEL]  the files of a Bazel target, to artifacts/canisters; without LABEL, a warning, since this
                            repository builds no canisters
   -i, --icos               images, to artifacts/icos

@@ -14,17 +14,22 @@ BASE = 0x400000
 """Address of the first byte of the file."""
 
 DATA = 0x600000
-"""Address of memory that a program can write to; it is zero at the start."""
+"""Address of memory that a program can write to."""
 
 LINKER = "/lib64/ld-linux-x86-64.so.2"
 
 _PAGE = 0x1000
+TEXT = BASE + _PAGE
+"""Address of the constant bytes of a program."""
+
 _HEADER, _SEGMENT, _ENTRY = struct.Struct("<16sHHIQQQIHHHHHH"), struct.Struct("<IIQQQQQQ"), struct.Struct("<qQ")
 _EXECUTABLE, _X86_64 = 2, 62
 _LOAD, _DYNAMIC, _INTERPRETER, _STACK = 1, 2, 3, 0x6474E551
 _READ, _WRITE, _EXECUTE = 4, 2, 1
 _NULL, _NEEDED, _STRTAB, _SYMTAB, _STRSZ, _SYMENT = 0, 1, 5, 6, 10, 11
 _SYMBOL_SIZE = 24
+_SEGMENTS = 5
+"""Number of program headers."""
 
 _REGISTERS = ("rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", *(f"r{number}" for number in range(8, 16)))
 _ARGUMENTS = ("rdi", "rsi", "rdx", "r10", "r8", "r9")
@@ -122,30 +127,22 @@ def elf_program(code: bytes, text: bytes, data: bytes, memory: int, needed: Sequ
 
     Args:
         code: machine code; it starts at its first byte.
-        text: constant bytes, which are at `BASE + _PAGE`; at most a page.
+        text: constant bytes, which are at TEXT; at most a page.
         data: the first bytes at DATA.
         memory: size of what is at DATA, in bytes.
         needed: libraries that the dynamic linker loads.
     """
     linker = LINKER.encode() + b"\0"
-    strings, places = b"\0", []
-    for name in needed:
-        places.append(len(strings))
-        strings += name.encode() + b"\0"
-    segments = 5
-    start = _HEADER.size + segments * _SEGMENT.size
+    strings = b"\0" + b"".join(name.encode() + b"\0" for name in needed)
+    start = _HEADER.size + _SEGMENTS * _SEGMENT.size
     strings_at = start + len(linker)
     symbols_at = -(-(strings_at + len(strings)) // 8) * 8
     code_at = symbols_at + _SYMBOL_SIZE
     if code_at + len(code) > _PAGE or len(text) > _PAGE:
         raise ValueError("the program does not fit in its pages")
-    entries = [(_NEEDED, place) for place in places]
-    entries += [(_STRTAB, BASE + strings_at), (_SYMTAB, BASE + symbols_at), (_STRSZ, len(strings))]
-    entries += [(_SYMENT, _SYMBOL_SIZE), (_NULL, 0)]
-    dynamic = b"".join(_ENTRY.pack(*entry) for entry in entries)
+    dynamic = _dynamic_section(strings, BASE + strings_at, BASE + symbols_at)
     # The dynamic linker may write to its section, so it is behind the data.
     dynamic_at = -(-memory // 8) * 8
-    first = (linker + strings).ljust(symbols_at - start, b"\0") + bytes(_SYMBOL_SIZE) + code
     written = data.ljust(dynamic_at, b"\0") + dynamic
     headers = [
         (_INTERPRETER, _READ, start, BASE + start, len(linker), 1),
@@ -159,10 +156,23 @@ def elf_program(code: bytes, text: bytes, data: bytes, memory: int, needed: Sequ
         for kind, flags, offset, address, size, alignment in headers
     )
     ident = b"\x7fELF\x02\x01\x01" + bytes(9)
-    sizes = (_HEADER.size, _SEGMENT.size, segments, 0, 0, 0)
+    sizes = (_HEADER.size, _SEGMENT.size, _SEGMENTS, 0, 0, 0)
     header = _HEADER.pack(ident, _EXECUTABLE, _X86_64, 1, BASE + code_at, _HEADER.size, 0, 0, *sizes)
-    return (header + table + first).ljust(_PAGE, b"\0") + text.ljust(_PAGE, b"\0") + written
+    names = (linker + strings).ljust(symbols_at - start, b"\0")
+    first = header + table + names + bytes(_SYMBOL_SIZE) + code
+    return first.ljust(_PAGE, b"\0") + text.ljust(_PAGE, b"\0") + written
 
 
-TEXT = BASE + _PAGE
-"""Address of the constant bytes of a program."""
+def _dynamic_section(strings: bytes, strings_at: int, symbols_at: int) -> bytes:
+    """Returns the section that names the libraries.
+
+    Args:
+        strings: the string table: an empty string, and the names of the libraries.
+        strings_at: its address.
+        symbols_at: address of the symbol table, which has the empty first entry alone.
+    """
+    ends = [place for place, byte in enumerate(strings) if byte == 0]
+    entries = [(_NEEDED, end + 1) for end in ends[:-1]]
+    entries += [(_STRTAB, strings_at), (_SYMTAB, symbols_at), (_STRSZ, len(strings))]
+    entries += [(_SYMENT, _SYMBOL_SIZE), (_NULL, 0)]
+    return b"".join(_ENTRY.pack(*entry) for entry in entries)

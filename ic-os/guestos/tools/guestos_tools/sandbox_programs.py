@@ -153,23 +153,37 @@ def canister_sandbox(needed: Sequence[str] = LIBRARIES) -> bytes:
     code.set("rdx", _WORD)
     code.store("rax", 0, "rdx")
     step(_MMAP, 0, _SIZE, _READ | _WRITABLE, _SHARED, "r12", 0)
-    code.set("r12", "rax")
+    code.set("r12", "rax")  # the address of the shared memory, from here on
     code.set("rdx", _WORD)
-    code.store("rax", 0, "rdx")
+    _show(code, 0, "rdx")
     step(_MMAP, 0, _SIZE, _READ, _PRIVATE, "r13", 0)
-    _show(code, 8, "rax")
+    code.load("rdx", "rax")
+    _show(code, 8, "rdx")
     step(_MMAP, 0, _SIZE, _READ | _EXECUTABLE, _PRIVATE, "r14", 0)
-    _run(code, 16)
+    code.call("rax")
+    _show(code, 16, "rax")
     step(_MMAP, 0, _SIZE, _READ | _WRITABLE, _PRIVATE | _ANONYMOUS, -1, 0)
-    code.set("rbx", "rax")
+    code.set("r13", "rax")
     code.set("rdx", int.from_bytes(b"\xb8" + struct.pack("<I", _RESULT) + b"\xc3\0\0", "little"))
-    code.store("rbx", 0, "rdx")
-    step(_MPROTECT, "rbx", _SIZE, _READ | _EXECUTABLE)
-    code.set("rax", "rbx")
-    _run(code, 24)
+    code.store("r13", 0, "rdx")
+    step(_MPROTECT, "r13", _SIZE, _READ | _EXECUTABLE)
+    code.call("r13")
+    _show(code, 24, "rax")
     step(_SCHED_GETSCHEDULER, 0)
     code.set("r15", 0)
     code.set("rax", 0)
+    _reply(code)
+    return _program(code, bytes(16), needed)
+
+
+def _show(code: Code, offset: int, register: str) -> None:
+    """Writes a register to the shared memory, whose address is in r12."""
+    code.set("rbx", "r12")
+    code.store("rbx", offset, register)
+
+
+def _reply(code: Code) -> None:
+    """Sends the step in r15 and the result of its system call in rax; waits for the end of the replica."""
     code.label("failed")
     code.set("rbx", _REPLY)
     code.store("rbx", 0, "r15")
@@ -178,21 +192,6 @@ def canister_sandbox(needed: Sequence[str] = LIBRARIES) -> bytes:
     code.label("wait")
     _receive(code)
     code.jump("wait")
-    return _program(code, bytes(16), needed)
-
-
-def _show(code: Code, offset: int, address: str) -> None:
-    """Copies 8 bytes to the shared memory, whose address is in r12."""
-    code.load("rdx", address)
-    code.set("rbx", "r12")
-    code.store("rbx", offset, "rdx")
-
-
-def _run(code: Code, offset: int) -> None:
-    """Calls the function at the address in rax, and stores its result in the shared memory."""
-    code.call("rax")
-    code.set("rbx", "r12")
-    code.store("rbx", offset, "rax")
 
 
 SANDBOX_PROGRAMS: dict[str, Callable[[], bytes]] = {
