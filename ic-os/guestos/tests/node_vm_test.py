@@ -16,6 +16,7 @@ from tools.vm.shell import Shell
 IMAGES = Path("ic-os/guestos/dev")
 BOOT_SECONDS = 900
 REPLICA_SECONDS = 180
+PACKAGE = "/var/lib/ic/data/cups/cup.types.v1.CatchUpPackage.pb"
 UNITS = "--unit=ic-replica.service --unit=ic-crypto-csp.service --unit=reload_nftables.service"
 KEYS = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBtq one", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBtr two"]
 
@@ -59,6 +60,22 @@ def check_node(shell, slot, version):
     assert checks.failed == []
 
 
+def check_leaves_subnet(shell, nns):
+    """Checks that the orchestrator can remove the state, and call the scripts that free space and read keys."""
+    checks = Checks()
+    shown = shell.check("curl --silent http://[::1]:7070/ssh-keys").splitlines()
+    checks.equal("SSH keys on the dashboard", shown, [f"readonly: {len(KEYS)}", "backup: 0", "admin: 0"])
+    nns.registry = {"registry_version": 3, "ssh_keys": {"readonly": KEYS}}
+    removed = shell.run(f"timeout {REPLICA_SECONDS} sh -c 'while test -e {PACKAGE}; do sleep 1; done'", REPLICA_SECONDS)
+    checks.equal("the node has left its subnet", removed.status, 0)
+    checks.equal("what is left of the state", shell.check("ls -A /var/lib/ic/data/ic_state").split(), ["page_deltas"])
+    checks.equal("processes of the replica", shell.run("pgrep --full '^/opt/ic/bin/(canister_|sandbox_)'").output, "")
+    check_violations(shell, checks)
+    if checks.failed:
+        print(shell.run(f"journalctl --boot --no-pager --lines=100 {UNITS} --unit='privileged-scripts@*'").output)
+    assert checks.failed == []
+
+
 def test_registers_and_upgrades(machine, nns):
     version = (IMAGES / "version.txt").read_text().strip()
     test_version = (IMAGES / "version-test.txt").read_text().strip()
@@ -78,3 +95,4 @@ def test_registers_and_upgrades(machine, nns):
     assert f"node ID: {request['node_id']}\n" in shell.check("curl --silent http://[::1]:7070/")
     assert int(shell.check("cat /var/lib/ic/data/orchestrator/reboot_time.txt")) > 0
     assert shell.run("test -e /var/lib/ic/data/images/image.bin").status == 1
+    check_leaves_subnet(shell, nns)

@@ -3,8 +3,9 @@
 At its start, in this order: it makes its folders, waits for the crypto service, reads the version, registers the node,
 and runs `manageboot.sh confirm` once, whatever comes of it. Then, again and again: it replicates the registry, upgrades
 the system, starts the replica if the node is in a subnet, and after a change of the registry hands the SSH keys to
-provision-ssh-keys.sh and writes the firewall rules. A failed step is logged and tried again. After the commit of an
-upgrade its exit status is 42.
+provision-ssh-keys.sh and writes the firewall rules. After the node has left its subnet it removes the state, and has
+sync_fstrim.sh free the space. A failed step is logged and tried again. After the commit of an upgrade its exit status
+is 42. The dashboard counts the SSH keys that read-ssh-keys.sh prints.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from standins.host import signer, tell_host
 from standins.problems import StandInError, parser, run, say
 from standins.registry import Registry, local_registry, register, replicate
 from standins.replica_process import ReplicaProcess
-from standins.upgrade import EXIT_STATUS, upgrade
+from standins.state import remove_state
+from standins.upgrade import EXIT_STATUS, call, upgrade
 from standins.web import Server, ask, fetch, listen
 
 PROGRAM = "orchestrator"
@@ -163,10 +165,12 @@ class Orchestrator:
             say(PROGRAM, "the upgrade is committed")
 
     def _run_replica(self, registry: Registry) -> None:
+        package = self.options.cup_dir / CATCH_UP_PACKAGE
         if registry.subnet is None:
             self.replica.end()
+            if package.exists():
+                self._leave_subnet(package)
             return
-        package = self.options.cup_dir / CATCH_UP_PACKAGE
         try:
             package.write_text(f"{registry.version}\n", encoding="ascii")
         except OSError as error:
@@ -177,6 +181,13 @@ class Orchestrator:
             f"--catch-up-package={package}",
             f"--force-subnet={registry.subnet}",
         )
+
+    def _leave_subnet(self, package: Path) -> None:
+        """Removes the state of the replica, and the catch-up package when all is done."""
+        remove_state(self.config)
+        call(self.options.ic_binary_directory / "sync_fstrim.sh")
+        package.unlink()
+        say(PROGRAM, "left the subnet: the state is removed")
 
     def _provide_keys(self, registry: Registry) -> None:
         """Hands the keys over; the exit status of the script is not looked at."""
@@ -193,7 +204,9 @@ class Orchestrator:
             write_rules(Path(firewall.config_file), ruleset(firewall, registry.rules, registry.nodes))
 
     def dashboard(self, path: str) -> str | None:
-        """Returns the text of the dashboard; the launcher of virtual machines names the second path."""
+        """Returns the text of the dashboard; the launcher of virtual machines names the path /status."""
+        if path == "/ssh-keys":
+            return "".join(f"{account}: {self._keys(account)}\n" for account in ("readonly", "backup", "admin"))
         if path not in ("/", "/status"):
             return None
         known = local_registry(self.config)
@@ -202,6 +215,14 @@ class Orchestrator:
             f"registry version: {known.version if known else 'none'}\nsubnet: {known.subnet if known else None}\n"
             f"replica process: {self.replica.pid}\nreplica: {self._replica_status()}\n"
         )
+
+    def _keys(self, account: str) -> str:
+        """Returns how many SSH keys an account has; or why that is not known."""
+        script = self.options.ic_binary_directory / "read-ssh-keys.sh"
+        try:
+            return str(len(call(script, account).splitlines()))
+        except StandInError as error:
+            return str(error)
 
     def _replica_status(self) -> str:
         """Returns what the replica says of itself, in one line of JSON; or why it says nothing."""

@@ -189,6 +189,38 @@ def test_an_unassigned_node_has_no_replica(node):
     assert node.replicas()[1].endswith("--force-subnet=other")
 
 
+def test_a_node_that_leaves_its_subnet_removes_the_state(node):
+    node.script("sync_fstrim.sh", f"#!/bin/sh\necho sync_fstrim $# >>{node.root}/calls; test -e {node.root}/works\n")
+    deltas, pool = node.root / "data/ic_state/page_deltas", node.root / "data/ic_consensus_pool"
+    for path in (deltas / "inner/x.mem", deltas / "y.mem", node.root / "data/ic_state/tip/z", pool / "block"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("data")
+    process = node.orchestrate()
+    wait_for(node.replicas, "the replica")
+    node.nns.registry = {"registry_version": 2, "subnet": None}
+    wait_for(lambda: node.calls().count("sync_fstrim 0") > 1, "another try")
+    assert (node.root / "data/cups/cup.types.v1.CatchUpPackage.pb").exists()
+    (node.root / "works").touch()
+    wait_for(lambda: not (node.root / "data/cups/cup.types.v1.CatchUpPackage.pb").exists(), "the end of the removal")
+    assert list((node.root / "data/ic_state").iterdir()) == [deltas]
+    assert (list(deltas.iterdir()), pool.exists()) == ([], False)
+    calls = len(node.calls())
+    rounds = len(node.nns.requests) + 5
+    wait_for(lambda: len(node.nns.requests) > rounds, "further rounds")
+    assert len([call for call in node.calls()[calls:] if "fstrim" in call]) == 0, "it is done once"
+    process.terminate()
+    assert process.wait(60) == 0
+    assert "replica: sync_fstrim.sh: exit status 1: " in process.stdout.read()
+
+
+def test_the_dashboard_counts_ssh_keys(node):
+    node.script("read-ssh-keys.sh", '#!/bin/sh\n[ "$1" != backup ] || exit 3\nprintf "one\\ntwo $1"\n')
+    node.orchestrate()
+    wait_for(node.replicas, "the replica")
+    shown = node.get(node.dashboard, "/ssh-keys")
+    assert shown == "readonly: 2\nbackup: read-ssh-keys.sh backup: exit status 3: \nadmin: 2\n"
+
+
 def test_a_replica_that_ended_is_started_again(node):
     node.orchestrate()
     pid = int(wait_for(node.replicas, "the replica")[0].split()[0])

@@ -9,6 +9,7 @@ It serves, by HTTP:
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -84,6 +85,9 @@ def _serve(arguments: Sequence[str] | None, programs: Path) -> int:
         raise StandInError(f"--catch-up-package: there is no file {options.catch_up_package}")
     config = read_config(options.config_file)
     started = time.monotonic()
+    # It is missing after the node has left another subnet. If it cannot be made, the status says so.
+    with contextlib.suppress(OSError):
+        config.consensus_pool.mkdir(exist_ok=True)
     sandboxes = Sandboxes(programs, config.state_root)
     # The launcher is started first, as in a release, and the processes are in the group of this one.
     for problem in sandboxes.problems():

@@ -80,8 +80,8 @@ def upgrade(release: Release, images: Path, manageboot: Path, data: Path) -> Non
         raise
 
 
-def call(program: Path, *arguments: str) -> None:
-    """Runs a program whose output is not shown unless it fails.
+def call(program: Path, *arguments: str) -> str:
+    """Runs a program; returns what it writes, which is not shown unless it fails.
 
     Raises:
         StandInError: it cannot be run, or its exit status is not 0.
@@ -92,4 +92,5 @@ def call(program: Path, *arguments: str) -> None:
         raise StandInError(f"{program}: {error.strerror}") from error
     if result.returncode:
         said = (result.stdout + result.stderr).decode(errors="replace").strip()
-        raise StandInError(f"{program.name} {' '.join(arguments)}: exit status {result.returncode}: {said}")
+        raise StandInError(f"{' '.join([program.name, *arguments])}: exit status {result.returncode}: {said}")
+    return result.stdout.decode(errors="replace")
