@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -21,24 +22,52 @@ from tools.ext4.format.extent_tree import (
 from tools.ext4.format.inode import inode_seed
 from tools.ext4.format.xattr import MAX_SHARERS, finish_block
 from tools.ext4.geometry import Geometry
-from tools.ext4.item import Item
+from tools.ext4.inventory import Inventory
 from tools.ext4.journal import journal_blocks, pack_journal_superblock
 from tools.ext4.options import Ext4Options
 from tools.image.extents import Data, Extent, Image
-from tools.tree.node import File
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Place:
     """Where the blocks of an inode are.
 
     Attributes:
-        pointer: the inode's i_block field, 60 bytes: the root of its extent tree.
         blocks: number of blocks of its content and its extent tree.
+        start: the first block, if all are consecutive and one extent suffices for them.
+        tree: else the root of the extent tree.
     """
 
-    pointer: bytes
-    blocks: int = 0
+    blocks: int
+    start: int = 0
+    tree: bytes = b""
+
+    @property
+    def pointer(self) -> bytes:
+        """The inode's i_block field, 60 bytes: the root of its extent tree."""
+        return self.tree or pack_single(self.start, self.blocks)
+
+
+class Places:
+    """The places of inodes by their rows, with few bytes for each: most have one extent."""
+
+    def __init__(self, rows: int) -> None:
+        self._starts = array("Q", bytes(8 * rows))
+        self._counts = array("H", bytes(2 * rows))
+        self._others: dict[int, Place] = {}
+
+    def __getitem__(self, row: int) -> Place | None:
+        """Returns where the content of an inode is; None if it has no blocks."""
+        count = self._counts[row]
+        return Place(count, self._starts[row]) if count else self._others.get(row)
+
+    def __setitem__(self, row: int, place: Place | None) -> None:
+        if place is None:
+            return
+        if place.tree:
+            self._others[row] = place
+        else:
+            self._starts[row], self._counts[row] = place.start, place.blocks
 
 
 @dataclass(slots=True)
@@ -46,8 +75,8 @@ class Placement:
     """Where everything that isn't fixed by the geometry is.
 
     Attributes:
-        places: for each item, where its content is; None if it needs no blocks.
-        xattr_blocks: the number of the block with its extended attributes, by the indices of the items that have one.
+        places: where contents are.
+        xattr_blocks: the number of the block with its extended attributes, by the rows of the inodes that have one.
         journal: where the journal is, or None without a journal.
         journal_blocks: length of the journal, in blocks.
         extents: the placed contents, with offsets in the image.
@@ -58,7 +87,7 @@ class Placement:
         shortfall: by how many blocks the file system is too small; if it isn't 0, the other fields are invalid.
     """
 
-    places: list[Place | None] = field(default_factory=list)
+    places: Places
     xattr_blocks: dict[int, int] = field(default_factory=dict)
     journal: Place | None = None
     journal_blocks: int = 0
@@ -103,7 +132,7 @@ class Placer:
         if len(runs) == 1:
             self.extents.append(Extent(physical * size, extent.length, extent.source))
             if count <= MAX_BLOCKS:
-                return Place(pack_single(physical, count), count)
+                return Place(count, physical)
             return self._map_blocks([Mapping(0, physical, count)], inode, allocator)
         return self._map_blocks(self._spread(Image(extent.end, (extent,)), 0, runs), inode, allocator)
 
@@ -124,13 +153,13 @@ class Placer:
         used = sum(mapping.length for mapping in mappings)
         pieces = split_mappings(mappings)
         if len(pieces) <= ROOT_ENTRIES:
-            return Place(pack_root(pieces), used)
+            return Place(used, tree=pack_root(pieces))
         blocks = block_numbers(allocator.take(tree_block_count(len(pieces), self.block_size)))
         seed = None if self.seed is None else inode_seed(self.seed, inode)
         pointer, nodes = pack_tree(pieces, blocks, self.block_size, seed)
         for block, node in zip(blocks, nodes, strict=True):
             self._place_block(block, node)
-        return Place(pointer, used + len(blocks))
+        return Place(used + len(blocks), tree=pointer)
 
     def _place_block(self, block: int, data: bytes) -> None:
         """Adds an extent with `data` at the start of a block."""
@@ -147,41 +176,44 @@ class Placer:
         return self._map_blocks(self._spread(content, 0, allocator.take(blocks)), JOURNAL_INODE, allocator)
 
 
-def shared_attributes(items: list[Item]) -> Iterator[tuple[bytes, list[int]]]:
-    """Yields each xattr block that is needed: its content, and the indices of the items that share it."""
+def shared_attributes(inventory: Inventory) -> Iterator[tuple[bytes, list[int]]]:
+    """Yields each xattr block that is needed: its content, and the rows of the inodes that share it."""
     sharers: dict[bytes, list[int]] = {}
-    for index, item in enumerate(items):
-        if item.attributes.block:
-            sharers.setdefault(item.attributes.block, []).append(index)
+    for row in inventory.inodes.live if inventory.has_attribute_blocks else ():
+        if block := inventory.attributes(row).block:
+            sharers.setdefault(block, []).append(row)
     for content, users in sharers.items():
         for begin in range(0, len(users), MAX_SHARERS):
             yield content, users[begin : begin + MAX_SHARERS]
 
 
-def place_all(items: list[Item], options: Ext4Options, geometry: Geometry) -> Placement:
+def place_all(inventory: Inventory, options: Ext4Options, geometry: Geometry) -> Placement:
     """Places directories and long symlink targets first, then files in order, the journal, and xattr blocks.
 
     So directories are contiguous, and so is data.
+
+    Args:
+        inventory: of a tree without an overlay.
+        options: the file system's parameters.
+        geometry: its geometry.
 
     Raises:
         UserError: the requested size of the journal is out of range.
         NoRoomError: the file system is too small for a journal.
     """
-    placement = Placement(journal_blocks=journal_blocks(options, geometry.blocks))
+    inodes = inventory.inodes
+    placement = Placement(Places(len(inodes)), journal_blocks=journal_blocks(options, geometry.blocks))
     placer = Placer(options)
     allocator = Allocator(geometry.free_runs(), geometry.blocks)
-    places = placement.places = [None] * len(items)
-    for is_file in (False, True):
-        for index, item in enumerate(items):
-            if item.content is not None and isinstance(item.node, File) is is_file:
-                places[index] = placer.place_content(item.content, item.number, allocator)
+    for row, content in inventory.base_contents():
+        placement.places[row] = placer.place_content(content, inodes.number(row), allocator)
     if placement.journal_blocks:
         placement.journal = placer.place_journal(placement.journal_blocks, options.uuid.bytes, allocator)
-    for content, users in shared_attributes(items):
+    for attributes, users in shared_attributes(inventory):
         ((block, _),) = allocator.take(1)
-        placer.place_attributes(block, content, len(users))
-        for index in users:
-            placement.xattr_blocks[index] = block
+        placer.place_attributes(block, attributes, len(users))
+        for row in users:
+            placement.xattr_blocks[row] = block
     placement.extents = placer.extents
     placement.position = allocator.position
     placement.used = allocator.taken

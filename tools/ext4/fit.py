@@ -9,7 +9,6 @@ from tools.core.errors import UserError
 from tools.ext4.block_placement import Placement, place_all
 from tools.ext4.geometry import Geometry, NoRoomError, choose_geometry
 from tools.ext4.inventory import Inventory
-from tools.ext4.item import Item
 from tools.ext4.layered_placement import place_layers
 from tools.ext4.options import Ext4Options
 from tools.tree.node import Directory
@@ -34,32 +33,33 @@ class FitError(UserError):
         self.size = size
 
 
-def fit(items: list[Item], options: Ext4Options) -> tuple[Geometry, Placement]:
+def fit(inventory: Inventory, options: Ext4Options) -> tuple[Geometry, Placement]:
     """Returns the geometry of a file system, and the placement of a tree's contents in it.
 
     Args:
-        items: the tree's inodes, from `take_inventory`.
+        inventory: the tree's inodes, from `take_inventory`.
         options: the file system's parameters.
 
     Raises:
         FitError: the tree doesn't fit.
     """
     try:
-        geometry, placement = _attempt(items, options, options.size // options.block_size)
+        geometry, placement = _attempt(inventory, options, options.size // options.block_size)
     except NoRoomError as error:
         found = str(error)
     else:
         if not placement.shortfall:
             return geometry, placement
         found = f"it has {geometry.blocks - geometry.metadata_blocks} blocks for contents"
-    least, placement = _smallest(items, options)
+    inodes = inventory.inodes.last
+    least, placement = _smallest(inventory, options)
     size = least.blocks * least.block_size
     raise FitError(
-        f"ext4: the tree does not fit in {_human(options.size)} ({options.size} bytes): it needs {items[-1].number} "
+        f"ext4: the tree does not fit in {_human(options.size)} ({options.size} bytes): it needs {inodes} "
         f"inodes and {placement.used} blocks of {options.block_size} bytes, but {found}; make the file system at least "
         f"{size} bytes ({_human(size)}), or the tree smaller; the largest directories, without those below them: "
-        f"{_largest_directories(items)}",
-        inodes=items[-1].number,
+        f"{_largest_directories(inventory)}",
+        inodes=inodes,
         blocks=placement.used,
         size=size,
     )
@@ -72,22 +72,22 @@ def fit_layers(inventory: Inventory, options: Ext4Options) -> tuple[Geometry, Pl
         UserError: a parameter is out of range for this file system.
     """
     try:
-        geometry = choose_geometry(options, options.size // options.block_size, inventory.last)
-        if inventory.last <= geometry.inodes:
+        geometry = choose_geometry(options, options.size // options.block_size, inventory.inodes.last)
+        if inventory.inodes.last <= geometry.inodes:
             return geometry, place_layers(inventory, options, geometry)
     except NoRoomError:
         pass
     return None
 
 
-def _attempt(items: list[Item], options: Ext4Options, blocks: int) -> tuple[Geometry, Placement]:
+def _attempt(inventory: Inventory, options: Ext4Options, blocks: int) -> tuple[Geometry, Placement]:
     """Lays out a file system of `blocks` blocks; the placement may have a shortfall.
 
     Raises:
         NoRoomError: the file system's own metadata doesn't fit.
         FitError: the tree needs more inodes than `options.inode_count`.
     """
-    inodes = items[-1].number
+    inodes = inventory.inodes.last
     if options.inode_count is not None and options.inode_count < inodes:
         raise FitError(
             f"ext4: the tree needs {inodes} inodes, but the inode count is {options.inode_count}; increase it",
@@ -96,21 +96,21 @@ def _attempt(items: list[Item], options: Ext4Options, blocks: int) -> tuple[Geom
             size=0,
         )
     geometry = choose_geometry(options, blocks, inodes)
-    return geometry, place_all(items, options, geometry)
+    return geometry, place_all(inventory, options, geometry)
 
 
-def _smallest(items: list[Item], options: Ext4Options) -> tuple[Geometry, Placement]:
+def _smallest(inventory: Inventory, options: Ext4Options) -> tuple[Geometry, Placement]:
     """Returns the smallest layout that has room for everything.
 
     Starts from a lower bound. An attempt returns the shortfall in blocks; since a larger file system has no smaller
     tables, at least that many blocks must be added. So the search cannot skip the minimum. The exception: where groups
     are small because of the number of inodes, rounding may make the tables of a larger one smaller by a few blocks.
     """
-    inodes = items[-1].number
+    inodes = inventory.inodes.last
     blocks = _least_with_tables(options, inodes)
     while True:
         try:
-            geometry, placement = _attempt(items, options, blocks)
+            geometry, placement = _attempt(inventory, options, blocks)
         except NoRoomError:
             blocks += 1
             continue
@@ -143,13 +143,13 @@ def _usable_blocks(options: Ext4Options, blocks: int, inodes: int) -> int:
     return geometry.blocks
 
 
-def _largest_directories(items: list[Item]) -> str:
-    sizes: Counter[Item] = Counter()
-    for item in items:
-        if item.content is not None:
-            sizes[item if isinstance(item.node, Directory) else item.parent or item] += item.content.data_size
-    largest = sorted(sizes.items(), key=lambda pair: (-pair[1], pair[0].number))[:_MAX_DIRECTORIES_LISTED]
-    return ", ".join(f"{item.path} ({_human(size)})" for item, size in largest)
+def _largest_directories(inventory: Inventory) -> str:
+    inodes = inventory.inodes
+    sizes: Counter[int] = Counter()
+    for row, content in inventory.base_contents():
+        sizes[row if isinstance(inodes.nodes[row], Directory) else inodes.parents[row]] += content.data_size
+    largest = sorted(sizes.items(), key=lambda pair: (-pair[1], pair[0]))[:_MAX_DIRECTORIES_LISTED]
+    return ", ".join(f"{inodes.printable_path(row)} ({_human(size)})" for row, size in largest)
 
 
 def _human(size: int) -> str:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from array import array
-from bisect import bisect_left
 from dataclasses import dataclass
 
 from tools.ext4.block_placement import Placement
 from tools.ext4.format.checksum import file_system_seed
 from tools.ext4.format.constants import JOURNAL_INODE, SECTOR, InodeFlag
 from tools.ext4.format.inode import Inode, inode_seed, pack_inode_into, seal_inode
-from tools.ext4.item import Item
+from tools.ext4.inventory import Inventory
 from tools.ext4.options import Ext4Options
 from tools.image.extents import Buffer, Source
 
@@ -21,16 +19,15 @@ _JOURNAL_MODE = 0o100600
 class InodeTable:
     """The packed inodes from inode 1 on, as the source of extents."""
 
-    def __init__(self, items: list[Item], options: Ext4Options, placement: Placement) -> None:
+    def __init__(self, inventory: Inventory, options: Ext4Options, placement: Placement) -> None:
         """Prepares packing.
 
         Args:
-            items: the inodes of the tree in order of their numbers.
+            inventory: the inodes of the tree.
             options: the file system's parameters.
             placement: where their contents are; complete.
         """
-        self._items = items
-        self._numbers = array("L", (item.number for item in items))
+        self._inventory = inventory
         self._options = options
         self._placement = placement
         self._seed = file_system_seed(options.uuid.bytes) if options.metadata_csum else None
@@ -40,9 +37,11 @@ class InodeTable:
         size = self._options.inode_size
         first, end = offset // size, -(-(offset + length) // size)
         table = bytearray((end - first) * size)
-        for index in range(bisect_left(self._numbers, first + 1), bisect_left(self._numbers, end + 1)):
-            number = self._numbers[index]
-            self._pack(table, (number - 1 - first) * size, number, self._inode(index))
+        inodes = self._inventory.inodes
+        for row in range(inodes.first_row(first + 1), inodes.first_row(end + 1)):
+            if inodes.links[row]:
+                number = inodes.number(row)
+                self._pack(table, (number - 1 - first) * size, number, self._inode(row))
         if self._placement.journal and first < JOURNAL_INODE <= end:
             self._pack(table, (JOURNAL_INODE - 1 - first) * size, JOURNAL_INODE, self._journal())
         begin = offset - first * size
@@ -57,23 +56,23 @@ class InodeTable:
         if self._seed is not None:
             seal_inode(table, at, size, inode_seed(self._seed, number))
 
-    def _inode(self, index: int) -> Inode:
-        item, place = self._items[index], self._placement.places[index]
-        xattr_block = self._placement.xattr_blocks.get(index, 0)
+    def _inode(self, row: int) -> Inode:
+        inventory, place = self._inventory, self._placement.places[row]
+        xattr_block = self._placement.xattr_blocks.get(row, 0)
         blocks = (place.blocks if place else 0) + (xattr_block > 0)
-        node = item.node
+        node = inventory.inodes.nodes[row]
         return Inode(
             mode=node.mode,
             uid=node.uid,
             gid=node.gid,
-            size=item.size,
+            size=inventory.size(row),
             mtime_ns=node.mtime_ns,
-            links=item.links,
+            links=inventory.inodes.links[row],
             sectors=blocks * (self._options.block_size // SECTOR),
-            flags=item.flags,
-            pointer=place.pointer if place else item.pointer,
+            flags=inventory.flags(row),
+            pointer=place.pointer if place else inventory.pointer(row),
             xattr_block=xattr_block,
-            tail=item.attributes.tail,
+            tail=inventory.attributes(row).tail,
         )
 
     def _journal(self) -> Inode:

@@ -15,16 +15,14 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from tools.ext4.allocate import Allocator, Run
-from tools.ext4.block_placement import Placement, Placer, logical_runs, shared_attributes
+from tools.ext4.block_placement import Placement, Placer, Places, logical_runs, shared_attributes
 from tools.ext4.format.extent_tree import MAX_BLOCKS, ROOT_ENTRIES, tree_block_count
 from tools.ext4.geometry import Geometry, NoRoomError
 from tools.ext4.inventory import Inventory
-from tools.ext4.item import Item
 from tools.ext4.journal import journal_blocks
 from tools.ext4.options import Ext4Options
 from tools.ext4.slots import Claim, key_of, place, stepped
 from tools.image.extents import Image
-from tools.tree.node import File
 
 _SMALL_UNIT, _LARGE_UNIT = 4, 64
 """Small contents have slots of a multiple of 4 blocks, those of more than 64 blocks of a multiple of 64."""
@@ -109,9 +107,9 @@ class _Layers:
         self.geometry = geometry
         self.placer = Placer(options)
         self.allocator = Allocator(geometry.free_runs(), geometry.blocks)
-        items = inventory.items
+        self.inodes = inventory.inodes
         self.placement = Placement(
-            places=[None] * len(items),
+            places=Places(len(self.inodes)),
             journal_blocks=journal_blocks(options, geometry.blocks),
         )
         self.free = _FreeBlocks(geometry)
@@ -119,24 +117,19 @@ class _Layers:
 
     def place_base(self) -> None:
         """Places directories and links of the base, then its files."""
-        for is_file in (False, True):
-            index = 0
-            for item in self.inventory.base:
-                if item.content is not None and isinstance(item.node, File) is is_file:
-                    self._place_base_item(item, index)
-                index += item.links > 0
+        for row, content in self.inventory.base_contents():
+            self._place_base_content(row, content)
 
-    def _place_base_item(self, item: Item, index: int) -> None:
-        """Places an item of the base; `index` is its index among all items in the tree."""
-        assert item.content is not None
+    def _place_base_content(self, row: int, content: Image) -> None:
         start, placed = self.allocator.taken, len(self.placer.extents)
-        if item.links and item.base_blocks is not None:
-            self.allocator.take(item.base_blocks)
-            self._add_job(item, index, (start, item.base_blocks))
+        is_live = self.inodes.links[row] > 0
+        if is_live and (base_blocks := self.inventory.base_blocks.get(row)) is not None:
+            self.allocator.take(base_blocks)
+            self._add_job(row, content, (start, base_blocks))
             return
-        found = self.placer.place_content(item.content, item.number, self.allocator)
-        if item.links:
-            self.placement.places[index] = found
+        found = self.placer.place_content(content, self.inodes.number(row), self.allocator)
+        if is_live:
+            self.placement.places[row] = found
             self.placement.used += self.allocator.taken - start
         else:
             del self.placer.extents[placed:]
@@ -147,30 +140,30 @@ class _Layers:
 
     def add_jobs(self) -> None:
         """Adds a job for each content of the overlay, and for each xattr block."""
-        items, xattr_blocks = self.inventory.items, self.placement.xattr_blocks
-        for index, item in enumerate(self.inventory.overlay, len(items) - len(self.inventory.overlay)):
-            if item.content is not None and item.content.extents:
-                self._add_job(item, index, (0, 0))
-        for content, users in shared_attributes(items):
+        xattr_blocks = self.placement.xattr_blocks
+        for row in self.inodes.overlay:
+            content = self.inventory.content(row)
+            if content is not None and content.extents:
+                self._add_job(row, content, (0, 0))
+        for attributes, users in shared_attributes(self.inventory):
 
-            def put(allocator: Allocator, content: bytes = content, users: list[int] = users) -> None:
+            def put(allocator: Allocator, attributes: bytes = attributes, users: list[int] = users) -> None:
                 ((block, _),) = allocator.take(1)
-                self.placer.place_attributes(block, content, len(users))
-                for index in users:
-                    xattr_blocks[index] = block
+                self.placer.place_attributes(block, attributes, len(users))
+                for row in users:
+                    xattr_blocks[row] = block
 
-            self.jobs.append(_Job(key_of(content), 1, (0, 0), put))
+            self.jobs.append(_Job(key_of(attributes), 1, (0, 0), put))
 
-    def _add_job(self, item: Item, index: int, first: Run) -> None:
-        """Adds a job for an item that has the blocks `first` of the base."""
-        content = item.content
-        assert content is not None
+    def _add_job(self, row: int, content: Image, first: Run) -> None:
+        """Adds a job for a content that has the blocks `first` of the base."""
 
         def put(allocator: Allocator) -> None:
-            self.placement.places[index] = self.placer.place_content(content, item.number, allocator)
+            number = self.inodes.number(row)
+            self.placement.places[row] = self.placer.place_content(content, number, allocator)
 
         blocks = max(_most_blocks(content, self.placer.block_size) - first[1], 0)
-        self.jobs.append(_Job(key_of(item.names), blocks, first, put))
+        self.jobs.append(_Job(key_of(self.inodes.path(row)), blocks, first, put))
 
     def place_jobs(self) -> None:
         """Places all jobs.

@@ -187,6 +187,17 @@ def test_without_room_everything_is_in_one_order(noise):
     assert not differing_blocks(write_ext4(tree.root, options(size), tree.overlay), compact)
 
 
+def test_overlay_of_which_nothing_is_left():
+    """A file of the overlay that is removed from the tree later leaves the file system of the base."""
+    layer = Layer.empty("base")
+    layer.add((b"file",), file(b"content"))
+    tree = tree_of(layer, {"other": Image.from_bytes(b"x")})
+    del tree.root.entries[b"other"]
+    image = write_ext4(tree.root, options(8 * MIB), tree.overlay)
+    assert_holds(image, tree.root)
+    assert not differing_blocks(image, write_ext4(tree.root, options(8 * MIB)))
+
+
 def test_file_of_many_extents(tmp_path):
     pieces = [Extent(number * 3 * BLOCK, 5000, Data(b"%04d" % number + b"x" * 4996)) for number in range(1000)]
     tree = tree_of(Layer.empty("base"), {"sparse": Image(12 * MIB, pieces)})

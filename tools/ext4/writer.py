@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
+from itertools import chain
 
 from tools.ext4.block_placement import Placement
 from tools.ext4.fit import fit, fit_layers
@@ -22,8 +23,8 @@ from tools.ext4.format.superblock import Superblock
 from tools.ext4.geometry import Geometry
 from tools.ext4.group_tables import Usage, describe_tables
 from tools.ext4.inode_table import InodeTable
-from tools.ext4.inventory import take_inventory
-from tools.ext4.item import Item
+from tools.ext4.inodes import Inodes
+from tools.ext4.inventory import Inventory, take_inventory
 from tools.ext4.options import Ext4Options
 from tools.image.extents import Image
 from tools.tree.layer import Overlay
@@ -62,43 +63,51 @@ def write_ext4(root: Directory, options: Ext4Options, overlay: Overlay | None = 
         UserError: ext4 cannot store something in the tree; the message has its path.
         FitError: the tree doesn't fit in `options.size`.
     """
-    items, geometry, placement = _plan(root, options, overlay)
-    superblock = _superblock(items, options, geometry, placement)
+    inventory, geometry, placement = _plan(root, options, overlay)
+    superblock = _superblock(inventory.inodes, options, geometry, placement)
     usage = Usage(
         position=placement.position,
         freed=placement.freed,
         apart=placement.apart,
-        inodes=_inode_bits(items),
-        directories=_directories(items, geometry),
-        inode_table=InodeTable(items, options, placement),
+        inodes=_inode_bits(inventory.inodes),
+        directories=_directories(inventory.inodes, geometry),
+        inode_table=InodeTable(inventory, options, placement),
     )
     return Image(options.size, [*describe_tables(geometry, superblock, usage), *placement.extents])
 
 
-def _plan(root: Directory, options: Ext4Options, overlay: Overlay | None) -> tuple[list[Item], Geometry, Placement]:
+def _plan(root: Directory, options: Ext4Options, overlay: Overlay | None) -> tuple[Inventory, Geometry, Placement]:
     """Returns the inodes, and where everything is."""
-    if overlay:
-        inventory = take_inventory(root, options, overlay)
-        if found := fit_layers(inventory, options):
-            return inventory.items, *found
-    items = take_inventory(root, options).items
-    return items, *fit(items, options)
+    if overlay and (found := _plan_layers(root, options, overlay)):
+        return found
+    inventory = take_inventory(root, options)
+    return inventory, *fit(inventory, options)
 
 
-def _inode_bits(items: list[Item]) -> bytearray:
+def _plan_layers(
+    root: Directory, options: Ext4Options, overlay: Overlay
+) -> tuple[Inventory, Geometry, Placement] | None:
+    """Returns the same for a base with an overlay; None if there is no overlay after all, or too little room for it."""
+    inventory = take_inventory(root, options, overlay)
+    found = fit_layers(inventory, options) if inventory.is_layered else None
+    return (inventory, *found) if found else None
+
+
+def _inode_bits(inodes: Inodes) -> bytearray:
     """Returns the bitmap of the inodes in use, up to the last one; the reserved ones are in use."""
-    bits = bytearray(items[-1].number + _BITS - 1 >> 3)
-    for number in (*range(1, FIRST_INODE), *(item.number for item in items)):
+    bits = bytearray(inodes.last + _BITS - 1 >> 3)
+    for number in chain(range(1, FIRST_INODE), map(inodes.number, inodes.live)):
         bits[number - 1 >> 3] |= 1 << (number - 1 & _BITS - 1)
     return bits
 
 
-def _directories(items: list[Item], geometry: Geometry) -> Counter[int]:
+def _directories(inodes: Inodes, geometry: Geometry) -> Counter[int]:
     per_group = geometry.inodes_per_group
-    return Counter((item.number - 1) // per_group for item in items if isinstance(item.node, Directory))
+    numbers = (inodes.number(row) for row in inodes.live if isinstance(inodes.nodes[row], Directory))
+    return Counter((number - 1) // per_group for number in numbers)
 
 
-def _superblock(items: list[Item], options: Ext4Options, geometry: Geometry, placement: Placement) -> Superblock:
+def _superblock(inodes: Inodes, options: Ext4Options, geometry: Geometry, placement: Placement) -> Superblock:
     log_block_size = options.block_size.bit_length() - SUPERBLOCK_OFFSET.bit_length()
     extra_size = EXTRA_SIZE if options.inode_size > OLD_SIZE else 0
     overhead = geometry.metadata_blocks + placement.journal_blocks
@@ -107,7 +116,7 @@ def _superblock(items: list[Item], options: Ext4Options, geometry: Geometry, pla
         blocks=geometry.blocks,
         reserved_blocks=int(geometry.blocks * options.reserved_percent / 100),
         free_blocks=geometry.blocks - geometry.metadata_blocks - placement.used,
-        free_inodes=geometry.inodes - _used_inodes(items),
+        free_inodes=geometry.inodes - _used_inodes(inodes),
         first_block=geometry.first_block,
         log_block_size=log_block_size,
         log_cluster_size=log_block_size,
@@ -144,9 +153,9 @@ def _superblock(items: list[Item], options: Ext4Options, geometry: Geometry, pla
     return superblock
 
 
-def _used_inodes(items: list[Item]) -> int:
+def _used_inodes(inodes: Inodes) -> int:
     """Returns the number of inodes in use: those of the tree, and the reserved ones, of which the root is one."""
-    return FIRST_INODE - 1 + len(items) - 1
+    return FIRST_INODE - 1 + sum(1 for _ in inodes.live) - 1
 
 
 def _is_wide(geometry: Geometry) -> bool:

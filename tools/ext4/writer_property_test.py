@@ -98,13 +98,15 @@ def test_random_overlay(path, base, overlay, chosen, mebibytes):
 def places(root, parameters, overlay):
     """Returns the inode numbers and extents of the nodes of the base."""
     inventory = take_inventory(root, parameters, overlay)
-    _, placement = fit_layers(inventory, parameters) if inventory.base else fit(inventory.items, parameters)
-    pairs = zip(inventory.items, placement.places, strict=True)
-    return {
-        item.names: (item.number, place.pointer if place and item.base_blocks is None else None)
-        for item, place in pairs
-        if item.base_blocks != 0
-    }
+    _, placement = fit_layers(inventory, parameters) if inventory.is_layered else fit(inventory, parameters)
+    inodes = inventory.inodes
+    found = {}
+    for row in inodes.live:
+        if row in inodes.base:
+            place = placement.places[row]
+            is_same = place and row not in inventory.base_blocks
+            found[inodes.path(row)] = inodes.number(row), place.pointer if is_same else None
+    return found
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])

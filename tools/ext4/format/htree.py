@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 import uuid
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from tools.ext4.format.checksum import crc32c
@@ -58,7 +59,7 @@ def pack_directory(
     """
     dots = [Entry(b".", inode, DIRECTORY_TYPE), Entry(b"..", parent, DIRECTORY_TYPE)]
     capacity = block_capacity(block_size, has_tail=seed is not None)
-    if sum(entry_size(entry[0]) for entry in entries) + sum(entry_size(dot.name) for dot in dots) <= capacity:
+    if fits_in_block((entry[0] for entry in entries), block_size, has_tail=seed is not None):
         return pack_block([*dots, *entries], block_size, seed), False
     leaves, blocks = _leaves(entries, capacity, hash_seed)
     index = _Index(dots, block_size, seed).pack(leaves)
@@ -66,6 +67,18 @@ def pack_directory(
         blocks = fill_blocks([*dots, *entries], capacity)
         return b"".join(pack_block(block, block_size, seed) for block in blocks), False
     return index + b"".join(pack_block(block, block_size, seed) for block in blocks), True
+
+
+def fits_in_block(names: Iterable[bytes], block_size: int, *, has_tail: bool) -> bool:
+    """Returns whether one block holds the entries of a directory with the given names, besides `.` and `..`.
+
+    Args:
+        names: the names.
+        block_size: in bytes.
+        has_tail: whether blocks end with a checksum.
+    """
+    dots = entry_size(b".") + entry_size(b"..")
+    return sum(map(entry_size, names)) + dots <= block_capacity(block_size, has_tail=has_tail)
 
 
 def _leaves(entries: list[Entry], capacity: int, hash_seed: uuid.UUID) -> tuple[list[int], list[list[Entry]]]:
