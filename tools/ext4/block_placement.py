@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -49,11 +48,14 @@ class Place:
 
 
 class Places:
-    """The places of inodes by their rows, with few bytes for each: most have one extent."""
+    """The places of inodes by their rows, with few bytes for each: most have one extent.
+
+    Pages of a bytearray that nothing is written to take no memory, as where all files are empty.
+    """
 
     def __init__(self, rows: int) -> None:
-        self._starts = array("Q", bytes(8 * rows))
-        self._counts = array("H", bytes(2 * rows))
+        self._starts = memoryview(bytearray(8 * rows)).cast("Q")
+        self._counts = memoryview(bytearray(2 * rows)).cast("H")
         self._others: dict[int, Place] = {}
 
     def __getitem__(self, row: int) -> Place | None:

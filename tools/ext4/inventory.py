@@ -199,13 +199,12 @@ class _Filler:
             raise self.inodes.fault(row, what)
 
     def _fill_directory(self, row: int) -> None:
-        is_live = self.inodes.links[row] > 0
-        is_indexed = False
-        if not is_live or (row in self.inodes.base and self.numbering.is_changed(row)):
-            content = self.packer.base_content(row)
-            self.inventory.base_blocks[row] = content.size // self.block_size
-        if is_live:
+        if not self.inodes.links[row] or (row in self.inodes.base and self.numbering.is_changed(row)):
+            self.inventory.base_blocks[row] = self.packer.base_blocks(row)
+        if self.inodes.links[row]:
             content, is_indexed = self.packer.content(row)
+        else:  # a placeholder, whose blocks stay free
+            content, is_indexed = Image.from_bytes(bytes(self.inventory.base_blocks[row] * self.block_size)), False
         if content.size > _MAX_DIRECTORY:
             what = f"its entries need {content.size} bytes, but a directory can have {_MAX_DIRECTORY}"
             raise self.inodes.fault(row, what)

@@ -62,10 +62,13 @@ class Numbering:
             directory == LOST_AND_FOUND_ROW and self._is_overlaid(directory)
         )
 
-    def names(self, directory: int) -> Iterable[bytes]:
-        """Returns the names in a directory, without `.` and `..`, in no order."""
-        names = self._entries_of(directory).keys()
-        return names | {LOST_AND_FOUND} if directory == ROOT_ROW else names
+    def names(self, directory: int) -> list[bytes]:
+        """Returns the names of a directory's entries, sorted, without `.` and `..`."""
+        return [name for name, _ in self._children(directory)]
+
+    def base_names(self, directory: int) -> list[bytes]:
+        """Returns the names of the entries that a directory has in the base."""
+        return [name for name, _, _ in self._base_children(directory)]
 
     def entries(self, directory: int) -> list[Entry]:
         """Returns the entries of a directory, sorted by their names, without `.` and `..`."""

@@ -40,18 +40,18 @@ def block_capacity(block_size: int, *, has_tail: bool) -> int:
     return block_size - _TAIL.size if has_tail else block_size
 
 
-def fill_blocks(entries: Iterable[Entry], capacity: int) -> list[list[Entry]]:
-    """Divides entries into blocks, in order, with as many entries in each as fit in `capacity` bytes."""
-    blocks: list[list[Entry]] = [[]]
+def divide(names: Iterable[bytes], capacity: int) -> list[int]:
+    """Returns how many entries, in order, each block holds, with as many in each as fit in `capacity` bytes."""
+    counts = [0]
     left = capacity
-    for entry in entries:
-        size = entry_size(entry[0])
+    for name in names:
+        size = entry_size(name)
         if size > left:
-            blocks.append([])
+            counts.append(0)
             left = capacity
-        blocks[-1].append(entry)
+        counts[-1] += 1
         left -= size
-    return blocks
+    return counts
 
 
 def pack_block(entries: list[Entry], block_size: int, seed: int | None) -> bytes:

@@ -33,22 +33,22 @@ _ORDERS = ((0, 1, 2, 3, 4, 5, 6, 7), (1, 3, 5, 7, 0, 2, 4, 6), (3, 7, 2, 6, 1, 5
 _END_OF_DIRECTORY = 0x7FFFFFFF << 1
 
 
-def hash_names(names: Sequence[bytes], seed: uuid.UUID) -> list[tuple[int, int]]:
-    """Returns for each name its major hash, which is even, and its minor hash.
+def hash_names(names: Sequence[bytes], seed: uuid.UUID) -> array[int]:
+    """Returns for each name a number of 64 bits: its major hash, which is even, above its minor hash.
 
     Args:
         names: the names; none may be empty.
         seed: the file system's hash seed.
     """
-    result: list[tuple[int, int]] = [(0, 0)] * len(names)
-    by_length: dict[int, list[int]] = {}
+    result = array("Q", bytes(8 * len(names)))
+    by_length: dict[int, array[int]] = {}
     for index, name in enumerate(names):
-        by_length.setdefault(-(-len(name) // _CHUNK), []).append(index)
+        by_length.setdefault(-(-len(name) // _CHUNK), array("L")).append(index)
     for chunks, indexes in by_length.items():
         for begin in range(0, len(indexes), _LANES):
             part = indexes[begin : begin + _LANES]
-            for index, pair in zip(part, _hash_lanes([names[i] for i in part], chunks, seed), strict=True):
-                result[index] = pair
+            for index, (major, minor) in zip(part, _hash_lanes([names[i] for i in part], chunks, seed), strict=True):
+                result[index] = major << 32 | minor
     return result
 
 

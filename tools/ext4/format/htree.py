@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import struct
 import uuid
-from collections.abc import Iterable
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, chain
 from typing import NamedTuple
 
 from tools.ext4.format.checksum import crc32c
@@ -16,9 +19,9 @@ from tools.ext4.format.directory import (
     DIRECTORY_TYPE,
     Entry,
     block_capacity,
+    divide,
     entry_size,
     entry_start,
-    fill_blocks,
     pack_block,
     unused_entry,
 )
@@ -32,6 +35,7 @@ _ENTRY_SIZE = 8
 _ROOT_START = 32
 _NODE_START = 8
 _COLLISION = 1
+_DOTS = (b".", b"..")
 
 
 class _Leaf(NamedTuple):
@@ -41,59 +45,99 @@ class _Leaf(NamedTuple):
     block: int
 
 
-def pack_directory(
-    entries: list[Entry], inode: int, parent: int, *, block_size: int, hash_seed: uuid.UUID, seed: int | None
-) -> tuple[bytes, bool]:
-    """Packs a directory; returns the content of all its blocks, and whether it is indexed.
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How the entries of a directory are divided into blocks.
+
+    Attributes:
+        blocks: number of blocks of the directory.
+        counts: number of entries in each block of entries; without an index `.` and `..` are the first ones.
+        order: positions of the entries in the order in which the blocks of an indexed directory have them.
+        hashes: the index: the lowest hash in each block of entries. Empty if the directory is not indexed.
+    """
+
+    blocks: int
+    counts: Sequence[int]
+    order: Sequence[int] = ()
+    hashes: Sequence[int] = ()
+
+
+def lay_out(names: Sequence[bytes], *, block_size: int, hash_seed: uuid.UUID, has_tail: bool) -> Layout:
+    """Returns the layout of a directory.
 
     A directory of one block gets no index, nor does one with too many entries for two levels (millions with blocks of
     4 KiB); drivers search it linearly.
 
     Args:
-        entries: the entries without `.` and `..`, with unique names; without an index they keep their order.
+        names: the names without `.` and `..`, which are unique; without an index they keep their order.
+        block_size: in bytes.
+        hash_seed: the file system's hash seed.
+        has_tail: whether blocks end with checksums.
+    """
+    capacity = block_capacity(block_size, has_tail=has_tail)
+    if sum(map(entry_size, names)) + sum(map(entry_size, _DOTS)) <= capacity:
+        return Layout(1, (len(names) + len(_DOTS),))
+    found = hash_names(names, hash_seed)
+    order = array("L", sorted(range(len(names)), key=found.__getitem__))
+    counts = array("L", divide((names[position] for position in order), capacity))
+    index_blocks = _index_blocks(len(counts), block_size, has_tail=has_tail)
+    if index_blocks is None:
+        counts = array("L", divide(chain(_DOTS, names), capacity))
+        return Layout(len(counts), counts)
+    return Layout(index_blocks + len(counts), counts, order, _lowest_hashes(found, order, counts))
+
+
+def _lowest_hashes(found: Sequence[int], order: Sequence[int], counts: Iterable[int]) -> array[int]:
+    """Returns the major hash with which each block begins, with a bit set if the block before it ends with the same."""
+    lowest = array("L")
+    at = 0
+    for count in counts:
+        first = found[order[at]] >> 32
+        is_continued = at > 0 and found[order[at - 1]] >> 32 == first
+        lowest.append(first | _COLLISION if is_continued else first)
+        at += count
+    return lowest
+
+
+def pack_directory(
+    layout: Layout, entries: Sequence[Entry], inode: int, parent: int, *, block_size: int, seed: int | None
+) -> bytes:
+    """Packs all blocks of a directory.
+
+    Args:
+        layout: from `lay_out`, for the names of the entries.
+        entries: the entries without `.` and `..`, in the order of those names.
         inode: the directory's inode number.
         parent: its parent's inode number.
         block_size: in bytes.
-        hash_seed: the file system's hash seed.
         seed: the seed of the inode's checksums, or None for no checksums.
     """
-    dots = [Entry(b".", inode, DIRECTORY_TYPE), Entry(b"..", parent, DIRECTORY_TYPE)]
-    capacity = block_capacity(block_size, has_tail=seed is not None)
-    if fits_in_block((entry[0] for entry in entries), block_size, has_tail=seed is not None):
-        return pack_block([*dots, *entries], block_size, seed), False
-    leaves, blocks = _leaves(entries, capacity, hash_seed)
-    index = _Index(dots, block_size, seed).pack(leaves)
-    if index is None:
-        blocks = fill_blocks([*dots, *entries], capacity)
-        return b"".join(pack_block(block, block_size, seed) for block in blocks), False
-    return index + b"".join(pack_block(block, block_size, seed) for block in blocks), True
+    dots = [Entry(name, number, DIRECTORY_TYPE) for name, number in zip(_DOTS, (inode, parent), strict=True)]
+    index = b""
+    if layout.hashes:
+        index = _Index(dots, block_size, seed).pack(layout.hashes)
+        ordered = [entries[position] for position in layout.order]
+    else:
+        ordered = [*dots, *entries]
+    ends = accumulate(layout.counts)
+    return index + b"".join(
+        pack_block(ordered[end - count : end], block_size, seed) for count, end in zip(layout.counts, ends, strict=True)
+    )
 
 
-def fits_in_block(names: Iterable[bytes], block_size: int, *, has_tail: bool) -> bool:
-    """Returns whether one block holds the entries of a directory with the given names, besides `.` and `..`.
-
-    Args:
-        names: the names.
-        block_size: in bytes.
-        has_tail: whether blocks end with a checksum.
-    """
-    dots = entry_size(b".") + entry_size(b"..")
-    return sum(map(entry_size, names)) + dots <= block_capacity(block_size, has_tail=has_tail)
+def _most_entries(block_size: int, *, has_tail: bool) -> tuple[int, int]:
+    """Returns how many entries the first block of an index and its other blocks have room for."""
+    tail = 1 if has_tail else 0
+    return (block_size - _ROOT_START) // _ENTRY_SIZE - tail, (block_size - _NODE_START) // _ENTRY_SIZE - tail
 
 
-def _leaves(entries: list[Entry], capacity: int, hash_seed: uuid.UUID) -> tuple[list[int], list[list[Entry]]]:
-    """Divides entries into blocks, sorted by hash; returns for each block its hash in the index, and the blocks."""
-    hashes = hash_names([entry[0] for entry in entries], hash_seed)
-    ordered = sorted(zip(hashes, entries, strict=True))
-    blocks = fill_blocks((entry for _, entry in ordered), capacity)
-    leaves: list[int] = []
-    at = 0
-    for block in blocks:
-        first = ordered[at][0][0]
-        is_continued = at > 0 and ordered[at - 1][0][0] == first
-        leaves.append(first | _COLLISION if is_continued else first)
-        at += len(block)
-    return leaves, blocks
+def _index_blocks(leaves: int, block_size: int, *, has_tail: bool) -> int | None:
+    """Returns how many blocks the index of so many blocks of entries has; None if two levels don't suffice."""
+    root_most, node_most = _most_entries(block_size, has_tail=has_tail)
+    if leaves <= root_most:
+        return 1
+    nodes = -(-leaves // node_most)
+    return 1 + nodes if nodes <= root_most else None
 
 
 class _Index:
@@ -103,22 +147,19 @@ class _Index:
         self.dots = dots
         self.block_size = block_size
         self.seed = seed
-        tail = 0 if seed is None else 1
-        self.root_most = (block_size - _ROOT_START) // _ENTRY_SIZE - tail
-        self.node_most = (block_size - _NODE_START) // _ENTRY_SIZE - tail
+        self.root_most, self.node_most = _most_entries(block_size, has_tail=seed is not None)
 
-    def pack(self, leaves: list[int]) -> bytes | None:
-        """Packs the index over leaves with these lowest hashes; returns None if two levels don't suffice."""
-        if len(leaves) <= self.root_most:
-            return self._root(0, [_Leaf(value, 1 + number) for number, value in enumerate(leaves)])
-        count = -(-len(leaves) // self.node_most)
-        if count > self.root_most:
-            return None
-        bottom = [_Leaf(value, 1 + count + number) for number, value in enumerate(leaves)]
-        nodes = [bottom[begin : begin + self.node_most] for begin in range(0, len(bottom), self.node_most)]
-        root = self._root(1, [_Leaf(node[0].hash, 1 + number) for number, node in enumerate(nodes)])
+    def pack(self, hashes: Sequence[int]) -> bytes:
+        """Packs the index of blocks with these lowest hashes."""
+        nodes = _index_blocks(len(hashes), self.block_size, has_tail=self.seed is not None)
+        assert nodes
+        bottom = [_Leaf(value, nodes + number) for number, value in enumerate(hashes)]
+        if nodes == 1:
+            return self._root(0, bottom)
+        parts = [bottom[begin : begin + self.node_most] for begin in range(0, len(bottom), self.node_most)]
+        root = self._root(1, [_Leaf(part[0].hash, 1 + number) for number, part in enumerate(parts)])
         start = unused_entry(self.block_size)
-        return root + b"".join(self._block(start, node, self.node_most) for node in nodes)
+        return root + b"".join(self._block(start, part, self.node_most) for part in parts)
 
     def _root(self, levels: int, entries: list[_Leaf]) -> bytes:
         own_size, parent_size = (entry_size(dot.name) for dot in self.dots)

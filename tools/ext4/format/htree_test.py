@@ -64,8 +64,8 @@ def test_directory_beyond_its_index_is_plain(tmp_path):
 def test_hash_collision_across_blocks(tmp_path, metadata_csum):
     names = [b"%07d" % number for number in range(150000)]
     by_hash = {}
-    for name, (value, _) in zip(names, hash_names(names, ID), strict=True):
-        by_hash.setdefault(value, []).append(name)
+    for name, value in zip(names, hash_names(names, ID), strict=True):
+        by_hash.setdefault(value >> 32, []).append(name)
     value, colliding = next(item for item in sorted(by_hash.items(), reverse=True) if len(item[1]) > 1)
     lower = [name for other in sorted(by_hash) if other < value for name in by_hash[other]]
     per_block = (1024 - (12 if metadata_csum else 0)) // 16
