@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from tools.core.errors import UserError
 from tools.image.extents import Extent, FileRange, Image, InputFile
@@ -57,6 +58,8 @@ _VENDORS = (b"APK-TOOLS.", pax.XATTR + b"com.apple.", pax.LIBARCHIVE_XATTR + b"c
 
 _FLAGS = b"SCHILY.fflags"
 _FLAGS_WITHOUT_MEANING = b"nodump"  # for backup programs
+
+_EMPTY = Image(0)
 
 _ACLS = {pax.ACL_ACCESS: acl.ACCESS, pax.ACL_DEFAULT: acl.DEFAULT}
 
@@ -234,7 +237,7 @@ class _Reader:
             permissions=header.number(mode) & 0o7777,
             uid=header.number(uid),
             gid=header.number(gid),
-            mtime_ns=header.number(mtime) * 10**9,
+            mtime_ns=_nanoseconds(header.number(mtime)),
             link=header.text(link),
             offset=self._offset,
         )
@@ -275,7 +278,8 @@ class _Reader:
             size = pax.integer(sizes[b"GNU.sparse.size"])
             self._set_content(member, size, sparse.read_records(records, stored), stored)
         else:
-            self._set_content(member, stored, [(0, stored)], stored)
+            start = self._take(stored)
+            member.content = Image(stored, (Extent(0, stored, FileRange(self._file, start)),)) if stored else _EMPTY
         member.kind = header.REGULAR
         if not stored and member.name.endswith(b"/"):  # a directory in old archives, without a type flag for it
             member.kind, member.content = header.DIRECTORY, None
@@ -289,6 +293,12 @@ class _Reader:
             extents.append(Extent(offset, length, FileRange(self._file, start)))
             start += length
         member.content = Image(size, extents)
+
+
+@lru_cache(maxsize=4096)
+def _nanoseconds(seconds: int) -> int:
+    """Returns seconds in nanoseconds; cached, so that equal times of many members are one object."""
+    return seconds * 10**9
 
 
 def _in_range(value: int, what: str, most: int) -> int:

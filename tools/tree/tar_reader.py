@@ -19,6 +19,9 @@ _EMPTY = Image(0)
 _NO_XATTRS: dict[bytes, bytes] = {}
 """Values that many nodes have; one object for all of them takes less memory."""
 
+_Attributes = dict[tuple[tuple[bytes, bytes], ...], dict[bytes, bytes]]
+"""The extended attributes of the nodes of an archive, by sorted names and values: one object for equal ones."""
+
 
 def read_archive(path: str | os.PathLike[str], label: str = "", drop_keywords: Collection[str] = ()) -> Layer:
     """Reads an uncompressed tar archive as a tree.
@@ -38,12 +41,13 @@ def read_archive(path: str | os.PathLike[str], label: str = "", drop_keywords: C
     """
     layer = Layer.empty(label or os.fspath(path))
     links = _HardLinks(layer)
+    attributes: _Attributes = {}
     for member in read_members(path, drop_keywords):
         try:
             if member.kind == header.HARD_LINK:
                 links.add(member)
             else:
-                layer.add(_path(member.name), _node(member))
+                layer.add(_path(member.name), _node(member, attributes))
         except UserError as error:
             raise _located(error, path, member) from error
     links.resolve(path)
@@ -64,13 +68,15 @@ def _path(name: bytes) -> tuple[bytes, ...]:
     return components(name)
 
 
-def _node(member: Member) -> Node:
+def _node(member: Member, attributes: _Attributes) -> Node:
     """Returns the node for a member."""
     node = _bare_node(member)
     node.permissions = _SHARED.setdefault(member.permissions, member.permissions)
     node.uid, node.gid = member.uid, member.gid
     node.mtime_ns = member.mtime_ns
-    node.xattrs = member.xattrs or _NO_XATTRS
+    node.xattrs = _NO_XATTRS
+    if member.xattrs:
+        node.xattrs = attributes.setdefault(tuple(sorted(member.xattrs.items())), member.xattrs)
     return node
 
 

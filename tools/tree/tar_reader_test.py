@@ -17,6 +17,7 @@ from tools.tree.tar_reader import read_archive
 def info(name, kind=tarfile.REGTYPE, link="", mode=0o644, **records):
     result = tarfile.TarInfo(name)
     result.type, result.linkname, result.mode, result.pax_headers = kind, link, mode, records
+    result.mtime = 1_700_000_000
     return result
 
 
@@ -158,6 +159,16 @@ def test_what_makes_no_tree_is_refused(archive, members, message):
 def test_links_that_lead_out_stay_inside(archive):
     layer = read_archive(archive(soft("up", "../../.."), info("up/etc/x"), soft("abs", "/etc")))
     assert listing(layer.root) == ["abs -> /etc", "etc/", "etc/x = data", "up -> ../../.."]
+
+
+def test_equal_values_of_many_members_are_one_object(archive):
+    """So a labelled tree of many files takes no more memory than one without labels."""
+    label = {"SCHILY.xattr.security.selinux": "system_u:object_r:usr_t:s0", "SCHILY.xattr.user.note": "x"}
+    root = read_archive(archive(*(info(name, **label) for name in "ab"))).root
+    one, other = root.entries[b"a"], root.entries[b"b"]
+    assert one.xattrs is other.xattrs
+    assert len(one.xattrs) == 2
+    assert one.mtime_ns is other.mtime_ns
 
 
 def test_reads_what_gnu_tar_and_bsdtar_make_of_the_same_files(tmp_path):
