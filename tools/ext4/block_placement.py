@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from mmap import mmap
 
 from tools.ext4.allocate import Allocator, Run, block_numbers
 from tools.ext4.format.checksum import file_system_seed
@@ -50,12 +51,12 @@ class Place:
 class Places:
     """The places of inodes by their rows, with few bytes for each: most have one extent.
 
-    Pages of a bytearray that nothing is written to take no memory, as where all files are empty.
+    Pages of mapped memory that nothing is written to take none, as where all files are empty.
     """
 
     def __init__(self, rows: int) -> None:
-        self._starts = memoryview(bytearray(8 * rows)).cast("Q")
-        self._counts = memoryview(bytearray(2 * rows)).cast("H")
+        self._starts = memoryview(mmap(-1, 8 * rows)).cast("Q")
+        self._counts = memoryview(mmap(-1, 2 * rows)).cast("H")
         self._others: dict[int, Place] = {}
 
     def __getitem__(self, row: int) -> Place | None:

@@ -43,7 +43,7 @@ def hash_names(names: Sequence[bytes], seed: uuid.UUID) -> array[int]:
     result = array("Q", bytes(8 * len(names)))
     by_length: dict[int, array[int]] = {}
     for index, name in enumerate(names):
-        by_length.setdefault(-(-len(name) // _CHUNK), array("L")).append(index)
+        by_length.setdefault(-(-len(name) // _CHUNK), array("I")).append(index)
     for chunks, indexes in by_length.items():
         for begin in range(0, len(indexes), _LANES):
             part = indexes[begin : begin + _LANES]

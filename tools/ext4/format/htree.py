@@ -78,18 +78,18 @@ def lay_out(names: Sequence[bytes], *, block_size: int, hash_seed: uuid.UUID, ha
     if sum(map(entry_size, names)) + sum(map(entry_size, _DOTS)) <= capacity:
         return Layout(1, (len(names) + len(_DOTS),))
     found = hash_names(names, hash_seed)
-    order = array("L", sorted(range(len(names)), key=found.__getitem__))
-    counts = array("L", divide((names[position] for position in order), capacity))
+    order = array("I", sorted(range(len(names)), key=found.__getitem__))
+    counts = array("I", divide((names[position] for position in order), capacity))
     index_blocks = _index_blocks(len(counts), block_size, has_tail=has_tail)
     if index_blocks is None:
-        counts = array("L", divide(chain(_DOTS, names), capacity))
+        counts = array("I", divide(chain(_DOTS, names), capacity))
         return Layout(len(counts), counts)
     return Layout(index_blocks + len(counts), counts, order, _lowest_hashes(found, order, counts))
 
 
 def _lowest_hashes(found: Sequence[int], order: Sequence[int], counts: Iterable[int]) -> array[int]:
     """Returns the major hash with which each block begins, with a bit set if the block before it ends with the same."""
-    lowest = array("L")
+    lowest = array("I")
     at = 0
     for count in counts:
         first = found[order[at]] >> 32
