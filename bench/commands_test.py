@@ -2,7 +2,7 @@
 
 import tarfile
 
-from bench import changed_blocks, disk_image, large_file_system, many_files, start_up
+from bench import changed_blocks, disk_image, growth, large_file_system, start_up
 from bench.measure import measure
 
 MIB = 1 << 20
@@ -43,9 +43,11 @@ def test_start_up(capsys):
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[2:]] == list(start_up.COMMANDS)
 
 
-def test_many_files(capsys):
-    many_files.main(many_files.Arguments(files=(1, 1001), mke2fs=""))
-    assert [line.split()[:2] for line in capsys.readouterr().out.splitlines()[1:]] == [
-        ["1", "ext4_image"],
-        ["1001", "ext4_image"],
+def test_growth(capsys):
+    growth.main(growth.Arguments(files=(1, 1001), data=(MIB,), holes=(100 * MIB,), mke2fs=""))
+    assert [line.split(" | ")[:2] for line in capsys.readouterr().out.splitlines()[2:]] == [
+        ["| files", "1"],
+        ["| files", "1001"],
+        ["| data", "1 MiB"],
+        ["| holes", "0.0976562 GiB"],
     ]

@@ -78,6 +78,11 @@ def measure(step: Step, folder: Path) -> Measure:
     return Measure(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss << 10)
 
 
+def best_of(step: Step, runs: int, folder: Path) -> Measure:
+    """Runs a step several times in a directory; returns the minimum of its times, and the maximum of its memory."""
+    return _best([[measure(step, folder)] for _ in range(runs)])[0]
+
+
 def compare(stock: Sequence[Step], ours: Sequence[Step], runs: int, folders: tuple[Path, Path]) -> None:
     """Runs two variants alternately, each in its own directory, and prints the resources that they used.
 
