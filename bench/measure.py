@@ -38,7 +38,8 @@ class Measure:
     Attributes:
         wall: wall time in seconds.
         cpu: user and system CPU time in seconds.
-        memory: peak resident memory of its largest process, in bytes.
+        memory: peak resident memory of its largest process, in bytes; at least that of this process, some 20 MiB, since
+            Linux counts what a process has before it executes a program.
     """
 
     wall: float
