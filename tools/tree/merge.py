@@ -75,9 +75,9 @@ class _Entry:
 
 
 def _entries(target: Directory, source: Directory, path: bytes, *, override: bool) -> Iterator[_Entry]:
-    """Yields the entries of a directory in reverse order."""
+    """Yields the entries of a directory, sorted by the bytes of their names."""
     prefix = path + b"/" if path else b""
-    for name in sorted(source.entries, reverse=True):
+    for name in sorted(source.entries):
         yield _Entry(target, source, name, prefix + name, override)
 
 
@@ -97,14 +97,17 @@ class _Merge:
         """Merges all paths, parents first; without recursion, since trees may be deeper than Python's call stack."""
         self._tree.implied |= self._layer.implied
         self._describe(self._tree.root, self._layer.root, b"", override=False)
-        stack = list(_entries(self._tree.root, self._layer.root, b"", override=False))
+        stack = [_entries(self._tree.root, self._layer.root, b"", override=False)]
         while stack:
-            entry = stack.pop()
+            entry = next(stack[-1], None)
+            if entry is None:
+                stack.pop()
+                continue
             directory = self._merge(entry)
             if directory is not None:
                 child = entry.source.entries[entry.name]
                 assert isinstance(child, Directory)
-                stack.extend(_entries(directory, child, entry.path, override=self._replaces(entry)))
+                stack.append(_entries(directory, child, entry.path, override=self._replaces(entry)))
 
     def _replaces(self, entry: _Entry) -> bool:
         return entry.override or (entry.source, entry.name) in self._overrides
