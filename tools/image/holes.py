@@ -43,29 +43,37 @@ def data_ranges(image: Image, block_size: int = BLOCK_SIZE) -> list[Range]:
 
 
 def packed(image: Image, ranges: Iterable[Range]) -> Image:
-    """Returns an image that is the concatenation of `ranges` of an image.
+    """Returns an image that is the concatenation of `ranges` of an image; see `packed_extents`."""
+    own = list(ranges)
+    return Image(sum(end - begin for begin, end in own), packed_extents(image, own))
+
+
+def packed_extents(image: Image, ranges: Iterable[Range], position: int = 0) -> Iterator[Extent]:
+    """Yields the extents of an image, moved so that `ranges` of it follow one another.
 
     Args:
         image: the image.
         ranges: in ascending order, such that each extent is within one of them, as from `data_ranges`.
+        position: where the first range begins in the result.
 
     Raises:
         ValueError: an extent is not within one of the ranges.
     """
-    moved: list[Extent] = []
+    return joined(_moved(image, ranges, position))
+
+
+def _moved(image: Image, ranges: Iterable[Range], position: int) -> Iterator[Extent]:
     extents = iter(image.extents)
     extent = next(extents, None)
-    position = 0
     for begin, end in ranges:
         while extent is not None and extent.offset < end:
             if extent.offset < begin or extent.end > end:
                 raise ValueError(f"extent from {extent.offset} to {extent.end} does not lie inside a range of the map")
-            moved.append(extent.moved(position - begin))
+            yield extent.moved(position - begin)
             extent = next(extents, None)
         position += end - begin
     if extent is not None:
         raise ValueError(f"extent from {extent.offset} to {extent.end} lies after the last range of the map")
-    return Image(position, joined(moved))
 
 
 def joined(extents: Iterable[Extent]) -> Iterator[Extent]:

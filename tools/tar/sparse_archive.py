@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from tools.image.extents import Data, Extent, Image, InputFile
-from tools.image.holes import BLOCK_SIZE, Range, data_ranges, joined, packed
+from tools.image.holes import BLOCK_SIZE, Range, data_ranges, joined, packed, packed_extents
 from tools.tar import header
 from tools.tar.member_header import ALIGNMENT, SparseFile, member_header
 
@@ -116,35 +116,36 @@ def archive_of(members: Iterable[Member]) -> Archive:
     placed: list[Placed] = []
     position = 0
     for member in members:
-        ranges, datas = _layout(member)
-        stored = sum(data.size for data in datas)
+        ranges, own = _layout(member)
+        stored = sum(end - begin for begin, end in ranges)
         head = _head(member, ranges, stored, position)
         extents.append(Extent(position, len(head), Data(head)))
         position += len(head)
-        for part, data in zip(member.parts, datas, strict=True):
-            extents.extend(extent.moved(position) for extent in data.extents)
-            placed.append(Placed(position, data.size, part.payloads))
-            position += data.size
+        for part, data in zip(member.parts, own, strict=True):
+            size = sum(end - begin for begin, end in data)
+            extents.extend(packed_extents(part.image, data, position))
+            placed.append(Placed(position, size, part.payloads))
+            position += size
         position = header.padded(position)
     return Archive(Image(header.archive_size(position), joined(extents)), placed)
 
 
-def _layout(member: Member) -> tuple[list[Range], list[Image]]:
-    """Returns the sparse map of a member, and the data of each part."""
+def _layout(member: Member) -> tuple[list[Range], list[list[Range]]]:
+    """Returns the sparse map of a member, and the ranges with data of each part."""
     ranges: list[Range] = []
-    datas: list[Image] = []
+    parts: list[list[Range]] = []
     end = 0
     for part in member.parts:
         if part.offset < end or part.offset + part.image.size > member.size:
             raise ValueError(f"part at {part.offset} of {member.name} overlaps another, or the end at {member.size}")
         end = part.offset + part.image.size
         own = data_ranges(part.image, part.block_size)
-        datas.append(packed(part.image, own))
+        parts.append(own)
         ranges.extend(Range(part.offset + begin, part.offset + end) for begin, end in own)
     for begin, end in ranges:
         if begin % header.BLOCK or (end % header.BLOCK and end != member.size):
             raise ValueError(f"bytes {begin} to {end} of {member.name} are not whole blocks of {header.BLOCK} bytes")
-    return _merged(ranges), datas
+    return _merged(ranges), parts
 
 
 def _merged(ranges: Iterable[Range]) -> list[Range]:
