@@ -1,0 +1,1 @@
+"""EROFS file systems: a writer and a reader of images without compression."""
