@@ -111,4 +111,4 @@ def test_image_larger_than_the_file_system(tmp_path):
     image = write_erofs(tree, ErofsOptions(uuid=ID, label="fifteen bytes!!", size=64 << 20))
     with mounted(write_raw(image, tmp_path / "image")) as place:
         assert (place / "file").read_bytes() == b"x" * 5000
-        assert os.statvfs(place).f_blocks == 3
+        assert os.statvfs(place).f_blocks == (64 << 20) // 4096

@@ -9,6 +9,7 @@ from tools.core.errors import UserError
 from tools.erofs.format import BLOCK_SIZE
 
 _MAX_LABEL = 15
+_MAX_SIZE = (2**32 - 1) * BLOCK_SIZE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,8 +19,8 @@ class ErofsOptions:
     Attributes:
         uuid: the file system's UUID (-U).
         label: the volume label, at most 15 bytes of UTF-8 (-L): the kernel wants a NUL after it.
-        size: size of the image in bytes, a multiple of 4096; by default as large as the tree needs. The file system
-            itself is as large as the tree needs; what is left is a hole behind it.
+        size: size of the file system in bytes, a multiple of 4096; by default as large as the tree needs. What the
+            tree doesn't need is a hole at the end.
     """
 
     uuid: UUID
@@ -34,5 +35,7 @@ class ErofsOptions:
         """
         if len(self.label.encode()) > _MAX_LABEL or "\0" in self.label:
             raise UserError(f"erofs: label {self.label!r} is longer than {_MAX_LABEL} bytes, or has a NUL")
-        if self.size is not None and (self.size <= 0 or self.size % BLOCK_SIZE):
-            raise UserError(f"erofs: size {self.size} is not a positive multiple of {BLOCK_SIZE} bytes")
+        if self.size is not None and (not 0 < self.size <= _MAX_SIZE or self.size % BLOCK_SIZE):
+            raise UserError(
+                f"erofs: size {self.size} is not a positive multiple of {BLOCK_SIZE} bytes, up to {_MAX_SIZE}"
+            )

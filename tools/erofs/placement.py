@@ -59,7 +59,7 @@ class Placement:
         first_block: the first block of inodes; before it are superblock and shared attributes.
         metadata_block: the block that numbers of inodes count from. It is the one before the first, so that no inode
             has the number 0, and the root's has 16 bits.
-        blocks: number of blocks of the file system.
+        blocks: number of blocks that are needed.
     """
 
     first_block: int

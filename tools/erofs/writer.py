@@ -62,7 +62,7 @@ def write_erofs(root: Directory, options: ErofsOptions) -> Image:
             f"erofs: the tree does not fit in {size} bytes; make the file system at least {needed} bytes, or the tree "
             "smaller"
         )
-    pieces = [_Piece(SUPERBLOCK_OFFSET, _head(inventory, placement, options))]
+    pieces = [_Piece(SUPERBLOCK_OFFSET, _head(inventory, placement, options, size // BLOCK_SIZE))]
     contents: list[Extent] = []
     for item in inventory.items:
         if isinstance(item.node, Directory):
@@ -91,8 +91,8 @@ def _has_tail(item: Item) -> bool:
     return item.layout == Layout.FLAT_INLINE
 
 
-def _head(inventory: Inventory, placement: Placement, options: ErofsOptions) -> bytes:
-    """Returns superblock and shared attributes."""
+def _head(inventory: Inventory, placement: Placement, options: ErofsOptions, blocks: int) -> bytes:
+    """Returns superblock and shared attributes of a file system of a number of blocks."""
     superblock = Superblock(
         feature_compat=Compat.SB_CHKSUM | Compat.MTIME,
         feature_incompat=_incompat(inventory.items),
@@ -100,7 +100,7 @@ def _head(inventory: Inventory, placement: Placement, options: ErofsOptions) -> 
         inodes=len(inventory.items),
         build_time=inventory.time_ns // _SECOND,
         build_time_ns=inventory.time_ns % _SECOND,
-        blocks=placement.blocks,
+        blocks=blocks,
         metadata_block=placement.metadata_block,
         uuid=options.uuid.bytes,
         label=options.label.encode(),

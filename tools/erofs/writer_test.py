@@ -146,7 +146,9 @@ def test_size(tmp_path):
     assert image.size == 4 * BLOCK
     larger = write_erofs(tree, ErofsOptions(uuid=ID, size=1 << 40))
     assert larger.size == 1 << 40
-    assert larger.read(0, image.size) == image.read(0, image.size)
+    assert larger.read(BLOCK, image.size - BLOCK) == image.read(BLOCK, image.size - BLOCK)
+    assert superblock(larger).blocks == (1 << 40) // BLOCK
+    assert larger.data_size == image.data_size
     refused(tree, "does not fit in 12288 bytes; make the file system at least 16384", ErofsOptions(uuid=ID, size=12288))
 
 
@@ -195,6 +197,7 @@ def test_what_cannot_be_stored(tree, message):
         ({"label": "a\0"}, "has a NUL"),
         ({"size": 4097}, "size 4097 is not a positive multiple of 4096"),
         ({"size": 0}, "size 0 is not a positive multiple"),
+        ({"size": 1 << 44}, "size 17592186044416 is not .* up to 17592186040320"),
     ],
 )
 def test_options(fields, message):
