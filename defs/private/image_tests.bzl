@@ -72,9 +72,9 @@ def image_structure_test(
     )
 
 def filesystem_check_test(name, image, partition = None, size = "medium", **kwargs):
-    """Declares a test of the consistency of a file system, by e2fsck or fsck.fat.
+    """Declares a test of the consistency of a file system, by e2fsck, fsck.erofs or fsck.fat.
 
-    If the program is missing (Debian packages e2fsprogs and dosfstools), the test is skipped with a message.
+    If the program is missing (Debian packages e2fsprogs, erofs-utils and dosfstools), the test is skipped with a message.
 
     Args:
         name: of the test.

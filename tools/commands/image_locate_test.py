@@ -14,7 +14,7 @@ from tools.inspect.locate import locate
 from tools.inspect.volumes import open_partition, read_tree
 from tools.tar.image_file import open_image
 from tools.tar.sparse_archive import Member, archive_of
-from tools.testing.sample_disk import MIB, disk, ext4, fat, root_tree
+from tools.testing.sample_disk import MIB, disk, erofs, ext4, fat, root_tree
 from tools.tree.node import File, walk
 from tools.verity.superblock import Superblock
 from tools.verity.tree import hash_tree
@@ -87,6 +87,17 @@ def test_rest_of_the_last_block(path):
     assert located(path, begin + 9)[-1] == "ext4: unused rest of the last block of /etc/hosts"
     assert located(path, begin + 4095)[-1] == "ext4: unused rest of the last block of /etc/hosts"
     assert "/etc/hosts" not in located(path, begin + 4096)[-1]
+
+
+def test_tails_of_files_share_blocks(tmp_path):
+    """A tail of EROFS is followed by other inodes, not by the rest of its block."""
+    write_raw(erofs(root_tree(*(f"{number} = content {number}" for number in range(9)))), tmp_path / "image")
+    whole = open_image(tmp_path / "image")
+    for number in range(9):
+        begin = whole.read(0, 8192).index(b"content %d" % number)
+        assert located(tmp_path / "image", begin + 8) == [f"EROFS: /{number}, byte 8 of 9"]
+        assert located(tmp_path / "image", begin + 9)[0].startswith("EROFS: metadata of the file system")
+    assert located(tmp_path / "image", MIB) == ["EROFS: no file has data there"]
 
 
 def test_command(path, capfd):

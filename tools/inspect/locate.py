@@ -60,7 +60,7 @@ def _in_volume(volume: Image, offset: int, origin: str) -> Iterator[str]:
     byte = _extent_at(volume, offset)
     if byte is None:
         yield f"{file_system.kind}: no file has data there"
-    elif found := _file_at(file_system.root, byte, file_system.block_size):
+    elif found := _file_at(file_system.root, byte, 1 if file_system.packs_tails else file_system.block_size):
         path, inside, length = found
         if inside < length:
             yield f"{file_system.kind}: {printable(path)}, byte {inside} of {length}"
@@ -88,7 +88,7 @@ def _verity(volume: Image, offset: int) -> Superblock | None:
 def _file_at(root: Directory, byte: Extent, block_size: int) -> tuple[bytes, int, int] | None:
     """Returns path, offset and size of the file whose blocks include a byte; None if there is no such file.
 
-    The offset is not less than the size if the byte is in the rest of the file's last block.
+    The offset is not less than the size if the byte is in the rest of the file's last block of `block_size` bytes.
     """
     if not isinstance(byte.source, FileRange):
         return None

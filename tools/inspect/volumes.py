@@ -8,7 +8,10 @@ from dataclasses import asdict, dataclass
 from uuid import UUID
 
 from tools.core.errors import UserError
-from tools.ext4.format.superblock import Superblock
+from tools.erofs.format import MAGIC, SUPERBLOCK_OFFSET
+from tools.erofs.format import Superblock as ErofsSuperblock
+from tools.erofs.reader import read_erofs
+from tools.ext4.format.superblock import Superblock as Ext4Superblock
 from tools.ext4.reader import read_ext4
 from tools.fat.reader import FatVolume, read_fat
 from tools.gpt.reader import read_table
@@ -17,6 +20,7 @@ from tools.image.extents import Image
 from tools.tar.image_file import open_image, open_member
 from tools.tree.node import Directory
 
+_EROFS_MAGIC = (SUPERBLOCK_OFFSET, struct.pack("<I", MAGIC))
 _EXT4_MAGIC = (1024 + 56, struct.pack("<H", 0xEF53))  # Documentation/filesystems/ext4: s_magic of the superblock
 _LEAST_BLOCK_SIZE = 1024  # the same: s_log_block_size is relative to it
 _FAT_SIGNATURE = (510, b"\x55\xaa")  # Microsoft FAT specification, 3.1: Signature_word
@@ -27,11 +31,12 @@ class FileSystem:
     """A file system that was read.
 
     Attributes:
-        kind: `ext4`, `FAT12`, `FAT16` or `FAT32`.
+        kind: `EROFS`, `ext4`, `FAT12`, `FAT16` or `FAT32`.
         size: in bytes; its partition can be larger.
         block_size: in bytes, the unit in which files take space; of FAT, the size of a cluster.
         parameters: of its superblock or boot sector, by name, as text.
         root: its files; their contents are ranges of the image.
+        packs_tails: whether the end of a file can share its block with something else.
     """
 
     kind: str
@@ -39,6 +44,7 @@ class FileSystem:
     block_size: int
     parameters: dict[str, str]
     root: Directory
+    packs_tails: bool = False
 
 
 def open_partition(path: str | os.PathLike[str], partition: str | None = None, member: str | None = None) -> Image:
@@ -69,7 +75,9 @@ def is_disk(image: Image) -> bool:
 
 
 def kind_of(image: Image) -> str | None:
-    """Returns `ext4` or `FAT`, None for anything else, by the first bytes alone."""
+    """Returns `EROFS`, `ext4` or `FAT`, None for anything else, by the first bytes alone."""
+    if _has(image, *_EROFS_MAGIC):
+        return "EROFS"
     if _has(image, *_EXT4_MAGIC):
         return "ext4"
     if _has(image, *_FAT_SIGNATURE) and not is_disk(image):
@@ -85,20 +93,26 @@ def read_file_system(image: Image, origin: str) -> FileSystem:
         origin: what to call it in messages.
 
     Raises:
-        UserError: it is neither ext4 nor FAT, or is damaged.
+        UserError: it is neither EROFS, ext4 nor FAT, or is damaged.
     """
     match kind_of(image):
+        case "EROFS":
+            erofs = read_erofs(image, origin)
+            block_size = erofs.superblock.block_size
+            size = erofs.superblock.blocks * block_size
+            parameters = _superblock_parameters(erofs.superblock)
+            return FileSystem("EROFS", size, block_size, parameters, erofs.root, packs_tails=True)
         case "ext4":
             found = read_ext4(image, origin)
             block_size = _LEAST_BLOCK_SIZE << found.superblock.log_block_size
             size = found.superblock.blocks * block_size
-            return FileSystem("ext4", size, block_size, _ext4_parameters(found.superblock), found.root)
+            return FileSystem("ext4", size, block_size, _superblock_parameters(found.superblock), found.root)
         case "FAT":
             volume = read_fat(image, origin)
             size = volume.geometry.total_sectors * volume.geometry.sector_size
             kind = f"FAT{volume.geometry.bits}"
             return FileSystem(kind, size, volume.geometry.cluster_size, _fat_parameters(volume), volume.root)
-    raise UserError(f"{origin}: is neither ext4 nor FAT; for a disk, say which partition")
+    raise UserError(f"{origin}: is neither EROFS, ext4 nor FAT; for a disk, say which partition")
 
 
 def read_tree(image: Image, origin: str) -> Directory:
@@ -106,7 +120,7 @@ def read_tree(image: Image, origin: str) -> Directory:
     return read_file_system(image, origin).root
 
 
-def _ext4_parameters(superblock: Superblock) -> dict[str, str]:
+def _superblock_parameters(superblock: ErofsSuperblock | Ext4Superblock) -> dict[str, str]:
     words = {}
     for name, value in asdict(superblock).items():
         if name in ("uuid", "hash_seed"):

@@ -21,7 +21,7 @@ class VolumeUsage:
     Attributes:
         name: of the partition or member; empty for an image that is one volume.
         number: of the partition; 0 for others.
-        holds: `ext4`, `FAT12`, `FAT16`, `FAT32`, `swap`, `data` or `empty`.
+        holds: `EROFS`, `ext4`, `FAT12`, `FAT16`, `FAT32`, `swap`, `data` or `empty`.
         size: of the volume.
         data: what is not a hole; the sum of `files`, `after` and `other`.
         files: contents of files.

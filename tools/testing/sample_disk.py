@@ -1,10 +1,12 @@
-"""A small disk with a FAT and an ext4 file system, for tests of commands that inspect images."""
+"""A small disk with a FAT and an ext4 or EROFS file system, for tests of commands that inspect images."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from uuid import UUID
 
+from tools.erofs.options import ErofsOptions
+from tools.erofs.writer import write_erofs
 from tools.ext4.options import Ext4Options
 from tools.ext4.writer import write_ext4
 from tools.fat.writer import Options, fat_image
@@ -26,6 +28,11 @@ def root_tree(*lines: str) -> Directory:
 def ext4(root: Directory, **changes: object) -> Image:
     """Returns an ext4 file system of 4 MiB with a tree."""
     return write_ext4(root, replace(Ext4Options(size=4 * MIB, uuid=UUID(int=1)), **changes))  # type: ignore[arg-type]
+
+
+def erofs(root: Directory, label: str = "") -> Image:
+    """Returns an EROFS file system of 4 MiB with a tree."""
+    return write_erofs(root, ErofsOptions(uuid=UUID(int=1), label=label, size=4 * MIB))
 
 
 def fat(root: Directory, volume_id: int = 1) -> Image:
