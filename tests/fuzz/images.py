@@ -1,4 +1,4 @@
-"""Fuzz targets for images: ext4, FAT, GPT, dm-verity, and a whole disk as the commands see it."""
+"""Fuzz targets for images: EROFS, ext4, FAT, GPT, dm-verity, and a whole disk as the commands see it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,18 @@ import random
 import struct
 import zlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from tests.fuzz.target import Target, mutated, number
 from tools.core.errors import UserError
+from tools.erofs.format import SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE, Compat
+from tools.erofs.format import Superblock as ErofsSuperblock
+from tools.erofs.options import ErofsOptions
+from tools.erofs.reader import read_erofs
+from tools.erofs.writer import write_erofs
 from tools.ext4.format.superblock import Superblock as Ext4Superblock
 from tools.ext4.options import Ext4Options
 from tools.ext4.reader import read_ext4
@@ -98,6 +105,48 @@ def _read_all(root: Directory) -> None:
 def read_ext4_file(path: Path) -> None:
     """Reads a file system, and the contents of its files."""
     _read_all(read_ext4(open_raw(path), path.name).root)
+
+
+@functools.cache
+def _erofs() -> bytes:
+    root = _tree()
+    for index in range(3):
+        xattrs = {b"user.%d" % number: b"v" * 30 for number in range(20 * index)}
+        root.entries[b"shared-%d" % index] = Fifo(xattrs=xattrs)
+    root.entries[b"holes"] = File(content=Image(MIB, [Extent(100_000, 5, Data(b"12345"))]))
+    image = write_erofs(root, ErofsOptions(uuid=UUID(int=1)))
+    return bytes(image.read(0, image.size))
+
+
+def make_erofs(chance: random.Random) -> bytes:
+    """Returns a file system with changed fields of the superblock and inodes, and pieces copied over others."""
+    original = _erofs()
+    superblock = ErofsSuperblock.parse(original[SUPERBLOCK_OFFSET : SUPERBLOCK_OFFSET + SUPERBLOCK_SIZE])
+    assert superblock is not None
+    changes: dict[str, Any] = {"feature_compat": superblock.feature_compat & ~Compat.SB_CHKSUM}
+    if chance.random() < 0.1:
+        name = chance.choice(("block_bits", "root_nid", "blocks", "metadata_block", "xattr_block", "feature_incompat"))
+        limit = {"block_bits": 0xFF, "root_nid": 0xFFFF}.get(name, 0xFFFFFFFF)
+        changes[name] = number(chance) & limit
+    data = bytearray(original)
+    data[SUPERBLOCK_OFFSET : SUPERBLOCK_OFFSET + SUPERBLOCK_SIZE] = replace(superblock, **changes).pack()
+    places = _used(original, 4096)
+    for _ in range(chance.randint(0, 4)):
+        size = chance.choice((4, 12, 32, 64, 512, 4096))
+        target, source = (chance.choice(places) // 4 * 4 for _ in range(2))
+        data[target : target + size] = data[source : source + size]
+    for _ in range(chance.randint(0, 3)):
+        at = chance.choice(places) // 32 * 32 + chance.choice((0, 2, 4, 8, 12, 16, 20))
+        field = struct.pack("<I", number(chance) & 0xFFFFFFFF)[: chance.choice((1, 2, 4))]
+        data[at : at + len(field)] = field
+    if chance.random() < 0.5:
+        data = bytearray(mutated(chance, bytes(data), places, most=4))
+    return bytes(data[: len(original)].ljust(len(original), b"\0"))
+
+
+def read_erofs_file(path: Path) -> None:
+    """Reads a file system, and the contents of its files."""
+    _read_all(read_erofs(open_raw(path), path.name).root)
 
 
 @functools.cache
@@ -192,6 +241,7 @@ def _target(make: Callable[[random.Random], bytes], read: Callable[[Path], None]
 
 
 TARGETS = {
+    "erofs": _target(make_erofs, read_erofs_file),
     "ext4": _target(make_ext4, read_ext4_file),
     "fat": _target(make_fat, read_fat_file),
     "gpt": _target(make_gpt, read_gpt),
