@@ -33,6 +33,7 @@ NEEDED = {
     "boot_args": set(),
     "compress": COMPRESSION,
     "disk_image": COMPRESSION,
+    "erofs_image": {"google_crc32c"},
     "ext4_image": {"google_crc32c"},
     "initramfs": {"zstandard"},
     "raw_disk": set(),

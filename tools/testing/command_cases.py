@@ -37,6 +37,7 @@ CASES: dict[str, dict[str, Any]] = {
         "output_raw": "out/raw",
         "sha256": True,
     },
+    "erofs_image": {"uuid": ID, "layers": [ENTRY], "output": "out/file"},
     "ext4_image": {"size": MIB, "uuid": ID, "layers": [ENTRY], "output": "out/file"},
     "image_export": {"parts": [ARTIFACT], "output": "out/image.raw"},
     "image_extract": {"image": "in/disk.img", "output": "out/file"},
