@@ -199,8 +199,9 @@ class Inode:
         number: for systems whose inode numbers have 32 bits.
         uid: user ID.
         gid: group ID.
-        mtime: seconds since the epoch; None for the build time of a compact inode.
+        mtime: seconds since the epoch; None for a compact inode.
         mtime_ns: nanoseconds of it.
+        after_build: the time of a compact inode, in seconds after the build time; kernels before 6.15 take it as 0.
     """
 
     layout: int
@@ -214,6 +215,7 @@ class Inode:
     gid: int
     mtime: int | None = None
     mtime_ns: int = 0
+    after_build: int = 0
 
     def pack(self) -> bytes:
         """Returns the compact inode if there is no time, else the extended one."""
@@ -225,7 +227,7 @@ class Inode:
                 self.mode,
                 self.links,
                 self.size,
-                0,
+                self.after_build,
                 self.place,
                 self.number,
                 self.uid,
@@ -265,8 +267,9 @@ def parse_inode(data: bytes) -> Inode:
         raise ValueError("it runs over the end of the file system")
     if form & 1:
         _, count, mode, _, size, place, number, uid, gid, mtime, mtime_ns, links = _EXTENDED.unpack_from(data)
+        after_build = 0
     else:
-        _, count, mode, links, size, _, place, number, uid, gid, _ = _COMPACT.unpack_from(data)
+        _, count, mode, links, size, after_build, place, number, uid, gid, _ = _COMPACT.unpack_from(data)
         mtime, mtime_ns = None, 0
     return Inode(
         layout=form >> 1,
@@ -280,6 +283,7 @@ def parse_inode(data: bytes) -> Inode:
         gid=gid,
         mtime=mtime,
         mtime_ns=mtime_ns,
+        after_build=after_build,
     )
 
 

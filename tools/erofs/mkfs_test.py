@@ -36,15 +36,14 @@ def folder(tmp_path_factory):
     os.mkfifo(place / "pipe")
     (place / "file-3").chmod(0o4711)
     for path, _ in walk(read_folder(place)):
-        if not (place / os.fsdecode(path)).is_symlink():
-            os.utime(place / os.fsdecode(path), ns=(0, TIMES[len(path) % 2]))
+        os.utime(place / os.fsdecode(path), ns=(0, TIMES[len(path) % 2]), follow_symlinks=False)
     return place
 
 
 def mkfs(folder, *arguments):
     image = folder.with_name("image")
     image.unlink(missing_ok=True)
-    ask("mkfs.erofs", f"-U{ID}", *arguments, image, folder)
+    ask("mkfs.erofs", f"-U{ID}", "--preserve-mtime", *arguments, image, folder)
     return Image.from_file(image)
 
 

@@ -108,7 +108,7 @@ class _Tree:
         superblock = volume.superblock
         seconds, nanoseconds = inode.mtime, inode.mtime_ns
         if seconds is None:
-            seconds, nanoseconds = superblock.build_time, superblock.build_time_ns
+            seconds, nanoseconds = superblock.build_time + inode.after_build, superblock.build_time_ns
         common: dict[str, Any] = {
             "permissions": stat.S_IMODE(inode.mode),
             "uid": inode.uid,

@@ -191,12 +191,13 @@ def test_made_file_systems_are_read():
             Inode(**CHUNKS).pack() + chunk,
             Inode(**CHUNKS | {"place": CHUNK_INDEXES}).pack() + index,
             Inode(**INODE | {"mtime": -5, "mtime_ns": 7, "links": 3}).pack(),
+            inode(after_build=9),
         )
     ).root
     files = [node for _, node in walk(root)][1:]
-    assert [node.content.size for node in files] == [0, BLOCK, BLOCK, 0]
+    assert [node.content.size for node in files] == [0, BLOCK, BLOCK, 0, 0]
     assert files[1].content.read(0, BLOCK) == files[2].content.read(0, BLOCK) != bytes(BLOCK)
-    assert files[3].mtime_ns == -5 * 10**9 + 7
+    assert (files[3].mtime_ns, files[4].mtime_ns) == (-5 * 10**9 + 7, 9 * 10**9)
 
 
 @pytest.mark.parametrize(
