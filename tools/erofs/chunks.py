@@ -18,6 +18,8 @@ def choose_chunks(content: Image) -> tuple[int, list[int]] | None:
     Returns:
         The binary logarithm of the blocks in a chunk, and the numbers of the chunks with data, in order.
     """
+    if len(content.extents) == 1 and content.extents[0].length == content.size:
+        return None
     total = -(-content.size // BLOCK_SIZE)
     runs = _runs(content)
     if sum(end - begin for begin, end in runs) == total:

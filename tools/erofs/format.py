@@ -185,7 +185,7 @@ def superblock_checksum(block: bytes) -> int:
     return int(google_crc32c.value(plain)) ^ _ALL_ONES
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Inode:
     """An inode, compact (32 bytes) or extended (64 bytes).
 

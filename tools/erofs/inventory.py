@@ -44,7 +44,8 @@ def take_inventory(root: Directory) -> Inventory:
     Raises:
         UserError: EROFS cannot hold something in the tree; names its path.
     """
-    items = _items(root)
+    index = _index(root)
+    items = list(index.values())
     for item in items:
         _check(item)
     counts = Counter(item.node.mtime_ns for item in items)
@@ -55,21 +56,21 @@ def take_inventory(root: Directory) -> Inventory:
         _fill_content(item)
         compact = fits_compact(uid=item.node.uid, gid=item.node.gid, links=item.links, size=item.size)
         item.is_extended = not compact or item.node.mtime_ns != time_ns
-        key = tuple(sorted(item.node.xattrs.items()))
-        if key not in packed:
-            try:
-                packed[key] = shared.pack(item.node.xattrs)
-            except ValueError as error:
-                raise item.fault(str(error)) from None
-        item.attributes = packed[key]
+        if item.node.xattrs:
+            key = tuple(sorted(item.node.xattrs.items()))
+            if key not in packed:
+                try:
+                    packed[key] = shared.pack(item.node.xattrs)
+                except ValueError as error:
+                    raise item.fault(str(error)) from None
+            item.attributes = packed[key]
         _choose_layout(item)
-    return Inventory(items, {item.node: item for item in items}, time_ns, shared)
+    return Inventory(items, index, time_ns, shared)
 
 
-def _items(root: Directory) -> list[Item]:
-    """Returns the items of a tree, with their link counts."""
+def _index(root: Directory) -> dict[Node, Item]:
+    """Returns the items of a tree by their nodes, in order, with their link counts."""
     top = Item(root, 1, None, b"", links=2)
-    items = [top]
     index: dict[Node, Item] = {root: top}
     stack = [(top, root)]
     while stack:
@@ -78,8 +79,7 @@ def _items(root: Directory) -> list[Item]:
         for name, node in directory.sorted_entries():
             item = index.get(node)
             if item is None:
-                item = index[node] = Item(node, len(items) + 1, parent, name)
-                items.append(item)
+                item = index[node] = Item(node, len(index) + 1, parent, name)
             elif isinstance(node, Directory):
                 raise Item(node, 0, parent, name).fault("hard link to a directory is not possible")
             else:
@@ -92,7 +92,7 @@ def _items(root: Directory) -> list[Item]:
                 parent.links += 1
                 below.append((item, node))
         stack += reversed(below)
-    return items
+    return index
 
 
 def _check(item: Item) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from tools.core.errors import UserError
 from tools.erofs.format import BLOCK_SIZE, COMPACT_SIZE, EXTENDED_SIZE, Layout
@@ -45,7 +46,7 @@ class Item:
     attributes: bytes = b""
     layout: Layout = Layout.FLAT_PLAIN
     chunk_bits: int = 0
-    chunks: list[int] = field(default_factory=list)
+    chunks: Sequence[int] = ()
     nid: int = 0
     block: int = 0
 

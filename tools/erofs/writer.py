@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import NamedTuple
 
 from tools.core.errors import UserError
 from tools.erofs.directory import Entry, pack_directory
@@ -62,29 +61,45 @@ def write_erofs(root: Directory, options: ErofsOptions) -> Image:
             f"erofs: the tree does not fit in {size} bytes; make the file system at least {needed} bytes, or the tree "
             "smaller"
         )
-    pieces = [_Piece(SUPERBLOCK_OFFSET, _head(inventory, placement, options, size // BLOCK_SIZE))]
-    contents: list[Extent] = []
-    for item in inventory.items:
+    head = Data(_head(inventory, placement, options, size // BLOCK_SIZE))
+    extents = [Extent(SUPERBLOCK_OFFSET, len(head.data), head)]
+    run = _Run(extents)
+    for item in sorted(inventory.items, key=lambda item: item.nid):
         if isinstance(item.node, Directory):
             item.content = Image.from_bytes(_pack_entries(item, item.node, inventory))
         offset = placement.metadata_block * BLOCK_SIZE + item.nid * SLOT_SIZE
-        pieces.append(_Piece(offset, _pack_item(item), has_tail=_has_tail(item) and isinstance(item.node, File)))
-        contents += _content_extents(item, offset)
-    return Image(size, [*_joined(pieces), *contents])
+        run.add(offset, _pack_item(item))
+        if _has_tail(item) and isinstance(item.node, File):
+            run.end()
+        extents += _content_extents(item, offset)
+    run.end()
+    return Image(size, extents)
 
 
-class _Piece(NamedTuple):
-    """A piece of metadata.
+class _Run:
+    """Joins pieces of metadata that are near each other to one extent; zeros are between them."""
 
-    Attributes:
-        offset: where it is in the image.
-        data: its bytes.
-        has_tail: whether the tail of a file follows.
-    """
+    def __init__(self, extents: list[Extent]) -> None:
+        """Begins without a piece; what is joined goes to the end of a list."""
+        self._extents = extents
+        self._start = 0
+        self._data = bytearray()
 
-    offset: int
-    data: bytes
-    has_tail: bool = False
+    def add(self, offset: int, data: bytes) -> None:
+        """Adds a piece behind those before it."""
+        gap = offset - self._start - len(self._data)
+        if self._data and gap < _NEAR:
+            self._data += bytes(gap) + data
+        else:
+            self.end()
+            self._start = offset
+            self._data += data
+
+    def end(self) -> None:
+        """Makes an extent of the pieces since the last one."""
+        if self._data:
+            self._extents.append(Extent(self._start, len(self._data), Data(bytes(self._data))))
+            self._data.clear()
 
 
 def _has_tail(item: Item) -> bool:
@@ -176,7 +191,7 @@ def _content_extents(item: Item, offset: int) -> Iterator[Extent]:
         case Layout.FLAT_PLAIN:
             yield from (extent.moved(start) for extent in item.content.extents)
         case Layout.FLAT_INLINE:
-            whole = item.size // BLOCK_SIZE * BLOCK_SIZE
+            whole = item.size - item.size % BLOCK_SIZE
             yield from (extent.moved(start) for extent in item.content.overlapping(0, whole))
             if isinstance(item.node, File):
                 tail = offset + item.head_size
@@ -188,23 +203,8 @@ def _content_extents(item: Item, offset: int) -> Iterator[Extent]:
                 yield from (extent.moved(distance) for extent in item.content.overlapping(begin, end))
 
 
-def _chunk_runs(chunks: list[int]) -> Iterator[tuple[int, int, int]]:
+def _chunk_runs(chunks: Sequence[int]) -> Iterator[tuple[int, int, int]]:
     """Yields the runs of consecutive chunks with data: index in the list, number of the first chunk, and length."""
     ends = [index for index, (one, next_one) in enumerate(pairwise(chunks), 1) if next_one != one + 1]
     for begin, end in pairwise([0, *ends, len(chunks)] if chunks else []):
         yield begin, chunks[begin], end - begin
-
-
-def _joined(pieces: list[_Piece]) -> Iterator[Extent]:
-    """Yields pieces of metadata as extents, joining those that are near each other; zeros are between them."""
-    pieces.sort()
-    start, run, is_closed = pieces[0].offset, bytearray(), False
-    for offset, data, has_tail in pieces:
-        end = start + len(run)
-        if is_closed or offset - end >= _NEAR:
-            yield Extent(start, len(run), Data(bytes(run)))
-            start, run = offset, bytearray(data)
-        else:
-            run += bytes(offset - end) + data
-        is_closed = has_tail
-    yield Extent(start, len(run), Data(bytes(run)))

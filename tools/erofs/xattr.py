@@ -108,12 +108,10 @@ class SharedAttributes:
         return packed
 
 
-def count_attributes(sets: Iterable[Mapping[bytes, bytes]]) -> Counter[Attribute]:
-    """Returns how many of the inodes with these sets of attributes have each attribute, in order of the first one."""
-    counts: Counter[Attribute] = Counter()
-    for each in sets:
-        counts.update(sorted(each.items()))
-    return counts
+def count_attributes(sets: Iterable[Mapping[bytes, bytes]]) -> dict[Attribute, int]:
+    """Returns how many of the inodes with these sets of attributes have each attribute, sorted by names and values."""
+    counts = Counter(attribute for each in sets for attribute in each.items())
+    return dict(sorted(counts.items()))
 
 
 def count_of(packed: bytes) -> int:
