@@ -26,6 +26,7 @@ load(
     "//defs:partitions.bzl",
     _PartitionInfo = "PartitionInfo",
     _VerityInfo = "VerityInfo",
+    _erofs_image = "erofs_image",
     _ext4_image = "ext4_image",
     _raw_partition = "raw_partition",
     _swap_image = "swap_image",
@@ -59,6 +60,7 @@ debian_file = _debian_file
 debian_lock = _debian_lock
 debian_package = _debian_package
 disk_image = _disk_image
+erofs_image = _erofs_image
 ext4_image = _ext4_image
 filesystem_check_test = _filesystem_check_test
 image_budget_test = _image_budget_test

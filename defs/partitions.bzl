@@ -32,6 +32,14 @@ verity_image(
     uuid = _UUID,
 )
 
+# Read-only, and as large as its files need.
+erofs_image(
+    name = "application",
+    src = ":tree",
+    label = "application",
+    uuid = _UUID,
+)
+
 # A file as it is, and a swap area.
 raw_partition(
     name = "notes",
@@ -46,8 +54,19 @@ swap_image(
     uuid = _UUID,
 )
 ```
+
+| file system | for |
+|---|---|
+| ext4 | data that is written, `/boot` that GRUB reads, and roots of older kernels |
+| EROFS | what is only read: no free space, no journal; the root or an application, alone or below `verity_image` |
+| FAT | the EFI system partition, and data that any system reads |
+
+There is no squashfs. It packs the data of files one after the other, at no block of the disk, and compresses it in units of
+up to 1 MiB, so that a read of 4 KiB unpacks a unit. EROFS has data at whole blocks, which are read as they are, and needs
+no choice of a compressor: archives and update images are compressed anyway.
 """
 
+load("//defs/private:erofs_image.bzl", _erofs_image = "erofs_image")
 load("//defs/private:ext4_image.bzl", _ext4_image = "ext4_image")
 load("//defs/private:partition_info.bzl", _PartitionInfo = "PartitionInfo")
 load("//defs/private:raw_partition.bzl", _raw_partition = "raw_partition")
@@ -58,6 +77,7 @@ load("//defs/private:vfat_image.bzl", _vfat_image = "vfat_image")
 
 PartitionInfo = _PartitionInfo
 VerityInfo = _VerityInfo
+erofs_image = _erofs_image
 ext4_image = _ext4_image
 raw_partition = _raw_partition
 swap_image = _swap_image

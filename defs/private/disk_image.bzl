@@ -14,11 +14,13 @@ load("//defs/private:uuid.bzl", "check_uuid")
 def _check_layout(ctx, common):
     """Declares the validation action, which checks names and sizes of partitions. It needs no image.
 
+    A size that is not known before the image is built is checked by the action that makes the disk.
+
     https://bazel.build/extending/rules#validation_actions
     """
     output = ctx.actions.declare_file(ctx.label.name + ".checked")
     sizes = [
-        {"hash_tree": target[PartitionInfo].verity != None, "name": name, "size": target[PartitionInfo].size}
+        {"hash_tree": target[PartitionInfo].verity != None, "name": name, "size": target[PartitionInfo].size or 0}
         for target, names in ctx.attr.partitions.items()
         for name in names.split(" ")
     ]

@@ -3,7 +3,7 @@
 load("//defs/private:compression.bzl", "COMPRESS_ATTRS")
 load("//defs/private:execution.bzl", "LINUX")
 load("//defs/private:image_groups.bzl", "GROUPS_DOC")
-load("//defs/private:partition_image.bzl", "TREE_ATTRS", "partition_image")
+load("//defs/private:partition_image.bzl", "CONTEXTS_ATTRS", "TREE_ATTRS", "partition_image")
 load("//defs/private:partition_info.bzl", "PartitionInfo")
 load("//defs/private:uuid.bzl", "check_uuid")
 
@@ -31,17 +31,8 @@ ext4_image = rule(
     doc = """The image of an ext4 file system, as a tar whose one member is a sparse file.
 
 """ + GROUPS_DOC,
-    attrs = TREE_ATTRS | COMPRESS_ATTRS | {
+    attrs = TREE_ATTRS | COMPRESS_ATTRS | CONTEXTS_ATTRS | {
         "block_size": attr.int(default = 4096, doc = "Size of a block, in bytes: 1024, 2048 or 4096.", values = [1024, 2048, 4096]),
-        "file_contexts": attr.label_list(
-            allow_files = True,
-            doc = "Files of SELinux labels: file_contexts and its additions, in this order. Paths are looked up as in " +
-                  "the running system, so the paths of an image with `subdir` begin with that. No labels by default.",
-        ),
-        "file_contexts_subs": attr.label(
-            allow_single_file = True,
-            doc = "File of path substitutions for the lookup, such as file_contexts.subs_dist.",
-        ),
         "hash_seed": attr.string(doc = "UUID that seeds the directory hash; derived from `uuid` by default."),
         "inode_ratio": attr.int(doc = "Bytes of the file system for each inode; 16384 by default."),
         "journal": attr.bool(doc = "Whether there is a journal; a file system that is mounted read-only needs none."),

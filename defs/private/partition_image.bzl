@@ -29,8 +29,22 @@ TREE_ATTRS = EXPORT_ATTRS | SBOM_ATTRS | {
     "subdir": attr.string(doc = "Directory of `src` that becomes the root of the image, such as `boot`."),
 }
 
+CONTEXTS_ATTRS = {
+    "file_contexts": attr.label_list(
+        allow_files = True,
+        doc = "Files of SELinux labels: file_contexts and its additions, in this order. Paths are looked up as in " +
+              "the running system, so the paths of an image with `subdir` begin with that. No labels by default.",
+    ),
+    "file_contexts_subs": attr.label(
+        allow_single_file = True,
+        doc = "File of path substitutions for the lookup, such as file_contexts.subs_dist.",
+    ),
+}
+
 def partition_image(ctx, tool, mnemonic, parameters, inputs = []):
     """Declares the action that writes a root tree into the image of a file system.
+
+    Without `partition_size` the image is as large as the tool makes it.
 
     Args:
         ctx: of a rule with TREE_ATTRS and COMPRESS_ATTRS.
@@ -43,7 +57,9 @@ def partition_image(ctx, tool, mnemonic, parameters, inputs = []):
         The rule's providers.
     """
     output = ctx.actions.declare_file(ctx.label.name + ".img.tar")
-    size = parse_size(ctx.attr.partition_size, "%s: partition_size" % ctx.label)
+    size = None
+    if ctx.attr.partition_size:
+        size = parse_size(ctx.attr.partition_size, "%s: partition_size" % ctx.label)
     rootfs = ctx.attr.src[RootfsInfo] if ctx.attr.src else None
     tree = rootfs_arguments(rootfs, ctx.attr.subdir, ctx.attr.strip_paths, ctx.attr.mtime) if rootfs else {
         "layers": [],
@@ -74,7 +90,7 @@ def partition_providers(ctx, output, size, contents = None):
     Args:
         ctx: of a rule with COMPRESS_ATTRS and EXPORT_ATTRS.
         output: File, a tar whose one member is the image.
-        size: of the image, in bytes.
+        size: of the image, in bytes; None if it is not known before it is built.
         contents: what a bill of materials of it lists, of `image_contents`; None if it has no files.
     """
     parts = [struct(image = output, offset = 0, payloads = compressed_payloads(ctx, output))]

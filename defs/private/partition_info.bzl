@@ -10,7 +10,7 @@ PartitionInfo = provider(
             - `offset`: int, in bytes.
             - `image`: File, a tar whose one member is a sparse file.
             - `payloads`: dict of codecs (`zst`, `gz`) to Files, the compressed data of `image`.""",
-        "size": "Int: size of the file system, in bytes. The hash tree that follows it with `verity` is not counted.",
+        "size": "Int: size of the file system, in bytes. The hash tree that follows it with `verity` is not counted. None if it is as large as its files need.",
         "verity": "VerityInfo of the image, or None.",
     },
 )

@@ -15,6 +15,8 @@ def _verity_image_impl(ctx):
     source = ctx.attr.src[PartitionInfo]
     if len(source.parts) != 1 or source.parts[0].offset != 0:
         fail("%s: src: %s is made of %d parts; give the image of one file system" % (ctx.label, ctx.attr.src.label, len(source.parts)))
+    if source.size == None:
+        fail("%s: src: %s is as large as its files need; set its partition_size, after which the hash tree stands" % (ctx.label, ctx.attr.src.label))
     if source.size % _BLOCK:
         fail("%s: src: %s has %d bytes; choose a size in whole blocks of %d bytes" % (ctx.label, ctx.attr.src.label, source.size, _BLOCK))
     data = source.parts[0].image
