@@ -1,1 +1,1 @@
-"""Reads ELF files: programs and shared libraries."""
+"""Reads ELF files: programs, shared libraries and object files."""
