@@ -21,6 +21,7 @@ LAYERS: Sequence[Sequence[str]] = (
         "tools.erofs",
         "tools.ext4",
         "tools.fat",
+        "tools.grub",
         "tools.initramfs",
         "tools.oci",
         "tools.rootfs",

@@ -1,0 +1,1 @@
+"""The boot loader GRUB: programs with modules and configuration in them, and signatures that GRUB verifies."""
