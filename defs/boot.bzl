@@ -1,4 +1,4 @@
-"""The initramfs, arguments for the kernel command line, both with the kernel in one file, and keys for the firmware.
+"""The initramfs, the kernel command line, unified kernel images, the boot loader, and keys for the firmware.
 
 An example. From [examples/minimal-appliance/BUILD.bazel](../../examples/minimal-appliance/BUILD.bazel):
 
@@ -48,11 +48,15 @@ boot_args(
 """
 
 load("//defs/private:boot_args.bzl", _boot_args = "boot_args")
+load("//defs/private:grub_image.bzl", _grub_image = "grub_image")
+load("//defs/private:grub_signature.bzl", _grub_signature = "grub_signature")
 load("//defs/private:initramfs.bzl", _initramfs = "initramfs")
 load("//defs/private:secure_boot_keys.bzl", _secure_boot_keys = "secure_boot_keys")
 load("//defs/private:unified_kernel_image.bzl", _unified_kernel_image = "unified_kernel_image")
 
 boot_args = _boot_args
+grub_image = _grub_image
+grub_signature = _grub_signature
 initramfs = _initramfs
 secure_boot_keys = _secure_boot_keys
 unified_kernel_image = _unified_kernel_image

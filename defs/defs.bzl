@@ -1,7 +1,7 @@
 """All public rules, macros and providers of rules_icos. The other files in this package have those of one topic each."""
 
 load("//defs:ab.bzl", _ab_system = "ab_system")
-load("//defs:boot.bzl", _boot_args = "boot_args", _initramfs = "initramfs", _secure_boot_keys = "secure_boot_keys", _unified_kernel_image = "unified_kernel_image")
+load("//defs:boot.bzl", _boot_args = "boot_args", _grub_image = "grub_image", _grub_signature = "grub_signature", _initramfs = "initramfs", _secure_boot_keys = "secure_boot_keys", _unified_kernel_image = "unified_kernel_image")
 load(
     "//defs:debian.bzl",
     _DebianInstalledInfo = "DebianInstalledInfo",
@@ -63,6 +63,8 @@ disk_image = _disk_image
 erofs_image = _erofs_image
 ext4_image = _ext4_image
 filesystem_check_test = _filesystem_check_test
+grub_image = _grub_image
+grub_signature = _grub_signature
 image_budget_test = _image_budget_test
 image_report = _image_report
 image_structure_test = _image_structure_test

@@ -10,7 +10,6 @@ With --key or --signature, and --certificate, it is the file with that signature
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
@@ -18,10 +17,8 @@ from tools.core.json_spec import FileName, KeyName, OutputName
 from tools.core.outputs import replacing, write_all
 from tools.image.extents import Image
 from tools.image.rawfile import write_raw
-from tools.pe.authenticode import read_certificate, sign, signed, to_sign
+from tools.pe.authenticode import read_certificate, read_signature, sign, signed, to_sign
 from tools.pe.headers import read_pe
-
-_MOST_SIGNATURE = 1 << 12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,18 +51,8 @@ def main(arguments: Arguments) -> None:
     if arguments.key is not None:
         signature = sign(to_sign(file), arguments.key, signer)
     else:
-        signature = _read(arguments.signature or "")
+        signature = read_signature(arguments.signature or "")
     write_raw(signed(file, signature, signer), arguments.output)
-
-
-def _read(path: str) -> bytes:
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-    if len(data) > _MOST_SIGNATURE:
-        raise UserError(f"{path}: has {len(data)} bytes; a signature by RSA has as many as the key, such as 256")
-    return data
 
 
 if __name__ == "__main__":

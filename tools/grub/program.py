@@ -9,12 +9,12 @@ own does not use, or a key as above. The firmware then verifies the program, too
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from tools.core.errors import UserError
 from tools.elf.relocatable import link
 from tools.grub import modules
+from tools.grub.distribution import Distribution
 from tools.image.extents import Image
 from tools.pe.uki import merged_sbat
 from tools.pe.writer import CODE, DATA, PAGE, WRITABLE_DATA, NewSection, efi_application
@@ -33,30 +33,6 @@ _VERIFIES = b"set check_signatures=enforce\n"
 
 _ALWAYS = ("memdisk", "normal", "tar")
 _FOR_KEYS = ("gcry_rsa", "gcry_sha256", "pgp")
-
-
-@dataclass(frozen=True, slots=True)
-class Distribution:
-    """The files of GRUB, of a folder such as /usr/lib/grub/x86_64-efi.
-
-    Attributes:
-        files: contents by names, among them `kernel.img`, `moddep.lst`, and modules, `NAME.mod`.
-        origin: where they are from, for messages.
-    """
-
-    files: Mapping[str, bytes]
-    origin: str
-
-    def read(self, name: str) -> bytes:
-        """Returns the content of a file.
-
-        Raises:
-            UserError: there is no such file.
-        """
-        try:
-            return self.files[name]
-        except KeyError as error:
-            raise UserError(f"{self.origin}: does not contain {name} of GRUB for x86_64-efi") from error
 
 
 def grub_program(

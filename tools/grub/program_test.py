@@ -8,8 +8,9 @@ import pefile
 import pytest
 
 from tools.core.errors import UserError
+from tools.grub.distribution import Distribution
 from tools.grub.modules import memory_disk
-from tools.grub.program import Distribution, grub_program
+from tools.grub.program import grub_program
 from tools.testing.oracles import ask
 
 ARCHIVE = Path("tools/grub/distribution.tar")

@@ -38,6 +38,9 @@ _SHA256_ALGORITHM = der.sequence(_SHA256, _NULL)
 _RSA_ALGORITHM = der.sequence(_RSA, _NULL)
 
 _LEAST_BITS = 2048
+_MOST_SIGNATURE = 1 << 12
+"""Most bytes of a signature by a private key."""
+
 _UNIT = 8
 """Certificates are aligned to this many bytes."""
 _CERTIFICATE = struct.Struct("<IHH")  # WIN_CERTIFICATE
@@ -100,6 +103,15 @@ def sign(data: bytes, path: str, signer: Signer) -> bytes:
     Raises:
         UserError: it is not a private key of RSA, or not that of the certificate.
     """
+    return read_key(path, signer).sign(data, padding.PKCS1v15(), hashes.SHA256())
+
+
+def read_key(path: str, signer: Signer) -> rsa.RSAPrivateKey:
+    """Returns the private key of a certificate from a PEM file.
+
+    Raises:
+        UserError: it is not a private key of RSA, or not that of the certificate.
+    """
     try:
         key = load_pem_private_key(_read(path), password=None)
     except TypeError as error:  # how the library reports that a password is needed
@@ -108,7 +120,19 @@ def sign(data: bytes, path: str, signer: Signer) -> bytes:
         raise UserError(f"{path}: is not a private key as PEM") from error
     if not isinstance(key, rsa.RSAPrivateKey) or key.public_key() != signer.key:
         raise UserError(f"{path}: is not the private key of {signer.path}")
-    return key.sign(data, padding.PKCS1v15(), hashes.SHA256())
+    return key
+
+
+def read_signature(path: str) -> bytes:
+    """Returns the content of a file with a signature that was made elsewhere.
+
+    Raises:
+        UserError: it cannot be read, or is too large.
+    """
+    data = _read(path)
+    if len(data) > _MOST_SIGNATURE:
+        raise UserError(f"{path}: has {len(data)} bytes; a signature by RSA has as many as the key, such as 256")
+    return data
 
 
 def signed(file: PeFile, signature: bytes, signer: Signer) -> Image:

@@ -11,6 +11,7 @@ from tools.image.extents import Data, Extent, Image
 from tools.image.rawfile import write_raw
 from tools.tar.sparse_archive import Member, archive_of
 from tools.testing.debian_packages import build_deb
+from tools.testing.grub_files import build_grub
 from tools.testing.oci_layouts import add_image, layer, write_layout
 from tools.testing.oracles import ask
 from tools.testing.pe_files import kernel, pe_file
@@ -39,6 +40,14 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "erofs_image": {"uuid": ID, "layers": [ENTRY], "output": "out/file"},
     "ext4_image": {"size": MIB, "uuid": ID, "layers": [ENTRY], "output": "out/file"},
+    "grub_image": {
+        "deb": ["in/grub.deb"],
+        "config": ["in/text"],
+        "module": ["chain"],
+        "certificate": "in/platform.pem",
+        "output": "out/file",
+    },
+    "grub_signature": {"file": "in/text", "to_sign_output": "out/file"},
     "image_export": {"parts": [ARTIFACT], "output": "out/image.raw"},
     "image_extract": {"image": "in/disk.img", "output": "out/file"},
     "image_report": {"image": "in/disk.img", "html": "out/html", "json": "out/json"},
@@ -129,4 +138,5 @@ def make_inputs(folder: Path, content: str = "secret") -> None:
     write_layout(folder / "layout", add_image(folder / "layout", [layer(f"a = {content}")]))
     write_raw(disk(fat(root_tree(f"a = {content}")), ext4(root_tree())), folder / "disk.img")
     build_deb(folder, "package").rename(folder / "package.deb")
+    build_grub(folder, content)
     ask("openssl", "genpkey", "-algorithm", "ed25519", "-out", folder / "key.pem")

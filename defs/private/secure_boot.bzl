@@ -1,0 +1,84 @@
+"""Signatures for UEFI Secure Boot on what a rule builds."""
+
+SECURE_BOOT_ATTRS = {
+    "secure_boot_certificate": attr.label(
+        allow_single_file = [".pem"],
+        doc = "The certificate of the key that signs, as PEM; the firmware has it, or one that issued it.",
+    ),
+    "secure_boot_key": attr.label(
+        allow_single_file = [".pem"],
+        doc = """The private key that signs the image: RSA with 2048 bits or more, as PEM.
+
+        The action that uses it runs on the local machine, never on a remote executor.""",
+    ),
+    "secure_boot_signature": attr.label(
+        allow_single_file = True,
+        doc = "A signature of the output group `to_sign` that was made elsewhere, instead of `secure_boot_key`.",
+    ),
+    "_secure_boot_signature": attr.label(
+        default = "//tools/commands:secure_boot_signature",
+        executable = True,
+        cfg = "exec",
+    ),
+}
+
+def _to_sign(ctx, unsigned):
+    """Declares the action that writes what a private key signs; it runs only if that is requested."""
+    output = ctx.actions.declare_file(ctx.label.name + ".to_sign")
+    args = ctx.actions.args()
+    args.add(unsigned, format = "--file=%s")
+    args.add(output, format = "--to_sign_output=%s")
+    ctx.actions.run(
+        arguments = [args],
+        executable = ctx.executable._secure_boot_signature,
+        execution_requirements = {"supports-path-mapping": "1"},
+        inputs = [unsigned],
+        mnemonic = "SecureBootToSign",
+        outputs = [output],
+        progress_message = "Writing %{output}",
+    )
+    return output
+
+def _sign(ctx, unsigned, output):
+    """Declares the action that adds the signature."""
+    inputs = [unsigned, ctx.file.secure_boot_certificate]
+    args = ctx.actions.args()
+    args.add(unsigned, format = "--file=%s")
+    args.add(ctx.file.secure_boot_certificate, format = "--certificate=%s")
+    for flag, file in (("--key=%s", ctx.file.secure_boot_key), ("--signature=%s", ctx.file.secure_boot_signature)):
+        if file:
+            args.add(file, format = flag)
+            inputs.append(file)
+    args.add(output, format = "--output=%s")
+    ctx.actions.run(
+        arguments = [args],
+        executable = ctx.executable._secure_boot_signature,
+        # A private key must not be sent to other machines.
+        execution_requirements = {"no-remote-exec": "1", "supports-path-mapping": "1"},
+        inputs = inputs,
+        mnemonic = "SecureBootSignature",
+        outputs = [output],
+        progress_message = "Signing %{output}",
+    )
+
+def signed_program(ctx, build):
+    """Declares NAME.efi, signed if the rule has a key or signature; returns the providers of the rule.
+
+    Args:
+        ctx: of a rule with SECURE_BOOT_ATTRS.
+        build: function that declares the action for the program without a signature: `build(ctx, output)`.
+    """
+    if ctx.file.secure_boot_key and ctx.file.secure_boot_signature:
+        fail("%s: secure_boot_key, secure_boot_signature: exclude each other; give one of them" % ctx.label)
+    is_signed = bool(ctx.file.secure_boot_key or ctx.file.secure_boot_signature)
+    if is_signed != bool(ctx.file.secure_boot_certificate):
+        fail("%s: secure_boot_certificate: belongs to secure_boot_key or secure_boot_signature; give both or none" % ctx.label)
+    output = ctx.actions.declare_file(ctx.label.name + ".efi")
+    unsigned = ctx.actions.declare_file(ctx.label.name + ".unsigned.efi") if is_signed else output
+    build(ctx, unsigned)
+    if is_signed:
+        _sign(ctx, unsigned, output)
+    return [
+        DefaultInfo(files = depset([output])),
+        OutputGroupInfo(to_sign = depset([_to_sign(ctx, unsigned)])),
+    ]
