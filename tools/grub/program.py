@@ -2,6 +2,7 @@
 
 Such a program reads no module and no configuration from a disk. With a public key it opens only files that are signed
 by this key, each with its signature in the file NAME.sig beside it. `load_env --skip-sig` reads variables without one.
+The configuration finds the folder that the program was started from in `$loader_path`.
 
 Under Secure Boot GRUB starts a program only if one of its verifiers accepts it: shim, which a product with keys of its
 own does not use, or a key as above. The firmware then verifies the program, too.
@@ -24,9 +25,14 @@ _CONFIGURATION = "grub.cfg"
 _FIRST = b"""\
 set superusers=""
 set check_signatures=no
+set loader_path=$fw_path$cmdpath
+unset fw_path
+unset cmdpath
+normal (memdisk)/grub.cfg
 """
 """Executed before any file is opened. An empty list of superusers disables menu and command line. The configuration
-itself has no signature of its own, since the program's covers it."""
+itself has no signature of its own, since the program's covers it. Debian's GRUB would look for one in `$fw_path` first,
+which is on the disk; GRUB without Debian's changes calls this variable `$cmdpath`."""
 
 _VERIFIES = b"set check_signatures=enforce\n"
 """Begins the configuration if there is a key."""

@@ -10,7 +10,7 @@ import pytest
 from tools.core.errors import UserError
 from tools.grub.distribution import Distribution
 from tools.grub.modules import memory_disk
-from tools.grub.program import grub_program
+from tools.grub.program import _FIRST, grub_program
 from tools.testing.oracles import ask
 
 ARCHIVE = Path("tools/grub/distribution.tar")
@@ -46,7 +46,7 @@ def theirs(folder, tmp_path_factory):
     """What grub-mkimage makes of the same modules, files and key."""
     work = tmp_path_factory.mktemp("mkimage")
     (work / "disk").write_bytes(memory_disk({"grub.cfg": b"set check_signatures=enforce\n" + CONFIG}))
-    (work / "first").write_bytes(b'set superusers=""\nset check_signatures=no\n')
+    (work / "first").write_bytes(_FIRST)
     (work / "sbat").write_bytes(SBAT)
     (work / "key").write_bytes(KEY)
     ask(
