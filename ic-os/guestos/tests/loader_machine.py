@@ -34,7 +34,7 @@ MIB = 1 << 20
 _GRUB_SIZE = 4 * MIB
 _BOOT_SECONDS = 300
 _FIRMWARE = "BdsDxe: starting Boot"
-_STARTED = "EFI stub: Loaded initrd"
+KERNEL_STARTED = "EFI stub: Loaded initrd"
 """The first output of a kernel that was started with its initramfs."""
 _CHOICE = re.compile(r"^Starting slot ([AB]) \((\w+)\)\.$", re.MULTILINE)
 
@@ -102,6 +102,8 @@ class LoaderMachine:
         parts: images and files on the disk.
         folder: directory for the machine's files.
         boot_image: the image of the boot partitions; by default one with the kernel and initramfs of `parts`.
+        esp: the image of the EFI system partition; by default that of `parts`.
+        started: what the console shows when a slot has been started.
         bootable: the slots that have a kernel.
         read_only: whether the disk refuses writes.
     """
@@ -110,21 +112,26 @@ class LoaderMachine:
     parts: Parts
     folder: Path
     boot_image: Image | None = None
+    esp: Image | None = None
+    started: str = KERNEL_STARTED
     bootable: str = "AB"
     read_only: bool = False
     _machine: Machine | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        kernel = Kernel(open_raw(self.parts.kernel), open_raw(self.parts.initramfs))
-        boot = self.boot_image or boot_image("1.2.3", "00ff", kernel)
+        boot = self.boot_image or self._default_boot_image()
         layout = parse_layout(_LAYOUT.format(boot=boot.size // 512), "loader_machine")
         table = place(layout, minimum_disk_size(layout), uuid.UUID(int=1))
         without = ext4(Directory())
         self._disk = self.folder / "disk.img"
         self._offsets = {entry.name: entry.offset for entry in table.entries}
-        contents = [("esp", open_image(self.parts.esp))]
+        contents = [("esp", self.esp or open_image(self.parts.esp))]
         contents += [(f"{slot}_boot", boot if slot in self.bootable else without) for slot in "AB"]
         write_raw(disk_image(table, contents), self._disk)
+
+    def _default_boot_image(self) -> Image:
+        kernel = Kernel(open_raw(self.parts.kernel), open_raw(self.parts.initramfs))
+        return boot_image("1.2.3", "00ff", kernel)
 
     def put(self, files: Mapping[str, bytes]) -> None:
         """Writes a grub partition with files and GRUB's configuration. The machine must not be using it."""
@@ -185,7 +192,7 @@ class LoaderMachine:
         assert self._machine is not None
         console = self._machine.console
         begin = console.expect(_FIRMWARE, _BOOT_SECONDS).end()
-        end = console.expect(_STARTED, _BOOT_SECONDS).start()
+        end = console.expect(self.started, _BOOT_SECONDS).start()
         *_, choice = _CHOICE.finditer(console.text, begin, end)
         return Booted(choice[1], choice[2])
 
@@ -193,6 +200,17 @@ class LoaderMachine:
         """Waits until the console shows a pattern."""
         assert self._machine is not None
         self._machine.console.expect(pattern, _BOOT_SECONDS)
+
+    def write(self, text: str) -> None:
+        """Sends text to the console."""
+        assert self._machine is not None
+        self._machine.console.write(text)
+
+    @property
+    def text(self) -> str:
+        """All that the console has shown since the machine was first started."""
+        assert self._machine is not None
+        return self._machine.console.text
 
     def __enter__(self) -> Self:
         return self

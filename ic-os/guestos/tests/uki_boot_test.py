@@ -4,30 +4,21 @@ The firmware starts EFI/BOOT/BOOTX64.EFI of the first disk whose signature it ac
 initramfs of the GuestOS, which shows a message about its command line, and resets the machine.
 """
 
-import dataclasses
-import os
 from pathlib import Path
 
 import pefile
 import pytest
+from own_keys import own_firmware, signed_program
 
-from tools.commands import secure_boot_keys
-from tools.core.cli import call
-from tools.core.errors import UserError
 from tools.fat.writer import Options, fat_image
 from tools.image.extents import Image
 from tools.image.rawfile import write_raw
-from tools.pe.authenticode import read_certificate, sign, signed, to_sign
-from tools.pe.headers import read_pe
 from tools.testing.machines import emulator
-from tools.testing.oracles import unavailable
 from tools.testing.uefi_files import make_certificate
 from tools.tree.node import Directory, File
-from tools.vm.firmware import find_firmware
 from tools.vm.machine import Drive, Machine, Settings
 
 UNSIGNED = Path("ic-os/guestos/tests/uki.efi")
-OWNER = "c8b0a1f2-0000-4000-8000-00000000000a"
 MIB = 1 << 20
 BOOT_SECONDS = 600
 STARTED = r"initramfs: dfinity\.system=none on the kernel command line is neither A nor B"
@@ -40,22 +31,8 @@ ARGUMENT, ATTACK = b"dfinity.system=none", b"rdinit=/usr/bin/sh "
 def firmware(tmp_path_factory):
     """Firmware for Secure Boot with keys of this test, and the key and certificate whose signatures it accepts."""
     folder = tmp_path_factory.mktemp("keys")
-    platform, product = make_certificate(folder, "platform"), make_certificate(folder, "product")
-    try:
-        secure, plain = find_firmware(secure_boot=True), find_firmware()
-    except UserError as error:
-        unavailable(str(error))
-    words = [f"--pk_certificate={platform[1]}", f"--kek_certificate={platform[1]}", f"--db_certificate={product[1]}"]
-    words += [f"--owner={OWNER}", f"--ovmf_template={plain.variables}", f"--ovmf_output={folder / 'variables.fd'}"]
-    assert call(secure_boot_keys.main, secure_boot_keys.Arguments, None, ["keys", *words]) == 0
-    return dataclasses.replace(secure, variables=str(folder / "variables.fd")), product
-
-
-def signed_bytes(key, certificate):
-    """Returns the unified kernel image with a signature."""
-    file, signer = read_pe(Image.from_file(os.fspath(UNSIGNED)), str(UNSIGNED)), read_certificate(str(certificate))
-    image = signed(file, sign(to_sign(file), str(key), signer), signer)
-    return image.read(0, image.size)
+    product = make_certificate(folder, "product")
+    return own_firmware(folder, product[1]), product
 
 
 def disk(path, program):
@@ -99,10 +76,10 @@ def changes(program):
 def test_firmware_starts_a_signed_image_and_no_changed_one(tmp_path, artifacts, firmware):
     """All disks but the last one are refused, so that the machine gets to it."""
     settings, (key, certificate) = firmware
-    good = signed_bytes(key, certificate)
+    good = signed_program(UNSIGNED, key, certificate)
     bad = changes(good)
     bad["no signature"] = UNSIGNED.read_bytes()
-    bad["another key"] = signed_bytes(*make_certificate(tmp_path, "other"))
+    bad["another key"] = signed_program(UNSIGNED, *make_certificate(tmp_path, "other"))
     text = boot(tmp_path, artifacts, settings, [*bad.values(), good])
     assert text.count(REFUSED) == len(bad)
     assert ATTACK.decode() not in text
@@ -110,7 +87,7 @@ def test_firmware_starts_a_signed_image_and_no_changed_one(tmp_path, artifacts, 
 
 def test_the_command_line_is_that_of_the_image(tmp_path, artifacts, firmware):
     settings, keys = firmware
-    text = boot(tmp_path, artifacts, settings, [signed_bytes(*keys)])
+    text = boot(tmp_path, artifacts, settings, [signed_program(UNSIGNED, *keys)])
     assert REFUSED not in text
     assert "Secure boot enabled" in text
     assert f"Kernel command line: console=ttyS0,115200n8 panic=-1 {ARGUMENT.decode()}" in text

@@ -1,0 +1,243 @@
+"""Boots the loader that an own key signs, with firmware that trusts this key alone.
+
+In most tests the slots have a small program in place of a kernel, which shows that it was started.
+"""
+
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from guestos.boot_state import (
+    DAMAGED,
+    FAILSAFE_CHECK,
+    FALLBACK,
+    FIRST_BOOT,
+    INSTALL,
+    STABLE,
+    BootState,
+    decide,
+)
+from loader_machine import KERNEL_STARTED, Booted, LoaderMachine, Parts
+from own_keys import own_firmware, signed_program
+
+from tools.commands.boot_args import environment_block
+from tools.fat.writer import Options, fat_image
+from tools.grub.openpgp import detached_signature, sign
+from tools.image.extents import Image
+from tools.image.rawfile import write_raw
+from tools.pe.headers import read_pe
+from tools.testing.machines import emulator
+from tools.testing.sample_disk import ext4
+from tools.testing.uefi_files import make_certificate
+from tools.tree.node import Directory, File
+from tools.vm.machine import Drive, Machine, Settings
+
+MIB = 1 << 20
+LOADER = Path("ic-os/guestos/bootloader/own_keys_loader.efi")
+CONFIG = Path("ic-os/guestos/bootloader/grub/grub.cfg")
+PROGRAM = Path("ic-os/guestos/tests/slot_program.efi")
+KERNEL_IMAGE = Path("ic-os/guestos/tests/uki.efi")
+KEYS = (Path("ic-os/guestos/secure-boot-keys/test-only.key.pem"), Path("ic-os/guestos/secure-boot-keys/test-only.pem"))
+
+STARTED = r"Slot program started\."
+ATTACKS = ["rdinit=/usr/bin/sh", "init=/bin/sh", "systemd.debug_shell", "systemd.unit=rescue.target"]
+STATES = [
+    BootState("A", INSTALL, "A"),
+    BootState("B", STABLE, "B"),
+    BootState("B", FIRST_BOOT, "A"),
+    BootState("B", FAILSAFE_CHECK, "A"),
+    BootState("A", FAILSAFE_CHECK, "A"),
+    BootState("A", STABLE, "B"),
+    BootState(None, STABLE, "B"),
+]
+"""A state for each row of the table; grub_state_test has all of them, with the same configuration."""
+
+
+def tree(files):
+    """Returns a tree of files, by their paths."""
+    root = Directory()
+    for path, data in files.items():
+        *folders, name = path.split("/")
+        folder = root
+        for each in folders:
+            folder = folder.entries.setdefault(each.encode(), Directory())
+        folder.entries[name.encode()] = File(content=Image.from_bytes(data))
+    return root
+
+
+def boot_partition(program, signature, **more):
+    """Returns the image of a boot partition."""
+    files = {"uki.efi": program, "uki.efi.sig": signature, **more}
+    files = {name: data for name, data in files.items() if data is not None}
+    return ext4(tree(files), size=(sum(map(len, files.values())) // MIB + 4) * MIB)
+
+
+def system_partition(loader, **more):
+    """Returns the image of an EFI system partition."""
+    files = {"EFI/BOOT/BOOTX64.EFI": loader, **more}
+    return fat_image(tree(files), Options(size=100 * MIB, volume_id=1, label="ESP"))
+
+
+def signature(data, key=KEYS[0]):
+    """Returns the signature of a file for the boot loader."""
+    private, content = load_pem_private_key(Path(key).read_bytes(), None), Image.from_bytes(data)
+    return detached_signature(content, sign(content, private), private.public_key(), "file")
+
+
+def block(*lines):
+    """Returns a GRUB environment block with given lines, whatever is in them."""
+    return "\n".join(["# GRUB Environment Block", *lines, ""]).encode().ljust(1024, b"#")
+
+
+def flipped(data, place):
+    """Returns data with one bit changed."""
+    changed = bytearray(data)
+    changed[place] ^= 1
+    return bytes(changed)
+
+
+@pytest.fixture(scope="module")
+def program():
+    return signed_program(PROGRAM, *KEYS)
+
+
+@pytest.fixture(scope="module")
+def own_emulator(tmp_path_factory):
+    """QEMU with firmware that trusts the test's certificate alone."""
+    return emulator() | {"firmware": own_firmware(tmp_path_factory.mktemp("keys"), KEYS[1])}
+
+
+@pytest.fixture(scope="module")
+def make(tmp_path_factory, own_emulator, program):
+    """Returns a function that creates a machine."""
+    parts = Parts(esp=LOADER, kernel=PROGRAM, initramfs=PROGRAM, config=CONFIG)
+    defaults = {
+        "boot_image": boot_partition(program, signature(program)),
+        "esp": system_partition(LOADER.read_bytes()),
+        "started": STARTED,
+    }
+
+    def create(**options):
+        return LoaderMachine(own_emulator, parts, tmp_path_factory.mktemp("machine"), **defaults | options)
+
+    return create
+
+
+@pytest.fixture(scope="module")
+def machine(make):
+    with make() as machine:
+        yield machine
+
+
+@pytest.mark.parametrize("state", STATES, ids=lambda state: f"{state.alternative}-{state.cycle}-{state.confirmed}")
+def test_the_slot_is_that_of_the_table(machine, state):
+    machine.put_state(state.alternative, state.cycle, state.confirmed)
+    decision = decide(state)
+    assert machine.boot() == Booted(decision.slot, decision.reason)
+    assert machine.read_state() == decision.after
+
+
+def test_a_file_of_variables_is_data(machine):
+    """Other variables, and what would be code, in the files that the boot loader reads."""
+    evil = ["trust=x", "check_signatures=no", "superusers=a", "files=$(reboot)"]
+    state = block(*evil, "boot_alternative=B", "boot_cycle=`reboot`")
+    machine.put({"grubenv": state, "confirmed": block(*evil, "confirmed_slot=B")})
+    assert machine.boot() == Booted("B", DAMAGED)
+
+
+@pytest.fixture(scope="module")
+def changes(program, tmp_path_factory):
+    """Boot partitions whose image must not be started."""
+    other = make_certificate(tmp_path_factory.mktemp("other"), "other")
+    unsigned, foreign = PROGRAM.read_bytes(), signed_program(PROGRAM, *other)
+    return {
+        "a bit of the code": (flipped(program, 0x1100), signature(program)),
+        "a bit of the signature": (program, flipped(signature(program), -1)),
+        "no signature for the loader": (program, None),
+        "a signature of another key for the loader": (program, signature(program, other[0])),
+        "no signature for the firmware": (unsigned, signature(unsigned)),
+        "a signature of another key for the firmware": (foreign, signature(foreign)),
+        "an empty image": (b"", signature(b"")),
+    }
+
+
+CHANGES = [
+    "a bit of the code",
+    "a bit of the signature",
+    "no signature for the loader",
+    "a signature of another key for the loader",
+    "no signature for the firmware",
+    "a signature of another key for the firmware",
+    "an empty image",
+]
+
+
+@pytest.fixture(scope="module")
+def changed_machine(make):
+    with make() as machine:
+        yield machine
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_changed_image_is_not_started(changed_machine, changes, tmp_path, change):
+    write_raw(boot_partition(*changes[change]), tmp_path / "image")
+    changed_machine.put_partition("B_boot", tmp_path / "image")
+    changed_machine.put_state("B", FIRST_BOOT, "A")
+    assert changed_machine.boot() == Booted("A", FALLBACK)
+    assert changed_machine.read_state() == BootState("A", STABLE, "A")
+
+
+def without_signature(program):
+    """Returns a program for UEFI as it is before it is signed."""
+    file = read_pe(Image.from_bytes(program), "program")
+    place, (end, _) = file.certificate_directory, file.certificates
+    return program[:place] + bytes(8) + program[place + 8 : end]
+
+
+def test_a_changed_loader_is_not_started(own_emulator, tmp_path, artifacts):
+    """The firmware refuses the loaders of all disks but the last one, which then finds no slot on its disk."""
+    loader = LOADER.read_bytes()
+    (tmp_path / "unsigned").write_bytes(without_signature(loader))
+    places = [0x1100, loader.index(b"Chooses the slot to boot"), loader.index(b"mimg"), len(loader) - 64]
+    bad = [flipped(loader, place) for place in places]
+    bad += [(tmp_path / "unsigned").read_bytes()]
+    bad += [signed_program(tmp_path / "unsigned", *make_certificate(tmp_path, "other"))]
+    drives = []
+    for number, program in enumerate([*bad, loader]):
+        write_raw(system_partition(program), tmp_path / f"{number}.img")
+        drives.append(Drive(path=str(tmp_path / f"{number}.img"), read_only=True))
+    settings = Settings(**own_emulator, drives=drives, network=False, memory_mib=512)
+    with Machine(settings, tmp_path, artifacts / "console.log") as machine:
+        machine.console.expect(r"Neither slot can be started\.", 300)
+        text = machine.console.text
+    assert text.partition("Starting slot")[0].count("Access Denied") == len(bad)
+
+
+def test_nobody_gets_a_command_line(make):
+    """Keys while the loader waits, and after it."""
+    with make(bootable="") as machine:
+        machine.put_state("A", STABLE, "A")
+        machine.start()
+        machine.expect(r"Neither slot can be started\. Rebooting in 30 seconds\.")
+        machine.write("\x1b\x1bc\ne\nls\nroot\n\n")
+        machine.expect(r"Neither slot can be started\. Rebooting in 30 seconds\.")
+        assert "grub>" not in machine.text
+        assert "grub rescue>" not in machine.text
+
+
+def test_the_kernel_has_the_arguments_of_the_image_alone(make):
+    """With the distribution's loader these arguments on the disk start a shell; other configurations are not read."""
+    image = signed_program(KERNEL_IMAGE, *KEYS)
+    arguments = environment_block(["quiet", *ATTACKS])
+    boot = boot_partition(image, signature(image), extra_boot_args=arguments)
+    config = b"echo another configuration\n"
+    paths = [f"{folder}grub.cfg" for folder in ("", "EFI/BOOT/", "EFI/debian/", "boot/grub/", "grub/")]
+    esp = system_partition(LOADER.read_bytes(), **dict.fromkeys(paths, config))
+    with make(boot_image=boot, esp=esp, started=KERNEL_STARTED) as machine:
+        state = block("boot_alternative=A", "boot_cycle=stable", f"extra_boot_args={' '.join(ATTACKS)}")
+        machine.put({"grub.cfg": config, "grubenv": state, "confirmed": block("confirmed_slot=A")})
+        assert machine.boot() == Booted("A", STABLE)
+        machine.expect(r"Kernel command line: console=ttyS0,115200n8 panic=-1 dfinity\.system=none\s")
+        machine.expect(r"initramfs: dfinity\.system=none on the kernel command line is neither A nor B")
+        for text in ("another configuration", *ATTACKS):
+            assert text not in machine.text
