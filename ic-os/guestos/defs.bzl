@@ -79,7 +79,7 @@ _ABSENT = [
 # The content of the initramfs, which initramfs/init uses. Modules that a distribution builds into its kernel are left out.
 _INITRAMFS = {
     "folders": ["config", "proc", "run", "sys", "sysroot"],
-    "modules": ["virtio_blk", "dm-verity", "ext4"],
+    "modules": ["virtio_blk", "dm-verity", "ext4", "efivarfs"],
     "programs": [
         "bin/sh",
         "usr/bin/cat",

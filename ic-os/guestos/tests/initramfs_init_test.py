@@ -1,4 +1,4 @@
-"""The check of the rollback index in the initramfs, by the functions of its init script."""
+"""The choice of the slot, and the check of the rollback index, by functions of the init script of the initramfs."""
 
 import subprocess
 from pathlib import Path
@@ -65,3 +65,29 @@ def test_the_index_is_checked_before_the_system_is_started():
     calls = INIT.read_text().partition(_MAIN)[2].split("\n")
     order = ["open_root", "read_config", "check_rollback_index /sysroot", "hand_over"]
     assert [call for call in calls if call in order] == order
+
+
+BOOT = {"A": "ddf618fe-7244-b446-a175-3296e6b9d02e", "B": "d3b1dc5c-98a1-4d0a-8c4c-5ee0eb0c1f3c"}
+LAYOUT = f"3 config 1\n4 A_boot {BOOT['A']}\n5 A_root 2\n7 B_boot {BOOT['B']}\n8 B_root 3\n"
+
+
+@pytest.mark.parametrize("slot", ["A", "B"])
+def test_the_slot_is_that_of_the_boot_partition(tmp_path, slot):
+    """The variable as systemd's stub writes it, and as Linux shows it: attributes, and a GUID in upper case."""
+    variable = tmp_path / "variable"
+    variable.write_bytes(b"\x06\0\0\0" + f"{BOOT[slot].upper()}\0".encode("utf-16-le"))
+    (tmp_path / "layout").write_text(LAYOUT)
+    result = run(f'slot_of_boot_partition "$(read_guid {variable})" <{tmp_path}/layout; echo "$slot"')
+    assert (result.returncode, result.stdout, result.stderr) == (0, f"{slot}\n", "")
+
+
+@pytest.mark.parametrize("guid", ["", "1", "2", "00000000-0000-0000-0000-000000000000", "A_boot", "*"])
+def test_another_partition_is_no_slot(tmp_path, guid):
+    (tmp_path / "layout").write_text(LAYOUT)
+    result = run(f"slot_of_boot_partition '{guid}' <{tmp_path}/layout; echo \"<$slot>\"")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "<>\n", "")
+
+
+def test_a_slot_on_the_command_line_is_taken():
+    result = run('slot=B; find_slot; echo "$slot"')
+    assert (result.returncode, result.stdout, result.stderr) == (0, "B\n", "")

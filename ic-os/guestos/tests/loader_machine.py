@@ -48,12 +48,13 @@ _LAYOUT = """\
 esp,,204800,U,,
 grub,,8192,L,,
 config,,2048,L,,
-A_boot,,{boot},L,,
+A_boot,,{boot},L,DDF618FE-7244-B446-A175-3296E6B9D02E,
 A_root,,2048,L,,
 A_var,,2048,L,,
-B_boot,,{boot},L,,
+B_boot,,{boot},L,D5214E4F-F7B0-B945-9A9B-52B9188DF4C5,
 """
-"""The partitions have the same numbers as in the GuestOS's layout, since GRUB finds them by number."""
+"""The partitions have the same numbers as in the GuestOS's layout, since GRUB finds them by number. The boot partitions
+have the same GUIDs, by which the initramfs of a signed image finds its slot."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ LOADER = Path("ic-os/guestos/bootloader/own_keys_loader.efi")
 CONFIG = Path("ic-os/guestos/bootloader/grub/grub.cfg")
 PROGRAM = Path("ic-os/guestos/tests/slot_program.efi")
 KERNEL_IMAGE = Path("ic-os/guestos/tests/uki.efi")
+SLOT_IMAGE = Path("ic-os/guestos/tests/uki_without_slot.efi")
 KEYS = (Path("ic-os/guestos/secure-boot-keys/test-only.key.pem"), Path("ic-os/guestos/secure-boot-keys/test-only.pem"))
 
 STARTED = r"Slot program started\."
@@ -241,3 +242,14 @@ def test_the_kernel_has_the_arguments_of_the_image_alone(make):
         machine.expect(r"initramfs: dfinity\.system=none on the kernel command line is neither A nor B")
         for text in ("another configuration", *ATTACKS):
             assert text not in machine.text
+
+
+def test_the_initramfs_finds_the_slot_of_its_image(make):
+    """The same image in both slots: which one it is comes from the partition that it was loaded from."""
+    image = signed_program(SLOT_IMAGE, *KEYS)
+    boot = boot_partition(image, signature(image))
+    with make(boot_image=boot, started=KERNEL_STARTED) as machine:
+        for slot in "BA":
+            machine.put_state(slot, STABLE, slot)
+            assert machine.boot() == Booted(slot, STABLE)
+            machine.expect(rf"initramfs: the image was loaded from the boot partition of slot {slot}\b")
