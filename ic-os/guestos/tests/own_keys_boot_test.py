@@ -5,6 +5,7 @@ In most tests the slots have a small program in place of a kernel, which shows t
 
 from pathlib import Path
 
+import pefile
 import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from guestos.boot_state import (
@@ -196,10 +197,17 @@ def without_signature(program):
 
 
 def test_a_changed_loader_is_not_started(own_emulator, tmp_path, artifacts):
-    """The firmware refuses the loaders of all disks but the last one, which then finds no slot on its disk."""
+    """The firmware refuses the loaders of all disks but the last one, which then finds no slot on its disk.
+
+    A bit is changed in each section, in the headers, the configuration and the signature; one has no signature, and one
+    that of another key.
+    """
     loader = LOADER.read_bytes()
     (tmp_path / "unsigned").write_bytes(without_signature(loader))
-    places = [0x1100, loader.index(b"Chooses the slot to boot"), loader.index(b"mimg"), len(loader) - 64]
+    file = pefile.PE(data=loader, fast_load=True)
+    places = [section.PointerToRawData + 16 for section in file.sections]
+    assert len(places) == 4
+    places += [file.FILE_HEADER.get_file_offset() + 4, loader.index(b"Chooses the slot to boot"), len(loader) - 64]
     bad = [flipped(loader, place) for place in places]
     bad += [(tmp_path / "unsigned").read_bytes()]
     bad += [signed_program(tmp_path / "unsigned", *make_certificate(tmp_path, "other"))]
