@@ -39,7 +39,7 @@ It reads no module and no configuration from a disk, and has neither menu nor co
 what both the firmware and `certificate` accept, by `chainloader`: a `unified_kernel_image` whose signature for the firmware is
 in the file, and whose signature for GRUB is the file `NAME.sig` beside it, from `grub_signature`. The configuration finds the
 partition that it was started from in `$loader_path`, such as `(hd0,gpt1)/EFI/BOOT`; it reads variables from files without a signature by
-`load_env --skip-sig --file FILE NAME…`, which sets only the variables that are named.
+`load_env --skip-sig --file FILE NAMES`, which sets only the variables that are named.
 
 `secure_boot_key` signs it, or, if the private key must not be on the build machine, `secure_boot_signature`; see
 `unified_kernel_image`.""",
