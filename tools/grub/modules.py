@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from tools.core.errors import UserError
 
 MODULE, MEMORY_DISK, CONFIGURATION, PREFIX, PUBLIC_KEY, DISABLE_SHIM_LOCK = 0, 1, 2, 3, 4, 6
-"""Types of objects."""
+"""Types of objects in GRUB 2.12. From 2.14 on the last one is 7."""
 
 _HEADER = struct.Struct("<IIQQ")
 _OBJECT = struct.Struct("<II")

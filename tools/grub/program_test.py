@@ -9,7 +9,7 @@ import pytest
 
 from tools.core.errors import UserError
 from tools.grub.distribution import Distribution
-from tools.grub.modules import memory_disk
+from tools.grub.modules import DISABLE_SHIM_LOCK, memory_disk
 from tools.grub.program import _FIRST, grub_program
 from tools.testing.oracles import ask
 
@@ -95,7 +95,11 @@ def test_the_kernel_is_that_of_grub_mkimage(ours, theirs):
 
 
 def test_the_objects_are_those_of_grub_mkimage(ours, theirs):
-    assert objects(ours) == objects(theirs)
+    """The empty one has another type in later versions of grub-mkimage, which fits the modules of that version."""
+    (empty,) = [kind for kind, data in objects(ours) if not data]
+    assert empty == DISABLE_SHIM_LOCK
+    assert len(objects(ours)) == len(objects(theirs))
+    assert [each for each in objects(ours) if each[1]] == [each for each in objects(theirs) if each[1]]
 
 
 def test_the_same_inputs_give_the_same_bytes(grub):
