@@ -9,7 +9,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from tools.vm.shell import Shell
 
-_KEY_FILE = "/run/test-key"
+KEY_FILE = "/run/test-key"
+"""The private key of `log_in` on the machine."""
 _OPTIONS = "-q -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
 
 
@@ -34,8 +35,18 @@ def log_in(shell: Shell, private_key: bytes, destination: str, timeout: float, p
         ConsoleError: the login fails.
     """
     encoded = base64.b64encode(private_key).decode()
-    shell.check(f"umask 077; echo {encoded} | base64 --decode >{_KEY_FILE}")
-    return shell.check(f"ssh {_OPTIONS} -i {_KEY_FILE} -p {port} {destination} id -un", timeout)
+    shell.check(f"umask 077; echo {encoded} | base64 --decode >{KEY_FILE}")
+    return shell.check(f"{command(destination, port)} id -un", timeout)
+
+
+def command(destination: str, port: int = 22) -> str:
+    """Returns the command line of ssh, which takes a command. `log_in` must have succeeded before: its key is used.
+
+    Args:
+        destination: ACCOUNT@ADDRESS, as seen from the machine.
+        port: TCP port of SSH.
+    """
+    return f"ssh {_OPTIONS} -i {KEY_FILE} -p {port} {destination}"
 
 
 def forwards(shell: Shell, destination: str, target: str, timeout: float, port: int = 22) -> bool:
@@ -48,4 +59,4 @@ def forwards(shell: Shell, destination: str, target: str, timeout: float, port: 
         timeout: timeout in seconds.
         port: TCP port of SSH.
     """
-    return shell.run(f"ssh {_OPTIONS} -i {_KEY_FILE} -p {port} -W {target} {destination}", timeout).status == 0
+    return shell.run(f"{command(destination, port)} -W {target}", timeout).status == 0

@@ -22,8 +22,9 @@ OURS = f"{PROFILES}/guestos"
 ABSTRACTIONS = f"{PROFILES}/abstractions/guestos"
 LOADER = "load-apparmor-profiles.service"
 
-# The loader itself, and what reboots the machine after a failed boot, whether profiles are loaded or not.
-WITHOUT = {LOADER, "emergency.service", "rescue.service"}
+# The loader itself, what reboots the machine after a failed boot, whether profiles are loaded or not, and the sessions
+# of administrators, who may become root.
+WITHOUT = {LOADER, "emergency.service", "rescue.service", "ssh-session@.service"}
 # Services of packages that have a profile of ours.
 OF_PACKAGES = {"nftables.service", "systemd-journal-gatewayd.service"}
 

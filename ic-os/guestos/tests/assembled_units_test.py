@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from guestos_tools.hardening import BOUNDS, EXCEPTIONS, exposures, instance, too_exposed
+from guestos_tools.hardening import BOUNDS, exposures, instance, too_exposed
 from tools.inspect.volumes import open_partition, read_tree
 from tools.testing.oracles import ask, oracle, unavailable
 from tools.tree.node import Directory, File, Symlink, walk
@@ -91,8 +91,6 @@ def test_services_are_less_exposed_than_their_bounds(root):
     scores = exposures(analyze("security", "--offline=true", f"--root={root}", "--no-pager", *units))
     print(scores)
     assert too_exposed(scores) == []
-    # An exception that is not needed any more is removed.
-    assert {unit for unit in EXCEPTIONS if scores[unit] <= 4} == set()
 
 
 def test_a_service_that_is_more_exposed_is_found(root):

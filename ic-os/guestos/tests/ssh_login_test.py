@@ -1,11 +1,17 @@
-"""Tests of who may log in by SSH, by sshd's configuration: the first value of a setting counts (sshd_config(5))."""
+"""Tests of who may log in by SSH, and of what starts the sessions.
 
+In sshd's configuration the first value of a setting counts (sshd_config(5)).
+"""
+
+import re
 from pathlib import Path
 
 import pytest
+from guestos import ssh_session
 
 GUESTOS = Path(__file__).parents[1]
 FOLDER = "rootfs/etc/ssh/sshd_config.d"
+UNITS = GUESTOS / "rootfs/etc/systemd/system"
 
 
 def setting(variant, name):
@@ -25,3 +31,34 @@ def test_root_logs_in_on_dev_alone(variant, value):
 def test_nobody_logs_in_without_a_key(variant):
     assert setting(variant, "AuthenticationMethods") == "publickey"
     assert setting(variant, "PasswordAuthentication") == "no"
+
+
+def values(unit, key):
+    return re.findall(rf"^{key}=(.*)$", (UNITS / unit).read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("variant", ["dev", "prod"])
+def test_sshd_starts_no_session_itself(variant):
+    program = setting(variant, "ForceCommand")
+    assert (GUESTOS / "rootfs" / program.lstrip("/")).is_file()
+    assert values("ssh.service.d/10-guestos.conf", "NoNewPrivileges") == ["yes"]
+
+
+def test_sessions_find_the_socket_of_their_service():
+    assert values("ssh-session.socket", "ListenSequentialPacket") == [ssh_session.SOCKET]
+    # Each account may connect; the service becomes the account that did.
+    assert values("ssh-session.socket", "SocketMode") == ["0666"]
+    for key in ("Wants", "After"):
+        assert "ssh-session.socket" in " ".join(values("ssh.service.d/10-guestos.conf", key)).split()
+
+
+def test_a_session_may_become_root_and_mount_for_the_machine():
+    text = (UNITS / "ssh-session@.service").read_text()
+    namespaces = "Protect|Private|ReadOnly|ReadWrite|Inaccessible|TemporaryFileSystem|RootDirectory|DynamicUser"
+    assert re.findall(rf"^(?:NoNewPrivileges|RestrictSUIDSGID|{namespaces})\w*=", text, re.MULTILINE) == []
+
+
+def test_what_runs_on_after_a_session_is_stopped_with_the_machine():
+    assert values("ssh-session@.service", "ExitType") == ["cgroup"]
+    assert values("ssh-session@.service", "SendSIGHUP") == ["yes"]
+    assert values("ssh-session@.service", "KillMode") == []

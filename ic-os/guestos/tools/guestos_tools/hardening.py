@@ -9,14 +9,14 @@ import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-NETWORK, CRYPTO, OTHER = 4.0, 2.5, 6.0
+NETWORK, CRYPTO, OTHER, SESSION = 4.0, 2.5, 6.0, 7.2
 """The most that `systemd-analyze security` may say of a service: of one that talks to other machines, of the one that
-holds the node's keys, and of all others."""
+holds the node's keys, of all others, and of the shells of those who have logged in."""
 
 _CLASSES: dict[float, str] = {
     NETWORK: """
         ic-btc-mainnet-adapter ic-btc-testnet-adapter ic-https-outcalls-adapter ic-onchain-observability-adapter
-        ic-replica log-shipping node_exporter systemd-journal-gatewayd systemd-networkd systemd-resolved
+        ic-replica log-shipping node_exporter ssh systemd-journal-gatewayd systemd-networkd systemd-resolved
         systemd-timesyncd
     """,
     CRYPTO: "ic-crypto-csp",
@@ -26,23 +26,12 @@ _CLASSES: dict[float, str] = {
         retry-ipv6-config save-machine-id setup-hostname setup-node_exporter-keys setup-permissions setup-ssh-host-key
         setup-store setup-var systemd-networkd-wait-online systemd-udev-trigger watchdog-fallback
     """,
+    # Administrators use sudo there, mount, write block devices, change owners and set modes.
+    SESSION: "ssh-session@",
 }
-
-EXCEPTIONS: Mapping[str, tuple[float, str]] = MappingProxyType(
-    {
-        "ssh.service": (
-            7.2,
-            """Sessions inherit what holds for the service. Administrators use sudo there, mount, write block devices,
-            change owners and set modes; a service that forbids it would have 3.6. What strangers reach is confined
-            by sshd itself: before the login it has no rights, an empty root, and a filter of system calls.""",
-        ),
-    }
-)
-"""Services whose bound is another one, and why."""
 
 BOUNDS: Mapping[str, float] = MappingProxyType(
     {f"{name}.service": bound for bound, names in _CLASSES.items() for name in names.split()}
-    | {name: bound for name, (bound, _) in EXCEPTIONS.items()}
 )
 """The bound of each service of the system."""
 
@@ -89,6 +78,7 @@ PROFILE: Mapping[str, str] = MappingProxyType(
         "sshd.allowtcpforwarding": "no",
         "sshd.authenticationmethods": "publickey",
         "sshd.disableforwarding": "yes",
+        "sshd.forcecommand": "/opt/ic/bin/run-ssh-session.py",
         "sshd.gatewayports": "no",
         "sshd.hostbasedauthentication": "no",
         "sshd.kbdinteractiveauthentication": "no",

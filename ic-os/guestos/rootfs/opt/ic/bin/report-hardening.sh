@@ -20,7 +20,7 @@ INTERFACES='
     ipv4/accept_redirects ipv4/accept_source_route ipv4/secure_redirects ipv4/send_redirects ipv4/rp_filter
     ipv6/accept_redirects ipv6/accept_source_route'
 SSHD='allowagentforwarding|allowtcpforwarding|allowstreamlocalforwarding|authenticationmethods|disableforwarding|
-    gatewayports|hostbasedauthentication|kbdinteractiveauthentication|maxauthtries|passwordauthentication|permitemptypasswords|
+    forcecommand|gatewayports|hostbasedauthentication|kbdinteractiveauthentication|maxauthtries|passwordauthentication|permitemptypasswords|
     permitrootlogin|permittunnel|permituserenvironment|permituserrc|x11forwarding'
 
 say() { # NAME VALUE

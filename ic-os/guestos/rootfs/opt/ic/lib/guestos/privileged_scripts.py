@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Sequence
 
+from guestos.callers import ends_first
 from guestos.errors import GuestError, UsageError
 
 SOCKET = "/run/ic-node/privileged-scripts/socket"
@@ -135,15 +135,8 @@ def _command(request: bytes, files: int, flags: int) -> list[str]:
 
 def _wait(process: subprocess.Popen[bytes], connection: socket.socket) -> int | None:
     """Waits for the end of a process; returns its exit status, or None if the caller ended before it."""
-    ended = os.pidfd_open(process.pid)
-    try:
-        poll = select.poll()
-        poll.register(ended, select.POLLIN)
-        poll.register(connection, select.POLLIN)
-        if ended not in dict(poll.poll()):
-            return None
-    finally:
-        os.close(ended)
+    if not ends_first(process.pid, connection):
+        return None
     # A shell's convention for a process that a signal ended.
     return process.wait() if process.wait() >= 0 else 128 - process.wait()
 
