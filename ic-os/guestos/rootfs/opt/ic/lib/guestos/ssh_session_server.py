@@ -48,17 +48,28 @@ def serve(connection: socket.socket) -> None:
         account = pwd.getpwuid(uid)
     except KeyError:
         raise UsageError(f"user ID {uid} has no account") from None
+    # When the machine shuts down, systemd sends them to all processes of the service, and the exit status is to reach
+    # the caller. Handlers, unlike SIG_IGN, are not passed on to the shell.
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    signal.signal(signal.SIGHUP, lambda *_: None)
     child = os.fork()
     if child == 0:
         _start(account, environment, files)
     for descriptor in files:
         os.close(descriptor)
     if ends_first(child, connection):
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        # A shell's convention for a process that a signal ended.
-        connection.send(str(status if status >= 0 else 128 - status).encode())
+        _reply(connection, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     else:
         _hang_up(child)
+
+
+def _reply(connection: socket.socket, status: int) -> None:
+    """Sends the exit status of a session, -N if signal N ended it, to a caller that may have ended in the meantime."""
+    try:
+        # A shell's convention for a process that a signal ended.
+        connection.send(str(status if status >= 0 else 128 - status).encode())
+    except OSError:
+        return
 
 
 def _start(account: pwd.struct_passwd, environment: dict[bytes, bytes], files: list[int]) -> None:

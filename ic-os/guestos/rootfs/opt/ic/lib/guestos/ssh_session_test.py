@@ -256,6 +256,31 @@ def test_the_end_of_the_caller_ends_the_session(service, tmp_path):
     wait_for(caught.exists, "the session gets SIGHUP")
 
 
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_the_exit_status_reaches_a_caller_while_the_service_is_being_stopped(service, tmp_path, name):
+    running, go_on = tmp_path / "running", tmp_path / "go-on"
+    made = service()
+    process = start(made, f"touch {running}; until test -e {go_on}; do sleep 0.01; done; exit 7")
+    wait_for(running.exists, "the session runs")
+    made.process.send_signal(signal.Signals[name])
+    go_on.touch()
+    process.communicate(timeout=SECONDS)
+    assert process.returncode == 7
+
+
+def test_a_shell_has_the_default_actions_of_signals(service):
+    process = start(service(), "kill -TERM $$")
+    process.communicate(timeout=SECONDS)
+    assert process.returncode == 128 + signal.SIGTERM
+
+
+def test_a_caller_that_ended_with_the_session_is_no_error():
+    here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with here:
+        there.close()
+        ssh_session_server._reply(here, 0)
+
+
 def test_a_home_that_is_missing_is_reported_and_the_session_starts(service):
     process = start(service(home="/missing"), "pwd")
     assert process.communicate(timeout=SECONDS) == (b"/\n", b"ssh-session: /missing: No such file or directory\n")
