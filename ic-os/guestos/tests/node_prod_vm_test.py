@@ -1,11 +1,13 @@
-"""A node with an image of prod: registration and an upgrade by HTTP, as seen from outside, since nobody can log in.
+"""A node with an image of prod: registration and an upgrade by HTTP, as seen from outside, since nobody becomes root.
 
-The orchestrator's dashboard shows the replica; the journal's gateway shows which units failed, and the accounts of the
-services. Both answer only after the orchestrator's firewall rules are loaded, since the first rules admit SSH alone.
+The registry has an SSH key for an account that may read logs. The orchestrator's dashboard shows the replica; the
+journal's gateway shows which units failed, and the accounts of the services. All answer only after the orchestrator's
+firewall rules are loaded, since the first rules admit SSH alone, and SSH starts when there is a key.
 """
 
 import http.client
 import json
+import subprocess
 import time
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from guestos_tools.hardening import differences
 from guestos_tools.payload_check import DASHBOARD_PORT, status_on_dashboard, until_healthy
 from sample_node import Nns
 from tools.inspect.volumes import open_partition, read_tree
+from tools.testing.oracles import oracle
 from tools.tree.node import File, walk
 from tools.vm import ssh
 from tools.vm.network import forwarded_port, greeting
@@ -109,32 +112,58 @@ def passwd_of(disk: Path) -> str:
     return node.content.read(0, node.content.size).decode()
 
 
-def check_node(machine, version, passwd):
-    """Checks a booted system: its replica is healthy, no unit has failed, and services have their accounts."""
+def check_session(port, key):
+    """Checks a session by SSH: account, data, exit status, and that it has the right to no more."""
+    options = ["-F", "none", "-q", "-T", "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "-i", key]
+    options += ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-p", str(port)]
+    command = "cat; id -un; sudo --non-interactive true || exit 7"
+    done = subprocess.run(
+        [oracle("ssh"), *options, "readonly@127.0.0.1", command],
+        input=b"\0\xff\n",
+        capture_output=True,
+        timeout=BOOT_SECONDS,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (7, b"\0\xff\nreadonly\n"), done.stderr
+
+
+def check_node(machine, version, passwd, key):
+    """Checks a booted system: replica is healthy, no unit has failed, services have their accounts, sessions work."""
     port = forwarded_port(machine, DASHBOARD_PORT)
     deadline = time.monotonic() + BOOT_SECONDS
     while (status := until_healthy(lambda: status_on_dashboard(port), BOOT_SECONDS)).get("version") != version:
         assert time.monotonic() < deadline, f"no version {version}: {status}"
         time.sleep(PAUSE_SECONDS)
     assert (status["status"], status["problems"]) == ("healthy", [])
+    ssh_port = forwarded_port(machine, SSH_PORT)
+    assert greeting(ssh_port, JOURNAL_SECONDS).startswith(b"SSH-2.0-"), "the registry has keys"
+    check_session(ssh_port, key)
     entries = journal(forwarded_port(machine, JOURNAL_PORT))
     assert failed_units(entries) == {}
     assert differences(hardening_report(entries), "prod") == []
     assert accounts(entries, passwd) == {unit: {account} for unit, account in ACCOUNTS.items()}
     assert violations(str(entry.get("MESSAGE")) for entry in entries) == [], "AppArmor denied nothing"
     assert is_enforced(entries)
-    assert greeting(forwarded_port(machine, SSH_PORT), JOURNAL_SECONDS).startswith(b"SSH-2.0-"), "the registry has keys"
 
 
-def test_registers_and_upgrades(machine, nns):
+@pytest.fixture
+def key(tmp_path):
+    """The file of the private key that the registry's SSH key belongs to."""
+    path = tmp_path / "key"
+    path.touch(0o600)
+    path.write_bytes(ssh.key_pair()[0])
+    return path
+
+
+def test_registers_and_upgrades(machine, nns, key):
     version = (VERSIONS / "version.txt").read_text().strip()
     test_version = (VERSIONS / "version-test.txt").read_text().strip()
     passwd = passwd_of(IMAGES / "prod_disk.tar")
-    check_node(machine, version, passwd)
+    check_node(machine, version, passwd, key)
     path = offer_update(nns, IMAGES / "prod_update.tar.zst", test_version)
-    check_node(machine, test_version, passwd)
+    check_node(machine, test_version, passwd, key)
     assert [each for _, each, _ in nns.requests if each == path] == [path]
     assert sum(method == "POST" for method, _, _ in nns.requests) == 1, "the node is registered once"
     # Without a confirmation the boot loader goes back to the old system.
     machine.qmp.execute("system_reset")
-    check_node(machine, test_version, passwd)
+    check_node(machine, test_version, passwd, key)
