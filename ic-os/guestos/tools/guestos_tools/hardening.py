@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-NETWORK, CRYPTO, OTHER, SESSION = 4.0, 2.5, 6.0, 7.2
+NETWORK, CRYPTO, OTHER = 4.0, 2.5, 6.0
 """The most that `systemd-analyze security` may say of a service: of one that talks to other machines, of the one that
-holds the node's keys, of all others, and of the shells of those who have logged in."""
+holds the node's keys, and of all others."""
 
 _CLASSES: dict[float, str] = {
     NETWORK: """
@@ -24,16 +24,17 @@ _CLASSES: dict[float, str] = {
         boot-metrics bootstrap-ic-node emergency end-trial generate-network-config load-apparmor-profiles
         monitor-expand-shared-data nftables pcscd privileged-scripts@ reload_nftables report-hardening rescue
         retry-ipv6-config save-machine-id setup-hostname setup-node_exporter-keys setup-permissions setup-ssh-host-key
-        setup-store setup-var systemd-networkd-wait-online systemd-udev-trigger watchdog-fallback
+        setup-store setup-var ssh-session@ systemd-networkd-wait-online systemd-udev-trigger watchdog-fallback
     """,
-    # Administrators use sudo there, mount, write block devices, change owners and set modes.
-    SESSION: "ssh-session@",
 }
 
 BOUNDS: Mapping[str, float] = MappingProxyType(
     {f"{name}.service": bound for bound, names in _CLASSES.items() for name in names.split()}
 )
-"""The bound of each service of the system."""
+"""The bound of each service of the system, as it is on prod."""
+
+_DEBUGGING = {"dev": {"ssh-session@.service": 7.2}}
+"""Bounds of other variants: sessions of dev may trace processes and capture packets."""
 
 _PRIVILEGED = ("/usr/bin/mount", "/usr/bin/sudo", "/usr/bin/umount", "/usr/sbin/unix_chkpwd")
 """All programs with a set-user-ID or set-group-ID bit."""
@@ -132,10 +133,16 @@ def exposures(output: str) -> dict[str, float]:
     return {unit.replace("@0.", "@."): float(score) for unit, score in lines}
 
 
-def too_exposed(scores: Mapping[str, float]) -> list[str]:
+def bounds(variant: str) -> dict[str, float]:
+    """Returns the bound of each service of a variant, `dev` or `prod`."""
+    return {**BOUNDS, **_DEBUGGING.get(variant, {})}
+
+
+def too_exposed(scores: Mapping[str, float], variant: str) -> list[str]:
     """Returns a line for each service whose score is missing or above its bound, and for each one without a bound."""
+    limits = bounds(variant)
     return [
-        f"{unit}: {scores.get(unit, 'no score')}, at most {BOUNDS.get(unit, 'a bound is missing')}"
-        for unit in sorted(scores.keys() | BOUNDS.keys())
-        if unit not in scores or unit not in BOUNDS or scores[unit] > BOUNDS[unit]
+        f"{unit}: {scores.get(unit, 'no score')}, at most {limits.get(unit, 'a bound is missing')}"
+        for unit in sorted(scores.keys() | limits.keys())
+        if unit not in scores or unit not in limits or scores[unit] > limits[unit]
     ]
