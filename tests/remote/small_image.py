@@ -16,7 +16,8 @@ genrule(
     name = "gate",
     srcs = [":before"],
     outs = ["gate.txt"],
-    cmd = "echo $$PWD >{folder}/arrived; mv {folder}/arrived {folder}/reached; while [ ! -e {folder}/open ]; do sleep 0.1; done; echo open >$@",
+    cmd = "echo $$PWD >{folder}/new; mv {folder}/new {folder}/reached; " +
+          "while [ ! -e {folder}/open ]; do sleep 0.1; done; echo open >$@",
     tags = ["no-cache", "no-sandbox"],
 )
 
