@@ -17,8 +17,8 @@ packages=(
     # The toolchain of base root trees: installs the locked Debian packages.
     mmdebstrap fakeroot dpkg apt gpgv debian-archive-keyring
     # Oracles: they read what the tools write, and never make it.
-    apparmor attr binutils cpio cryptsetup-bin dosfstools e2fsprogs fdisk gdisk gnupg grub-common libarchive-tools
-    libarchive13t64 mtools mtree-netbsd nftables openssl passwd
+    apparmor attr binutils cpio cryptsetup-bin dosfstools e2fsprogs erofs-utils fdisk gdisk gnupg grub-common
+    libarchive-tools libarchive13t64 mtools mtree-netbsd nftables openssl passwd
     python3-selinux selinux-utils
     sbsigntool
     sudo systemd
