@@ -1,7 +1,6 @@
 """Appliances that update themselves: two systems, a boot loader that tries a new one once, update images.
 
-An example. From [examples/ab-appliance/appliance.bzl](../../examples/ab-appliance/appliance.bzl), whose macro has
-`name`, `version_file`, `arguments` and `kwargs`:
+An example. From [examples/ab-appliance/appliance.bzl](../../examples/ab-appliance/appliance.bzl):
 
 ```starlark
     ab_system(
