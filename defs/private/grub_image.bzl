@@ -53,7 +53,7 @@ partition that it was started from in `$loader_path`, such as `(hd0,gpt1)/EFI/BO
         "configs": attr.label_list(
             allow_empty = False,
             allow_files = True,
-            doc = "The parts of the configuration (`grub.cfg`), in the order in which they are executed.",
+            doc = "The parts of the configuration (`grub.cfg`), in the order in which they are executed; buildifier sorts the list unless `# do not sort` precedes it.",
             mandatory = True,
         ),
         "modules": attr.string_list(
