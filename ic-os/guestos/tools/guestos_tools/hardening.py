@@ -86,7 +86,7 @@ PROFILE: Mapping[str, str] = MappingProxyType(
         "sshd.maxauthtries": "4",
         "sshd.passwordauthentication": "no",
         "sshd.permitemptypasswords": "no",
-        "sshd.permitrootlogin": "without-password",
+        "sshd.permitrootlogin": "no",
         "sshd.permittunnel": "no",
         "sshd.permituserenvironment": "no",
         "sshd.permituserrc": "no",
@@ -97,8 +97,9 @@ PROFILE: Mapping[str, str] = MappingProxyType(
 )
 """What report-hardening.sh logs on prod."""
 
-_OTHERWISE = {"dev": {"kernel.sysrq": "438"}}
-"""What is different in other variants: the console of dev has SysRq keys, as Debian sets them."""
+_OTHERWISE = {"dev": {"kernel.sysrq": "438", "sshd.permitrootlogin": "without-password"}}
+"""What is different in other variants: the console of dev has SysRq keys, as Debian sets them, and root may log in by a
+key."""
 
 
 def profile(variant: str) -> dict[str, str]:

@@ -14,7 +14,10 @@ def test_a_report_with_all_values_has_no_difference():
 
 def test_each_variant_has_a_profile_of_its_own():
     assert profile("prod")["kernel.sysrq"] == "0"
-    assert differences(report(), "dev") == ["kernel.sysrq is '0', not '438'"]
+    assert differences(report(), "dev") == [
+        "kernel.sysrq is '0', not '438'",
+        "sshd.permitrootlogin is 'no', not 'without-password'",
+    ]
 
 
 @pytest.mark.parametrize(
