@@ -15,7 +15,9 @@ from typing import Any
 IN_AN_IMAGE = frozenset({"link", "overrides", "path", "paths", "strip_paths", "target"})
 """Keys of tools' specifications whose values are paths in the image, and so may be absolute."""
 
-REQUIREMENTS = frozenset({"block-network", "no-remote-exec", "supports-path-mapping"})
+REQUIREMENTS = frozenset(
+    {"block-network", "no-remote-exec", "requires-worker-protocol", "supports-path-mapping", "supports-workers"}
+)
 """Permitted execution requirements of actions: none that weaken the sandbox or disable caching."""
 
 _ABSOLUTE = re.compile(r"""(?:^|[=:,@\s"'<>|;(])/(?!/)""")
