@@ -190,7 +190,12 @@ def test_programs_in_profiles_are_no_links(nodes):
 
 @pytest.mark.parametrize(
     ("module", "constant", "profile"),
-    [("dates", "FLOOR", "boot-metrics"), ("dates", "FLOOR", "manageboot"), ("rollback", "INDEX", "manageboot")],
+    [
+        ("dates", "FLOOR", "boot-metrics"),
+        ("dates", "FLOOR", "manageboot"),
+        ("rollback", "INDEX", "manageboot"),
+        ("versions", "FLOOR", "manageboot"),
+    ],
 )
 def test_floors_can_be_saved_in_the_config_store(nodes, module, constant, profile):
     source = text(nodes[f"opt/ic/lib/guestos/{module}.py"])
