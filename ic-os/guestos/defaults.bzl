@@ -6,8 +6,8 @@ contains only assignments of literals.
 
 DEFAULT_VERSION = "0.0.0"
 
-# Characters that are safe in file names, URLs and a line of text.
-VERSION_CHARACTERS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.+~_-"
+# What the orchestrator and the replica of a release take as a version.
+VERSION_CHARACTERS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ._-"
 
 # The password of root on the console of dev.
 DEV_PASSWORD = "root"

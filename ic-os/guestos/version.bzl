@@ -6,7 +6,7 @@ load("//ic-os/guestos:defaults.bzl", "VERSION_CHARACTERS")
 def _version_file_impl(ctx):
     version = ctx.attr.version[BuildSettingInfo].value
     if (not version and not ctx.attr.optional) or [character for character in version.elems() if character not in VERSION_CHARACTERS]:
-        fail("--%s: %r is not a version; it has one or more letters, digits and . + ~ _ -" % (ctx.attr.version.label, version))
+        fail("--%s: %r is not a version; it has one or more letters, digits and . _ -" % (ctx.attr.version.label, version))
     output = ctx.actions.declare_file(ctx.label.name)
     ctx.actions.write(output, version + ctx.attr.suffix + "\n")
     return [DefaultInfo(files = depset([output]))]

@@ -34,7 +34,7 @@ PROGRAM = "orchestrator"
 CATCH_UP_PACKAGE = "cup.types.v1.CatchUpPackage.pb"
 DASHBOARD = ("::", 7070)
 
-_VERSION = re.compile(r"[A-Za-z0-9._~+-]+")
+_VERSION = re.compile(r"[A-Za-z0-9._-]+")
 _PERIOD = 10.0
 _RETRY = 2.0
 

@@ -27,7 +27,7 @@ from standins.sandboxes import Sandboxes
 from standins.web import Server, ask, listen
 
 PROGRAM = "replica"
-_VERSION = re.compile(r"[A-Za-z0-9._~+-]+")
+_VERSION = re.compile(r"[A-Za-z0-9._-]+")
 
 
 def problems(config: Config, sandboxes: Sandboxes) -> list[str]:

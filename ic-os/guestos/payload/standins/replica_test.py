@@ -147,6 +147,7 @@ def test_leads_a_process_group_until_a_signal_ends_it(node):
         ({"force-subnet": None}, 2, "required: --force-subnet"),
         ({"port": "8080"}, 2, "unrecognized arguments: --port=8080"),
         ({"replica-version": "a b"}, 1, "--replica-version: 'a b' is not a version"),
+        ({"replica-version": "1~rc1"}, 1, "--replica-version: '1~rc1' is not a version"),
         ({"catch-up-package": "/nothing"}, 1, "--catch-up-package: there is no file /nothing"),
         ({"config-file": "/nothing"}, 1, "/nothing: No such file or directory"),
     ],

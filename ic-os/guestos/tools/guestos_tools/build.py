@@ -123,7 +123,7 @@ def request(given: Namespace, *, is_signed: bool) -> Request:
 
 def _version(version: str) -> str:
     if not version or not set(version) <= set(image_constants()["VERSION_CHARACTERS"]):
-        raise UserError(f"-v: {version!r} is not a version; it has one or more letters, digits and . + ~ _ -")
+        raise UserError(f"-v: {version!r} is not a version; it has one or more letters, digits and . _ -")
     return version
 
 

@@ -44,6 +44,7 @@ def no_work(tmp_path, monkeypatch):
         (disk_image, ["-o", "a", "-x", "some"], "-x some: has no executable replica; it has orchestrator, state-tool"),
         (disk_image, ["-o", "a", "-v", "a b"], "-v: 'a b' is not a version; it has one or more letters, digits"),
         (disk_image, ["-o", "a", "-v", ""], "-v: '' is not a version"),
+        (disk_image, ["-o", "a", "-v", "1~rc1"], "-v: '1~rc1' is not a version"),  # the orchestrator refuses it
         (disk_image, ["-o", "a", "-d", "trixie"], "argument -d/--distribution: invalid choice: 'trixie'"),
         (disk_image, ["-o", "a", "--update-key", "k/a.pem"], "--update-key: dev has the key in ic-os/guestos/update"),
         (disk_image, ["-o", "a", "--signing-key", "k/a.pem"], "--signing-key: dev has the key in ic-os/guestos/update"),
