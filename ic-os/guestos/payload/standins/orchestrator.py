@@ -194,7 +194,9 @@ class Orchestrator:
         script = self.options.ic_binary_directory / "provision-ssh-keys.sh"
         for account, keys in registry.ssh_keys.items():
             try:
-                subprocess.run([script, account], input="\n".join(keys).encode(), capture_output=True, check=False)
+                # As in a release, what the script logs goes to the journal with the lines of this program.
+                said = subprocess.PIPE
+                subprocess.run([script, account], input="\n".join(keys).encode(), stdout=said, check=False)
             except OSError as error:
                 raise StandInError(f"{script}: {error.strerror}") from error
 
