@@ -68,9 +68,11 @@ class _Tree:
         if not isinstance(root, Directory):
             raise self.volume.damage("the root is not a directory")
         self.nodes[number] = root
-        stack: list[tuple[bytes, Directory, int, Inode]] = [(b"", root, number, inode)]
+        # A directory is kept by the path above it and its name, so that siblings share the path, which may be long.
+        stack: list[tuple[bytes, bytes, Directory, int, Inode]] = [(b"", b"", root, number, inode)]
         while stack:
-            path, directory, number, inode = stack.pop()
+            above, name, directory, number, inode = stack.pop()
+            path = above + b"/" + name if above else name
             for entry in self._entries(path, number, inode):
                 below = path + b"/" + entry.name if path else entry.name
                 if len(below) > _LONGEST_PATH:
@@ -80,7 +82,7 @@ class _Tree:
                     child = self.volume.inode(entry.nid)
                     node = self.nodes[entry.nid] = self._node(entry.nid, child)
                     if isinstance(node, Directory):
-                        stack.append((below, node, entry.nid, child))
+                        stack.append((path, entry.name, node, entry.nid, child))
                 elif isinstance(node, Directory):
                     raise self.volume.damage(f"{printable(below)} is a hard link to a directory")
                 directory.entries[entry.name] = node

@@ -285,3 +285,15 @@ def test_overlapping_shared_attributes_are_not_read_many_times():
 def test_device_numbers():
     for pair in [(0, 0), (1, 3), (255, 255), (0, 256), (256, 0), (259, 300), (4095, 2**20 - 1)]:
         assert parse_device(pack_device(*pair)) == pair
+
+def test_siblings_below_a_long_path_share_it():
+    root = deepest = Directory()
+    for _ in range(200):
+        deepest.entries[b"d" * 255] = deepest = Directory()
+    deepest.entries |= {str(number).encode(): Directory() for number in range(1000)}
+    image = write_erofs(root, OPTIONS)
+    tracemalloc.start()
+    read_erofs(image)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10 * MIB  # 1000 paths of 51,200 bytes are 49 MiB

@@ -69,9 +69,11 @@ class _Tree:
         root = self._node(ROOT_INODE, inode)
         assert isinstance(root, Directory)
         self.nodes[ROOT_INODE] = root
-        stack: list[tuple[bytes, Directory, int, Inode]] = [(b"", root, ROOT_INODE, inode)]
+        # A directory is kept by the path above it and its name, so that siblings share the path, which may be long.
+        stack: list[tuple[bytes, bytes, Directory, int, Inode]] = [(b"", b"", root, ROOT_INODE, inode)]
         while stack:
-            path, directory, number, inode = stack.pop()
+            above, name, directory, number, inode = stack.pop()
+            path = above + b"/" + name if above else name
             try:
                 entries = self._entries(number, inode)
             except DamagedDirectoryError as error:
@@ -87,7 +89,7 @@ class _Tree:
                     child = self.volume.inode(entry.inode)
                     node = self.nodes[entry.inode] = self._node(entry.inode, child)
                     if isinstance(node, Directory):
-                        stack.append((below, node, entry.inode, child))
+                        stack.append((path, entry.name, node, entry.inode, child))
                 elif isinstance(node, Directory):
                     raise self.volume.damage(f"{printable(below)} is a hard link to a directory")
                 directory.entries[entry.name] = node

@@ -302,3 +302,15 @@ def test_directories_can_be_nested_deeply_but_not_without_end():
     assert len(list(walk(read_ext4(nested(200)).root))) == 202
     with pytest.raises(UserError, match="directories are nested deeper than paths of 65536 bytes"):
         read_ext4(nested(300))
+
+def test_siblings_below_a_long_path_share_it():
+    root = deepest = Directory()
+    for _ in range(200):
+        deepest.entries[b"d" * 255] = deepest = Directory()
+    deepest.entries |= {str(number).encode(): Directory() for number in range(1000)}
+    image = write_ext4(root, options(32 * MIB))
+    tracemalloc.start()
+    read_ext4(image)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10 * MIB  # 1000 paths of 51,200 bytes are 49 MiB
