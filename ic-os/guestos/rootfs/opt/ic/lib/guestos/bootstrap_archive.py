@@ -9,6 +9,7 @@ see tar_blocks.py; long names of the GNU format: GNU tar manual, "Basic Tar Form
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -23,6 +24,8 @@ MAX_BYTES = 4 << 30
 _MAX_DEPTH = 32
 _MAX_NAME = 255
 """Maximum length of a name in bytes (NAME_MAX, limits.h)."""
+_MAX_PATH = 1024
+"""Maximum length in bytes of a member's names together, since all of them are kept."""
 
 _MAX_HEADERS = 4
 """Maximum number of headers of a member, its own among them."""
@@ -143,13 +146,14 @@ class Archive:
 
     def _remember(self, member: Member, shown: str) -> str:
         """Returns a problem if a path is there twice, or both a file and a directory; else remembers it."""
-        if any(not self._seen.get(member.path[:depth], True) for depth in range(len(member.path))):
+        path = tuple(map(sys.intern, member.path))  # members of a directory share its name
+        if any(not self._seen.get(path[:depth], True) for depth in range(len(path))):
             return f"the archive has {shown} below a file"
         is_directory = member.size is None
-        if member.path in self._seen and not (is_directory and self._seen[member.path]):
+        if path in self._seen and not (is_directory and self._seen[path]):
             return f"the archive has {shown} twice"
-        self._seen |= {member.path[:depth]: True for depth in range(len(member.path))}
-        self._seen[member.path] = is_directory
+        self._seen |= {path[:depth]: True for depth in range(len(path))}
+        self._seen[path] = is_directory
         return ""
 
     def _check_end(self) -> None:
@@ -205,6 +209,7 @@ def _name_problem(path: tuple[str, ...], shown: str) -> str:
     """Returns why a name cannot be used; empty if it can."""
     if len(path) > _MAX_DEPTH or not all(part.isprintable() for part in path):
         return f"the archive has a member {shown}, which is not a relative name of printable characters"
-    if any(len(part.encode()) > _MAX_NAME for part in path):
-        return f"the archive has a member {shown} with a name of more than {_MAX_NAME} bytes"
+    sizes = [len(part.encode()) for part in path]
+    if max(sizes, default=0) > _MAX_NAME or sum(sizes) > _MAX_PATH:
+        return f"the archive has a member {shown} with a name of more than {_MAX_NAME} bytes, or {_MAX_PATH} in all"
     return ""

@@ -211,3 +211,19 @@ def test_too_many_members_are_refused(monkeypatch):
         problems(header(tarfile.SYMTYPE) * 4 + END)
     with pytest.raises(ImageError, match="more than 3 members"):
         content(tar_of(dict.fromkeys("abcd", b""), tarfile.USTAR_FORMAT))
+
+
+def test_the_names_of_a_member_have_a_limit_together():
+    path = "/".join(["d" * 250] * 5)
+    ((_, problem),) = problems(tar_of({path: b""}, tarfile.PAX_FORMAT))
+    assert problem.endswith(" with a name of more than 255 bytes, or 1024 in all")
+
+
+def test_members_share_the_names_of_their_directories():
+    folder = "/".join("€" + letter * 240 for letter in "abc")
+    data = tar_of({f"{folder}/{number}": b"" for number in range(500)}, tarfile.PAX_FORMAT)
+    tracemalloc.start()
+    content(data)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 20
