@@ -286,6 +286,7 @@ def test_device_numbers():
     for pair in [(0, 0), (1, 3), (255, 255), (0, 256), (256, 0), (259, 300), (4095, 2**20 - 1)]:
         assert parse_device(pack_device(*pair)) == pair
 
+
 def test_siblings_below_a_long_path_share_it():
     root = deepest = Directory()
     for _ in range(200):

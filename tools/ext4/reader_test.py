@@ -303,6 +303,7 @@ def test_directories_can_be_nested_deeply_but_not_without_end():
     with pytest.raises(UserError, match="directories are nested deeper than paths of 65536 bytes"):
         read_ext4(nested(300))
 
+
 def test_siblings_below_a_long_path_share_it():
     root = deepest = Directory()
     for _ in range(200):

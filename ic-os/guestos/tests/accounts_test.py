@@ -29,9 +29,9 @@ GROUPS = {
     "node_exporter": "",
     "filebeat": "systemd-journal",
     "journalbeat": "systemd-journal",
-    "admin": "backup ic-registry-local-store nonconfidential sudo systemd-journal vsock",
-    "backup": "ic-registry-local-store systemd-journal",
-    "readonly": "backup ic-registry-local-store nonconfidential systemd-journal",
+    "admin": "backup ic-registry-local-store nonconfidential ssh-session sudo systemd-journal vsock",
+    "backup": "ic-registry-local-store ssh-session systemd-journal",
+    "readonly": "backup ic-registry-local-store nonconfidential ssh-session systemd-journal",
 }
 
 
@@ -48,7 +48,13 @@ USERS = {
     "filebeat": 619,
     "journalbeat": 620,
 }
-ONLY_GROUPS = {"ic-csp-vault-socket": 613, "nonconfidential": 614, "ic-registry-local-store": 616, "vsock": 617}
+ONLY_GROUPS = {
+    "ic-csp-vault-socket": 613,
+    "nonconfidential": 614,
+    "ic-registry-local-store": 616,
+    "vsock": 617,
+    "ssh-session": 621,
+}
 
 
 @pytest.fixture(scope="module")

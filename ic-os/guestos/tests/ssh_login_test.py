@@ -46,10 +46,21 @@ def test_sshd_starts_no_session_itself(variant):
 
 def test_sessions_find_the_socket_of_their_service():
     assert values("ssh-session.socket", "ListenSequentialPacket") == [ssh_session.SOCKET]
-    # Each account may connect; the service becomes the account that did.
-    assert values("ssh-session.socket", "SocketMode") == ["0666"]
+    # accounts_test has who is in the group: a service that could connect would leave its sandbox.
+    assert values("ssh-session.socket", "SocketGroup") == ["ssh-session"]
+    assert values("ssh-session.socket", "SocketMode") == ["0660"]
     for key in ("Wants", "After"):
         assert "ssh-session.socket" in " ".join(values("ssh.service.d/10-guestos.conf", key)).split()
+
+
+@pytest.mark.parametrize("variant", ["dev", "prod"])
+def test_sessions_are_for_those_who_may_log_in(variant):
+    folders = (GUESTOS / "rootfs", GUESTOS / variant / "rootfs")
+    units = [folder / "etc/systemd/system" for folder in folders]
+    files = [*units[0].glob("ssh-session@.service"), *units[1].glob("ssh-session@.service.d/*.conf")]
+    started = re.findall("^ExecStart=(.+)$", "".join(file.read_text() for file in files), re.MULTILINE)
+    root = set() if setting(variant, "PermitRootLogin") == "no" else {"root"}
+    assert set(started[-1].split()[1:]) == set(setting(variant, "AllowUsers").split()) - {"root"} | root
 
 
 def test_a_session_may_become_root_and_mount_for_the_machine():

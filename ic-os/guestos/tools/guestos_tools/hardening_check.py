@@ -13,6 +13,8 @@ _SECONDS = 300
 _CONFINED = "setpriv --reuid=ic-replica --regid=ic-replica --init-groups --no-new-privs --bounding-set=-all"
 """The orchestrator's account with what its service takes from its processes."""
 
+_CONNECT = 'socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET).connect("/run/ssh-session/socket")'
+
 _UNSIGNED = (
     "import glob, lzma; (path,) = glob.glob('/usr/lib/modules/*/kernel/drivers/watchdog/softdog.ko.xz'); "
     "data = lzma.open(path).read(); end = data.rindex(b'~Module signature appended~'); "
@@ -26,6 +28,7 @@ _REFUSED = {
     "a user namespace of root": "unshare --user true",
     "a module without a signature": "insmod /run/unsigned.ko",
     "another kernel by kexec": "python3 -c 'import ctypes; exit(ctypes.CDLL(None).syscall(246, 0, 0, 0, 0) < 0)'",
+    "a session of SSH": f"{_CONFINED} python3 -c 'import socket; {_CONNECT}'",
     "sudo without new privileges": f"{_CONFINED} sudo --non-interactive /opt/ic/bin/manageboot.sh confirm",
 }
 """Commands that must fail."""

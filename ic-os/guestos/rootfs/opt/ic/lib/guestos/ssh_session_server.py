@@ -13,6 +13,7 @@ import socket
 import struct
 import sys
 import termios
+from collections.abc import Collection, Sequence
 
 from guestos.callers import ends_first
 from guestos.errors import GuestError, UsageError
@@ -25,21 +26,29 @@ _CREDENTIALS = struct.Struct("3i")
 _COMMAND = b"SSH_ORIGINAL_COMMAND"
 """The variable in which sshd passes the client's command (sshd_config(5)); without a command it is not set."""
 _MOST_BYTES = 1 << 18
+_SECONDS = 30
+"""For a request, which a caller sends at once."""
 _CANNOT_START = 255
 
 
-def serve(connection: socket.socket) -> None:
+def serve(connection: socket.socket, accounts: Collection[str]) -> None:
     """Serves one request.
 
     Args:
         connection: from the caller.
+        accounts: the accounts that may log in. No other one gets a session, since it is outside of all sandboxes.
 
     Raises:
-        GuestError: the request is invalid, or its account does not exist. The caller gets no reply.
+        GuestError: the request is invalid or late, or its account may not log in. The caller gets no reply.
     """
     peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     _, uid, _ = _CREDENTIALS.unpack(peer)
-    request, files, flags, _ = socket.recv_fds(connection, _MOST_BYTES, len(_STANDARD_FILES))
+    connection.settimeout(_SECONDS)
+    try:
+        request, files, flags, _ = socket.recv_fds(connection, _MOST_BYTES, len(_STANDARD_FILES))
+    except TimeoutError:
+        raise UsageError(f"user ID {uid} sent no request within {_SECONDS} s") from None
+    connection.settimeout(None)
     if len(files) != len(_STANDARD_FILES) or flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
         raise UsageError(f"a request has {len(files)} file descriptors, not 3, or more than {_MOST_BYTES} bytes")
     entries = [entry.partition(b"=") for entry in request.split(b"\0")]
@@ -48,13 +57,18 @@ def serve(connection: socket.socket) -> None:
         account = pwd.getpwuid(uid)
     except KeyError:
         raise UsageError(f"user ID {uid} has no account") from None
+    if account.pw_name not in accounts:
+        raise UsageError(f"{account.pw_name} has no sessions of SSH")
     # When the machine shuts down, systemd sends them to all processes of the service, and the exit status is to reach
     # the caller. Handlers, unlike SIG_IGN, are not passed on to the shell.
     signal.signal(signal.SIGTERM, lambda *_: None)
     signal.signal(signal.SIGHUP, lambda *_: None)
+    # The end of the caller must reach the child before it is a session, too.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     child = os.fork()
     if child == 0:
         _start(account, environment, files)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
     for descriptor in files:
         os.close(descriptor)
     if ends_first(child, connection):
@@ -89,6 +103,8 @@ def _start(account: pwd.struct_passwd, environment: dict[bytes, bytes], files: l
         # Python ignores them.
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
         shell = account.pw_shell or "/bin/sh"
         name, command = os.fsencode(os.path.basename(shell)), environment.pop(_COMMAND, None)
         os.execve(shell, [b"-" + name] if command is None else [name, b"-c", command], environment)
@@ -128,18 +144,22 @@ def _log_in(uid: int) -> None:
 
 
 def _hang_up(pid: int) -> None:
-    """Sends SIGHUP to a session, which may have ended in the meantime."""
+    """Sends SIGHUP to a session; nobody has waited for the child yet, so the process ID is still its own."""
     try:
         os.killpg(pid, signal.SIGHUP)
     except ProcessLookupError:
-        return
+        os.kill(pid, signal.SIGHUP)
 
 
-def main() -> int:
-    """Serves the connection that systemd passed; returns the exit status."""
+def main(accounts: Sequence[str] | None = None) -> int:
+    """Serves the connection that systemd passed; returns the exit status.
+
+    Args:
+        accounts: the accounts that may log in; by default the arguments of the program.
+    """
     try:
         with socket.socket(fileno=_FIRST_DESCRIPTOR) as connection:
-            serve(connection)
+            serve(connection, sys.argv[1:] if accounts is None else accounts)
     except GuestError as error:
         print(f"<3>ssh-session: {error}", flush=True)
         return error.status

@@ -43,16 +43,16 @@ def account_of(uid):
     return Account("test", uid, os.getgid(), sys.argv[3], sys.argv[2])
 ssh_session_server.pwd.getpwuid = account_of
 ssh_session_server._become = lambda account: print("becomes", account.pw_uid, file=open(sys.argv[4], "w"))
-sys.exit(ssh_session_server.main())
+sys.exit(ssh_session_server.main([sys.argv[5]]))
 """
 
 
 class Service:
     """Takes the place of the socket unit: starts the server for one connection, with it as descriptor 3."""
 
-    def __init__(self, folder, shell, home):
+    def __init__(self, folder, shell, home, account):
         self.path, self.became = str(folder / "socket"), folder / "became"
-        self._arguments = [LIBRARY, shell, home or str(folder), str(self.became)]
+        self._arguments = [LIBRARY, shell, home or str(folder), str(self.became), account]
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket.bind(self.path)
         self._socket.listen()
@@ -86,8 +86,8 @@ def service():
     # The path of a socket has at most 107 bytes; that of a test's own directory may be longer.
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
 
-        def make(shell="/bin/sh", home=None):
-            services.append(Service(Path(folder), shell, home))
+        def make(shell="/bin/sh", home=None, account="test"):
+            services.append(Service(Path(folder), shell, home, account))
             return services[-1]
 
         yield make
@@ -291,6 +291,37 @@ def test_a_shell_that_is_missing_is_reported(service):
     errors = process.communicate(timeout=SECONDS)[1].decode()
     assert process.returncode == 255
     assert errors == "error: ssh-session: test: [Errno 2] No such file or directory: '/missing/shell'\n"
+
+
+def test_an_account_that_may_not_log_in_gets_no_session(service):
+    started = service(account="other")
+    process = start(started, "true")
+    assert process.wait(SECONDS) == 255
+    assert started.ended() == (2, "<3>ssh-session: test has no sessions of SSH\n")
+
+
+def test_a_caller_without_a_request_does_not_keep_the_service(monkeypatch):
+    monkeypatch.setattr(ssh_session_server, "_SECONDS", 0.01)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs, pytest.raises(GuestError, match="sent no request within"):
+        ssh_session_server.serve(ours, ["test"])
+
+
+def test_the_end_of_the_caller_reaches_a_session_that_is_not_one_yet(monkeypatch):
+    monkeypatch.setattr(ssh_session_server, "_become", lambda account: time.sleep(0.3))
+    account = pwd.getpwuid(os.getuid())
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    reader, writer = os.pipe()
+    with ours:
+        socket.send_fds(theirs, [b"SSH_ORIGINAL_COMMAND=sleep 60"], [writer] * 3)
+        theirs.close()
+        os.close(writer)
+        handlers = [(number, signal.getsignal(number)) for number in (signal.SIGTERM, signal.SIGHUP)]
+        ssh_session_server.serve(ours, [account.pw_name])
+        for number, handler in handlers:
+            signal.signal(number, handler)
+        assert select.select([reader], [], [], SECONDS)[0], "the session goes on"
+    os.close(reader)
 
 
 def test_an_account_that_does_not_exist_gets_no_session(service):
