@@ -1,6 +1,5 @@
 """Tests of units and accounts in the assembled root file system, by the programs of systemd."""
 
-import json
 import os
 import re
 from pathlib import Path
@@ -83,11 +82,6 @@ def services(root):
     return own | changed | set(wanted)
 
 
-def variant(root):
-    """Returns the variant of the system."""
-    return json.loads((root / "opt/ic/share/system.json").read_text())["variant"]
-
-
 def test_each_service_has_a_class_of_exposure(root):
     assert services(root) - BOUNDS.keys() == set()
 
@@ -96,7 +90,7 @@ def test_services_are_less_exposed_than_their_bounds(root):
     units = [instance(unit) for unit in sorted(BOUNDS)]
     scores = exposures(analyze("security", "--offline=true", f"--root={root}", "--no-pager", *units))
     print(scores)
-    assert too_exposed(scores, variant(root)) == []
+    assert too_exposed(scores) == []
 
 
 def test_a_service_that_is_more_exposed_is_found(root):
@@ -107,7 +101,7 @@ def test_a_service_that_is_more_exposed_is_found(root):
         output = analyze("security", "--offline=true", f"--root={root}", "--no-pager", "setup-hostname.service")
     finally:
         unit.write_text(text)
-    found = too_exposed(exposures(output), variant(root))
+    found = too_exposed(exposures(output))
     assert [line for line in found if line.startswith("setup-hostname.service: ") and "no score" not in line]
 
 

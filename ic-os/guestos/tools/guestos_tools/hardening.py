@@ -31,10 +31,7 @@ _CLASSES: dict[float, str] = {
 BOUNDS: Mapping[str, float] = MappingProxyType(
     {f"{name}.service": bound for bound, names in _CLASSES.items() for name in names.split()}
 )
-"""The bound of each service of the system, as it is on prod."""
-
-_DEBUGGING = {"dev": {"ssh-session@.service": 7.2}}
-"""Bounds of other variants: sessions of dev may trace processes and capture packets."""
+"""The bound of each service of the system."""
 
 _PRIVILEGED = ("/usr/bin/mount", "/usr/bin/sudo", "/usr/bin/umount", "/usr/sbin/unix_chkpwd")
 """All programs with a set-user-ID or set-group-ID bit."""
@@ -134,16 +131,10 @@ def exposures(output: str) -> dict[str, float]:
     return {unit.replace("@0.", "@."): float(score) for unit, score in lines}
 
 
-def bounds(variant: str) -> dict[str, float]:
-    """Returns the bound of each service of a variant, `dev` or `prod`."""
-    return {**BOUNDS, **_DEBUGGING.get(variant, {})}
-
-
-def too_exposed(scores: Mapping[str, float], variant: str) -> list[str]:
+def too_exposed(scores: Mapping[str, float]) -> list[str]:
     """Returns a line for each service whose score is missing or above its bound, and for each one without a bound."""
-    limits = bounds(variant)
     return [
-        f"{unit}: {scores.get(unit, 'no score')}, at most {limits.get(unit, 'a bound is missing')}"
-        for unit in sorted(scores.keys() | limits.keys())
-        if unit not in scores or unit not in limits or scores[unit] > limits[unit]
+        f"{unit}: {scores.get(unit, 'no score')}, at most {BOUNDS.get(unit, 'a bound is missing')}"
+        for unit in sorted(scores.keys() | BOUNDS.keys())
+        if unit not in scores or unit not in BOUNDS or scores[unit] > BOUNDS[unit]
     ]

@@ -48,7 +48,7 @@ def check_hardening(shell: Shell, variant: str, checks: Checks) -> None:
     output = shell.check(f"systemd-analyze security --no-pager {units} | grep Overall", _SECONDS)
     scores = exposures(output)
     print("exposure: " + " ".join(f"{unit}={score}" for unit, score in sorted(scores.items())), flush=True)
-    checks.equal("services that are too exposed", too_exposed(scores, variant), [])
+    checks.equal("services that are too exposed", too_exposed(scores), [])
     shell.check(f'python3 -c "{_UNSIGNED}"')
     for what, command in _REFUSED.items():
         checks.true(f"{what} is refused", shell.run(command).status != 0, "it is not")

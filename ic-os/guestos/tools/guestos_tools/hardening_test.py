@@ -1,6 +1,6 @@
 import pytest
 
-from guestos_tools.hardening import BOUNDS, PROFILE, bounds, differences, exposures, instance, profile, too_exposed
+from guestos_tools.hardening import BOUNDS, PROFILE, differences, exposures, instance, profile, too_exposed
 
 
 def report(**changed):
@@ -45,19 +45,19 @@ def test_scores_are_read_from_the_output():
 
 
 def test_services_at_their_bounds_are_not_too_exposed():
-    assert too_exposed(BOUNDS, "prod") == []
+    assert too_exposed(BOUNDS) == []
 
 
 @pytest.mark.parametrize("unit", BOUNDS)
 def test_a_score_above_the_bound_is_too_exposed(unit):
-    (line,) = too_exposed({**BOUNDS, unit: BOUNDS[unit] + 0.1}, "prod")
+    (line,) = too_exposed({**BOUNDS, unit: BOUNDS[unit] + 0.1})
     assert line.startswith(f"{unit}: ")
 
 
 def test_a_service_without_a_bound_and_one_without_a_score_are_found():
     scores = {**BOUNDS, "new.service": 0.1}
     del scores["ssh.service"]
-    assert too_exposed(scores, "prod") == [
+    assert too_exposed(scores) == [
         "new.service: 0.1, at most a bound is missing",
         "ssh.service: no score, at most 4.0",
     ]
@@ -66,7 +66,3 @@ def test_a_service_without_a_bound_and_one_without_a_score_are_found():
 def test_services_that_talk_to_other_machines_have_the_bound_of_the_network():
     assert BOUNDS["ssh.service"] == 4
     assert max(BOUNDS.values()) == 6
-
-
-def test_only_sessions_of_dev_have_a_higher_bound():
-    assert bounds("dev").items() - bounds("prod").items() == {("ssh-session@.service", 7.2)}
