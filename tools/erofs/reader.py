@@ -12,10 +12,8 @@ from tools.erofs.format import Inode, Layout, Superblock, parse_device
 from tools.erofs.volume import Volume
 from tools.image.extents import Image
 from tools.tree.compare import printable
+from tools.tree.inodes import fill
 from tools.tree.node import Device, Directory, Fifo, File, Node, Socket, Symlink
-
-_LONGEST_PATH = 1 << 16
-"""In bytes. Linux opens paths of up to 4096 bytes; tools that walk the tree build longer ones."""
 
 _NANOSECONDS = 10**9
 
@@ -51,15 +49,10 @@ def read_erofs(image: Image, name: str = "image") -> ErofsFileSystem:
 
 
 class _Tree:
-    """Reads the tree of a volume.
-
-    Attributes:
-        nodes: the nodes read so far, by the number of their inode.
-    """
+    """Reads the tree of a volume."""
 
     def __init__(self, volume: Volume) -> None:
         self.volume = volume
-        self.nodes: dict[int, Node] = {}
 
     def read(self) -> Directory:
         number = self.volume.superblock.root_nid
@@ -67,25 +60,15 @@ class _Tree:
         root = self._node(number, inode)
         if not isinstance(root, Directory):
             raise self.volume.damage("the root is not a directory")
-        self.nodes[number] = root
-        # A directory is kept by the path above it and its name, so that siblings share the path, which may be long.
-        stack: list[tuple[bytes, bytes, Directory, int, Inode]] = [(b"", b"", root, number, inode)]
-        while stack:
-            above, name, directory, number, inode = stack.pop()
-            path = above + b"/" + name if above else name
-            for entry in self._entries(path, number, inode):
-                below = path + b"/" + entry.name if path else entry.name
-                if len(below) > _LONGEST_PATH:
-                    raise self.volume.damage(f"directories are nested deeper than paths of {_LONGEST_PATH} bytes")
-                node = self.nodes.get(entry.nid)
-                if node is None:
-                    child = self.volume.inode(entry.nid)
-                    node = self.nodes[entry.nid] = self._node(entry.nid, child)
-                    if isinstance(node, Directory):
-                        stack.append((path, entry.name, node, entry.nid, child))
-                elif isinstance(node, Directory):
-                    raise self.volume.damage(f"{printable(below)} is a hard link to a directory")
-                directory.entries[entry.name] = node
+        fill(
+            root,
+            number,
+            inode,
+            entries_of=self._entries,
+            inode_of=self.volume.inode,
+            node_of=self._node,
+            damage=self.volume.damage,
+        )
         return root
 
     def _entries(self, path: bytes, number: int, inode: Inode) -> list[Entry]:

@@ -14,10 +14,8 @@ from tools.ext4.format.superblock import Superblock
 from tools.ext4.volume import Volume
 from tools.image.extents import Image
 from tools.tree.compare import printable
+from tools.tree.inodes import fill
 from tools.tree.node import Device, Directory, Fifo, File, Node, Socket, Symlink
-
-_LONGEST_PATH = 1 << 16
-"""In bytes. Linux opens paths of up to 4096 bytes; tools that walk the tree build longer ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +50,10 @@ def read_ext4(image: Image, name: str = "image") -> Ext4FileSystem:
 
 
 class _Tree:
-    """Reads the tree of a volume.
-
-    Attributes:
-        nodes: the nodes read so far, by inode number.
-    """
+    """Reads the tree of a volume."""
 
     def __init__(self, volume: Volume) -> None:
         self.volume = volume
-        self.nodes: dict[int, Node] = {}
 
     def read(self) -> Directory:
         inode = self.volume.inode(ROOT_INODE)
@@ -68,35 +61,25 @@ class _Tree:
             raise self.volume.damage("the root is not a directory")
         root = self._node(ROOT_INODE, inode)
         assert isinstance(root, Directory)
-        self.nodes[ROOT_INODE] = root
-        # A directory is kept by the path above it and its name, so that siblings share the path, which may be long.
-        stack: list[tuple[bytes, bytes, Directory, int, Inode]] = [(b"", b"", root, ROOT_INODE, inode)]
-        while stack:
-            above, name, directory, number, inode = stack.pop()
-            path = above + b"/" + name if above else name
-            try:
-                entries = self._entries(number, inode)
-            except DamagedDirectoryError as error:
-                raise self.volume.damage(f"{printable(path)} (inode {number}): {error}") from None
-            for entry in entries:
-                below = path + b"/" + entry.name if path else entry.name
-                if len(below) > _LONGEST_PATH:
-                    raise self.volume.damage(f"directories are nested deeper than paths of {_LONGEST_PATH} bytes")
-                if entry.name in directory.entries:
-                    raise self.volume.damage(f"{printable(below)} occurs twice in its directory")
-                node = self.nodes.get(entry.inode)
-                if node is None:
-                    child = self.volume.inode(entry.inode)
-                    node = self.nodes[entry.inode] = self._node(entry.inode, child)
-                    if isinstance(node, Directory):
-                        stack.append((path, entry.name, node, entry.inode, child))
-                elif isinstance(node, Directory):
-                    raise self.volume.damage(f"{printable(below)} is a hard link to a directory")
-                directory.entries[entry.name] = node
+        fill(
+            root,
+            ROOT_INODE,
+            inode,
+            entries_of=self._entries,
+            inode_of=self.volume.inode,
+            node_of=self._node,
+            damage=self.volume.damage,
+        )
         return root
 
-    def _entries(self, number: int, inode: Inode) -> list[Entry]:
+    def _entries(self, path: bytes, number: int, inode: Inode) -> list[Entry]:
         """Returns the entries of a directory, without `.` and `..`."""
+        try:
+            return self._checked_entries(number, inode)
+        except DamagedDirectoryError as error:
+            raise self.volume.damage(f"{printable(path)} (inode {number}): {error}") from None
+
+    def _checked_entries(self, number: int, inode: Inode) -> list[Entry]:
         volume = self.volume
         block_size = volume.superblock.block_size
         seed = volume.inode_seed(number, inode)
