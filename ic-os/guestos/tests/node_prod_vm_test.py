@@ -36,6 +36,9 @@ SSH_PORT = 22
 FAILED = {"d9b373ed55a64feb8242e02dbe79a49c", "be02cf6855d2428ba40df7e9d022f03d"}
 STARTED = "39f53479d3a045ac8e11786248231fbf"
 
+# With another prefix than on the bootstrap medium; QEMU forwards ports to this address.
+IPV4 = {"ip_addr": "10.0.2.15", "prefix_length": 25, "gateway_ip_addr": ["10.0.2.2"]}
+
 ACCOUNTS = {
     "ic-replica.service": "ic-replica",
     "ic-crypto-csp.service": "ic-csp-vault",
@@ -51,7 +54,12 @@ PROFILES = "load-apparmor-profiles.service"
 def nns():
     with Nns() as result:
         keys = [ssh.key_pair()[1].decode().strip()]
-        result.registry = {"registry_version": 1, "subnet": "test", "ssh_keys": {"readonly": keys}}
+        result.registry = {
+            "registry_version": 1,
+            "subnet": "test",
+            "ssh_keys": {"readonly": keys},
+            "public_ipv4_config": IPV4,
+        }
         yield result
 
 
@@ -140,6 +148,8 @@ def check_node(machine, version, passwd, key):
     check_session(ssh_port, key)
     entries = journal(forwarded_port(machine, JOURNAL_PORT))
     assert failed_units(entries) == {}
+    # By sudo, which runs guestos_tool: the orchestrator says this after exit status 0.
+    assert "orchestrator: the IPv4 address is 10.0.2.15/25" in {entry.get("MESSAGE") for entry in entries}
     assert differences(hardening_report(entries), "prod") == []
     assert accounts(entries, passwd) == {unit: {account} for unit, account in ACCOUNTS.items()}
     assert violations(str(entry.get("MESSAGE")) for entry in entries) == [], "AppArmor denied nothing"

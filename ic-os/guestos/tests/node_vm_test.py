@@ -18,13 +18,20 @@ BOOT_SECONDS = 900
 REPLICA_SECONDS = 180
 PACKAGE = "/var/lib/ic/data/cups/cup.types.v1.CatchUpPackage.pb"
 UNITS = "--unit=ic-replica.service --unit=ic-crypto-csp.service --unit=reload_nftables.service"
+# Another one than that of the bootstrap medium, behind the same gateway of QEMU.
+IPV4 = {"ip_addr": "10.0.2.77", "prefix_length": 24, "gateway_ip_addr": ["10.0.2.2"]}
 KEYS = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBtq one", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBtr two"]
 
 
 @pytest.fixture
 def nns():
     with Nns() as result:
-        result.registry = {"registry_version": 1, "subnet": "test", "ssh_keys": {"readonly": KEYS}}
+        result.registry = {
+            "registry_version": 1,
+            "subnet": "test",
+            "ssh_keys": {"readonly": KEYS},
+            "public_ipv4_config": IPV4,
+        }
         yield result
 
 
@@ -60,12 +67,53 @@ def check_node(shell, slot, version):
     assert checks.failed == []
 
 
+def ipv4_addresses(shell):
+    """Returns the IPv4 addresses of the network, with the lengths of their prefixes."""
+    found = json.loads(shell.check("ip -json -4 address show scope global"))
+    return [f"{each['local']}/{each['prefixlen']}" for link in found for each in link["addr_info"]]
+
+
+def wait_for(shell, condition):
+    """Waits until a command succeeds; returns whether it did."""
+    waiting = f"timeout {REPLICA_SECONDS} sh -c 'until {condition}; do sleep 1; done'"
+    return shell.run(waiting, REPLICA_SECONDS).status == 0
+
+
+def check_ipv4(shell):
+    """Checks that the orchestrator, by sudo and guestos_tool, has given the machine the registry's IPv4 address."""
+    checks = Checks()
+    said = "journalctl --boot --unit=ic-replica.service --no-pager --output=cat --grep"
+    checks.equal("the address is set", wait_for(shell, f'{said}="IPv4 address is 10.0.2.77/24" >/dev/null'), True)
+    checks.equal("the IPv4 addresses", ipv4_addresses(shell), ["10.0.2.77/24"])
+    route = json.loads(shell.check("ip -json -4 route show default"))
+    checks.equal("the gateway", [each["gateway"] for each in route], IPV4["gateway_ip_addr"])
+    check_violations(shell, checks)
+    assert checks.failed == []
+
+
+def check_ipv4_changes(shell, nns):
+    """Checks that the orchestrator learns the exit status of guestos_tool, and can remove the address."""
+    checks = Checks()
+    error = "exit status 2: guestos_tool: error: the address is invalid: .33. is not a valid netmask"
+    said = "journalctl --boot --unit=ic-replica.service --no-pager --output=cat --grep"
+    nns.registry |= {"registry_version": 4, "public_ipv4_config": IPV4 | {"prefix_length": 33}}
+    checks.equal("a refused address is logged", wait_for(shell, f'{said}="{error}" >/dev/null'), True)
+    checks.equal("the addresses after that", ipv4_addresses(shell), ["10.0.2.77/24"])
+    nns.registry |= {"registry_version": 5, "public_ipv4_config": None}
+    checks.equal("the address is removed", wait_for(shell, f'{said}="IPv4 address is none" >/dev/null'), True)
+    checks.equal("the addresses after that", ipv4_addresses(shell), [])
+    check_violations(shell, checks)
+    if checks.failed:
+        print(shell.run(f"journalctl --boot --no-pager --lines=100 {UNITS} --unit='privileged-scripts@*'").output)
+    assert checks.failed == []
+
+
 def check_leaves_subnet(shell, nns):
     """Checks that the orchestrator can remove the state, and call the scripts that free space and read keys."""
     checks = Checks()
     shown = shell.check("curl --silent http://[::1]:7070/ssh-keys").splitlines()
     checks.equal("SSH keys on the dashboard", shown, [f"readonly: {len(KEYS)}", "backup: 0", "admin: 0"])
-    nns.registry = {"registry_version": 3, "ssh_keys": {"readonly": KEYS}}
+    nns.registry = {"registry_version": 3, "ssh_keys": {"readonly": KEYS}, "public_ipv4_config": IPV4}
     removed = shell.run(f"timeout {REPLICA_SECONDS} sh -c 'while test -e {PACKAGE}; do sleep 1; done'", REPLICA_SECONDS)
     checks.equal("the node has left its subnet", removed.status, 0)
     checks.equal("what is left of the state", shell.check("ls -A /var/lib/ic/data/ic_state").split(), ["page_deltas"])
@@ -81,6 +129,7 @@ def test_registers_and_upgrades(machine, nns):
     test_version = (IMAGES / "version-test.txt").read_text().strip()
     shell = log_in(machine)
     check_node(shell, "A", version)
+    check_ipv4(shell)
     request = next(body for method, _, body in nns.requests if method == "POST")
     assert request["signer"] == "node_operator_private_key.pem"
     assert request["endpoints"]["api"] == {"ip": ADDRESS, "port": 8080}
@@ -90,9 +139,11 @@ def test_registers_and_upgrades(machine, nns):
     path = offer_update(nns, IMAGES / "update-img-test.tar.zst", test_version)
     shell = log_in(machine)
     check_node(shell, "B", test_version)
+    check_ipv4(shell)
     assert [each for _, each, _ in nns.requests if each == path] == [path]
     assert sum(method == "POST" for method, _, _ in nns.requests) == 1, "the node is registered once"
     assert f"node ID: {request['node_id']}\n" in shell.check("curl --silent http://[::1]:7070/")
     assert int(shell.check("cat /var/lib/ic/data/orchestrator/reboot_time.txt")) > 0
     assert shell.run("test -e /var/lib/ic/data/images/image.bin").status == 1
     check_leaves_subnet(shell, nns)
+    check_ipv4_changes(shell, nns)

@@ -2,10 +2,10 @@
 
 At its start, in this order: it makes its folders, waits for the crypto service, reads the version, registers the node,
 and runs `manageboot.sh confirm` once, whatever comes of it. Then, again and again: it replicates the registry, upgrades
-the system, starts the replica if the node is in a subnet, and after a change of the registry hands the SSH keys to
-provision-ssh-keys.sh and writes the firewall rules. After the node has left its subnet it removes the state, and has
-sync_fstrim.sh free the space. A failed step is logged and tried again. After the commit of an upgrade its exit status
-is 42. The dashboard counts the SSH keys that read-ssh-keys.sh prints.
+the system, starts the replica if the node is in a subnet, has guestos_tool set the node's IPv4 address, and after a
+change of the registry hands the SSH keys to provision-ssh-keys.sh and writes the firewall rules. After the node has
+left its subnet it removes the state, and has sync_fstrim.sh free the space. A failed step is logged and tried again.
+After the commit of an upgrade its exit status is 42. The dashboard counts the SSH keys that read-ssh-keys.sh prints.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from standins import NOTICE
 from standins.config import Config, read_config, socket_address
 from standins.firewall import DISABLED, ruleset, write_rules
 from standins.host import signer, tell_host
+from standins.ipv4 import set_ipv4, shown
 from standins.problems import StandInError, parser, run, say
-from standins.registry import Registry, local_registry, register, replicate
+from standins.registry import Ipv4, Registry, local_registry, register, replicate
 from standins.replica_process import ReplicaProcess
 from standins.state import remove_state
 from standins.upgrade import EXIT_STATUS, call, upgrade
@@ -58,6 +59,7 @@ class Orchestrator:
     retry: float = _RETRY
     node_id: str = ""
     replica: ReplicaProcess = field(init=False)
+    _ipv4: Ipv4 | None = None
     _stop: threading.Event = field(default_factory=threading.Event)
     _said: dict[str, str] = field(default_factory=dict)
     _applied: dict[str, tuple[int, str | None]] = field(default_factory=dict)
@@ -136,6 +138,7 @@ class Orchestrator:
         if self._step("upgrade", lambda: self._upgrade(known)) and self._needs_upgrade(known):
             return True
         self._step("replica", lambda: self._run_replica(known))
+        self._step("IPv4", lambda: self._configure_ipv4(known))
         for name, apply in (("SSH keys", self._provide_keys), ("firewall", self._write_firewall)):
             state = (known.version, known.subnet)
             if self._applied.get(name) != state and self._step(name, lambda apply=apply: apply(known)):  # type: ignore[misc]
@@ -188,6 +191,13 @@ class Orchestrator:
         call(self.options.ic_binary_directory / "sync_fstrim.sh")
         package.unlink()
         say(PROGRAM, "left the subnet: the state is removed")
+
+    def _configure_ipv4(self, registry: Registry) -> None:
+        """Sets the address of the registry if it is another than that which this process has set."""
+        if registry.ipv4 != self._ipv4:
+            set_ipv4(registry.ipv4, self.options.ic_binary_directory)
+            self._ipv4 = registry.ipv4
+            say(PROGRAM, f"the IPv4 address is {shown(registry.ipv4)}")
 
     def _provide_keys(self, registry: Registry) -> None:
         """Hands the keys over; the exit status of the script is not looked at."""

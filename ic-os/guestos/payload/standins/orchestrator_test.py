@@ -252,6 +252,64 @@ def test_firewall_rules_of_the_registry(node):
     wait_for(lambda: "Default rule" in path.read_text(), "the default rules")
 
 
+IPV4 = {"ip_addr": "192.0.2.5", "prefix_length": 24, "gateway_ip_addr": ["192.0.2.1"]}
+SET_IPV4 = "--ipv4-address=192.0.2.5 --ipv4-prefix-length=24 --ipv4-gateway=192.0.2.1"
+
+
+@pytest.fixture
+def sudo(node, monkeypatch):
+    """A fake of sudo, which is found by PATH; returns a function that returns the commands that it got."""
+    node.script("sudo", f'#!/bin/sh\necho "$@" >>{node.root}/sudo\n! test -e {node.root}/refuse || exit 7\n')
+    monkeypatch.setenv("PATH", f"{node.root}/bin:{os.environ['PATH']}")
+    path = node.root / "sudo"
+    return lambda: path.read_text().splitlines() if path.exists() else []
+
+
+def test_the_ipv4_address_of_the_registry_is_set_once(node, sudo):
+    command = f"{node.root}/bin/guestos_tool regenerate-network-config"
+    node.nns.registry["public_ipv4_config"] = IPV4
+    process = node.orchestrate()
+    wait_for(sudo, "the address")
+    rounds = len(node.nns.requests) + 5
+    wait_for(lambda: len(node.nns.requests) > rounds, "further rounds")
+    node.nns.registry = {"registry_version": 2, "public_ipv4_config": None}
+    wait_for(lambda: len(sudo()) > 1, "the removal")
+    rounds = len(node.nns.requests) + 5
+    wait_for(lambda: len(node.nns.requests) > rounds, "further rounds")
+    assert sudo() == [f"{command} {SET_IPV4}", command]
+    process.terminate()
+    assert process.wait(60) == 0
+    shown = process.stdout.read()
+    assert "the IPv4 address is 192.0.2.5/24\n" in shown
+    assert "the IPv4 address is none\n" in shown
+
+
+def test_a_node_without_an_ipv4_address_of_the_registry_keeps_its_own(node, sudo):
+    node.orchestrate()
+    wait_for(node.replicas, "the replica")
+    rounds = len(node.nns.requests) + 5
+    wait_for(lambda: len(node.nns.requests) > rounds, "further rounds")
+    assert sudo() == []
+
+
+def test_an_ipv4_address_that_is_refused_is_tried_again(node, sudo):
+    (node.root / "refuse").touch()
+    node.nns.registry["public_ipv4_config"] = IPV4
+    process = node.orchestrate()
+    wait_for(lambda: len(sudo()) > 2, "further tries")
+    (node.root / "refuse").unlink()
+    assert any("the IPv4 address is 192.0.2.5/24" in line for line in iter(process.stdout.readline, ""))
+    assert set(sudo()) == {f"{node.root}/bin/guestos_tool regenerate-network-config {SET_IPV4}"}
+
+
+def test_an_ipv4_address_without_a_gateway_is_an_error(node, sudo):
+    node.nns.registry["public_ipv4_config"] = IPV4 | {"gateway_ip_addr": []}
+    process = node.orchestrate()
+    expected = "registry: public_ipv4_config.gateway_ip_addr: has no gateway"
+    assert any(expected in line for line in iter(process.stdout.readline, ""))
+    assert sudo() == []
+
+
 @pytest.fixture
 def update(node):
     """A node whose registry has another version; manageboot.sh keeps a copy of what it installs."""

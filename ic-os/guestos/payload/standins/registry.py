@@ -9,6 +9,7 @@ The document is the file stand-in-registry.json in `registry_client.local_store`
                                 the default
     ssh_keys                    {"readonly": [KEY, ...], "backup": [KEY, ...]}; by default none
     nodes                       IP addresses of all nodes; by default none
+    public_ipv4_config          {"ip_addr", "prefix_length", "gateway_ip_addr": [ADDRESS]}; null for none, the default
     firewall_rules              rules as in `firewall.default_rules` of ic.json5; by default none
 
 A node without a document is not registered. It registers by a POST to URL/stand-in/add_node.
@@ -28,7 +29,15 @@ from standins.config import Config, Rule, Section, read_rules
 from standins.problems import StandInError
 
 FILE = "stand-in-registry.json"
-_KEYS = {"registry_version", "subnet", "replica_version", "ssh_keys", "nodes", "firewall_rules"}
+_KEYS = {
+    "registry_version",
+    "subnet",
+    "replica_version",
+    "ssh_keys",
+    "nodes",
+    "public_ipv4_config",
+    "firewall_rules",
+}
 _ACCOUNTS = ("readonly", "backup")
 _MOST_BYTES = 1 << 20
 _SECONDS = 10
@@ -44,6 +53,15 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True)
+class Ipv4:
+    """The IPv4 address of the node, and its gateway; as in a release, texts that are not checked here."""
+
+    address: str
+    prefix_length: int
+    gateway: str
+
+
+@dataclass(frozen=True, slots=True)
 class Registry:
     """What the document says."""
 
@@ -52,6 +70,7 @@ class Registry:
     release: Release | None
     ssh_keys: Mapping[str, tuple[str, ...]]
     nodes: tuple[str, ...]
+    ipv4: Ipv4 | None
     rules: tuple[Rule, ...]
 
 
@@ -76,6 +95,7 @@ def parse_registry(text: str, place: str) -> Registry:
         release=_release(section.section("replica_version")) if values.get("replica_version") is not None else None,
         ssh_keys={account: keys.items(account, str) if account in keys else () for account in _ACCOUNTS},
         nodes=section.items("nodes", str) if "nodes" in section else (),
+        ipv4=_ipv4(section.section("public_ipv4_config")) if values.get("public_ipv4_config") is not None else None,
         rules=read_rules(section.get("firewall_rules", list), f"{place}.firewall_rules")
         if "firewall_rules" in section
         else (),
@@ -88,6 +108,13 @@ def _release(section: Section) -> Release:
         section.get("release_package_url", str),
         section.get("release_package_sha256_hex", str),
     )
+
+
+def _ipv4(section: Section) -> Ipv4:
+    gateways = section.items("gateway_ip_addr", str)
+    if not gateways:
+        raise StandInError("public_ipv4_config.gateway_ip_addr: has no gateway")
+    return Ipv4(section.get("ip_addr", str), section.get("prefix_length", int), gateways[0])
 
 
 def local_registry(config: Config) -> Registry | None:
