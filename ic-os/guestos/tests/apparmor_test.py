@@ -13,7 +13,7 @@ from tools.tree.node import File, Symlink, walk
 
 ROOT = Path(__file__).absolute().parents[3]
 RUNFILES = Path(os.environ.get("TEST_SRCDIR", ROOT), os.environ.get("TEST_WORKSPACE", ""))
-IMAGE = RUNFILES / "ic-os/guestos/dev/rootfs_image.img.tar"
+IMAGE = RUNFILES / os.environ.get("ROOTFS_IMAGE", "ic-os/guestos/dev/rootfs_image.img.tar")
 RELEASE = ROOT / "ic-os/guestos/release_binaries.bzl"
 
 SYSTEM = "etc/systemd/system"
