@@ -141,6 +141,7 @@ def guestos_image(
     payload(
         name = "payload",
         src = "//ic-os/guestos:release_binaries",
+        own = "//ic-os/guestos:rootfs_executables",
         required = REQUIRED_BINARIES,
         visibility = ["//visibility:public"],
     )

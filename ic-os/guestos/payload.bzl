@@ -19,6 +19,14 @@ def _payload_impl(ctx):
             ", ".join(missing),
             ", ".join([path.removeprefix(_FOLDER) for path in info.dest_src_map]) or "none",
         ))
+    own = ctx.attr.own[PackageFilesInfo].dest_src_map
+    doubled = [path.removeprefix(_FOLDER) for path in info.dest_src_map if path in own]
+    if doubled:
+        fail("%s: has %s, which the GuestOS has already, by %s; leave it out of the release binaries" % (
+            ctx.attr.src.label,
+            ", ".join(doubled),
+            ctx.attr.own.label,
+        ))
     executables = []
     for path, file in info.dest_src_map.items():
         link = ctx.actions.declare_file("%s/%s" % (ctx.label.name, path.removeprefix(_FOLDER)))
@@ -34,6 +42,11 @@ payload = rule(
     implementation = _payload_impl,
     doc = "Executables for /opt/ic/bin. The output group `executables` has them under their names in the image.",
     attrs = {
+        "own": attr.label(
+            doc = "The programs of the system itself, which must not be among the executables.",
+            mandatory = True,
+            providers = [PackageFilesInfo],
+        ),
         "required": attr.string_list(doc = "Names of executables that must be there."),
         "src": attr.label(allow_files = True, doc = "The executables, or pkg_files with their destinations.", mandatory = True),
     },
