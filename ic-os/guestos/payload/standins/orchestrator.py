@@ -25,6 +25,7 @@ from standins.firewall import DISABLED, ruleset, write_rules
 from standins.host import signer, tell_host
 from standins.ipv4 import set_ipv4, shown
 from standins.problems import StandInError, parser, run, say
+from standins.process_metrics import process_metrics
 from standins.registry import Ipv4, Registry, local_registry, register, replicate
 from standins.replica_process import ReplicaProcess
 from standins.state import remove_state
@@ -245,7 +246,8 @@ class Orchestrator:
 
     def metrics(self, path: str) -> str | None:
         """Returns the metrics."""
-        return f'stand_in_orchestrator_info{{version="{self.version}"}} 1\n' if path == "/metrics" else None
+        info = f'stand_in_orchestrator_info{{version="{self.version}"}} 1\n'
+        return info + process_metrics() if path == "/metrics" else None
 
 
 def flags() -> argparse.ArgumentParser:

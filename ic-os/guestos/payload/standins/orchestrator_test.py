@@ -124,7 +124,8 @@ def test_registers_confirms_and_starts_the_replica(node):
     assert f"node ID: {request['node_id']}\nversion: 1.0\nregistry version: 1\nsubnet: the-subnet\n" in shown
     assert f"replica process: {pid}\nreplica: ::1 port {node.api}: does not answer" in shown
     assert node.get(node.dashboard, "/status") == shown
-    assert node.get(node.orchestrator_metrics, "/metrics") == 'stand_in_orchestrator_info{version="1.0"} 1\n'
+    metrics = node.get(node.orchestrator_metrics, "/metrics")
+    assert metrics.startswith('stand_in_orchestrator_info{version="1.0"} 1\nprocess_threads ')
     process.terminate()
     assert process.wait(60) == 0
     wait_for(lambda: gone(int(pid)), "the end of the replica")

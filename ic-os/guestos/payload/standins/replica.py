@@ -23,6 +23,7 @@ from pathlib import Path
 from standins import NOTICE
 from standins.config import Config, read_config
 from standins.problems import StandInError, parser, run, say
+from standins.process_metrics import process_metrics
 from standins.sandboxes import Sandboxes
 from standins.web import Server, ask, listen
 
@@ -31,7 +32,7 @@ _VERSION = re.compile(r"[A-Za-z0-9._-]+")
 
 
 def problems(config: Config, sandboxes: Sandboxes) -> list[str]:
-    """Returns what a replica could not use: the crypto service, the adapters, its folders and its sandboxes."""
+    """Returns what a replica could not use: the crypto service, the adapters, its folders, /proc, its sandboxes."""
     found = []
     for path, what in [(config.vault, "/node-id"), *((path, "/name") for path in config.adapters.values())]:
         try:
@@ -44,6 +45,10 @@ def problems(config: Config, sandboxes: Sandboxes) -> list[str]:
                 pass
         except OSError as error:
             found.append(f"{folder}: cannot be written to: {error.strerror}")
+    try:
+        process_metrics()
+    except StandInError as error:
+        found.append(str(error))
     return found + sandboxes.problems()
 
 
@@ -101,8 +106,9 @@ def _serve(arguments: Sequence[str] | None, programs: Path) -> int:
         return f"{options.replica_version}\n" if path == "/version" else None
 
     Server(listen(config.endpoints["api"]), answer).start()
-    metrics = f'stand_in_replica_info{{version="{options.replica_version}"}} 1\n'
-    Server(listen(config.endpoints["metrics"]), lambda path: metrics if path == "/metrics" else None).start()
+    info = f'stand_in_replica_info{{version="{options.replica_version}"}} 1\n'
+    metrics = listen(config.endpoints["metrics"])
+    Server(metrics, lambda path: info + process_metrics() if path == "/metrics" else None).start()
     host, port = config.endpoints["api"]
     say(PROGRAM, f"{NOTICE}; version {options.replica_version}, listening at {host} port {port}")
     while True:

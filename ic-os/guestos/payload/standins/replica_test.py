@@ -90,7 +90,9 @@ def test_is_healthy_with_everything_that_it_uses(node):
     assert status(node, "/api/v2/status")["status"] == "healthy"
     assert get(node.api, "/version") == (200, "1.2\n")
     assert get(node.api, "/")[0] == 404
-    assert get(node.metrics, "/metrics") == (200, 'stand_in_replica_info{version="1.2"} 1\n')
+    code, metrics = get(node.metrics, "/metrics")
+    assert (code, metrics.splitlines()[0]) == (200, 'stand_in_replica_info{version="1.2"} 1')
+    assert "\nprocess_resident_memory_bytes " in metrics
 
 
 def test_names_what_it_cannot_use(node):
