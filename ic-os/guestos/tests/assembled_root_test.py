@@ -2,6 +2,7 @@
 
 import os
 import re
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -228,6 +229,24 @@ def test_no_service_has_a_user_namespace(nodes):
     assert found - without == set()
     for name in without:
         assert "\nPrivateUsers=no\n" in text(nodes[f"{SYSTEM}/{name}.d/10-guestos.conf"])
+
+
+def settings(nodes):
+    """Returns the names of settings of the kernel (sysctl.d(5)), by the path of their file."""
+    folders = ("etc/sysctl.d", "usr/lib/sysctl.d")
+    files = {path: node for path, node in nodes.items() if os.path.dirname(path) in folders and isinstance(node, File)}
+    setting = re.compile(r"^-?([\w*./-]+)\s*=", re.MULTILINE)
+    return {path: set(setting.findall(text(node))) for path, node in files.items() if path.endswith(".conf")}
+
+
+def test_packages_have_no_settings_of_the_kernel_in_place_of_ours(nodes):
+    """One whose file has a later name, or that is about one interface, would have effect instead of ours."""
+    found = settings(nodes)
+    ours = {path for path in found if re.fullmatch(r"etc/sysctl\.d/(60-guestos|60-replica|70-prod)\.conf", path)}
+    assert {"etc/sysctl.d/60-guestos.conf", "etc/sysctl.d/60-replica.conf"} <= ours
+    names = {name for path in ours for name in found[path]}
+    for path in found.keys() - ours:
+        assert [each for each in found[path] for name in names if fnmatch(each, name)] == [], path
 
 
 def test_what_no_service_needs_is_left_out(nodes):

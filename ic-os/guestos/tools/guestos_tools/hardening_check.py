@@ -16,8 +16,10 @@ _CONFINED = "setpriv --reuid=ic-replica --regid=ic-replica --init-groups --no-ne
 _CONNECT = 'socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET).connect("/run/ssh-session/socket")'
 
 _UNSIGNED = (
-    "import glob, lzma; (path,) = glob.glob('/usr/lib/modules/*/kernel/drivers/watchdog/softdog.ko.xz'); "
-    "data = lzma.open(path).read(); end = data.rindex(b'~Module signature appended~'); "
+    "import glob, lzma, subprocess; (path,) = glob.glob('/usr/lib/modules/*/kernel/drivers/watchdog/softdog.ko.*'); "
+    "zstd = ['zstd', '--decompress', '--stdout', path]; "
+    "data = lzma.open(path).read() if path.endswith('.xz') else subprocess.check_output(zstd); "
+    "end = data.rindex(b'~Module signature appended~'); "
     "open('/run/unsigned.ko', 'wb').write(data[:end])"
 )
 """Python that writes a module of the kernel without the mark of a signature."""
