@@ -11,6 +11,13 @@ from guestos_tools.update_plan import PLAN, plan_text
 
 ROOT = Path(__file__).absolute().parents[3]
 
+MNEMONICS = {
+    "disk-img.tar": "DiskImage",
+    "update-img.tar": "UpgradeImage",
+    "update-img.tar.gz": "UpgradeImage",
+    "update-img.tar.zst": "UpgradeImage",
+}
+
 if "ACTIONS" not in os.environ:
     pytest.skip("needs what Bazel knows: bazel test //ic-os/guestos/plan:current_test", allow_module_level=True)
 
@@ -38,12 +45,12 @@ def test_plan_is_current():
 
 @pytest.mark.parametrize("distribution", ["debian", "ubuntu"])
 @pytest.mark.parametrize("variant", ["dev", "prod"])
-@pytest.mark.parametrize("name", ["disk-img.tar", "update-img.tar"])
+@pytest.mark.parametrize("name", MNEMONICS)
 def test_images_can_be_built_by_the_plan(plan, distribution, variant, name):
     image = f"ic-os/guestos/{variant}/{name}"
     actions = needed(plan.by_output(distribution), image)
     assert {"DebianBaseRoot", "Ext4Image", "Initramfs", "VerityImage"} <= {each.mnemonic for each in actions.values()}
-    assert actions[image].mnemonic == {"disk-img.tar": "DiskImage", "update-img.tar": "UpgradeImage"}[name]
+    assert actions[image].mnemonic == MNEMONICS[name]
     for action in actions.values():
         text = json.dumps(fill([action.arguments, action.spec, action.content], lambda name: [f"/{name}"]))
         assert "bazel-out" not in text

@@ -23,6 +23,7 @@ COMMANDS = {
     "GET_GUEST_OS=0 ./ic-os/guestos/scripts/get-artifacts.sh": "",
     "./scripts/build-disk-image.sh -o <output> -v <version> -t dev -p <password> -x ../../artifacts/release": GUESTOS,
     "./scripts/build-ubuntu.sh -o /tmp/upgrade-image.tar": GUESTOS,
+    "./scripts/build-update-image.sh -o update-img.tar.gz -v <version> -x ../../artifacts/release -f gz": GUESTOS,
 }
 """Each command, and the folder of the checkout that it is given in."""
 
@@ -32,6 +33,7 @@ SCRIPTS = (
     "ic-os/guestos/scripts/build-bootstrap-config-image.sh",
     "ic-os/guestos/scripts/build-disk-image.sh",
     "ic-os/guestos/scripts/build-ubuntu.sh",
+    "ic-os/guestos/scripts/build-update-image.sh",
     "ic-os/guestos/scripts/get-artifacts.sh",
 )
 

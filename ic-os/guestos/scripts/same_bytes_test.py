@@ -70,6 +70,12 @@ def test_upgrade_image_and_partitions(run, tmp_path):
         assert same(open_allocated(output), open_member(archive, output.name))
 
 
+def test_compressed_upgrade_image(run, tmp_path):
+    run("build-update-image.sh", "-f", "zstd", "-o", tmp_path / "update-img")
+    (archive,) = given("dev_UPDATE_ZST")
+    assert sha256_of(tmp_path / "update-img") == sha256_of(archive)
+
+
 def test_upgrade_image_of_prod_with_and_without_keys(run, tmp_path):
     keys = SCRIPTS / "testdata"
     options = {

@@ -1,4 +1,4 @@
-"""Builds images of the GuestOS without Bazel: what both scripts that do it have in common."""
+"""Builds images of the GuestOS without Bazel: what the scripts that do it have in common."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from guestos_tools import build, disk_image, upgrade_image
+from guestos_tools import build, compressed_upgrade_image, disk_image, upgrade_image
 from guestos_tools.build import Request, add_options, placeholders, request
 from guestos_tools.options import Parser, call
 from guestos_tools.reference_payload import PROGRAMS
@@ -25,7 +25,7 @@ def no_work(tmp_path, monkeypatch):
         (tmp_path / name).write_bytes(b"")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(build, "_DOWNLOADED", tmp_path / "release")
-    for module in (disk_image, upgrade_image):
+    for module in (compressed_upgrade_image, disk_image, upgrade_image):
         monkeypatch.setattr(module, "build", lambda _request: pytest.fail("work was begun"))
 
 
@@ -64,6 +64,14 @@ def no_work(tmp_path, monkeypatch):
         (upgrade_image, ["-r", "a", "-b", "./a"], "-r, -b: name the same file"),
         (upgrade_image, ["-o", "a", "-r", "b", "-b", "missing/c"], "-b: there is no folder missing"),
         (upgrade_image, ["-o", "a", "-t", "prod", "-p", "root"], "-p: production has no passwords"),
+        (compressed_upgrade_image, [], "the following arguments are required: -o; --help lists the options"),
+        (compressed_upgrade_image, ["-o", "a", "-f", "xz"], "argument -f: invalid choice: 'xz'"),
+        (compressed_upgrade_image, ["-o", "."], "-o: '.' is not the name of a file"),
+        (
+            compressed_upgrade_image,
+            [*PROD, "--update-key", "k/a.pem"],
+            "-t prod without --signing-key: no machine would accept this upgrade",
+        ),
         (
             disk_image,
             ["-o", "a", "-t", "prod"],
@@ -146,7 +154,8 @@ def test_the_cache_is_where_the_environment_says(monkeypatch):
 def test_the_scripts_start_without_any_distribution():
     """The scripts fetch wheels themselves, with what Python has."""
     absent = ("absl", "cryptography", "deflate", "google_crc32c", "passlib", "zstandard")
-    code = f"import sys; sys.modules |= dict.fromkeys({absent}); from guestos_tools import disk_image, upgrade_image"
+    modules = "compressed_upgrade_image, disk_image, upgrade_image"
+    code = f"import sys; sys.modules |= dict.fromkeys({absent}); from guestos_tools import {modules}"
     result = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
@@ -173,6 +182,21 @@ def test_partition_images_of_prod_need_no_signature(monkeypatch):
         )
         assert call(module.PROGRAM, module.main, [*options, "-t", "prod", "--update-key", "k/a.pem"]) == 0
         assert [path.name for path in begun[0].update_keys] == ["a.pem"]
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [([], "update-img.tar.gz"), (["-f", "gz"], "update-img.tar.gz"), (["-f", "zstd"], "update-img.tar.zst")],
+)
+def test_the_format_of_the_compressed_upgrade_image(tmp_path, monkeypatch, options, name):
+    made = tmp_path / "made"
+    made.write_bytes(b"image\n")
+    building = MagicMock()
+    building.make.return_value = made
+    monkeypatch.setattr(compressed_upgrade_image, "build", lambda _request: nullcontext(building))
+    assert call(compressed_upgrade_image.PROGRAM, compressed_upgrade_image.main, ["-o", "out", *options]) == 0
+    building.make.assert_called_once_with(name)
+    assert (tmp_path / "out").read_bytes() == b"image\n"
 
 
 def pem(path, key):
