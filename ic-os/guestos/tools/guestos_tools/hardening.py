@@ -33,8 +33,8 @@ BOUNDS: Mapping[str, float] = MappingProxyType(
 )
 """The bound of each service of the system."""
 
-_PRIVILEGED = ("/usr/bin/mount", "/usr/bin/sudo", "/usr/bin/umount", "/usr/sbin/unix_chkpwd")
-"""All programs with a set-user-ID or set-group-ID bit."""
+PRIVILEGED = ("/usr/bin/mount", "/usr/bin/sudo", "/usr/bin/umount", "/usr/sbin/unix_chkpwd")
+"""All programs of an image with a set-user-ID or set-group-ID bit."""
 
 PROFILE: Mapping[str, str] = MappingProxyType(
     {
@@ -70,7 +70,6 @@ PROFILE: Mapping[str, str] = MappingProxyType(
         "net.ipv6.conf.*.accept_redirects": "0",
         "net.ipv6.conf.*.accept_source_route": "0",
         "net.ipv6.conf.all.forwarding": "0",
-        "privileged-programs": " ".join(_PRIVILEGED),
         "sshd.allowagentforwarding": "no",
         "sshd.allowstreamlocalforwarding": "no",
         "sshd.allowtcpforwarding": "no",

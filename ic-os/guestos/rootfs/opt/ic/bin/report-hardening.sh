@@ -43,6 +43,5 @@ say module.sig_enforce "$(value_of /sys/module/module/parameters/sig_enforce)"
 modules=$(sed -n 's/^install \([^ ]*\) .*/\1/p' /etc/modprobe.d/guestos.conf)
 # shellcheck disable=SC2086  # a list of names
 say modules.loadable "$(modprobe --all --quiet --dry-run --verbose $modules 2>/dev/null | grep -o '^insmod [^ ]*' | xargs)"
-say privileged-programs "$(find / -xdev -type f -perm /6000 2>/dev/null | sort | xargs)"
 say tainted "$(value_of /proc/sys/kernel/tainted)"
 sshd -G 2>/dev/null | grep -E "^($(echo "$SSHD" | tr -d ' \n')) " | sort | sed 's/ /=/; s/^/sshd./'
