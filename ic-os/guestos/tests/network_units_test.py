@@ -57,7 +57,7 @@ def run(tmp_path):
 @pytest.mark.parametrize("status", [0, 1])
 def test_with_an_address_only_the_host_name_is_set_once(run, scope, status):
     log = run(3, 0, scope=scope, hostname_status=status)
-    assert log == ["sleep 10", "hostname 2001:db8::5", "sleep 10", "sleep 10", "sleep 10"]
+    assert log == ["sleep 10", "hostname 2001:db8::5", "sleep 60", "sleep 60", "sleep 60"]
 
 
 def test_the_interface_is_configured_again_until_it_has_an_address(run):
@@ -67,7 +67,7 @@ def test_the_interface_is_configured_again_until_it_has_an_address(run):
     assert log == [each for delay in delays for each in (delay, again)] + [
         "sleep 320",
         "hostname 2001:db8::5",
-        "sleep 10",
+        "sleep 60",
     ]
 
 
