@@ -1,7 +1,7 @@
-"""A node for tests in a virtual machine: its bootstrap medium, its machine, and the update that its registry names.
+"""A node for tests in a virtual machine: its disk, its bootstrap medium, and the update that its registry names.
 
-The medium is as the tools of the reference write it. An HTTP server of the test takes the place of the NNS and of the
-server of the update images; nothing but the registry's document tells the machine to upgrade.
+An HTTP server of the test takes the place of the NNS and of the server of the update images; nothing but the registry's
+document tells the machine to upgrade.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from guestos_tools.bootstrap_media import medium
 from sample_node import Nns
 from tools.image.extents import Image
 from tools.image.rawfile import write_raw
@@ -19,7 +18,7 @@ from tools.testing.machines import emulator
 from tools.tree.node import Directory, File
 from tools.vm.machine import Drive, Machine, Settings
 
-_HOST = "10.0.2.2"
+HOST = "10.0.2.2"
 """The address of the test, behind QEMU's own network."""
 _UPDATE = "/guest-os/update-img/update-img.tar.zst"
 
@@ -33,17 +32,16 @@ name_servers=
 ipv6_prefixes=
 hostname={HOSTNAME}
 ipv4_address=10.0.2.15/24
-ipv4_gateway={_HOST}
+ipv4_gateway={HOST}
 
 """
 
 
 def configuration(nns: Nns) -> Directory:
-    """Returns the members of ic-bootstrap.tar for a node that registers with an NNS."""
-    port = nns.url.rpartition(":")[2]
+    """Returns what the tools of the reference write to ic-bootstrap.tar, for a node that registers with an NNS."""
     texts = {
         "network.conf": _NETWORK,
-        "nns.conf": f"nns_url=http://{_HOST}:{port}\n",
+        "nns.conf": f"nns_url={address(nns)}\n",
         "nns_public_key.pem": "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n",
         "node_operator_private_key.pem": "-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n",
     }
@@ -52,29 +50,35 @@ def configuration(nns: Nns) -> Directory:
     )
 
 
-def node(disk_image: Path, folder: Path, log: Path, nns: Nns, forwards: Sequence[tuple[int, int]] = ()) -> Machine:
-    """Returns the machine of a node with a disk image and a bootstrap medium.
+def address(nns: Nns) -> str:
+    """Returns the URL at which a machine reaches an NNS."""
+    return f"http://{HOST}:{nns.url.rpartition(':')[2]}"
+
+
+def disk(image: Path, folder: Path) -> Drive:
+    """Writes the disk of a tar to a folder; returns a drive that keeps what a machine writes."""
+    path = folder / "disk.img"
+    write_raw(open_image(image), path)
+    return Drive(path=str(path), keep=True)
+
+
+def node(
+    folder: Path,
+    log: Path,
+    drives: Sequence[Drive],
+    forwards: Sequence[tuple[int, int]] = (),
+    arguments: Sequence[str] = (),
+) -> Machine:
+    """Returns the machine of a node.
 
     Args:
-        disk_image: a tar with the disk.
         folder: for the machine's files.
         log: for the console's output.
-        nns: that the machine registers with.
+        drives: its disks.
         forwards: see `tools.vm.machine.Settings`.
+        arguments: further arguments for QEMU.
     """
-    disk, bootstrap = folder / "disk.img", folder / "medium.img"
-    write_raw(open_image(disk_image), disk)
-    write_raw(medium(configuration(nns)), bootstrap)
-    settings = Settings(
-        **emulator(),
-        drives=[
-            Drive(path=str(disk), keep=True),
-            Drive(path=str(bootstrap), read_only=True, removable=True),
-        ],
-        cpus=2,
-        forwards=forwards,
-        watchdog=True,
-    )
+    settings = Settings(**emulator(), drives=drives, forwards=forwards, watchdog=True, arguments=arguments)
     return Machine(settings, folder, log)
 
 
@@ -87,7 +91,7 @@ def offer_update(nns: Nns, image: Path, version: str) -> str:
         "registry_version": 2,
         "replica_version": {
             "version": version,
-            "release_package_url": f"http://{_HOST}:{nns.url.rpartition(':')[2]}{_UPDATE}",
+            "release_package_url": f"{address(nns)}{_UPDATE}",
             "release_package_sha256_hex": digest,
         },
     }

@@ -12,16 +12,19 @@ import time
 from pathlib import Path
 
 import pytest
-from node_lab import node, offer_update
+from node_lab import configuration, disk, node, offer_update
 
 from guestos_tools.access_control_check import violations
+from guestos_tools.bootstrap_media import medium
 from guestos_tools.hardening import differences
 from guestos_tools.payload_check import DASHBOARD_PORT, status_on_dashboard, until_healthy
 from sample_node import Nns
+from tools.image.rawfile import write_raw
 from tools.inspect.volumes import open_partition, read_tree
 from tools.testing.oracles import oracle
 from tools.tree.node import File, walk
 from tools.vm import ssh
+from tools.vm.machine import Drive
 from tools.vm.network import forwarded_port, greeting
 
 IMAGES = Path("ic-os/guestos/tests")
@@ -66,7 +69,10 @@ def nns():
 @pytest.fixture
 def machine(tmp_path, artifacts, nns):
     forwards = [(0, DASHBOARD_PORT), (0, JOURNAL_PORT), (0, SSH_PORT)]
-    with node(IMAGES / "prod_disk.tar", tmp_path, artifacts / "console.log", nns, forwards) as result:
+    bootstrap = tmp_path / "medium.img"
+    write_raw(medium(configuration(nns)), bootstrap)
+    drives = [disk(IMAGES / "prod_disk.tar", tmp_path), Drive(path=str(bootstrap), read_only=True, removable=True)]
+    with node(tmp_path, artifacts / "console.log", drives, forwards) as result:
         yield result
 
 
