@@ -36,8 +36,6 @@ debian_lock(name = "trixie")
 ```
 """
 
-load("@rules_python//python:py_binary.bzl", "py_binary")
-load("@rules_python//python:py_test.bzl", "py_test")
 load("//defs/private:debian_base_root.bzl", _debian_base_root = "debian_base_root")
 load("//defs/private:debian_data.bzl", _debian_data = "debian_data", _debian_file = "debian_file")
 load("//defs/private:debian_package.bzl", _debian_package = "debian_package")
@@ -47,6 +45,7 @@ load(
     _DebianPackageInfo = "DebianPackageInfo",
     _DebianPackagesInfo = "DebianPackagesInfo",
 )
+load("//defs/private:python.bzl", "py_binary", "py_test")
 
 DebianInstalledInfo = _DebianInstalledInfo
 DebianPackageInfo = _DebianPackageInfo

@@ -1,10 +1,10 @@
 """The rule image_report, and the test image_budget_test."""
 
-load("@rules_python//python:py_test.bzl", "py_test")
 load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS")
 load("//defs/private:disk_image_info.bzl", "DiskImageInfo")
 load("//defs/private:execution.bzl", "LINUX")
 load("//defs/private:json_spec.bzl", "json_spec")
+load("//defs/private:python.bzl", "py_test")
 load("//defs/private:size.bzl", "parse_size")
 
 def _image_of(target):

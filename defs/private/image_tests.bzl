@@ -1,6 +1,6 @@
 """Tests of images: of their content, and of the consistency of file systems."""
 
-load("@rules_python//python:py_test.bzl", "py_test")
+load("//defs/private:python.bzl", "py_test")
 load("//dev/pytest:pytest_test.bzl", "pytest_test")
 
 def _structure_spec_impl(ctx):

@@ -1,7 +1,6 @@
 """Macros for virtual machines that boot disk images, for users and for tests."""
 
-load("@rules_python//python:py_binary.bzl", "py_binary")
-load("@rules_python//python:py_test.bzl", "py_test")
+load("//defs/private:python.bzl", "py_binary", "py_test")
 
 def raw_disk(name, disk, output = "disk.img", **kwargs):
     """Declares a target whose `bazel run` writes a disk image as a sparse file into the current directory.

@@ -1,6 +1,6 @@
 """pytest under `bazel test`."""
 
-load("@rules_python//python:py_test.bzl", "py_test")
+load("//defs/private:python.bzl", "py_test")
 
 _MAIN = Label("//dev/pytest:main.py")
 _RUNNER = Label("//dev/pytest:runner")

@@ -1,6 +1,6 @@
 """The macro for a generated reference."""
 
-load("@rules_python//python:py_binary.bzl", "py_binary")
+load("//defs/private:python.bzl", "py_binary")
 load("//dev/pytest:pytest_test.bzl", "pytest_test")
 
 def _pages_impl(ctx):

@@ -1,6 +1,6 @@
 """The macro for boot tests of the GuestOS."""
 
-load("@rules_python//python:py_test.bzl", "py_test")
+load("//defs/private:python.bzl", "py_test")
 
 def guestos_boot_test(name, disk, version, root, variant, args = [], size = "enormous", tags = [], **kwargs):
     """Boots a disk image of the GuestOS in QEMU with OVMF, and checks the running system.

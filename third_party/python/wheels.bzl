@@ -6,7 +6,8 @@ names, and the tool that creates the lock checks that all other files are equal.
 their names, so CPUs don't share a directory.
 
 The hub, such as `@pypi`, has an alias for each distribution, with `_` instead of `-` in its name: `@pypi//:absl_py`.
-The scripts of a wheel, which installers copy to PATH, are the files of `@pypi//:NAME.scripts`.
+The scripts of a wheel, which installers copy to PATH, are the files of `@pypi//:NAME.scripts`. `@pypi//:rules_python.bzl`
+says what the version of rules_python has that the build takes.
 """
 
 _WHEEL_BUILD = """\
@@ -75,14 +76,39 @@ def _hub_build(by_distribution):
     Args:
         by_distribution: for each distribution, the names of its repositories by CPU, or by `any`.
     """
-    lines = ['package(default_visibility = ["//visibility:public"])']
+    lines = ['package(default_visibility = ["//visibility:public"])', 'exports_files(["rules_python.bzl"])']
     for name, repositories in by_distribution.items():
         for target, alias in (("lib", _target(name)), ("scripts", _target(name) + ".scripts")):
             lines.append(_alias(name, alias, repositories, target))
     return "\n\n".join(lines) + "\n"
 
+_RULES_PYTHON = """\
+\"\"\"The version of rules_python in this build.\"\"\"
+
+# Whether py_binary has the attribute config_settings.
+HAS_CONFIG_SETTINGS = {has_config_settings}
+"""
+
+_RULES_PYTHON_ATTRS = {
+    "_rules_python": attr.label(default = "@rules_python//python:BUILD.bazel"),
+}
+
+def _write_hub(rctx, by_distribution):
+    """Writes the BUILD file of a hub, and what rules_python has.
+
+    Args:
+        rctx: of a rule with _RULES_PYTHON_ATTRS.
+        by_distribution: see _hub_build.
+    """
+    rctx.file("BUILD.bazel", _hub_build(by_distribution))
+
+    # The attribute and this feature are both of rules_python 1.7; versions without the file are older.
+    features = rctx.path(rctx.attr._rules_python).dirname.get_child("features.bzl")
+    has_config_settings = features.exists and "headers_abi3" in rctx.read(features)
+    rctx.file("rules_python.bzl", _RULES_PYTHON.format(has_config_settings = has_config_settings))
+
 def _wheel_hub_impl(rctx):
-    rctx.file("BUILD.bazel", _hub_build(json.decode(rctx.attr.repositories)))
+    _write_hub(rctx, json.decode(rctx.attr.repositories))
 
 def _alias(distribution, alias, repositories, target):
     if repositories.keys() == ["any"]:
@@ -99,7 +125,7 @@ def _alias(distribution, alias, repositories, target):
 wheel_hub = repository_rule(
     implementation = _wheel_hub_impl,
     doc = "Aliases to the repositories of the distributions.",
-    attrs = {
+    attrs = _RULES_PYTHON_ATTRS | {
         "repositories": attr.string(
             mandatory = True,
             doc = "JSON: for each distribution, the names of its repositories by CPU, or by `any`.",
@@ -157,7 +183,7 @@ def wheel_repositories():
 
 def _locked_wheels_impl(rctx):
     lock = json.decode(rctx.read(rctx.attr._lock))
-    rctx.file("BUILD.bazel", _hub_build(_names(lock, rctx.attr.name)))
+    _write_hub(rctx, _names(lock, rctx.attr.name))
     rctx.file("repositories.bzl", _WORKSPACE_MACRO.format(
         hub = repr(rctx.attr.name),
         lock = repr(lock),
@@ -170,7 +196,7 @@ locked_wheels = repository_rule(
 
     A WORKSPACE can't read files, so the repositories of the distributions need another step: the macro
     `wheel_repositories` in `repositories.bzl` of this repository.""",
-    attrs = {"_lock": attr.label(default = "//third_party/python:requirements.lock.json")},
+    attrs = _RULES_PYTHON_ATTRS | {"_lock": attr.label(default = "//third_party/python:requirements.lock.json")},
 )
 
 def _by_cpu(wheels):

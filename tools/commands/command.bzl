@@ -1,6 +1,6 @@
 """The programs that the rules run and that people call."""
 
-load("@rules_python//python:py_binary.bzl", "py_binary")
+load("//defs/private:python.bzl", "py_tool")
 
 def command(name, deps, **kwargs):
     """Declares the program in the file `NAME.py`.
@@ -10,10 +10,10 @@ def command(name, deps, **kwargs):
     Args:
         name: of the target and of its file.
         deps: libraries that it imports.
-        **kwargs: passed on to `py_binary`.
+        **kwargs: passed on to `py_tool`.
     """
     native.exports_files([name + ".py"], visibility = ["//visibility:public"])
-    py_binary(
+    py_tool(
         name = name,
         srcs = [
             "__init__.py",
