@@ -141,7 +141,9 @@ class _Merger:
     def complete_shadow(self, passwords: Mapping[str, str]) -> None:
         for name in passwords:
             if name not in self.passwd:
-                raise UserError(f"{self._origin}: account {name}, for which a password is set, does not exist")
+                raise UserError(
+                    f"{self._origin}: {name} has a password, but there is no such account; create it by sysusers"
+                )
         for name in self.passwd.names():
             if name not in self.shadow:
                 self.shadow.add(name, LOCKED, *[""] * 7)

@@ -75,7 +75,7 @@ def test_members_are_there_once():
         (f"u admin 601:{'9' * 5000}", {}, "x.conf: group 9+ does not exist"),
         ("m root nothing", {}, "x.conf: group nothing does not exist"),
         ("m nobody disk", {}, "x.conf: account nobody, a member of the group disk, does not exist"),
-        ("", {"nobody": "x"}, "x.conf: account nobody, for which a password is set, does not exist"),
+        ("", {"nobody": "x"}, "x.conf: nobody has a password, but there is no such account; create it by sysusers"),
     ],
 )
 def test_what_contradicts_is_an_error(text, passwords, message):

@@ -204,7 +204,7 @@ def add_accounts(root: Directory, accounts: AccountsSpec, origin: str) -> None:
         wanted = parse_sysusers(_text(_file(root, path, f"{origin}: sysusers")), path)
         before = merge_accounts(before, wanted, {}, path)
     hashes = {name: _hash(name, clear, origin) for name, clear in accounts.passwords.items()}
-    after = merge_accounts(before, parse_sysusers("", origin), hashes, origin)
+    after = merge_accounts(before, parse_sysusers("", origin), hashes, f"{origin}: passwords")
     for name, node in zip(_DATABASES, nodes, strict=True):
         node.content = Image.from_bytes(getattr(after, name).encode("utf-8", "surrogateescape"))
 
@@ -213,7 +213,7 @@ def _hash(account: str, password: str, origin: str) -> str:
     try:
         return sha512crypt(password, derived_salt(account, password))
     except ValueError as error:
-        raise UserError(f"{origin}: the password of {account} cannot be hashed: {error}") from error
+        raise UserError(f"{origin}: passwords: that of {account} cannot be hashed: {error}") from error
 
 
 def _file(root: Directory, path: str, origin: str) -> File:

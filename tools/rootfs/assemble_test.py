@@ -207,7 +207,7 @@ def test_accounts_are_added_the_same_way_each_time():
 
 
 def test_password_that_cannot_be_hashed():
-    with pytest.raises(UserError, match=r"the password of root cannot be hashed: .*NULL"):
+    with pytest.raises(UserError, match=r"passwords: that of root cannot be hashed: .*NULL"):
         tree([LayerSpec("x", entries=ACCOUNTS)], accounts=AccountsSpec([], {"root": "a\0b"}))
 
 
@@ -328,6 +328,10 @@ def test_metadata_errors(metadata, message):
     [
         ({"strip_paths": ("/bin/c",)}, "test.img: strip_paths: /bin/c: does not exist"),
         ({"subdir": "boot"}, "test.img: subdir: /boot: does not exist"),
+        (
+            {"accounts": AccountsSpec(passwords={"admin": "secret"})},
+            "test.img: passwords: admin has a password, but there is no such account; create it by sysusers",
+        ),
         ({"accounts": AccountsSpec(sysusers=["/x.conf"])}, "test.img: sysusers: /x.conf is not a file in the tree"),
     ],
 )
