@@ -18,7 +18,9 @@ holds a piece of the input, its result and its own tables in memory."""
 
 def default_threads() -> int:
     """Returns how many processors this process may use, up to `MOST_THREADS`."""
-    return min(len(os.sched_getaffinity(0)), MOST_THREADS)
+    # Not every system has affinities; macOS hasn't.
+    known = getattr(os, "sched_getaffinity", None)
+    return min(len(known(0)) if known else os.cpu_count() or 1, MOST_THREADS)
 
 
 def ordered_map(function: Callable[[_In], _Out], items: Iterable[_In], threads: int | None = None) -> Iterator[_Out]:

@@ -1,8 +1,9 @@
+import os
 import threading
 
 import pytest
 
-from tools.core.parallel import ordered_map
+from tools.core.parallel import MOST_THREADS, default_threads, ordered_map
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5, None])
@@ -40,3 +41,10 @@ def test_exception_arrives_at_its_turn(threads):
     assert [next(results) for _ in range(3)] == [0, 0, 1]
     with pytest.raises(ZeroDivisionError):
         next(results)
+
+
+@pytest.mark.parametrize(("processors", "threads"), [(1, 1), (64, MOST_THREADS), (None, 1)])
+def test_a_system_without_affinities(monkeypatch, processors, threads):
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: processors)
+    assert default_threads() == threads
