@@ -65,7 +65,7 @@ def main(arguments: Arguments) -> None:
         )
         command = command_line(settings, copy_variables(firmware, folder))
         command += ["-display", "none", "-serial", "mon:stdio"]
-        print(_introduction(arguments, accel), flush=True)
+        print(introduction(arguments, accel), flush=True)
         status = subprocess.run(command, env={**os.environ, "TMPDIR": temporary}, check=False).returncode
     if status != 0:
         raise UserError(f"{qemu.program}: ended with status {status}")
@@ -107,12 +107,13 @@ def _large_folder() -> str | None:
     return os.environ.get("TMPDIR") or ("/var/tmp" if os.access("/var/tmp", os.W_OK) else None)
 
 
-def _introduction(arguments: Arguments, accel: str) -> str:
+def introduction(arguments: Arguments, accel: str) -> str:
+    """Returns what is printed before the machine's own output."""
     lines = [f"Starting the machine ({accel}). Ctrl-A X ends it."]
     if arguments.ssh_port:
-        lines.append(f"ssh -p {arguments.ssh_port} ACCOUNT@127.0.0.1, for an account that has a key")
+        lines.append(f"127.0.0.1:{arguments.ssh_port} leads to port {_SSH_PORT} of the machine: SSH, if it has that.")
     if arguments.http_port:
-        lines.append(f"curl http://127.0.0.1:{arguments.http_port}/status")
+        lines.append(f"127.0.0.1:{arguments.http_port} leads to port {arguments.http_target} of the machine.")
     return "\n".join(lines)
 
 
