@@ -1,0 +1,60 @@
+"""Prints which Debian package each path of an image is from, by dpkg's database in it. Nothing is mounted.
+
+The image is a raw file, or a member of a plain tar. A path of no package is from another layer of the root tree, or a
+maintainer script made it. A path of several packages, such as a directory, is printed with the last one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tools.core.cli import argument, run
+from tools.core.outputs import write_to_stdout
+from tools.inspect.place import PlaceArguments
+from tools.sbom.installed import read_packages
+from tools.sbom.owners import file_owners
+from tools.tree.compare import printable
+from tools.tree.node import Directory, Symlink
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments(PlaceArguments):
+    """Arguments of the command line."""
+
+    path: tuple[str, ...] = argument("from the root of the file system", positional=True)
+
+
+def lines(arguments: Arguments) -> Iterator[str]:
+    """Yields what the command line prints.
+
+    Raises:
+        UserError: the image is no file system, or lacks a path.
+    """
+    root = arguments.tree(arguments.open(), arguments.path[0])
+    owners = file_owners(root)
+    versions = {package.name: package.version for package in read_packages(root, {})}
+    for path in arguments.path:
+        name, _ = arguments.node(root, path)
+        owner = owners.get(_real(root, name))
+        yield f"{printable(name)}: {_origin(owner, versions) if owner else 'of no package'}"
+
+
+def _origin(owner: str, versions: dict[str, str]) -> str:
+    return f"{owner} {versions[owner]}" if owner in versions else f"{owner}, which is no longer installed"
+
+
+def _real(root: Directory, path: bytes) -> bytes:
+    """Returns a path with a link of the top directory resolved, such as /lib, as dpkg's lists are read."""
+    first, slash, rest = path.partition(b"/")
+    top = root.entries.get(first)
+    return top.target.strip(b"/") + slash + rest if slash and isinstance(top, Symlink) else path
+
+
+def main(arguments: Arguments) -> None:
+    """Runs the command line."""
+    write_to_stdout(f"{line}\n".encode() for line in lines(arguments))
+
+
+if __name__ == "__main__":
+    run(main, Arguments, __doc__)
