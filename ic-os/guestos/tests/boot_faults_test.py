@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 from fault_checks import FAILED, REFUSED_STATE
+from file_machine import both_modes
 from guestos import boot_state, durable, grubenv, slots
 from guestos.boot_state import DAMAGED, STABLE, BootState
 from update_images import MIB
+
+pytestmark = both_modes
 
 
 def test_30_commit_without_an_installation(refused):

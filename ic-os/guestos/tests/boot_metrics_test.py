@@ -12,7 +12,7 @@ OPERATOR_KEY = "guestos_node_operator_private_key_exists"
 def run(tmp_path):
     """Runs the script in a folder that takes the place of the root; returns its output, and the metrics by file."""
     for name, text in {
-        "proc/cmdline": "root=/dev/dm-0 ro dfinity.system=B dfinity.boot_state=fallback",
+        "run/guestos/boot": "SLOT=B\nDISK=vda\nROOT_HASH=00ff\nBOOT_STATE=fallback\nTRUST=distribution",
         "opt/ic/share/version.txt": "1.2.3",
     }.items():
         path = tmp_path / name

@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "rootfs/opt/ic/lib"))
 
 from fault_checks import check_bad
 from file_machine import FileMachine
+from guestos import booted
 from guestos.boot_state import STABLE, BootState
 from update_images import Update, make_key
 
@@ -26,9 +27,15 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def update(keys: Path) -> Update:
+def trust(request: pytest.FixtureRequest) -> str:
+    """The mode of trust of machine and update image; tests with the mark `both_modes` have each."""
+    return str(getattr(request, "param", booted.DISTRIBUTION))
+
+
+@pytest.fixture(scope="session")
+def update(keys: Path, trust: str) -> Update:
     """An update image that is valid for every machine of these tests."""
-    return Update(keys)
+    return Update(keys, own_keys=trust == booted.OWN_KEYS)
 
 
 @pytest.fixture(scope="session")
@@ -38,9 +45,9 @@ def update_tar(update: Update, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 @pytest.fixture
-def machine(tmp_path: Path, keys: Path) -> FileMachine:
+def machine(tmp_path: Path, keys: Path, trust: str) -> FileMachine:
     """A machine that trusts the key `test`."""
-    machine = FileMachine(tmp_path / "machine")
+    machine = FileMachine(tmp_path / "machine", trust=trust)
     shutil.copy(keys / "test.pem", machine.folder / "share/update-keys")
     return machine
 

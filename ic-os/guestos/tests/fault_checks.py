@@ -36,5 +36,5 @@ def check_bad(machine: FileMachine, good: Path) -> None:
 
 def plain(environment: Environment) -> dict[str, Any]:
     """Returns the arguments of an equal Environment, as literals that can be passed to another process."""
-    names = ("grubenv", "booted", "layout", "devices", "share", "config", "metrics", "command_line", "synchronized")
+    names = ("grubenv", "booted", "layout", "devices", "share", "config", "metrics", "synchronized")
     return {name: getattr(environment, name) for name in names}

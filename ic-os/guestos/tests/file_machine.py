@@ -7,7 +7,8 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from guestos import boot_state, grubenv, manageboot, slots
+import pytest
+from guestos import boot_state, booted, grubenv, manageboot, slots
 from guestos.boot_state import SLOTS, STABLE, BootState, Decision
 from guestos.environment import Environment
 from update_images import LAYOUT, MIB
@@ -20,6 +21,9 @@ SIZES = {"boot": 6 * MIB, "root": 12 * MIB, "var": 20 * MIB}
 
 OLD = b"data of an earlier system "
 
+both_modes = pytest.mark.parametrize("trust", [booted.DISTRIBUTION, booted.OWN_KEYS], indirect=True)
+"""Marks tests that run in both modes of trust."""
+
 
 @dataclass
 class FileMachine:
@@ -28,11 +32,13 @@ class FileMachine:
     Attributes:
         folder: the directory of its files.
         boot_size: the size of a boot partition, in bytes.
+        trust: the mode of trust, as in `booted`.
         environment: the paths of the machine, for manageboot.sh.
     """
 
     folder: Path
     boot_size: int = SIZES["boot"]
+    trust: str = booted.DISTRIBUTION
     environment: Environment = field(init=False)
 
     def __post_init__(self) -> None:
@@ -46,7 +52,6 @@ class FileMachine:
             share=str(self.folder / "share"),
             config=str(self.folder / "config"),
             metrics=str(self.folder / "metrics"),
-            command_line=str(self.folder / "cmdline"),
             synchronized=str(self.folder / "synchronized"),
             reboot=("/usr/bin/touch", str(self.folder / "rebooted")),
             now=lambda: dt.datetime(2026, 6, 1, tzinfo=dt.UTC).timestamp(),
@@ -81,8 +86,8 @@ class FileMachine:
 
     def runs(self, slot: str, reason: str = STABLE) -> None:
         """Sets the slot that runs, and the boot reason."""
-        (self.folder / "booted").write_text(f"SLOT={slot}\nDISK=vda\nROOT_HASH=00ff\n")
-        (self.folder / "cmdline").write_text(f"quiet dfinity.system={slot} dfinity.boot_state={reason}\n")
+        values = {"SLOT": slot, "DISK": "vda", "ROOT_HASH": "00ff", "BOOT_STATE": reason, "TRUST": self.trust}
+        (self.folder / "booted").write_text("".join(f"{key}={value}\n" for key, value in values.items()))
 
     def boot(self) -> Decision:
         """Boots the machine: does what the boot loader does if every kernel can be loaded."""

@@ -63,8 +63,50 @@ def test_a_file_without_an_index_is_refused(tmp_path, text, where):
 
 def test_the_index_is_checked_before_the_system_is_started():
     calls = INIT.read_text().partition(_MAIN)[2].split("\n")
-    order = ["open_root", "read_config", "check_rollback_index /sysroot", "hand_over"]
+    order = ["read_config", "check_signed_index", "open_root", "check_rollback_index /sysroot", "hand_over"]
     assert [call for call in calls if call in order] == order
+
+
+@pytest.mark.parametrize(("index", "floor"), [(7, 7), (8, 7), (0, 0), (10, 9)])
+def test_a_signed_image_with_the_index_of_the_floor_or_a_higher_one_is_started(index, floor):
+    result = run(f"slot=B trust=own_keys floor={floor} signed_index={index}; check_signed_index; echo started")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "started\n", "")
+
+
+@pytest.mark.parametrize(("index", "floor"), [(6, 7), (0, 1), (9, 10)])
+def test_a_signed_image_with_a_lower_index_is_refused(index, floor):
+    result = run(f"slot=B trust=own_keys floor={floor} signed_index={index}; check_signed_index; echo started")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == f"slot B has the rollback index {index}, and this machine starts none below {floor}\n"
+
+
+def read_command_line(tmp_path, text):
+    """Reads a command line, and prints what the script takes from it."""
+    (tmp_path / "cmdline").write_text(f"{text} dfinity.root_hash=00ff dfinity.hash_offset=1\n")
+    commands = INIT.read_text().replace("/proc/cmdline", str(tmp_path / "cmdline"))
+    start = commands.index("read_command_line() {")
+    function = commands[start : commands.index("\n}\n", start) + 3]
+    return run(f'{function}read_command_line; echo "$trust/$slot/$reason/$signed_index"')
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("dfinity.system=B dfinity.boot_state=first_boot", "distribution/B/first_boot/0"),
+        ("quiet dfinity.rollback_index=7", "own_keys///7"),
+        ("quiet", "own_keys///0"),
+    ],
+)
+def test_the_mode_of_trust_is_that_of_the_command_line(tmp_path, text, expected):
+    result = read_command_line(tmp_path, text)
+    assert (result.returncode, result.stdout, result.stderr) == (0, f"{expected}\n", "")
+
+
+@pytest.mark.parametrize("index", ["", "-1", "7a", "99999999999", "$(id)"])
+def test_a_command_line_without_a_number_as_index_is_refused(tmp_path, index):
+    result = read_command_line(tmp_path, f"dfinity.rollback_index={index}")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "is not a rollback index" in result.stderr
 
 
 BOOT = {"A": "ddf618fe-7244-b446-a175-3296e6b9d02e", "B": "d3b1dc5c-98a1-4d0a-8c4c-5ee0eb0c1f3c"}
@@ -79,6 +121,16 @@ def test_the_slot_is_that_of_the_boot_partition(tmp_path, slot):
     (tmp_path / "layout").write_text(LAYOUT)
     result = run(f'slot_of_boot_partition "$(read_guid {variable})" <{tmp_path}/layout; echo "$slot"')
     assert (result.returncode, result.stdout, result.stderr) == (0, f"{slot}\n", "")
+
+
+@pytest.mark.parametrize("folder", ["", "PciRoot(0x0)/Pci(0x2,0x0)/HD(4,GPT,DDF618FE-7244-B446-A175-3296E6B9D02E)/"])
+@pytest.mark.parametrize("reason", ["stable", "first_boot", "fallback", "damaged"])
+def test_the_reason_is_in_the_path_of_the_image(tmp_path, folder, reason):
+    """The variable as systemd's stub writes it: without or with the path of the device."""
+    variable = tmp_path / "variable"
+    variable.write_bytes(b"\x06\0\0\0" + f"{folder}\\{reason}\\uki.efi\0".encode("utf-16-le"))
+    result = run(f"read_reason {variable}")
+    assert (result.returncode, result.stdout, result.stderr) == (0, f"{reason}\n", "")
 
 
 @pytest.mark.parametrize("guid", ["", "1", "2", "00000000-0000-0000-0000-000000000000", "A_boot", "*"])

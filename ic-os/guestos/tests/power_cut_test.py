@@ -5,7 +5,7 @@ import shutil
 from collections import Counter
 
 import pytest
-from file_machine import FileMachine
+from file_machine import FileMachine, both_modes
 from guestos.boot_state import FIRST_BOOT, STABLE, BootState, decide
 from power_cut import PHASES, Cut, copy_disk, cuts, disk_files, holds_whole, record_upgrade, replay
 
@@ -63,8 +63,8 @@ class Inspector:
 
 
 @pytest.fixture
-def inspector(keys, update, update_tar, tmp_path):
-    machine = FileMachine(tmp_path / "after")
+def inspector(keys, trust, update, update_tar, tmp_path):
+    machine = FileMachine(tmp_path / "after", trust=trust)
     shutil.copy(keys / "test.pem", machine.folder / "share/update-keys")
     return Inspector(machine, update, update_tar)
 
@@ -84,6 +84,7 @@ def verdicts(recorded, inspector, machine, phases=PHASES):
     return found
 
 
+@both_modes
 def test_21_28_31_38_power_cuts(recorded, inspector, machine, capsys):
     found = verdicts(recorded, inspector, machine)
     wrong = {key: count for key, count in found.items() if key[1]}
@@ -95,6 +96,7 @@ def test_21_28_31_38_power_cuts(recorded, inspector, machine, capsys):
         print(f"\n{total} power cuts ({phases}), {len(inspector.seen)} distinct disks, {len(wrong)} bricks")
 
 
+@both_modes
 def test_38_a_confirmed_slot_stays_confirmed(recorded, inspector, machine):
     """A power cut after confirm has returned loses nothing."""
     before, events = recorded
@@ -105,6 +107,7 @@ def test_38_a_confirmed_slot_stays_confirmed(recorded, inspector, machine):
             assert inspector.machine.read_state() == BootState("B", STABLE, "B")
 
 
+@both_modes
 def test_46_a_confirmed_system_has_raised_the_rollback_floor(machine, update, inspector, tmp_path):
     """After a power cut at any write, `confirm` in the new system leaves its rollback index as the floor."""
     before = tmp_path / "before"

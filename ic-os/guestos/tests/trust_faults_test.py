@@ -7,8 +7,11 @@ import shutil
 
 import pytest
 from fault_checks import FAILED, REFUSED_IMAGE
+from file_machine import both_modes
 from guestos.boot_state import FAILSAFE_CHECK
 from update_images import make_key
+
+pytestmark = both_modes
 
 
 def test_05_signature_missing(refused, update, tmp_path):

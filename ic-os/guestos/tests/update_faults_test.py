@@ -12,7 +12,9 @@ import time
 
 import pytest
 from fault_checks import FAILED, REFUSED_IMAGE, REFUSED_STATE, check_bad
+from file_machine import both_modes
 from guestos import partition, slots
+from guestos.booted import OWN_KEYS
 from update_images import MIB
 
 from tools.image.extents import Data, Extent, Image, Pattern
@@ -221,14 +223,30 @@ def test_10_an_image_that_is_larger_than_declared(spoiled, update, tmp_path):
     spoiled(REFUSED_IMAGE, "where the manifest has root.img of", path)
 
 
+@both_modes
 def test_14_boot_arguments_for_another_root(spoiled, update, tmp_path):
     path = update.but(boot_root_hash="0" * 64).write(tmp_path / "x")
     spoiled(REFUSED_IMAGE, f"boot.img expects the root hash {'0' * 64}, but root.img has {update.hash}", path)
 
 
+@both_modes
 def test_15_boot_of_another_version(spoiled, update, tmp_path):
     path = update.but(boot_version="1.2.3").write(tmp_path / "x")
     spoiled(REFUSED_IMAGE, "boot.img has version '1.2.3', but the manifest has '1.2.4'", path)
+
+
+@both_modes
+def test_15_boot_for_the_other_mode_of_trust(spoiled, update, tmp_path):
+    """The boot loader of this machine would not start it."""
+    path = update.but(own_keys=not update.own_keys).write(tmp_path / "x")
+    missing = "extra_boot_args" if not update.own_keys else "uki.efi.sig"
+    spoiled(REFUSED_IMAGE, f"boot.img: /{missing} cannot be read", path)
+
+
+@pytest.mark.parametrize("trust", [OWN_KEYS], indirect=True)
+def test_46_boot_with_another_rollback_index(spoiled, update, tmp_path):
+    path = update.but(rollback_index=7, boot_rollback_index=6).write(tmp_path / "x")
+    spoiled(REFUSED_IMAGE, "boot.img has the rollback index 6, but the manifest has 7", path)
 
 
 def test_15_version_file_of_another_version(spoiled, update, tmp_path):
@@ -238,6 +256,7 @@ def test_15_version_file_of_another_version(spoiled, update, tmp_path):
     spoiled(REFUSED_IMAGE, "VERSION.TXT contains", update.but(change_members=change).write(tmp_path / "x"))
 
 
+@both_modes
 def test_15_a_boot_image_without_a_file_system(spoiled, update, tmp_path):
     boot = Image(4 * MIB, [Extent(0, 512, Data(b"x" * 512))])
     broken = update.but()

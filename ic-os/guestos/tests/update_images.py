@@ -15,8 +15,11 @@ from tools.image.compressed_file import write_compressed
 from tools.image.compression import Gzip, Zstd
 from tools.image.extents import Data, Extent, Image
 from tools.image.rawfile import write_raw
+from tools.pe.uki import Parts, unified_kernel_image
 from tools.tar.sparse_archive import Archive, Member, archive_of
 from tools.testing.oracles import oracle
+from tools.testing.pe_files import kernel as sample_kernel
+from tools.testing.pe_files import pe_file
 from tools.testing.sample_disk import ext4
 from tools.tree.node import Directory, File
 from tools.upgrade import signing
@@ -56,15 +59,38 @@ class Kernel:
 
 def boot_image(version: str, root_hash: str, kernel: Kernel | None = None) -> Image:
     """Returns the file system of a boot partition; without `kernel`, with random bytes for one."""
-    arguments = [f"dfinity.hash_offset={_HASH_OFFSET}", f"dfinity.root_hash={root_hash}"]
     noise = random.Random(version)
     kernel = kernel or Kernel(Image.from_bytes(noise.randbytes(MIB + 5000)), Image.from_bytes(b""))
-    files = {
-        b"extra_boot_args": Image.from_bytes(environment_block(arguments)),
-        b"version.txt": Image.from_bytes(f"{version}\n".encode()),
-        b"vmlinuz": kernel.program,
-        b"initrd.img": kernel.initramfs,
-    }
+    return _boot_partition(
+        version,
+        {
+            b"extra_boot_args": Image.from_bytes(environment_block(_arguments(root_hash))),
+            b"vmlinuz": kernel.program,
+            b"initrd.img": kernel.initramfs,
+        },
+    )
+
+
+def signed_boot_image(version: str, root_hash: str, rollback_index: int) -> Image:
+    """Returns the file system of a boot partition in own-key mode; nothing verifies its signature."""
+    image = unified_kernel_image(
+        Parts(
+            stub=Image.from_bytes(pe_file()),
+            kernel=Image.from_bytes(sample_kernel()),
+            initrd=Image.from_bytes(random.Random(version).randbytes(MIB + 5000)),
+            os_release=Image.from_bytes(b"ID=guestos\n"),
+            words=[*_arguments(root_hash), f"dfinity.rollback_index={rollback_index}"],
+        )
+    )
+    return _boot_partition(version, {b"uki.efi": image, b"uki.efi.sig": Image.from_bytes(b"signature")})
+
+
+def _arguments(root_hash: str) -> list[str]:
+    return [f"dfinity.hash_offset={_HASH_OFFSET}", f"dfinity.root_hash={root_hash}"]
+
+
+def _boot_partition(version: str, files: dict[bytes, Image]) -> Image:
+    files = {b"version.txt": Image.from_bytes(f"{version}\n".encode()), **files}
     root = Directory()
     for name, content in files.items():
         root.entries[name] = File(content=content)
@@ -88,6 +114,8 @@ class Update:
     root_hash: str = ""
     boot_root_hash: str = ""
     boot_version: str = ""
+    boot_rollback_index: int | None = None
+    own_keys: bool = False
     change_manifest: Callable[[bytes], bytes] = field(default=lambda data: data)
     change_members: Callable[[list[Member]], list[Member]] = field(default=lambda members: members)
 
@@ -98,10 +126,13 @@ class Update:
     @functools.cached_property
     def images(self) -> tuple[Image, Image]:
         """The images of boot and root partition."""
-        root_hash = self.boot_root_hash or self.hash
-        return boot_image(self.boot_version or self.version, root_hash, self.kernel), self.root or root_image(
-            self.version
-        )
+        version, root_hash = self.boot_version or self.version, self.boot_root_hash or self.hash
+        if self.own_keys:
+            index = self.rollback_index if self.boot_rollback_index is None else self.boot_rollback_index
+            boot = signed_boot_image(version, root_hash, index)
+        else:
+            boot = boot_image(version, root_hash, self.kernel)
+        return boot, self.root or root_image(self.version)
 
     @property
     def hash(self) -> str:

@@ -7,11 +7,13 @@ import subprocess
 import sys
 
 import pytest
-from file_machine import SIZES
+from file_machine import SIZES, both_modes
 from guestos import slots
 from guestos.boot_state import FAILSAFE_CHECK, FALLBACK, FIRST_BOOT, STABLE, BootState
 from prometheus_client.parser import text_string_to_metric_families
 from update_images import MIB
+
+pytestmark = both_modes
 
 
 @pytest.mark.parametrize("kind", ["tar", "gz", "zst"])

@@ -15,14 +15,13 @@ metric() {
     mv "$FOLDER/$1.prom.new" "$FOLDER/$1.prom"
 }
 
-read -r arguments <"$ROOT/proc/cmdline"
 slot='' state=''
-for argument in $arguments; do
-    case $argument in
-        dfinity.system=*) slot=${argument#*=} ;;
-        dfinity.boot_state=*) state=${argument#*=} ;;
+while IFS='=' read -r key value; do
+    case $key in
+        SLOT) slot=$value ;;
+        BOOT_STATE) state=$value ;;
     esac
-done
+done <"$ROOT/run/guestos/boot"
 read -r version <"$ROOT/opt/ic/share/version.txt"
 
 case $state in

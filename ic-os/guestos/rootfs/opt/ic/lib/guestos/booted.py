@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from guestos.boot_state import SLOTS
 from guestos.errors import GuestError
 
+DISTRIBUTION = "distribution"
+OWN_KEYS = "own_keys"
+"""Modes of trust: the boot loader of the distribution, or one that starts only what the product's own key signed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Booted:
@@ -16,11 +20,16 @@ class Booted:
         slot: A or B.
         disk: the kernel's name of the disk, such as vda.
         root_hash: the root hash of the root partition, in hex.
+        reason: why the boot loader chose the slot; doc/Boot.adoc lists the values. The state for the next boot is
+            `boot_state.read`.
+        trust: the mode of trust, DISTRIBUTION or OWN_KEYS.
     """
 
     slot: str
     disk: str
     root_hash: str
+    reason: str
+    trust: str
 
 
 def read(path: str) -> Booted:
@@ -35,7 +44,7 @@ def read(path: str) -> Booted:
     except (OSError, UnicodeDecodeError) as error:
         raise GuestError(f"{path}: cannot be read: {error}; it exists only in a booted system") from error
     try:
-        booted = Booted(values["SLOT"], values["DISK"], values["ROOT_HASH"])
+        booted = Booted(*(values[key] for key in ("SLOT", "DISK", "ROOT_HASH", "BOOT_STATE", "TRUST")))
     except KeyError as error:
         raise GuestError(f"{path}: the line {error.args[0]}= is missing") from error
     if booted.slot not in SLOTS:

@@ -19,7 +19,6 @@ class Environment:
         share: directory with the image's version, product, variant and update keys.
         config: mount point of the config store.
         metrics: directory for the text files of node_exporter.
-        command_line: the file with the kernel command line.
         synchronized: the file that exists if a time server has set the clock since the boot.
         reboot: the command that reboots the machine.
         now: returns the time, in seconds since the epoch.
@@ -32,7 +31,6 @@ class Environment:
     share: str = "/opt/ic/share"
     config: str = "/boot/config"
     metrics: str = "/run/node_exporter/collector_textfile"
-    command_line: str = "/proc/cmdline"
     synchronized: str = "/run/systemd/timesync/synchronized"
     reboot: Sequence[str] = ("/usr/bin/systemctl", "--no-block", "reboot")
     now: Callable[[], float] = time.time

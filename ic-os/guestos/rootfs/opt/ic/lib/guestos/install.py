@@ -90,7 +90,7 @@ def install(environment: Environment, update: UpdateImage, slot: str, *, allow_d
         slots.write(environment, slot, known)
         try:
             slots.write_manifest(environment, slot, manifest.content)
-            _write(update, target)
+            _write(update, target, booted.read(environment.booted).trust)
         except GuestError as error:
             _record_failure(environment, target, known, error)
             raise
@@ -143,7 +143,7 @@ def _refuse_running(environment: Environment, target: Target) -> None:
                 raise StateError(f"{partition.path}: is {running}, which belongs to the slot that runs")
 
 
-def _write(update: UpdateImage, target: Target) -> None:
+def _write(update: UpdateImage, target: Target, trust: str) -> None:
     _wipe(target.var, VAR_HEAD)
     _wipe(target.boot, PIECE_SIZE)
     boot, root = update.manifest.boot, update.manifest.root
@@ -156,7 +156,7 @@ def _write(update: UpdateImage, target: Target) -> None:
     target.boot.write(0, head)
     target.boot.sync()
     _check_image(boot, target.boot, 0, 1)
-    boot_partition.check(target.boot.path, update.manifest)
+    boot_partition.check(target.boot.path, update.manifest, trust)
 
 
 def _wipe(partition: Partition, length: int) -> None:

@@ -27,7 +27,6 @@ def machine(tmp_path):
             config=str(tmp_path / "config"),
             share=str(tmp_path / "share"),
             metrics=str(tmp_path / "metrics"),
-            command_line=str(tmp_path / "cmdline"),
             reboot=("/usr/bin/touch", str(tmp_path / "rebooted")),
         )
 
@@ -39,7 +38,7 @@ def machine(tmp_path):
             return manageboot.main(["-f", self.grubenv, *arguments], self.environment)
 
     machine = Machine()
-    machine.boot.write_text("SLOT=B\nDISK=vda\nROOT_HASH=00ff\n")
+    machine.boot.write_text("SLOT=B\nDISK=vda\nROOT_HASH=00ff\nBOOT_STATE=\nTRUST=distribution\n")
     machine.state("B", FAILSAFE_CHECK, "A")
     (tmp_path / "config").mkdir()
     return machine
@@ -152,7 +151,7 @@ def test_status(machine, capsys):
     assert "stable: no\n" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("text", ["", "SLOT=C\nDISK=vda\nROOT_HASH=0\n", "SLOT=A\n"])
+@pytest.mark.parametrize("text", ["", "SLOT=C\nDISK=vda\nROOT_HASH=0\nBOOT_STATE=stable\nTRUST=own_keys\n", "SLOT=A\n"])
 def test_a_damaged_record_of_the_boot_is_an_error(machine, capsys, text):
     machine.boot.write_text(text)
     assert machine("confirm") == 1

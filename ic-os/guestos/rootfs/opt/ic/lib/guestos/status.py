@@ -9,7 +9,7 @@ from typing import Any
 from guestos import boot_state, booted, slots
 from guestos.boot_state import DAMAGED, FALLBACK, FIRST_BOOT, SLOTS, BootState, other
 from guestos.environment import Environment
-from guestos.system import read_boot_reason, read_version
+from guestos.system import read_version
 
 METRICS = "guestos_upgrade.prom"
 
@@ -20,9 +20,9 @@ def read_status(environment: Environment) -> dict[str, Any]:
     Raises:
         GuestError: the file that records what was booted is missing or damaged.
     """
-    current = booted.read(environment.booted).slot
+    running = booted.read(environment.booted)
+    current, reason = running.slot, running.reason or None
     state = boot_state.read(environment.grubenv)
-    reason = read_boot_reason(environment)
     return {
         "current": current,
         "next": state.next_slot,

@@ -1,4 +1,4 @@
-"""The identity of the running system: product and variant from system.json, version, architecture, boot reason."""
+"""The identity of the running system: product and variant from system.json, version, architecture."""
 
 from __future__ import annotations
 
@@ -72,18 +72,3 @@ def read_version(environment: Environment) -> str | None:
             return file.read().strip()
     except (OSError, UnicodeDecodeError):
         return None
-
-
-def read_boot_reason(environment: Environment) -> str | None:
-    """Returns why the boot loader chose the running slot: the value of dfinity.boot_state on the kernel command line.
-
-    doc/Boot.adoc lists the values; None if the argument is missing. The state for the next boot is `boot_state.read`.
-    """
-    try:
-        with open(environment.command_line, encoding="utf-8", errors="replace") as file:
-            words = file.read().split()
-    except OSError:
-        return None
-    return next(
-        (value for name, _, value in (word.partition("=") for word in words) if name == "dfinity.boot_state"), None
-    )

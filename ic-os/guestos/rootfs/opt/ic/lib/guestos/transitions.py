@@ -14,7 +14,6 @@ from guestos.boot_state import FIRST_BOOT, BootState, other
 from guestos.environment import Environment
 from guestos.errors import BusyError, GuestError, StateError
 from guestos.slots import Slot
-from guestos.system import read_boot_reason
 
 
 def commit(environment: Environment, version: str | None = None) -> str:
@@ -116,9 +115,10 @@ def end_trial(environment: Environment) -> None:
     Raises:
         GuestError: the reboot fails.
     """
-    if read_boot_reason(environment) != FIRST_BOOT:
+    running = booted.read(environment.booted)
+    if running.reason != FIRST_BOOT:
         return
-    slot = booted.read(environment.booted).slot
+    slot = running.slot
     if boot_state.read(environment.grubenv).is_confirmed(slot):
         return
     journal.error(f"slot {slot} was not confirmed in time: rebooting into slot {other(slot)}")
