@@ -16,7 +16,7 @@ from tools.core.errors import UserError
 from tools.core.json_spec import FileName, OutputName
 from tools.image.rawfile import write_raw
 from tools.tar.image_file import open_image
-from tools.vm.firmware import find_firmware
+from tools.vm.firmware import firmware_with
 from tools.vm.machine import Drive, Settings, command_line, copy_variables, create_overlay
 from tools.vm.qemu import accelerator, find_qemu
 
@@ -40,6 +40,9 @@ class Arguments:
     http_port: int = argument("port of 127.0.0.1 that leads to HTTP in the machine; 0 for none", default=8080)
     http_target: int = argument("port of the machine that this is", default=8080)
     secure_boot: bool = argument("boot with UEFI Secure Boot, with enrolled keys", default=False)
+    firmware_variables: FileName | None = argument(
+        "variable store with the keys of a product: boot with UEFI Secure Boot and these keys alone", default=None
+    )
     qemu: str | None = argument("QEMU; by default qemu-system-x86_64 on PATH", default=None)
     accel: str | None = argument("accelerator; by default KVM where it works, else emulation", default=None)
     more: tuple[str, ...] = argument("another argument to QEMU", default=())
@@ -48,7 +51,7 @@ class Arguments:
 def main(arguments: Arguments) -> None:
     """Runs the machine until it ends."""
     qemu = find_qemu(arguments.qemu)
-    firmware = find_firmware(arguments.secure_boot)
+    firmware = firmware_with(arguments.secure_boot, arguments.firmware_variables)
     accel = arguments.accel or accelerator(qemu, firmware)
     forwards = [(arguments.ssh_port, _SSH_PORT), (arguments.http_port, arguments.http_target)]
     with tempfile.TemporaryDirectory(prefix="launch-local-vm-", dir=_large_folder()) as temporary:

@@ -15,7 +15,7 @@ from tools.core.json_spec import FileName, OutputName
 from tools.image.rawfile import write_raw
 from tools.tar.image_file import open_image
 from tools.vm.checks import Checks, default_log
-from tools.vm.firmware import find_firmware
+from tools.vm.firmware import firmware_with
 from tools.vm.machine import Drive, Machine, Settings
 from tools.vm.qemu import accelerator, find_qemu
 
@@ -31,6 +31,9 @@ class BootArguments:
     user: str = argument("account for the login on the console", default="root")
     password: str = argument("its password", default="root")
     secure_boot: bool = argument("boot with UEFI Secure Boot and enrolled keys", default=False)
+    firmware_variables: FileName | None = argument(
+        "variable store with the keys of a product: boot with UEFI Secure Boot and these keys alone", default=None
+    )
     log: OutputName | None = argument(
         "file for the console's output; by default in Bazel's undeclared test outputs", default=None
     )
@@ -65,7 +68,7 @@ def booted(
         CheckError: a check failed.
     """
     qemu = find_qemu(arguments.qemu)
-    firmware = find_firmware(arguments.secure_boot)
+    firmware = firmware_with(arguments.secure_boot, arguments.firmware_variables)
     accel = arguments.accel or accelerator(qemu, firmware)
     checks = Checks()
     started = time.monotonic()

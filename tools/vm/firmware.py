@@ -7,7 +7,7 @@ the same name in later directories; of several matching descriptors, the first b
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,23 @@ def find_firmware(secure_boot: bool = False, folders: Sequence[str] = FOLDERS) -
             return firmware
     kind = "UEFI firmware with Secure Boot and enrolled keys" if secure_boot else "UEFI firmware"
     raise UserError(f"no {kind} for QEMU is described in {', '.join(folders)}; install it (Debian: ovmf)")
+
+
+def firmware_with(secure_boot: bool, variables: str | None) -> Firmware:
+    """Returns the firmware that a command line asks for.
+
+    Args:
+        secure_boot: see `find_firmware`.
+        variables: path of a variable store with keys for Secure Boot, instead of the enrolled ones; None for none.
+
+    Raises:
+        UserError: no firmware matches, or the variable store is missing.
+    """
+    if variables is None:
+        return find_firmware(secure_boot)
+    if not Path(variables).is_file():
+        raise UserError(f"{variables}: is missing; `secure_boot_keys` writes such a variable store")
+    return replace(find_firmware(secure_boot=True), variables=variables)
 
 
 def _firmware(path: Path) -> Firmware | None:

@@ -3,7 +3,8 @@ import json
 import pytest
 
 from tools.core.errors import UserError
-from tools.vm.firmware import Firmware, find_firmware
+from tools.vm import firmware
+from tools.vm.firmware import Firmware, find_firmware, firmware_with
 
 
 @pytest.fixture
@@ -52,6 +53,19 @@ def test_takes_the_first_that_suits(folders):
     describe(share, "60-plain.json")
     assert find_firmware(folders=folders) == Firmware(plain, "50-plain.json.vars", secure_boot=False)
     assert find_firmware(secure_boot=True, folders=folders) == Firmware(secure, "40-secure.json.vars", secure_boot=True)
+
+
+def test_variables_of_a_product_replace_those_of_the_firmware(folders, tmp_path, monkeypatch):
+    _, share = folders
+    secure, plain = describe(share, "40-secure.json", SECURE), describe(share, "50-plain.json")
+    monkeypatch.setattr(firmware, "find_firmware", lambda secure_boot: find_firmware(secure_boot, folders))
+    store = tmp_path / "ovmf_variables.fd"
+    with pytest.raises(UserError, match=r"ovmf_variables\.fd: is missing; `secure_boot_keys` writes"):
+        firmware_with(secure_boot=False, variables=str(store))
+    store.write_bytes(b"keys")
+    assert firmware_with(secure_boot=False, variables=str(store)) == Firmware(secure, str(store), secure_boot=True)
+    assert firmware_with(secure_boot=False, variables=None).code == plain
+    assert firmware_with(secure_boot=True, variables=None).code == secure
 
 
 def test_an_earlier_folder_replaces_a_description(folders):
