@@ -51,6 +51,7 @@ load("//defs/private:boot_args.bzl", _boot_args = "boot_args")
 load("//defs/private:grub_image.bzl", _grub_image = "grub_image")
 load("//defs/private:grub_signature.bzl", _grub_signature = "grub_signature")
 load("//defs/private:initramfs.bzl", _initramfs = "initramfs")
+load("//defs/private:own_keys.bzl", _own_keys = "own_keys")
 load("//defs/private:secure_boot_keys.bzl", _secure_boot_keys = "secure_boot_keys")
 load("//defs/private:unified_kernel_image.bzl", _unified_kernel_image = "unified_kernel_image")
 
@@ -58,5 +59,6 @@ boot_args = _boot_args
 grub_image = _grub_image
 grub_signature = _grub_signature
 initramfs = _initramfs
+own_keys = _own_keys
 secure_boot_keys = _secure_boot_keys
 unified_kernel_image = _unified_kernel_image

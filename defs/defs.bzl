@@ -1,7 +1,7 @@
 """All public rules, macros and providers of rules_icos. The other files in this package have those of one topic each."""
 
 load("//defs:ab.bzl", _ab_system = "ab_system")
-load("//defs:boot.bzl", _boot_args = "boot_args", _grub_image = "grub_image", _grub_signature = "grub_signature", _initramfs = "initramfs", _secure_boot_keys = "secure_boot_keys", _unified_kernel_image = "unified_kernel_image")
+load("//defs:boot.bzl", _boot_args = "boot_args", _grub_image = "grub_image", _grub_signature = "grub_signature", _initramfs = "initramfs", _own_keys = "own_keys", _secure_boot_keys = "secure_boot_keys", _unified_kernel_image = "unified_kernel_image")
 load(
     "//defs:debian.bzl",
     _DebianInstalledInfo = "DebianInstalledInfo",
@@ -69,6 +69,7 @@ image_budget_test = _image_budget_test
 image_report = _image_report
 image_structure_test = _image_structure_test
 initramfs = _initramfs
+own_keys = _own_keys
 raw_disk = _raw_disk
 raw_partition = _raw_partition
 reproducible_test = _reproducible_test

@@ -6,6 +6,7 @@ load("//defs/private:boot_args.bzl", "boot_args")
 load("//defs/private:debian_data.bzl", "debian_file")
 load("//defs/private:ext4_image.bzl", "ext4_image")
 load("//defs/private:initramfs.bzl", "initramfs")
+load("//defs/private:own_keys.bzl", "own_keys_enrollment", "own_keys_kernel", "own_keys_loader")
 load("//defs/private:rootfs_tree.bzl", "rootfs_tree")
 load("//defs/private:uuid.bzl", "check_uuid")
 load("//defs/private:verity_image.bzl", "verity_image")
@@ -15,6 +16,7 @@ load("//defs/private:vm.bzl", "raw_disk", "vm_launcher")
 _FILES = "//tools/ab_system:"
 _HOME = "usr/lib/ab-system/"
 _UNITS = "usr/lib/systemd/system/"
+_SLOTS = "EFI/debian/slots"
 
 # The programs of tools/ab_system/init.
 _PROGRAMS = [
@@ -28,6 +30,13 @@ _PROGRAMS = [
 ]
 
 _MODULES = ["virtio_blk", "ext4", "dm-verity"]
+
+# What it needs besides in own-key mode, to find its slot.
+_OWN_KEYS_PROGRAMS = [
+    "usr/bin/tr",
+    "usr/bin/umount",
+]
+_OWN_KEYS_MODULES = ["efivarfs"]
 
 def _text_file_impl(ctx):
     output = ctx.actions.declare_file(ctx.label.name)
@@ -93,7 +102,7 @@ def _tree(name, healthy, keys, product, variant, version_file, srcs, extra_files
         **(common | tree)
     )
 
-def _slot(name, disk_guid, kernel_arguments, modules, sizes, layers, uuid, common):
+def _slot(name, disk_guid, kernel_arguments, modules, product, secure_boot, sizes, layers, uuid, common):
     """Declares `NAME.root` and `NAME.boot`, which belong together."""
     ext4_image(
         name = name + ".root-fs",
@@ -104,14 +113,6 @@ def _slot(name, disk_guid, kernel_arguments, modules, sizes, layers, uuid, commo
         **common
     )
     verity_image(name = name + ".root", src = name + ".root-fs", salt = disk_guid[:8], uuid = uuid(2), **common)
-    boot_args(
-        name = name + ".boot_args",
-        args = kernel_arguments,
-        hash_offset_argument = "ab.hash_offset",
-        root = name + ".root",
-        root_hash_argument = "ab.root_hash",
-        **common
-    )
     rootfs_tree(name = name + ".kernel-tree", layers = layers, **common)
     initramfs(
         name = name + ".initrd",
@@ -119,37 +120,85 @@ def _slot(name, disk_guid, kernel_arguments, modules, sizes, layers, uuid, commo
         folders = ["proc", "run", "sys", "sysroot"],
         init = _file("init"),
         layout = name + ".partitions.csv",
-        modules = modules,
-        programs = _PROGRAMS,
+        modules = modules + (_OWN_KEYS_MODULES if secure_boot else []),
+        programs = _PROGRAMS + (_OWN_KEYS_PROGRAMS if secure_boot else []),
         rootfs = name + ".kernel-tree",
         **common
     )
     native.filegroup(name = name + ".kernel", srcs = [name + ".initrd"], output_group = "kernel", **common)
-    ext4_image(
-        name = name + ".boot",
-        extra_files = {
+    root = {
+        "hash_offset_argument": "ab.hash_offset",
+        "root": name + ".root",
+        "root_hash_argument": "ab.root_hash",
+    }
+    if secure_boot:
+        files = _signed_kernel(name, kernel_arguments, product, secure_boot, root, common)
+    else:
+        boot_args(name = name + ".boot_args", args = kernel_arguments, **(root | common))
+        files = {
             name + ".boot_args": "boot_args",
             name + ".initrd": "initrd.img",
             name + ".kernel": "vmlinuz",
-        },
+        }
+    ext4_image(
+        name = name + ".boot",
+        extra_files = files,
         label = "boot",
         partition_size = sizes.boot,
         uuid = uuid(3),
         **common
     )
 
-def _loader(name, disk_guid, grub, shim, sizes, common):
-    """Declares `NAME.esp`."""
+def _signed_kernel(name, kernel_arguments, product, secure_boot, root, common):
+    """Declares `NAME.uki`; returns the files of the boot partition."""
+    _text_file(name = name + ".os-release", lines = ["ID=linux", "NAME='%s'" % product], **common)
+    own_keys_kernel(
+        name = name + ".uki",
+        args = kernel_arguments + ["panic=10"],
+        common = common,
+        initrd = name + ".initrd",
+        kernel = name + ".kernel",
+        keys = secure_boot,
+        os_release = name + ".os-release",
+        **root
+    )
+    return {name + ".uki": "uki.efi", name + ".uki.grub": "uki.efi.sig"}
+
+def _signed_loader(name, secure_boot, owner, common):
+    """Declares `NAME.loader` and `NAME.enroll`; returns the files of the EFI system partition."""
+    own_keys_loader(
+        name = name + ".loader",
+        # do not sort
+        configs = [
+            _file("own_keys.cfg"),
+            _file("grub.cfg"),
+        ],
+        keys = secure_boot,
+        **common
+    )
+    own_keys_enrollment(name = name + ".enroll", keys = secure_boot, owner = owner, **common)
+    return {_file("slots"): _SLOTS, name + ".loader": "EFI/BOOT/BOOTX64.EFI"}
+
+def _distribution_loader(name, grub, shim, common):
+    """Declares the boot loaders of the distribution; returns the files of the EFI system partition."""
     debian_file(name = name + ".shim", src = shim, path = "usr/lib/shim/shimx64.efi.signed", **common)
     debian_file(name = name + ".grub", src = grub, path = "usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed", **common)
+    return {
+        _file("grub.cfg"): "EFI/debian/grub.cfg",
+        _file("slots"): _SLOTS,
+        name + ".grub": "EFI/BOOT/grubx64.efi",
+        name + ".shim": "EFI/BOOT/BOOTX64.EFI",
+    }
+
+def _loader(name, disk_guid, grub, shim, secure_boot, sizes, common):
+    """Declares `NAME.esp`."""
+    if secure_boot:
+        files = _signed_loader(name, secure_boot, disk_guid, common)
+    else:
+        files = _distribution_loader(name, grub, shim, common)
     vfat_image(
         name = name + ".esp",
-        extra_files = {
-            _file("grub.cfg"): "EFI/debian/grub.cfg",
-            _file("slots"): "EFI/debian/slots",
-            name + ".grub": "EFI/BOOT/grubx64.efi",
-            name + ".shim": "EFI/BOOT/BOOTX64.EFI",
-        },
+        extra_files = files,
         label = "ESP",
         partition_size = sizes.esp,
         volume_id = "%s-%s" % (disk_guid[:4].upper(), disk_guid[4:8].upper()),
@@ -159,22 +208,23 @@ def _loader(name, disk_guid, grub, shim, sizes, common):
 def ab_system(
         name,
         disk_guid,
-        grub,
         keys,
         layers,
         product,
-        shim,
         version_file,
         boot_size = "32M",
         data = None,
         data_size = "512M",
         esp_size = "32M",
         extra_files = {},
+        grub = None,
         healthy = ["multi-user.target"],
         kernel_arguments = ["systemd.volatile=state", "console=ttyS0,115200n8"],
         modules = _MODULES,
         root_files_size = "480M",
         root_size = "512M",
+        secure_boot = None,
+        shim = None,
         signing_key = None,
         srcs = [],
         strip_paths = [],
@@ -186,39 +236,46 @@ def ab_system(
         **kwargs):
     """Declares a system that is installed twice, as A and B, and updates the one that doesn't run.
 
-    The disk has an EFI system partition with Debian's signed shim and GRUB, a boot and a root partition for each slot, and
-    a partition `data` that both share, mounted at `/data`. The root is read-only, and dm-verity verifies each block when it
-    is read. GRUB boots a new system once; if it isn't confirmed, the next boot is that of the old one. A system confirms
-    itself when the units of `healthy` have started; if one of them fails, it reboots into the old one.
+    The disk has an EFI system partition with the boot loader, a boot and a root partition for each slot, and a partition
+    `data` that both share, mounted at `/data`. The root is read-only, and dm-verity verifies each block when it is read.
+    GRUB boots a new system once; if it isn't confirmed, the next boot is that of the old one. A system confirms itself
+    when the units of `healthy` have started; if one of them fails, it reboots into the old one.
 
     In the system, `/usr/lib/ab-system/ab-update` installs update images, `install IMAGE`, and reports, `status`. It needs
     the packages python3 and openssl; the first process in the initramfs needs cryptsetup-bin, mount and util-linux; the
     kernel is the one in `layers`. Machines are x86-64 with UEFI.
 
+    The boot loader is one of two. With `grub` and `shim`, Debian's signed ones: Secure Boot of any firmware accepts them, but
+    GRUB's configuration, the kernel command line and the initramfs are not signed, so who can write to the disk can change
+    what runs. With `secure_boot`, a GRUB that the product's own key signs, which starts only a signed image with kernel,
+    initramfs and command line: firmware that has the keys of `NAME.enroll` starts nothing else from the disk.
+
     Targets: `NAME`, the disk, with `NAME.tar` and what else `disk_image` declares; `NAME.update`, the update image, if there
     is a `signing_key`; `NAME.img`, which writes the raw disk by `bazel run`; `NAME.launch`, which boots it in QEMU; and the
-    parts `NAME.tree`, `NAME.root`, `NAME.boot`, `NAME.esp` and `NAME.data`.
+    parts `NAME.tree`, `NAME.root`, `NAME.boot`, `NAME.esp` and `NAME.data`. With `secure_boot` also `NAME.loader`, `NAME.uki`
+    and `NAME.enroll`, the keys for the firmware.
 
     Args:
         name: of the disk, and prefix of all targets.
         disk_guid: GUID of the machines' disks; the UUIDs of file systems are derived from it.
-        grub: the package with GRUB, such as `@packages//packages:grub-efi-amd64-signed`.
         keys: public keys, PEM files, one of which must have signed an update.
         layers: layers of the root tree, with the packages and the kernel; see `rootfs_tree`.
         product: name of the product, in updates and in the system.
-        shim: the package with shim, such as `@packages//packages:shim-signed`.
         version_file: a file with the version.
         boot_size: size of each boot partition.
         data: the image of the partition `data`; by default an empty file system.
         data_size: size of the partition `data`.
         esp_size: size of the EFI system partition.
         extra_files: files of the root tree; see `rootfs_tree`.
+        grub: the package with Debian's signed GRUB, such as `@packages//packages:grub-efi-amd64-signed`.
         healthy: units that must have started before the system confirms itself, which starts them, too. The default is
             reached even if single services fail.
         kernel_arguments: arguments of the kernel.
         modules: kernel modules that are loaded before the root is mounted.
         root_files_size: size of the file system of the root; the rest of `root_size` is for its hash tree.
         root_size: size of each root partition.
+        secure_boot: own keys for Secure Boot, from `own_keys`, instead of `grub` and `shim`.
+        shim: the package with Debian's signed shim, such as `@packages//packages:shim-signed`.
         signing_key: private key, a PEM file, that signs the update image.
         srcs: targets of rules_pkg whose files are in the root tree; see `rootfs_tree`.
         strip_paths: patterns of paths to leave out of the root tree; see `rootfs_tree`.
@@ -231,7 +288,10 @@ def ab_system(
     """
     common = {"tags": tags or [], "testonly": testonly, "visibility": visibility}
     sizes = struct(boot = boot_size, data = data_size, esp = esp_size, root = root_size, root_files = root_files_size)
-    check_uuid(disk_guid, "//%s:%s: disk_guid" % (native.package_name(), name))
+    label = "//%s:%s" % (native.package_name(), name)
+    check_uuid(disk_guid, label + ": disk_guid")
+    if bool(secure_boot) == bool(grub) or bool(secure_boot) == bool(shim):
+        fail("%s: the boot loader: give either secure_boot, or both grub and shim" % label)
 
     def uuid(number):
         return "%s%x" % (disk_guid[:-1], (int(disk_guid[-1], 16) + number) % 16)
@@ -240,8 +300,8 @@ def ab_system(
     _text_file(name = layout, lines = _layout(sizes), **common)
     tree = {"layers": layers} | kwargs
     _tree(name, healthy, keys, product, variant, version_file, srcs, extra_files, strip_paths, symlinks, common, tree)
-    _slot(name, disk_guid, kernel_arguments, modules, sizes, layers, uuid, common)
-    _loader(name, disk_guid, grub, shim, sizes, common)
+    _slot(name, disk_guid, kernel_arguments, modules, product, secure_boot, sizes, layers, uuid, common)
+    _loader(name, disk_guid, grub, shim, secure_boot, sizes, common)
     if data == None:
         data = name + ".data"
         ext4_image(name = data, journal = True, label = "data", partition_size = data_size, uuid = uuid(4), **common)

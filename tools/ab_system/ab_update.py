@@ -68,12 +68,12 @@ class System:
     Attributes:
         home: directory of this program's files: system.json, version, keys.
         partitions: directory of the partitions by name.
-        command_line: file with the kernel's command line.
+        slot_file: file in which the initramfs has written the running slot.
     """
 
     home: Path = Path("/usr/lib/ab-system")
     partitions: Path = Path("/dev/disk/by-partlabel")
-    command_line: Path = Path("/proc/cmdline")
+    slot_file: Path = Path("/run/ab-slot")
 
     @property
     def version(self) -> str:
@@ -83,8 +83,7 @@ class System:
     @property
     def running(self) -> str:
         """The running slot."""
-        words = dict(word.partition("=")[::2] for word in self.command_line.read_text().split())
-        return words["ab.slot"]
+        return self.slot_file.read_text().strip()
 
     @contextmanager
     def state_file(self) -> Iterator[BinaryIO]:

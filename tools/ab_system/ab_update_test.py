@@ -55,7 +55,7 @@ class Machine(System):
         state = State.parse(self.slots.read_bytes())
         if state.trial:
             self.slots.write_bytes(State(state.slot).block())
-        self.command_line.write_text(f"ab.slot={state.trial or state.slot} quiet\n")
+        self.slot_file.write_text(f"{state.trial or state.slot}\n")
         return self.running
 
     def content(self, slot):
@@ -83,7 +83,7 @@ def machine(tmp_path, key):
     for name in ("B_boot", "B_root"):
         (partitions / name).write_bytes(bytes(4 * PIECE))
     (tmp_path / "slots").write_bytes((FOLDER / "slots").read_bytes())
-    found = Machine(home, partitions, tmp_path / "cmdline", slots=tmp_path / "slots")
+    found = Machine(home, partitions, tmp_path / "slot", slots=tmp_path / "slots")
     assert found.boot() == "A"
     return found
 
@@ -252,5 +252,7 @@ def test_the_first_state_is_that_of_the_first_boot():
     assert (FOLDER / "slots").read_bytes() == State("A").block()
 
 
-def test_the_configuration_is_grub_script():
-    subprocess.run([oracle("grub-script-check"), FOLDER / "grub.cfg"], check=True)
+@pytest.mark.parametrize("parts", [["grub.cfg"], ["own_keys.cfg", "grub.cfg"]])
+def test_the_configuration_is_grub_script(parts, tmp_path):
+    (tmp_path / "grub.cfg").write_text("".join((FOLDER / part).read_text() for part in parts))
+    subprocess.run([oracle("grub-script-check"), tmp_path / "grub.cfg"], check=True)
