@@ -10,6 +10,7 @@ load("//defs:testing.bzl", "filesystem_check_test", "image_structure_test")
 load("//defs:vm.bzl", "raw_disk")
 load("//defs/private:python.bzl", "py_binary", "py_test")
 load("//ic-os/guestos:keys.bzl", "required_keys", "update_keys_list")
+load("//ic-os/guestos:own_keys.bzl", "own_keys_images", "own_keys_system")
 load("//ic-os/guestos:payload.bzl", "payload")
 load("//ic-os/guestos:release_binaries.bzl", "REQUIRED_BINARIES")
 load("//ic-os/guestos:settings.bzl", "release_date_file", "rollback_index_file")
@@ -34,6 +35,13 @@ _CONFIG_UUID = "5f6ef1ac-0000-4000-8000-000000000004"
 _ROOT_UUID = "5f6ef1ac-0000-4000-8000-000000000001"
 _SALT = "67756573746f73"
 _VERITY_UUID = "5f6ef1ac-0000-4000-8000-000000000002"
+
+# Partitions of the disk that do not depend on the mode of trust.
+_SHARED_PARTITIONS = {
+    ":config": "config",
+    ":root": "A_root",
+    "//ic-os/guestos/bootloader:grub_image": "grub",
+}
 
 # The boot partition has the kernel and the initramfs; other files that packages install in /boot are not needed.
 _NOT_IN_ROOT = [
@@ -104,6 +112,7 @@ def guestos_image(
         update_keys,
         signing_key,
         passwords = {},
+        secure_boot = None,
         version_suffixes = {"": [], "-test": ["manual"]}):
     """Declares a variant of the GuestOS. Its package has the variant's own files in `rootfs/` and `boot_args`.
 
@@ -123,6 +132,9 @@ def guestos_image(
         update_keys: public keys as PEM files; machines accept upgrades that are signed by one of them.
         signing_key: the private key that signs the update images, as a PEM file; a target without files means no key.
         passwords: dict of accounts to passwords in clear text.
+        secure_boot: from `own_keys`: there are also the disk and the update images in own-key mode, with the same roots:
+            `own-keys-disk-img.tar`, `own-keys-update-img.tar` and others, and `own-keys-enroll` with the keys for firmware.
+            They are built by name. doc/Trust.adoc has what each mode protects.
         version_suffixes: dict of suffixes, of the version and of names of targets, to tags of these targets.
     """
     if name == "prod" and passwords:
@@ -198,6 +210,8 @@ def guestos_image(
         layout, release_tags = LAYOUT, []
     for suffix, tags in version_suffixes.items():
         _system(base, passwords, suffix, tags)
+        if secure_boot:
+            own_keys_system(suffix, secure_boot, _BOOT_UUID)
         upgrade_image(
             name = "update-img" + suffix,
             boot_partition = ":boot" + suffix,
@@ -226,6 +240,20 @@ def guestos_image(
         partition_size = "100M",
         uuid = _CONFIG_UUID,
     )
+    if secure_boot:
+        own_keys_images(
+            secure_boot,
+            disk_guid = DISK_GUID,
+            layout = layout,
+            root_and_config = _SHARED_PARTITIONS,
+            suffixes = version_suffixes,
+            upgrade = {
+                "product": PRODUCT,
+                "rollback_index_file": ":rollback-index.txt",
+                "signing_key": signing_key,
+                "variant": name,
+            },
+        )
     _disk("disk-img", layout, release_tags)
     if name == "prod":
         _disk(_TESTED_DISK[name], LAYOUT, ["manual"])
@@ -251,12 +279,9 @@ def _disk(name, layout, tags):
         disk_guid = DISK_GUID,
         expanded_size = "50G",
         layout = layout,
-        partitions = {
+        partitions = _SHARED_PARTITIONS | {
             ":boot": "A_boot",
-            ":config": "config",
-            ":root": "A_root",
             "//ic-os/guestos/bootloader:esp_image": "esp",
-            "//ic-os/guestos/bootloader:grub_image": "grub",
         },
         tags = tags,
         visibility = ["//visibility:public"],

@@ -13,12 +13,15 @@ def _rollback_index_file_impl(ctx):
     index = ctx.attr.index[BuildSettingInfo].value
     if index < 0 or index > _MOST_INDEX:
         fail("--%s: %d is not a rollback index; it is a number from 0 to %d" % (ctx.attr.index.label, index, _MOST_INDEX))
-    return _write(ctx, str(index))
+    return _write(ctx, ctx.attr.prefix + str(index))
 
 rollback_index_file = rule(
     implementation = _rollback_index_file_impl,
     doc = "A file with the rollback index.",
-    attrs = {"index": attr.label(doc = "The build setting with it.", mandatory = True, providers = [BuildSettingInfo])},
+    attrs = {
+        "index": attr.label(doc = "The build setting with it.", mandatory = True, providers = [BuildSettingInfo]),
+        "prefix": attr.string(doc = "Text before it, such as the name of an argument."),
+    },
 )
 
 def _is_date(text):

@@ -47,14 +47,15 @@ _PARTS = {
 _LAYOUT = """\
 esp,,204800,U,,
 grub,,8192,L,,
-config,,2048,L,,
+config,,8192,L,A5BA3816-BEAA-D74D-993E-CFA5AA6BA1F6,
 A_boot,,{boot},L,DDF618FE-7244-B446-A175-3296E6B9D02E,
-A_root,,2048,L,,
+A_root,,2048,L,7C0A626E-E5EA-E543-B5C5-300EB8304DB7,
 A_var,,2048,L,,
 B_boot,,{boot},L,D5214E4F-F7B0-B945-9A9B-52B9188DF4C5,
+B_root,,2048,L,A78BC3A8-376C-054A-96E7-3904B915D0C5,
 """
-"""The partitions have the same numbers as in the GuestOS's layout, since GRUB finds them by number. The boot partitions
-have the same GUIDs, by which the initramfs of a signed image finds its slot."""
+"""The partitions have the numbers of the GuestOS's layout, by which GRUB finds them, and its GUIDs, by which the
+initramfs finds them. The roots are empty: no system starts."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
-"""Boots the loader that an own key signs, with firmware that trusts this key alone.
+"""Boots the images of dev in own-key mode, with firmware that trusts their key alone.
 
 In most tests the slots have a small program in place of a kernel, which shows that it was started.
 """
 
+import json
 from pathlib import Path
 
 import pefile
@@ -19,29 +20,35 @@ from guestos.boot_state import (
     decide,
 )
 from loader_machine import KERNEL_STARTED, Booted, LoaderMachine, Parts
-from own_keys import own_firmware, signed_program
 
 from tools.commands.boot_args import environment_block
+from tools.ext4.reader import read_ext4
+from tools.fat.reader import read_fat
 from tools.fat.writer import Options, fat_image
 from tools.grub.openpgp import detached_signature, sign
 from tools.image.extents import Image
 from tools.image.rawfile import write_raw
 from tools.pe.headers import read_pe
+from tools.tar.image_file import open_image
 from tools.testing.machines import emulator
+from tools.testing.own_keys import own_firmware, signed_program
 from tools.testing.sample_disk import ext4
 from tools.testing.uefi_files import make_certificate
-from tools.tree.node import Directory, File
+from tools.tree.node import Directory, File, Symlink
 from tools.vm.machine import Drive, Machine, Settings
+from tools.vm.shell import Shell
 
 MIB = 1 << 20
-LOADER = Path("ic-os/guestos/bootloader/own_keys_loader.efi")
+DISK = Path("ic-os/guestos/dev/own-keys-disk-img.tar")
+ESP = Path("ic-os/guestos/dev/own-keys-esp.img.tar")
+BOOT = Path("ic-os/guestos/dev/own-keys-boot.img.tar")
 CONFIG = Path("ic-os/guestos/bootloader/grub/grub.cfg")
 PROGRAM = Path("ic-os/guestos/tests/slot_program.efi")
-KERNEL_IMAGE = Path("ic-os/guestos/tests/uki.efi")
-SLOT_IMAGE = Path("ic-os/guestos/tests/uki_without_slot.efi")
 KEYS = (Path("ic-os/guestos/secure-boot-keys/test-only.key.pem"), Path("ic-os/guestos/secure-boot-keys/test-only.pem"))
 
 STARTED = r"Slot program started\."
+SECTIONS = {".text", ".sbat", ".osrel", ".cmdline", ".uname", ".initrd", ".linux"}
+BOOT_SECONDS = 600
 ATTACKS = ["rdinit=/usr/bin/sh", "init=/bin/sh", "systemd.debug_shell", "systemd.unit=rescue.target"]
 STATES = [
     BootState("A", INSTALL, "A"),
@@ -67,17 +74,38 @@ def tree(files):
     return root
 
 
-def boot_partition(program, signature, **more):
-    """Returns the image of a boot partition."""
-    files = {"uki.efi": program, "uki.efi.sig": signature, **more}
-    files = {name: data for name, data in files.items() if data is not None}
-    return ext4(tree(files), size=(sum(map(len, files.values())) // MIB + 4) * MIB)
+def boot_partition(program, signature):
+    """Returns the image of a boot partition like that of dev, with another program."""
+    files = {"uki.efi": program, "uki.efi.sig": signature}
+    root = tree({name: data for name, data in files.items() if data is not None})
+    root.entries |= {name: node for name, node in boot_files().items() if isinstance(node, Symlink)}
+    return ext4(root, size=(len(program) // MIB + 4) * MIB)
+
+
+def boot_files():
+    """Returns the entries of the boot partition of dev."""
+    return {name: node for name, node in read_ext4(open_image(BOOT)).root.entries.items() if name != b"lost+found"}
+
+
+def content(node):
+    """Returns the content of a file."""
+    return node.content.read(0, node.content.size)
+
+
+def loader_of(esp):
+    """Returns the boot loader of an EFI system partition."""
+    return content(read_fat(open_image(esp), "esp").root.entries[b"EFI"].entries[b"BOOT"].entries[b"BOOTX64.EFI"])
 
 
 def system_partition(loader, **more):
     """Returns the image of an EFI system partition."""
     files = {"EFI/BOOT/BOOTX64.EFI": loader, **more}
     return fat_image(tree(files), Options(size=100 * MIB, volume_id=1, label="ESP"))
+
+
+def config_store(floor):
+    """Returns the image of a config store with a rollback floor."""
+    return ext4(tree({"rollback-index.txt": f"{floor}\n".encode()}))
 
 
 def signature(data, key=KEYS[0]):
@@ -112,12 +140,8 @@ def own_emulator(tmp_path_factory):
 @pytest.fixture(scope="module")
 def make(tmp_path_factory, own_emulator, program):
     """Returns a function that creates a machine."""
-    parts = Parts(esp=LOADER, kernel=PROGRAM, initramfs=PROGRAM, config=CONFIG)
-    defaults = {
-        "boot_image": boot_partition(program, signature(program)),
-        "esp": system_partition(LOADER.read_bytes()),
-        "started": STARTED,
-    }
+    parts = Parts(esp=ESP, kernel=PROGRAM, initramfs=PROGRAM, config=CONFIG)
+    defaults = {"boot_image": boot_partition(program, signature(program)), "started": STARTED}
 
     def create(**options):
         return LoaderMachine(own_emulator, parts, tmp_path_factory.mktemp("machine"), **defaults | options)
@@ -196,30 +220,48 @@ def without_signature(program):
     return program[:place] + bytes(8) + program[place + 8 : end]
 
 
-def test_a_changed_loader_is_not_started(own_emulator, tmp_path, artifacts):
-    """The firmware refuses the loaders of all disks but the last one, which then finds no slot on its disk.
-
-    A bit is changed in each section, in the headers, the configuration and the signature; one has no signature, and one
-    that of another key.
-    """
-    loader = LOADER.read_bytes()
-    (tmp_path / "unsigned").write_bytes(without_signature(loader))
+def changed_loaders(loader, folder):
+    """Returns loaders with a bit changed in each section, in the headers, the configuration and the signature; one
+    without a signature, and one with that of another key."""
+    (folder / "unsigned").write_bytes(without_signature(loader))
     file = pefile.PE(data=loader, fast_load=True)
     places = [section.PointerToRawData + 16 for section in file.sections]
     assert len(places) == 4
     places += [file.FILE_HEADER.get_file_offset() + 4, loader.index(b"Chooses the slot to boot"), len(loader) - 64]
     bad = [flipped(loader, place) for place in places]
-    bad += [(tmp_path / "unsigned").read_bytes()]
-    bad += [signed_program(tmp_path / "unsigned", *make_certificate(tmp_path, "other"))]
+    bad += [(folder / "unsigned").read_bytes()]
+    return [*bad, signed_program(folder / "unsigned", *make_certificate(folder, "other"))]
+
+
+def changed_images(image, folder):
+    """Returns unified kernel images with a bit changed in each section, in the headers and the signature; one with
+    another command line, one without a signature, and one with that of another key."""
+    (folder / "unsigned").write_bytes(without_signature(image))
+    file = pefile.PE(data=image, fast_load=True)
+    places = {each.Name.rstrip(b"\0").decode(): each.PointerToRawData for each in file.sections}
+    assert set(places) >= SECTIONS
+    offsets = [*(places[name] for name in sorted(SECTIONS)), file.FILE_HEADER.get_file_offset() + 4, len(image) - 64]
+    bad = [flipped(image, place) for place in offsets]
+    assert image.count(b" fsck.repair=yes ") == 1
+    bad += [image.replace(b" fsck.repair=yes ", b" rdinit=/bin/sh ")]
+    bad += [(folder / "unsigned").read_bytes()]
+    return [*bad, signed_program(folder / "unsigned", *make_certificate(folder, "other"))]
+
+
+def test_nothing_that_was_changed_is_started(own_emulator, tmp_path, artifacts):
+    """The firmware refuses the programs of all disks but the last one, which then finds no slot on its disk."""
+    loader, image = loader_of(ESP), content(boot_files()[b"uki.efi"])
+    bad = [*changed_loaders(loader, tmp_path), *changed_images(image, tmp_path)]
     drives = []
     for number, program in enumerate([*bad, loader]):
         write_raw(system_partition(program), tmp_path / f"{number}.img")
         drives.append(Drive(path=str(tmp_path / f"{number}.img"), read_only=True))
-    settings = Settings(**own_emulator, drives=drives, network=False, memory_mib=512)
+    settings = Settings(**own_emulator, drives=drives, network=False, memory_mib=1024)
     with Machine(settings, tmp_path, artifacts / "console.log") as machine:
-        machine.console.expect(r"Neither slot can be started\.", 300)
+        machine.console.expect(r"Neither slot can be started\.", BOOT_SECONDS)
         text = machine.console.text
     assert text.partition("Starting slot")[0].count("Access Denied") == len(bad)
+    assert "Linux version" not in text
 
 
 def test_nobody_gets_a_command_line(make):
@@ -236,28 +278,51 @@ def test_nobody_gets_a_command_line(make):
 
 def test_the_kernel_has_the_arguments_of_the_image_alone(make):
     """With the distribution's loader these arguments on the disk start a shell; other configurations are not read."""
-    image = signed_program(KERNEL_IMAGE, *KEYS)
-    arguments = environment_block(["quiet", *ATTACKS])
-    boot = boot_partition(image, signature(image), extra_boot_args=arguments)
+    root = Directory(entries=boot_files())
+    root.entries[b"extra_boot_args"] = File(content=Image.from_bytes(environment_block(["quiet", *ATTACKS])))
+    boot = ext4(root, size=open_image(BOOT).size)
     config = b"echo another configuration\n"
     paths = [f"{folder}grub.cfg" for folder in ("", "EFI/BOOT/", "EFI/debian/", "boot/grub/", "grub/")]
-    esp = system_partition(LOADER.read_bytes(), **dict.fromkeys(paths, config))
+    esp = system_partition(loader_of(ESP), **dict.fromkeys(paths, config))
     with make(boot_image=boot, esp=esp, started=KERNEL_STARTED) as machine:
         state = block("boot_alternative=A", "boot_cycle=stable", f"extra_boot_args={' '.join(ATTACKS)}")
         machine.put({"grub.cfg": config, "grubenv": state, "confirmed": block("confirmed_slot=A")})
         assert machine.boot() == Booted("A", STABLE)
-        machine.expect(r"Kernel command line: console=ttyS0,115200n8 panic=-1 dfinity\.system=none\s")
-        machine.expect(r"initramfs: dfinity\.system=none on the kernel command line is neither A nor B")
+        machine.expect(
+            r"Kernel command line: lockdown=integrity .* dfinity\.rollback_index=0 .* dfinity\.root_hash=\w{64}"
+        )
+        machine.expect(r"initramfs: the image was loaded from the boot partition of slot A \(stable\)")
         for text in ("another configuration", *ATTACKS):
             assert text not in machine.text
 
 
-def test_the_initramfs_finds_the_slot_of_its_image(make):
-    """The same image in both slots: which one it is comes from the partition that it was loaded from."""
-    image = signed_program(SLOT_IMAGE, *KEYS)
-    boot = boot_partition(image, signature(image))
-    with make(boot_image=boot, started=KERNEL_STARTED) as machine:
-        for slot in "BA":
-            machine.put_state(slot, STABLE, slot)
-            assert machine.boot() == Booted(slot, STABLE)
-            machine.expect(rf"initramfs: the image was loaded from the boot partition of slot {slot}\b")
+def test_an_image_below_the_rollback_floor_is_not_started(make, tmp_path):
+    """The same image, with the index 0, in both slots: slot and boot reason come from where it was loaded from."""
+    below = r"initramfs: slot %s has the rollback index 0, and this machine starts none below 1"
+    with make(boot_image=open_image(BOOT), started=KERNEL_STARTED) as machine:
+        for floor in (0, 1):
+            write_raw(config_store(floor), tmp_path / "config")
+            machine.put_partition("config", tmp_path / "config")
+            machine.put_state("B", FIRST_BOOT, "A")
+            assert machine.boot() == Booted("B", FIRST_BOOT)
+            machine.expect(r"initramfs: the image was loaded from the boot partition of slot B \(first_boot\)")
+            machine.expect(below % "B" if floor else r"initramfs: /dev/\w+ does not match the root hash")
+        assert machine.wait_boot() == Booted("A", FALLBACK)
+        machine.expect(r"initramfs: the image was loaded from the boot partition of slot A \(fallback\)")
+        machine.expect(below % "A")
+
+
+def test_the_disk_image_boots(own_emulator, tmp_path, artifacts):
+    write_raw(open_image(DISK), tmp_path / "disk.img")
+    drive = Drive(path=str(tmp_path / "disk.img"))
+    settings = Settings(**own_emulator, drives=[drive], network=False, memory_mib=2048, cpus=2)
+    with Machine(settings, tmp_path, artifacts / "disk-console.log") as machine:
+        shell = Shell(machine.console)
+        shell.login("root", "root", BOOT_SECONDS)
+        assert shell.check("cat /sys/kernel/security/lockdown").startswith("none [integrity]")
+        assert "TRUST=own_keys" in shell.check("cat /run/guestos/boot").split()
+        status = json.loads(shell.check("/opt/ic/bin/manageboot.sh status --json"))
+        assert (status["current"], status["boot_state"], status["confirmed"]) == ("A", STABLE, "A")
+        words = shell.check("cat /proc/cmdline").split()
+        assert not [word for word in words if word.startswith(("dfinity.system", "dfinity.boot_state"))]
+        assert "Secure boot enabled" in shell.check("journalctl --dmesg --output=cat --no-pager --grep='ecure boot'")
