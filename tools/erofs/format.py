@@ -290,13 +290,3 @@ def parse_inode(data: bytes) -> Inode:
 def fits_compact(*, uid: int, gid: int, links: int, size: int) -> bool:
     """Returns whether the fields of a compact inode can hold these values."""
     return max(uid, gid, links) <= _MOST_SHORT and size <= _ALL_ONES
-
-
-def pack_device(major: int, minor: int) -> int:
-    """Returns a device number as Linux encodes it in 32 bits (new_encode_dev in include/linux/kdev_t.h)."""
-    return minor & 0xFF | major << 8 | (minor & ~0xFF) << 12
-
-
-def parse_device(word: int) -> tuple[int, int]:
-    """Returns the major and minor number in an encoded device number."""
-    return word >> 8 & 0xFFF, word & 0xFF | word >> 12 & 0xFFF00

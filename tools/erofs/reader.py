@@ -8,10 +8,11 @@ from typing import Any
 
 from tools.core.text import escaped
 from tools.erofs.directory import Entry, parse_block
-from tools.erofs.format import Inode, Layout, Superblock, parse_device
+from tools.erofs.format import Inode, Layout, Superblock
 from tools.erofs.volume import Volume
 from tools.image.extents import Image
 from tools.tree.compare import printable
+from tools.tree.device_number import parse_device
 from tools.tree.inodes import fill
 from tools.tree.node import Device, Directory, Fifo, File, Node, Socket, Symlink
 

@@ -20,8 +20,6 @@ from tools.erofs.format import (
     Inode,
     Layout,
     Superblock,
-    pack_device,
-    parse_device,
 )
 from tools.erofs.reader import read_erofs
 from tools.erofs.writer import write_erofs
@@ -280,11 +278,6 @@ def test_overlapping_shared_attributes_are_not_read_many_times():
 
     assert read_erofs(image(2)).root.entries[b"a0000"].xattrs == {b"user.\1": overlapping[5:60005]}
     limited(image(100))
-
-
-def test_device_numbers():
-    for pair in [(0, 0), (1, 3), (255, 255), (0, 256), (256, 0), (259, 300), (4095, 2**20 - 1)]:
-        assert parse_device(pack_device(*pair)) == pair
 
 
 def test_siblings_below_a_long_path_share_it():

@@ -20,7 +20,6 @@ from tools.erofs.format import (
     Inode,
     Layout,
     Superblock,
-    pack_device,
     superblock_checksum,
 )
 from tools.erofs.inventory import Inventory, take_inventory
@@ -29,6 +28,7 @@ from tools.erofs.options import ErofsOptions
 from tools.erofs.placement import Placement, place
 from tools.erofs.xattr import count_of
 from tools.image.extents import Data, Extent, Image
+from tools.tree.device_number import pack_device
 from tools.tree.node import Device, Directory, File
 
 _SECOND = 10**9
