@@ -10,7 +10,8 @@ import struct
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from tools.erofs.format import BLOCK_SIZE, NAME_MAX
+from tools.erofs.format import BLOCK_SIZE
+from tools.tree.numbering import name_fault
 
 _ENTRY = struct.Struct("<QHBx")
 
@@ -87,14 +88,3 @@ def parse_block(block: bytes) -> Iterator[Entry]:
         if fault := name_fault(name):
             raise ValueError(f"the directory has an entry whose {fault}")
         yield Entry(name, nid, kind)
-
-
-def name_fault(name: bytes) -> str:
-    """Describes why bytes are no valid name in a directory; returns an empty string if they are one."""
-    if not name:
-        return "name is empty"
-    if len(name) > NAME_MAX:
-        return f"name of {len(name)} bytes is longer than {NAME_MAX}"
-    if b"/" in name or b"\0" in name:
-        return "name has a slash or a NUL"
-    return ""

@@ -21,7 +21,6 @@ BLOCK_SIZE = 4096
 SLOT_SIZE = 32
 """Inodes begin at multiples of this; the number of an inode (nid) counts them from the metadata area on."""
 
-NAME_MAX = 255
 NULL_ADDRESS = 0xFFFFFFFF
 """The block address of a chunk that is a hole."""
 

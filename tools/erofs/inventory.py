@@ -6,12 +6,13 @@ from collections import Counter
 from dataclasses import dataclass
 
 from tools.erofs.chunks import choose_chunks
-from tools.erofs.directory import directory_size, name_fault
+from tools.erofs.directory import directory_size
 from tools.erofs.format import BLOCK_SIZE, SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE, Layout, fits_compact
 from tools.erofs.item import Item
 from tools.erofs.xattr import SharedAttributes, count_attributes
 from tools.image.extents import Image
 from tools.tree.node import Device, Directory, File, Node, Symlink
+from tools.tree.numbering import number_nodes
 
 _MAX_ID = 2**32 - 1
 _MAX_PERMISSIONS = 0o7777
@@ -44,7 +45,7 @@ def take_inventory(root: Directory) -> Inventory:
     Raises:
         UserError: EROFS cannot hold something in the tree; names its path.
     """
-    index = _index(root)
+    index = number_nodes(root, Item)
     items = list(index.values())
     for item in items:
         _check(item)
@@ -66,33 +67,6 @@ def take_inventory(root: Directory) -> Inventory:
             item.attributes = packed[key]
         _choose_layout(item)
     return Inventory(items, index, time_ns, shared)
-
-
-def _index(root: Directory) -> dict[Node, Item]:
-    """Returns the items of a tree by their nodes, in order, with their link counts."""
-    top = Item(root, 1, None, b"", links=2)
-    index: dict[Node, Item] = {root: top}
-    stack = [(top, root)]
-    while stack:
-        parent, directory = stack.pop()
-        below = []
-        for name, node in directory.sorted_entries():
-            item = index.get(node)
-            if item is None:
-                item = index[node] = Item(node, len(index) + 1, parent, name)
-            elif isinstance(node, Directory):
-                raise Item(node, 0, parent, name).fault("hard link to a directory is not possible")
-            else:
-                item.links += 1
-            fault = "name is reserved for a directory itself or its parent" if name in (b".", b"..") else ""
-            if fault := fault or name_fault(name):
-                raise Item(node, 0, parent, name).fault(fault)
-            if isinstance(node, Directory):
-                item.links += 1
-                parent.links += 1
-                below.append((item, node))
-        stack += reversed(below)
-    return index
 
 
 def _check(item: Item) -> None:

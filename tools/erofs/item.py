@@ -4,26 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
-from tools.core.errors import UserError
 from tools.erofs.format import BLOCK_SIZE, COMPACT_SIZE, EXTENDED_SIZE, Layout
 from tools.image.extents import Image
-from tools.tree.compare import printable
-from tools.tree.node import Node
+from tools.tree.numbering import NumberedNode
 
 _CHUNK_ADDRESS = 4
 
 
 @dataclass(slots=True, eq=False)
-class Item:
+class Item(NumberedNode):
     """An inode to be written.
 
     Attributes:
-        node: the node of the tree that it is for.
-        number: 1 for the root, and so on.
-        parent: the directory with its first name; None for the root.
-        name: its first name.
-        links: link count.
         size: size in bytes; of a directory, of its entries.
         content: what its blocks and its tail hold; of a directory, None until all inodes have numbers.
         is_extended: whether the inode has 64 bytes.
@@ -35,11 +29,8 @@ class Item:
         block: block address of the content, if the layout has no chunks or if there are any with data.
     """
 
-    node: Node
-    number: int
-    parent: Item | None
-    name: bytes
-    links: int = 1
+    system: ClassVar[str] = "erofs"
+
     size: int = 0
     content: Image | None = None
     is_extended: bool = False
@@ -77,13 +68,3 @@ class Item:
         if self.layout == Layout.CHUNK_BASED:
             return self.head_size + self.chunk_count * _CHUNK_ADDRESS
         return self.head_size + (self.size % BLOCK_SIZE if self.layout == Layout.FLAT_INLINE else 0)
-
-    def fault(self, what: str) -> UserError:
-        """Returns an error about this item; the message has its path and where it is from."""
-        names = []
-        item = self
-        while item.parent is not None:
-            names.append(item.name)
-            item = item.parent
-        origin = f" (from {self.node.origin})" if self.node.origin else ""
-        return UserError(f"erofs: {printable(b'/'.join(reversed(names)))}{origin}: {what}")

@@ -131,7 +131,7 @@ def _incompat(items: list[Item]) -> int:
 
 def _pack_entries(item: Item, directory: Directory, inventory: Inventory) -> bytes:
     """Returns the content of a directory."""
-    parent = item.parent or item
+    parent = inventory.index[item.parent.node] if item.parent else item
     kind = FILE_TYPES[directory.file_type]
     entries = [Entry(b".", item.nid, kind), Entry(b"..", parent.nid, kind)]
     for name, node in directory.entries.items():
