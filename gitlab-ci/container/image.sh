@@ -20,7 +20,7 @@ packages=(
     apparmor attr binutils cpio cryptsetup-bin dosfstools e2fsprogs erofs-utils fdisk gdisk gnupg grub-common
     libarchive-tools libarchive13t64 mtools mtree-netbsd nftables openssl passwd
     python3-selinux selinux-utils
-    sbsigntool
+    sbsigntool squashfs-tools
     sudo systemd
     pigz tar xz-utils zstd
     # Virtual machines.

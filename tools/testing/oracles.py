@@ -43,6 +43,7 @@ _PACKAGES = {
     "mke2fs": "e2fsprogs",
     "mkfs.erofs": "erofs-utils",
     "mkfs.fat": "dosfstools",
+    "mksquashfs": "squashfs-tools",
     "mkswap": "util-linux",
     "mshowfat": "mtools",
     "mtree": "mtree-netbsd",
@@ -69,6 +70,7 @@ _PACKAGES = {
     "tune2fs": "e2fsprogs",
     "umount": "mount",
     "unshare": "util-linux",
+    "unsquashfs": "squashfs-tools",
     "veritysetup": "cryptsetup-bin",
     "visudo": "sudo",
 }
