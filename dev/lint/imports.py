@@ -26,6 +26,7 @@ LAYERS: Sequence[Sequence[str]] = (
         "tools.oci",
         "tools.rootfs",
         "tools.sbom",
+        "tools.squashfs",
         "tools.uefi",
         "tools.vm",
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -36,6 +37,16 @@ def read_folder(folder: Path) -> Directory:
     return root
 
 
+def _xattrs(path: bytes) -> list[str]:
+    """Returns the names of the extended attributes; a file system without any may not support them."""
+    try:
+        return os.listxattr(path, follow_symlinks=False)
+    except OSError as error:
+        if error.errno != errno.ENOTSUP:
+            raise
+        return []
+
+
 def _node(path: bytes) -> Node:
     status = os.lstat(path)
     common: dict[str, Any] = {
@@ -43,10 +54,7 @@ def _node(path: bytes) -> Node:
         "uid": status.st_uid,
         "gid": status.st_gid,
         "mtime_ns": status.st_mtime_ns,
-        "xattrs": {
-            os.fsencode(name): os.getxattr(path, name, follow_symlinks=False)
-            for name in os.listxattr(path, follow_symlinks=False)
-        },
+        "xattrs": {os.fsencode(name): os.getxattr(path, name, follow_symlinks=False) for name in _xattrs(path)},
         "origin": os.fsdecode(path),
     }
     match stat.S_IFMT(status.st_mode):

@@ -1,4 +1,4 @@
-"""A small disk with a FAT and an ext4 or EROFS file system, for tests of commands that inspect images."""
+"""A small disk with a FAT and an ext4, EROFS or SquashFS file system, for tests of commands that inspect images."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from tools.ext4.writer import write_ext4
 from tools.fat.writer import Options, fat_image
 from tools.gpt.table import Entry, Table, encode
 from tools.image.extents import Image
+from tools.squashfs.options import SquashfsOptions
+from tools.squashfs.writer import write_squashfs
 from tools.testing.small_trees import layer
 from tools.tree.node import Directory
 
@@ -33,6 +35,11 @@ def ext4(root: Directory, **changes: object) -> Image:
 def erofs(root: Directory, label: str = "") -> Image:
     """Returns an EROFS file system of 4 MiB with a tree."""
     return write_erofs(root, ErofsOptions(uuid=UUID(int=1), label=label, size=4 * MIB))
+
+
+def squashfs(root: Directory, **options: object) -> Image:
+    """Returns a SquashFS file system with a tree."""
+    return write_squashfs(root, SquashfsOptions(**options))  # type: ignore[arg-type]
 
 
 def fat(root: Directory, volume_id: int = 1) -> Image:

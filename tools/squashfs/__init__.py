@@ -1,0 +1,1 @@
+"""SquashFS 4.0 file systems: a writer and a reader."""
