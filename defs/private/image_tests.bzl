@@ -72,9 +72,9 @@ def image_structure_test(
     )
 
 def filesystem_check_test(name, image, partition = None, size = "medium", **kwargs):
-    """Declares a test of the consistency of a file system, by e2fsck, fsck.erofs or fsck.fat.
+    """Declares a test of the consistency of a file system, by e2fsck, fsck.erofs, fsck.fat or unsquashfs.
 
-    If the program is missing (Debian packages e2fsprogs, erofs-utils and dosfstools), the test is skipped with a message.
+    If the program is missing (Debian packages e2fsprogs, erofs-utils, dosfstools and squashfs-tools), the test is skipped with a message.
 
     Args:
         name: of the test.

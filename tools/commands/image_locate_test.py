@@ -1,5 +1,6 @@
 """What stands at a byte of an image is named from the partition down to the byte of a file."""
 
+import random
 from uuid import UUID
 
 import pytest
@@ -14,7 +15,7 @@ from tools.inspect.locate import locate
 from tools.inspect.volumes import open_partition, read_tree
 from tools.tar.image_file import open_image
 from tools.tar.sparse_archive import Member, archive_of
-from tools.testing.sample_disk import MIB, disk, erofs, ext4, fat, root_tree
+from tools.testing.sample_disk import MIB, disk, erofs, ext4, fat, root_tree, squashfs
 from tools.tree.node import File, walk
 from tools.verity.superblock import Superblock
 from tools.verity.tree import hash_tree
@@ -98,6 +99,21 @@ def test_tails_of_files_share_blocks(tmp_path):
         assert located(tmp_path / "image", begin + 8) == [f"EROFS: /{number}, byte 8 of 9"]
         assert located(tmp_path / "image", begin + 9)[0].startswith("EROFS: metadata of the file system")
     assert located(tmp_path / "image", MIB) == ["EROFS: no file has data there"]
+
+
+def test_compressed_blocks(tmp_path):
+    """A file of SquashFS is in blocks of its own, and its end in a block with those of others."""
+    root = root_tree("a = 1", "b = 22", "large = 0")
+    root.entries[b"large"].content = Image.from_bytes(random.Random(1).randbytes(3 * 4096 + 5))
+    write_raw(squashfs(root, block_size=4096), tmp_path / "image")
+    lines = [located(tmp_path / "image", at)[-1] for at in (95, 96, 96 + 4096, 96 + 3 * 4096 - 1, 96 + 3 * 4096 + 2)]
+    assert lines == [
+        "SquashFS: metadata of the file system, such as inodes or directories",
+        "SquashFS: a block with bytes 0 to 4095 of 12293 of /large",
+        "SquashFS: a block with bytes 4096 to 8191 of 12293 of /large",
+        "SquashFS: a block with bytes 8192 to 12287 of 12293 of /large",
+        "SquashFS: a block with bytes 0 to 0 of 1 of /a, and with 2 other files",
+    ]
 
 
 def test_command(path, capfd):

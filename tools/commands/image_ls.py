@@ -3,11 +3,12 @@ r"""Lists what is in an image: the partitions of a disk, or the files of a file 
 The image is a raw file, or a member of a plain tar. For a disk, --partition names the one whose files to list.
 
 --json prints one object. For a disk it has the key `partitions`, a list of objects with the keys `number`, `name`,
-`offset` and `size` in bytes, `guid`, `type_guid`, and `holds`: `EROFS`, `ext4`, `FAT`, `swap`, `data` or `empty`. For a
-file system it has the key `files`, a list of objects with the keys `path`, `type` (such as `file`, `directory`,
-`symbolic link`), `mode` (four octal digits), `uid`, `gid`, `mtime` (decimal seconds since the epoch, as text), `links`
-(how many of the listed paths are this file), `size` in bytes, `target`, `device` (major and minor number) and `xattrs`
-(hexadecimal digits by name); what a type does not have is null. A byte of a name that is not UTF-8 stands as \udcXX.
+`offset` and `size` in bytes, `guid`, `type_guid`, and `holds`: `EROFS`, `ext4`, `FAT`, `SquashFS`, `swap`, `data` or
+`empty`. For a file system it has the key `files`, a list of objects with the keys `path`, `type` (such as `file`,
+`directory`, `symbolic link`), `mode` (four octal digits), `uid`, `gid`, `mtime` (decimal seconds since the epoch, as
+text), `links` (how many of the listed paths are this file), `size` in bytes, `target`, `device` (major and minor
+number) and `xattrs` (hexadecimal digits by name); what a type does not have is null. A byte of a name that is not UTF-8
+stands as \udcXX.
 """
 
 from __future__ import annotations

@@ -175,7 +175,7 @@ def test_lists_as_mtree(images):
     ("arguments", "message"),
     [
         ({"partition": "B_root"}, "has no partition B_root; it has esp, A_root, empty"),
-        ({"partition": "empty"}, "partition empty: is neither EROFS, ext4 nor FAT"),
+        ({"partition": "empty"}, "partition empty: is neither EROFS, ext4, FAT nor SquashFS"),
         ({"partition": "esp", "path": "/efi"}, "partition esp: has no /efi"),
         ({"path": "/EFI"}, "disk.img.tar: is a disk; say by --partition in which partition /EFI is"),
         ({"json": "true", "format": "paths"}, "--json: has a format of its own; leave out --format"),

@@ -51,14 +51,14 @@ def partition_values(image: Image, origin: str) -> list[dict[str, Any]]:
 
 
 def _partitions(image: Image, origin: str) -> Iterator[tuple[Entry, str]]:
-    """Yields the partitions of a disk, and what is in each: `EROFS`, `ext4`, `FAT`, `swap`, `data` or `empty`."""
+    """Yields the partitions of a disk, and what is in each, as `holds` has it."""
     for entry in read_table(image, origin).entries:
         content = image.slice(entry.offset, entry.size)
         yield entry, holds(content)
 
 
 def holds(content: Image) -> str:
-    """Returns what is in a volume: `EROFS`, `ext4`, `FAT`, `swap`, `data` or `empty`."""
+    """Returns what is in a volume: `EROFS`, `ext4`, `FAT`, `SquashFS`, `swap`, `data` or `empty`."""
     if kind := kind_of(content):
         return kind
     if is_swap_area(content):

@@ -9,6 +9,7 @@ from tools.core.text import escaped
 from tools.gpt.reader import read_table
 from tools.image.extents import Extent, FileRange, Image
 from tools.inspect.volumes import is_disk, kind_of, read_file_system
+from tools.squashfs.blocks import StoredBlocks, StoredEnd
 from tools.tree.compare import printable
 from tools.tree.node import Directory, File, walk
 from tools.verity.superblock import Superblock
@@ -60,6 +61,8 @@ def _in_volume(volume: Image, offset: int, origin: str) -> Iterator[str]:
     byte = _extent_at(volume, offset)
     if byte is None:
         yield f"{file_system.kind}: no file has data there"
+    elif file_system.kind == "SquashFS":
+        yield f"SquashFS: {_in_squashfs(file_system.root, offset)}"
     elif found := _file_at(file_system.root, byte, 1 if file_system.packs_tails else file_system.block_size):
         path, inside, length = found
         if inside < length:
@@ -68,6 +71,25 @@ def _in_volume(volume: Image, offset: int, origin: str) -> Iterator[str]:
             yield f"{file_system.kind}: unused rest of the last block of {printable(path)}"
     else:
         yield f"{file_system.kind}: metadata of the file system, such as a table, a directory or the journal"
+
+
+def _in_squashfs(root: Directory, offset: int) -> str:
+    """Describes what SquashFS has at a byte: a block of one file, or one with the ends of several."""
+    files = ((path, node) for path, node in walk(root) if isinstance(node, File))
+    found = {node: (path, part) for path, node in files if (part := _part(node, offset))}
+    if not found:
+        return "metadata of the file system, such as inodes or directories"
+    (file, (path, (begin, end))), *others = found.items()
+    text = f"a block with bytes {begin} to {end - 1} of {file.content.size} of {printable(path)}"
+    return f"{text}, and with {len(others)} other files" if others else text
+
+
+def _part(file: File, offset: int) -> tuple[int, int] | None:
+    """Returns begin and end of the part of a file that is in the block at a byte; None if none is."""
+    for extent in file.content.extents:
+        if isinstance(extent.source, StoredBlocks | StoredEnd) and (part := extent.source.range_at(offset)):
+            return extent.offset + part[0], extent.offset + min(part[1], extent.length)
+    return None
 
 
 def _behind_file_system(volume: Image, offset: int, size: int) -> str:

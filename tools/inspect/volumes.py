@@ -17,9 +17,14 @@ from tools.fat.reader import FatVolume, read_fat
 from tools.gpt.reader import read_table
 from tools.gpt.table import SECTOR_SIZES, SIGNATURE
 from tools.image.extents import Image
+from tools.squashfs.format import MAGIC as SQUASHFS_MAGIC
+from tools.squashfs.format import SUPERBLOCK_SIZE
+from tools.squashfs.format import Superblock as SquashfsSuperblock
+from tools.squashfs.reader import read_squashfs
 from tools.tar.image_file import open_image, open_member
 from tools.tree.node import Directory
 
+_SQUASHFS_MAGIC = (0, struct.pack("<I", SQUASHFS_MAGIC))
 _EROFS_MAGIC = (SUPERBLOCK_OFFSET, struct.pack("<I", MAGIC))
 _EXT4_MAGIC = (1024 + 56, struct.pack("<H", 0xEF53))  # Documentation/filesystems/ext4: s_magic of the superblock
 _LEAST_BLOCK_SIZE = 1024  # the same: s_log_block_size is relative to it
@@ -31,12 +36,13 @@ class FileSystem:
     """A file system that was read.
 
     Attributes:
-        kind: `EROFS`, `ext4`, `FAT12`, `FAT16` or `FAT32`.
+        kind: `EROFS`, `ext4`, `FAT12`, `FAT16`, `FAT32` or `SquashFS`.
         size: in bytes; its partition can be larger.
         block_size: in bytes, the unit in which files take space; of FAT, the size of a cluster.
         parameters: of its superblock or boot sector, by name, as text.
-        root: its files; their contents are ranges of the image.
+        root: its files; their contents are ranges of the image, or are decompressed from some.
         packs_tails: whether the end of a file can share its block with something else.
+        stored: number of bytes that the contents of files take, if they are compressed; else None.
     """
 
     kind: str
@@ -45,6 +51,7 @@ class FileSystem:
     parameters: dict[str, str]
     root: Directory
     packs_tails: bool = False
+    stored: int | None = None
 
 
 def open_partition(path: str | os.PathLike[str], partition: str | None = None, member: str | None = None) -> Image:
@@ -75,7 +82,9 @@ def is_disk(image: Image) -> bool:
 
 
 def kind_of(image: Image) -> str | None:
-    """Returns `EROFS`, `ext4` or `FAT`, None for anything else, by the first bytes alone."""
+    """Returns `EROFS`, `ext4`, `FAT` or `SquashFS`, None for anything else, by the first bytes alone."""
+    if _has(image, *_SQUASHFS_MAGIC):
+        return "SquashFS"
     if _has(image, *_EROFS_MAGIC):
         return "EROFS"
     if _has(image, *_EXT4_MAGIC):
@@ -93,9 +102,11 @@ def read_file_system(image: Image, origin: str) -> FileSystem:
         origin: what to call it in messages.
 
     Raises:
-        UserError: it is neither EROFS, ext4 nor FAT, or is damaged.
+        UserError: it is neither EROFS, ext4, FAT nor SquashFS, or is damaged.
     """
     match kind_of(image):
+        case "SquashFS":
+            return _squashfs(image, origin)
         case "EROFS":
             erofs = read_erofs(image, origin)
             block_size = erofs.superblock.block_size
@@ -112,7 +123,7 @@ def read_file_system(image: Image, origin: str) -> FileSystem:
             size = volume.geometry.total_sectors * volume.geometry.sector_size
             kind = f"FAT{volume.geometry.bits}"
             return FileSystem(kind, size, volume.geometry.cluster_size, _fat_parameters(volume), volume.root)
-    raise UserError(f"{origin}: is neither EROFS, ext4 nor FAT; for a disk, say which partition")
+    raise UserError(f"{origin}: is neither EROFS, ext4, FAT nor SquashFS; for a disk, say which partition")
 
 
 def read_tree(image: Image, origin: str) -> Directory:
@@ -120,7 +131,21 @@ def read_tree(image: Image, origin: str) -> Directory:
     return read_file_system(image, origin).root
 
 
-def _superblock_parameters(superblock: ErofsSuperblock | Ext4Superblock) -> dict[str, str]:
+def _squashfs(image: Image, origin: str) -> FileSystem:
+    found = read_squashfs(image, origin)
+    superblock = found.superblock
+    return FileSystem(
+        "SquashFS",
+        superblock.bytes_used,
+        superblock.block_size,
+        _superblock_parameters(superblock),
+        found.root,
+        packs_tails=True,
+        stored=superblock.inode_table - SUPERBLOCK_SIZE,
+    )
+
+
+def _superblock_parameters(superblock: ErofsSuperblock | Ext4Superblock | SquashfsSuperblock) -> dict[str, str]:
     words = {}
     for name, value in asdict(superblock).items():
         if name in ("uuid", "hash_seed"):

@@ -105,7 +105,7 @@ def _measure_volume(content: Image, volume: VolumeUsage, origin: str, found: _Fo
         )
     end = min(file_system.size, content.size)
     after = content.slice(end, content.size - end)
-    in_files = sum(each.data for each in files)
+    in_files = sum(each.data for each in files) if file_system.stored is None else file_system.stored
     found.volumes.append(
         replace(
             volume,

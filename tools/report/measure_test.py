@@ -58,6 +58,15 @@ def test_every_byte_is_counted_once():
     assert sum(each.data for each in usage.packages) == sum(each.data for each in usage.files)
 
 
+def test_compressed_files_count_as_they_are_stored():
+    root = sample_disk.root_tree("a = " + "a" * 100_000, "b = b")
+    image = sample_disk.squashfs(root)
+    (volume,) = measure({"root.img": image}, "sample", "root.img.tar").volumes
+    assert volume.holds == "SquashFS"
+    assert 0 < volume.files < 1000
+    assert volume.data == volume.files + volume.other == image.data_size
+
+
 def test_files_have_the_packages_of_dpkgs_lists():
     usage = usage_of()
     assert {each.path: each.package for each in usage.files if "/dpkg/" not in each.path} == {

@@ -21,10 +21,10 @@ class VolumeUsage:
     Attributes:
         name: of the partition or member; empty for an image that is one volume.
         number: of the partition; 0 for others.
-        holds: `EROFS`, `ext4`, `FAT12`, `FAT16`, `FAT32`, `swap`, `data` or `empty`.
+        holds: `EROFS`, `ext4`, `FAT12`, `FAT16`, `FAT32`, `SquashFS`, `swap`, `data` or `empty`.
         size: of the volume.
         data: what is not a hole; the sum of `files`, `after` and `other`.
-        files: contents of files.
+        files: contents of files, as they are stored.
         after: what follows the file system, such as a hash tree of dm-verity.
         other: structures of the file system and the rest of the last blocks of files; of a volume without files, its
             data.
