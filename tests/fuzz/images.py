@@ -1,4 +1,4 @@
-"""Fuzz targets for images: EROFS, ext4, FAT, GPT, dm-verity, and a whole disk as the commands see it."""
+"""Fuzz targets for images: EROFS, ext4, FAT, SquashFS, GPT, dm-verity, and a whole disk as the commands see it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import random
 import struct
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -29,6 +29,11 @@ from tools.gpt.reader import read_table
 from tools.image.extents import Data, Extent, Image
 from tools.image.rawfile import open_raw
 from tools.inspect.listing import file_lines, nodes_below, partition_lines
+from tools.squashfs.format import SUPERBLOCK_SIZE as SQUASHFS_SUPERBLOCK_SIZE
+from tools.squashfs.format import Superblock as SquashfsSuperblock
+from tools.squashfs.options import SquashfsOptions
+from tools.squashfs.reader import read_squashfs
+from tools.squashfs.writer import write_squashfs
 from tools.testing.sample_disk import disk, root_tree
 from tools.tree.node import Directory, Fifo, File, Symlink, walk
 from tools.verity.superblock import Superblock
@@ -150,6 +155,52 @@ def read_erofs_file(path: Path) -> None:
 
 
 @functools.cache
+def _squashfs(compression: str) -> bytes:
+    root = _tree()
+    for index in range(3):
+        xattrs = {b"user.%d" % number: b"v" * 30 for number in range(20 * index)}
+        root.entries[b"attributes-%d" % index] = Fifo(xattrs=xattrs)
+    root.entries[b"blocks"] = File(content=Image.from_bytes(b"".join(b"%05d" % number for number in range(5000))))
+    image = write_squashfs(
+        root, SquashfsOptions(compression=compression, level=int(compression != "none"), block_size=4096)
+    )
+    return bytes(image.read(0, image.size))
+
+
+def make_squashfs(chance: random.Random) -> bytes:
+    """Returns a file system with changed fields of the superblock and the metadata, and pieces copied over others.
+
+    Metadata that isn't compressed is changed field by field; of what is compressed, the decoders see the damage.
+    """
+    original = _squashfs(chance.choice(("none", "none", "none", "gzip", "zstd")))
+    superblock = SquashfsSuperblock.parse(original[:SQUASHFS_SUPERBLOCK_SIZE])
+    assert superblock is not None
+    data = bytearray(original)
+    if chance.random() < 0.1:
+        name = chance.choice([field.name for field in fields(superblock)])
+        width = {"compression": 16, "flags": 16, "ids": 16}.get(name, 64 if name.endswith("table") else 32)
+        value = 1 << chance.randint(12, 20) if name == "block_size" else number(chance) & (1 << width) - 1
+        data[:SQUASHFS_SUPERBLOCK_SIZE] = replace(superblock, **{name: value}).pack()
+    places = range(superblock.inode_table, superblock.bytes_used)
+    for _ in range(chance.randint(0, 1)):
+        size = chance.choice((1, 2, 4, 12, 20, 32, 512))
+        target, source = chance.choice(places), chance.choice(places)
+        data[target : target + size] = data[source : source + size]
+    for _ in range(chance.randint(0, 2)):
+        at = chance.choice(places)
+        field = struct.pack("<I", number(chance) & 0xFFFFFFFF)[: chance.choice((1, 2, 4))]
+        data[at : at + len(field)] = field
+    if chance.random() < 0.2:
+        data = bytearray(mutated(chance, bytes(data), range(superblock.bytes_used), most=4))
+    return bytes(data[: len(original)].ljust(len(original), b"\0"))
+
+
+def read_squashfs_file(path: Path) -> None:
+    """Reads a file system, and the contents of its files."""
+    _read_all(read_squashfs(open_raw(path), path.name).root)
+
+
+@functools.cache
 def _fat(bits: int) -> bytes:
     size = {12: MIB, 16: 16 * MIB, 32: 40 * MIB}[bits]
     tree = root_tree("EFI/", "EFI/BOOT/", "EFI/BOOT/x.efi = shim", "a-long-name-of-a-file.text = x", "empty =")
@@ -245,5 +296,6 @@ TARGETS = {
     "ext4": _target(make_ext4, read_ext4_file),
     "fat": _target(make_fat, read_fat_file),
     "gpt": _target(make_gpt, read_gpt),
+    "squashfs": _target(make_squashfs, read_squashfs_file),
     "verity": _target(make_verity, read_verity),
 }
