@@ -29,6 +29,7 @@ load(
     _erofs_image = "erofs_image",
     _ext4_image = "ext4_image",
     _raw_partition = "raw_partition",
+    _squashfs_image = "squashfs_image",
     _swap_image = "swap_image",
     _verity_image = "verity_image",
     _vfat_image = "vfat_image",
@@ -76,6 +77,7 @@ reproducible_test = _reproducible_test
 rootfs_sbom = _rootfs_sbom
 rootfs_tree = _rootfs_tree
 sha256 = _sha256
+squashfs_image = _squashfs_image
 swap_image = _swap_image
 secure_boot_keys = _secure_boot_keys
 unified_kernel_image = _unified_kernel_image

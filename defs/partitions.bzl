@@ -40,6 +40,14 @@ erofs_image(
     uuid = _UUID,
 )
 
+# Read-only and compressed.
+squashfs_image(
+    name = "manual",
+    src = ":tree",
+    block_size = "256K",
+    partition_size = "1M",
+)
+
 # A file as it is, and a swap area.
 raw_partition(
     name = "notes",
@@ -59,17 +67,19 @@ swap_image(
 |---|---|
 | ext4 | data that is written, `/boot` that GRUB reads, and roots of older kernels |
 | EROFS | what is only read: no free space, no journal; the root or an application, alone or below `verity_image` |
+| SquashFS | what is only read, and as small as it can be: media for installation, extensions, small machines |
 | FAT | the EFI system partition, and data that any system reads |
 
-There is no squashfs. It packs the data of files one after the other, at no block of the disk, and compresses it in units of
-up to 1 MiB, so that a read of 4 KiB unpacks a unit. EROFS has data at whole blocks, which are read as they are, and needs
-no choice of a compressor: archives and update images are compressed anyway.
+EROFS or SquashFS? EROFS has data at whole blocks, which are read as they are, without work and memory for it; archives and
+update images with it are compressed anyway, once. SquashFS packs compressed blocks one after the other: less space on the
+machine's own disk, and a read of 4 KiB unpacks a block of 128 KiB.
 """
 
 load("//defs/private:erofs_image.bzl", _erofs_image = "erofs_image")
 load("//defs/private:ext4_image.bzl", _ext4_image = "ext4_image")
 load("//defs/private:partition_info.bzl", _PartitionInfo = "PartitionInfo")
 load("//defs/private:raw_partition.bzl", _raw_partition = "raw_partition")
+load("//defs/private:squashfs_image.bzl", _squashfs_image = "squashfs_image")
 load("//defs/private:swap_image.bzl", _swap_image = "swap_image")
 load("//defs/private:verity_image.bzl", _verity_image = "verity_image")
 load("//defs/private:verity_info.bzl", _VerityInfo = "VerityInfo")
@@ -80,6 +90,7 @@ VerityInfo = _VerityInfo
 erofs_image = _erofs_image
 ext4_image = _ext4_image
 raw_partition = _raw_partition
+squashfs_image = _squashfs_image
 swap_image = _swap_image
 verity_image = _verity_image
 vfat_image = _vfat_image

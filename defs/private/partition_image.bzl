@@ -41,7 +41,7 @@ CONTEXTS_ATTRS = {
     ),
 }
 
-def partition_image(ctx, tool, mnemonic, parameters, inputs = []):
+def partition_image(ctx, tool, mnemonic, parameters, inputs = [], resources = None):
     """Declares the action that writes a root tree into the image of a file system.
 
     Without `partition_size` the image is as large as the tool makes it.
@@ -52,6 +52,7 @@ def partition_image(ctx, tool, mnemonic, parameters, inputs = []):
         mnemonic: of the action.
         parameters: dict of the spec's keys besides tree, size and output.
         inputs: files that the parameters name.
+        resources: function for what Bazel reserves for the action; by default what it reserves for any.
 
     Returns:
         The rule's providers.
@@ -80,6 +81,7 @@ def partition_image(ctx, tool, mnemonic, parameters, inputs = []):
         mnemonic = mnemonic,
         outputs = [output],
         progress_message = "Building %{output}",
+        resource_set = resources,
     )
     contents = image_contents(tree, files, rootfs.locks if rootfs else depset()) if tree["layers"] else None
     return partition_providers(ctx, output, size, contents)

@@ -40,6 +40,7 @@ NEEDED = {
     "raw_partition": set(),
     "sbom": set(),
     "sha256": {"concurrent.futures"},
+    "squashfs_image": COMPRESSION,
     "swap_image": set(),
     "upgrade_image": COMPRESSION,
     "upgrade_manifest": COMPRESSION,
