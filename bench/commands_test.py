@@ -2,7 +2,7 @@
 
 import tarfile
 
-from bench import changed_blocks, disk_image, erofs_image, growth, large_file_system, start_up
+from bench import changed_blocks, disk_image, erofs_image, growth, large_file_system, squashfs_image, start_up
 from bench.measure import measure
 
 MIB = 1 << 20
@@ -24,6 +24,15 @@ def test_erofs_image(tmp_path):
     with tarfile.open(tmp_path / "root.tar", "w") as root:
         root.add(tmp_path / "file", "file")
     for step in erofs_image.ours(erofs_image.Arguments(root_tar="root.tar")):
+        measure(step, tmp_path)
+    assert (tmp_path / "root.img.tar").stat().st_size
+
+
+def test_squashfs_image(tmp_path):
+    (tmp_path / "file").write_text("content")
+    with tarfile.open(tmp_path / "root.tar", "w") as root:
+        root.add(tmp_path / "file", "file")
+    for step in squashfs_image.ours(squashfs_image.Arguments(root_tar="root.tar", level=3)):
         measure(step, tmp_path)
     assert (tmp_path / "root.img.tar").stat().st_size
 
