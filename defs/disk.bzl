@@ -47,6 +47,7 @@ upgrade_image(
 ```
 """
 
+load("//defs/private:attributes.bzl", "check_types", "macro_label")
 load("//defs/private:disk_image.bzl", _disk_image = "disk_image")
 load("//defs/private:disk_image_info.bzl", _DiskImageInfo = "DiskImageInfo")
 load("//defs/private:sha256.bzl", _sha256 = "sha256")
@@ -66,12 +67,20 @@ def _outputs(name):
 def _is_label(key):
     return type(key) != "string" or key.startswith(":") or "//" in key
 
-def _names_by_image(partitions):
-    """Returns a dict of images to the names of their partitions, from either form of `partitions`."""
-    if type(partitions) != "dict" or any([_is_label(key) for key in partitions]):
+def _names_by_image(partitions, where):
+    """Returns a dict of images to the names of their partitions, from either form of `partitions`.
+
+    Args:
+        partitions: the attribute.
+        where: label of the target, for messages.
+    """
+    check_types(where, "dict", {"partitions": partitions})
+    if type(partitions) == "select" or any([_is_label(key) for key in partitions]):
         return partitions
     names = {}
     for partition, image in partitions.items():
+        if type(image) not in ("string", "Label"):
+            fail("%s: partitions: %s: %r is of type %s; give the label of one image" % (where, partition, image, type(image)))
         names.setdefault(image, []).append(partition)
     return {image: " ".join(partitions) for image, partitions in names.items()}
 
@@ -94,7 +103,7 @@ def disk_image(name, partitions = {}, visibility = None, tags = None, testonly =
         **kwargs: further attributes of the rule `disk_image`.
     """
     common = {"tags": tags, "testonly": testonly, "visibility": visibility}
-    _disk_image(name = name, partitions = _names_by_image(partitions), **(_outputs(name) | common | kwargs))
+    _disk_image(name = name, partitions = _names_by_image(partitions, macro_label(name)), **(_outputs(name) | common | kwargs))
 
 def upgrade_image(name, visibility = None, tags = None, testonly = None, **kwargs):
     """Declares an update image as a tar, plain and compressed by gzip and zstd, and a checksum of each.

@@ -2,12 +2,14 @@
 
 load("@rules_pkg//pkg:providers.bzl", "PackageDirsInfo")
 load("//defs:disk.bzl", "disk_image", "upgrade_image")
+load("//defs/private:attributes.bzl", "check_types", "macro_label")
 load("//defs/private:boot_args.bzl", "boot_args")
 load("//defs/private:debian_data.bzl", "debian_file")
 load("//defs/private:ext4_image.bzl", "ext4_image")
 load("//defs/private:initramfs.bzl", "initramfs")
 load("//defs/private:own_keys.bzl", "own_keys_enrollment", "own_keys_kernel", "own_keys_loader")
 load("//defs/private:rootfs_tree.bzl", "rootfs_tree")
+load("//defs/private:size.bzl", "SECTOR", "parse_size")
 load("//defs/private:uuid.bzl", "check_uuid")
 load("//defs/private:verity_image.bzl", "verity_image")
 load("//defs/private:vfat_image.bzl", "vfat_image")
@@ -38,6 +40,9 @@ _OWN_KEYS_PROGRAMS = [
 ]
 _OWN_KEYS_MODULES = ["efivarfs"]
 
+# Bytes of a block of the root, of which dm-verity hashes whole ones.
+_BLOCK = 4096
+
 def _text_file_impl(ctx):
     output = ctx.actions.declare_file(ctx.label.name)
     ctx.actions.write(output, "".join([line + "\n" for line in ctx.attr.lines]))
@@ -62,15 +67,19 @@ def _file(name):
     return Label(_FILES + name)
 
 def _layout(sizes):
-    """Returns the lines of the layout; grub.cfg has the partitions' numbers."""
+    """Returns the lines of the layout, with sizes in sectors; grub.cfg has the partitions' numbers."""
+
+    def sectors(size):
+        return parse_size(size, "size") // SECTOR
+
     return [
         "name,start,size,type,uuid,comment",
-        "esp,1M,%s,uefi,,boot loader and its state" % sizes.esp,
-        "A_boot,,%s,linux,,kernel and initramfs of A" % sizes.boot,
-        "A_root,,%s,linux,,read-only system of A and its hash tree" % sizes.root,
-        "B_boot,,%s,linux,,the same of B; empty until an update" % sizes.boot,
-        "B_root,,%s,linux,,the same of B" % sizes.root,
-        "data,,%s,linux,,what both share" % sizes.data,
+        "esp,1M,%s,uefi,,boot loader and its state" % sectors(sizes.esp),
+        "A_boot,,%s,linux,,kernel and initramfs of A" % sectors(sizes.boot),
+        "A_root,,%s,linux,,read-only system of A and its hash tree" % sectors(sizes.root),
+        "B_boot,,%s,linux,,the same of B; empty until an update" % sectors(sizes.boot),
+        "B_root,,%s,linux,,the same of B" % sectors(sizes.root),
+        "data,,%s,linux,,what both share" % sectors(sizes.data),
     ]
 
 def _tree(name, healthy, keys, product, variant, version_file, srcs, extra_files, strip_paths, symlinks, common, tree):
@@ -288,10 +297,15 @@ def ab_system(
     """
     common = {"tags": tags or [], "testonly": testonly, "visibility": visibility}
     sizes = struct(boot = boot_size, data = data_size, esp = esp_size, root = root_size, root_files = root_files_size)
-    label = "//%s:%s" % (native.package_name(), name)
-    check_uuid(disk_guid, label + ": disk_guid")
+    where = macro_label(name)
+    check_uuid(disk_guid, where + ": disk_guid")
     if bool(secure_boot) == bool(grub) or bool(secure_boot) == bool(shim):
-        fail("%s: the boot loader: give either secure_boot, or both grub and shim" % label)
+        fail("%s: the boot loader: give either secure_boot, or both grub and shim" % where)
+    for partition, size in {"boot": sizes.boot, "data": sizes.data, "esp": sizes.esp, "root": sizes.root, "root_files": sizes.root_files}.items():
+        parse_size(size, "%s: %s_size" % (where, partition), _BLOCK)
+    check_types(where, "dict", {"extra_files": extra_files, "symlinks": symlinks})
+    check_types(where, "list", {"layers": layers, "modules": modules, "srcs": srcs, "strip_paths": strip_paths})
+    check_types(where, "list", {"healthy": healthy, "keys": keys}, configurable = False)
 
     def uuid(number):
         return "%s%x" % (disk_guid[:-1], (int(disk_guid[-1], 16) + number) % 16)

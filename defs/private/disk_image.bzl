@@ -8,7 +8,7 @@ load("//defs/private:image_groups.bzl", "EXPORT_ATTRS", "GROUPS_DOC", "archive_g
 load("//defs/private:json_spec.bzl", "json_spec")
 load("//defs/private:partition_info.bzl", "PartitionInfo")
 load("//defs/private:sbom.bzl", "SBOM_ATTRS", "partition_contents", "sbom_outputs")
-load("//defs/private:size.bzl", "parse_size")
+load("//defs/private:size.bzl", "SECTOR", "parse_size")
 load("//defs/private:uuid.bzl", "check_uuid")
 
 def _check_layout(ctx, common):
@@ -42,7 +42,7 @@ def _disk_image_impl(ctx):
         "without": ctx.attr.without,
     }
     if ctx.attr.expanded_size:
-        common["expanded_size"] = parse_size(ctx.attr.expanded_size, "%s: expanded_size" % ctx.label)
+        common["expanded_size"] = parse_size(ctx.attr.expanded_size, "%s: expanded_size" % ctx.label, SECTOR)
 
     def describe(codec):
         partitions, inputs = [], [ctx.file.layout]

@@ -7,6 +7,8 @@ load("//defs/private:partition_image.bzl", "CONTEXTS_ATTRS", "TREE_ATTRS", "part
 load("//defs/private:partition_info.bzl", "PartitionInfo")
 load("//defs/private:uuid.bzl", "check_uuid")
 
+_BLOCK = 4096
+
 def _erofs_image_impl(ctx):
     return partition_image(
         ctx,
@@ -19,6 +21,7 @@ def _erofs_image_impl(ctx):
             "uuid": check_uuid(ctx.attr.uuid, "%s: uuid" % ctx.label),
         },
         inputs = ctx.files.file_contexts + ctx.files.file_contexts_subs,
+        unit = _BLOCK,
     )
 
 erofs_image = rule(

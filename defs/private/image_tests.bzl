@@ -64,7 +64,7 @@ def image_structure_test(
         name = name,
         size = size,
         srcs = [str(Label("//tools/commands:image_structure_check.py"))],
-        args = arguments + (["--partition=" + partition] if partition else []),
+        args = arguments + (["--partition=%s" % partition] if partition else []),
         data = [image, name + ".spec"],
         main = Label("//tools/commands:image_structure_check.py"),
         deps = [Label("//tools/commands:image_structure_check")],
@@ -88,7 +88,7 @@ def filesystem_check_test(name, image, partition = None, size = "medium", **kwar
         size = size,
         srcs = [str(Label("//tools/testing:file_system_check_test.py"))],
         data = [image],
-        env = {"IMAGE": "$(rootpath %s)" % image, "PARTITION": partition or ""},
+        env = {"IMAGE": "$(rootpath %s)" % image, "PARTITION": str(partition or "")},
         deps = [Label("//tools/testing:file_system_check")],
         **kwargs
     )

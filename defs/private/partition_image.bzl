@@ -9,7 +9,7 @@ load("//defs/private:partition_info.bzl", "PartitionInfo")
 load("//defs/private:rootfs_info.bzl", "RootfsInfo", "rootfs_arguments")
 load("//defs/private:rootfs_tree.bzl", "entries_layer", "extra_file_entries")
 load("//defs/private:sbom.bzl", "SBOM_ATTRS", "image_contents", "sbom_outputs")
-load("//defs/private:size.bzl", "parse_size")
+load("//defs/private:size.bzl", "SECTOR", "parse_size")
 
 TREE_ATTRS = EXPORT_ATTRS | SBOM_ATTRS | {
     "extra_files": attr.label_keyed_string_dict(
@@ -41,7 +41,7 @@ CONTEXTS_ATTRS = {
     ),
 }
 
-def partition_image(ctx, tool, mnemonic, parameters, inputs = [], resources = None):
+def partition_image(ctx, tool, mnemonic, parameters, inputs = [], resources = None, unit = SECTOR):
     """Declares the action that writes a root tree into the image of a file system.
 
     Without `partition_size` the image is as large as the tool makes it.
@@ -53,6 +53,7 @@ def partition_image(ctx, tool, mnemonic, parameters, inputs = [], resources = No
         parameters: dict of the spec's keys besides tree, size and output.
         inputs: files that the parameters name.
         resources: function for what Bazel reserves for the action; by default what it reserves for any.
+        unit: bytes of which the size must be a multiple.
 
     Returns:
         The rule's providers.
@@ -60,7 +61,7 @@ def partition_image(ctx, tool, mnemonic, parameters, inputs = [], resources = No
     output = ctx.actions.declare_file(ctx.label.name + ".img.tar")
     size = None
     if ctx.attr.partition_size:
-        size = parse_size(ctx.attr.partition_size, "%s: partition_size" % ctx.label)
+        size = parse_size(ctx.attr.partition_size, "%s: partition_size" % ctx.label, unit)
     rootfs = ctx.attr.src[RootfsInfo] if ctx.attr.src else None
     tree = rootfs_arguments(rootfs, ctx.attr.subdir, ctx.attr.strip_paths, ctx.attr.mtime) if rootfs else {
         "layers": [],

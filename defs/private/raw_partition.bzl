@@ -7,11 +7,11 @@ load("//defs/private:image_groups.bzl", "EXPORT_ATTRS", "GROUPS_DOC")
 load("//defs/private:json_spec.bzl", "json_spec")
 load("//defs/private:partition_image.bzl", "partition_providers")
 load("//defs/private:partition_info.bzl", "PartitionInfo")
-load("//defs/private:size.bzl", "parse_size")
+load("//defs/private:size.bzl", "SECTOR", "parse_size")
 
 def _raw_partition_impl(ctx):
     output = ctx.actions.declare_file(ctx.label.name + ".img.tar")
-    size = parse_size(ctx.attr.partition_size, "%s: partition_size" % ctx.label)
+    size = parse_size(ctx.attr.partition_size, "%s: partition_size" % ctx.label, SECTOR)
     spec = {"input": ctx.file.src, "member": ctx.label.name + ".img", "output": output, "size": size}
     ctx.actions.run(
         arguments = [json_spec(ctx, spec)],

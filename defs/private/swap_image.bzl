@@ -10,9 +10,11 @@ load("//defs/private:partition_info.bzl", "PartitionInfo")
 load("//defs/private:size.bzl", "parse_size")
 load("//defs/private:uuid.bzl", "check_uuid")
 
+_PAGE = 4096
+
 def _swap_image_impl(ctx):
     output = ctx.actions.declare_file(ctx.label.name + ".img.tar")
-    size = parse_size(ctx.attr.partition_size, "%s: partition_size" % ctx.label)
+    size = parse_size(ctx.attr.partition_size, "%s: partition_size" % ctx.label, _PAGE)
     spec = {
         "label": ctx.attr.label,
         "member": ctx.label.name + ".img",

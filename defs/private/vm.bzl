@@ -1,5 +1,6 @@
 """Macros for virtual machines that boot disk images, for users and for tests."""
 
+load("//defs/private:attributes.bzl", "check_types", "macro_label")
 load("//defs/private:python.bzl", "py_binary", "py_test")
 
 def raw_disk(name, disk, output = "disk.img", **kwargs):
@@ -35,6 +36,7 @@ def vm_launcher(name, disk, args = [], **kwargs):
         args: further arguments of the launcher.
         **kwargs: further attributes of the target, such as `tags` and `visibility`.
     """
+    check_types(macro_label(name), "list", {"args": args})
     py_binary(
         name = name,
         srcs = [str(Label("//tools/commands:vm_launcher.py"))],
@@ -42,7 +44,7 @@ def vm_launcher(name, disk, args = [], **kwargs):
         data = [disk],
         main = Label("//tools/commands:vm_launcher.py"),
         # tells those who look at what was built that this boots an image
-        tags = kwargs.pop("tags", []) + ["vm-launcher"],
+        tags = (kwargs.pop("tags", None) or []) + ["vm-launcher"],
         deps = [Label("//tools/commands:vm_launcher")],
         **kwargs
     )
@@ -75,7 +77,7 @@ def vm_boot_test(
         password = "root",
         args = [],
         size = "enormous",
-        tags = [],
+        tags = None,
         **kwargs):
     """Declares a test that boots a disk image in QEMU with OVMF, and checks the running system.
 
@@ -97,6 +99,10 @@ def vm_boot_test(
         tags: of the test; `vm` is added.
         **kwargs: further attributes of the test, such as `visibility`.
     """
+    where, tags = macro_label(name), tags or []
+    check_types(where, "list", {"args": args, "tags": tags}, configurable = False)
+    check_types(where, "dict", {"commands": commands}, configurable = False)
+    check_types(where, "string", {"password": password, "user": user})
     _boot_spec(
         name = name + ".spec",
         testonly = True,

@@ -1,0 +1,128 @@
+"""Tests Bazel's error messages for attributes of macros with a wrong type or size, in a module that uses the rules.
+
+Nothing is built. It runs the Bazel in PATH, so it can't run in Bazel's sandbox.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.downstream import MODULE, MODULE_FLAGS, PLAIN_OUTPUT, Workspace, output_user_root
+
+SYSTEM = """
+load("@rules_icos//defs:defs.bzl", "ab_system")
+ab_system(
+    name = "disk",
+    disk_guid = "6e2d91c4-7f38-4d0a-b1c6-5a9e3f8d7000",
+    grub = ":grub",
+    layers = [":base"],
+    product = "example",
+    shim = ":shim",
+    version_file = "version.txt",
+    keys = ["key.pem"],
+    {attribute},
+)
+"""
+DISK = """
+load("@rules_icos//defs:defs.bzl", "disk_image")
+disk_image(name = "disk", disk_guid = "6e2d91c4-7f38-4d0a-b1c6-5a9e3f8d7000", layout = "layout.csv", {attribute})
+"""
+BOOT = """
+load("@rules_icos//defs:defs.bzl", "vm_boot_test")
+vm_boot_test(name = "disk", disk = ":image.tar", {attribute})
+"""
+CHECK = """
+load("@rules_icos//defs:defs.bzl", "filesystem_check_test", "image_structure_test")
+filesystem_check_test(name = "disk", image = "image.tar", {attribute})
+image_structure_test(name = "structure", image = "image.tar", {attribute})
+"""
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A package with a wrong attribute.
+
+    Attributes:
+        build: its BUILD file, with a place for the attribute.
+        attribute: the attribute, as it is written.
+        message: what Bazel prints after the label of the target; None if there is no mistake.
+    """
+
+    build: str
+    attribute: str
+    message: str | None
+
+
+MISTAKES = {
+    "blanks": Mistake(
+        SYSTEM,
+        'boot_size = "32 MB"',
+        'boot_size: "32 MB" is not a size; write a number of bytes, or one with K, M, G or T: "32M"',
+    ),
+    "negative": Mistake(
+        SYSTEM,
+        'data_size = "-1"',
+        'data_size: "-1" is not a size; write a number of bytes, or one with K, M, G or T, such as "32M"',
+    ),
+    "part_of_a_block": Mistake(
+        SYSTEM,
+        'root_size = "33554433"',
+        'root_size: "33554433" is not a multiple of 4096 bytes; the next one is "33558528"',
+    ),
+    "nothing": Mistake(SYSTEM, 'esp_size = "0"', 'esp_size: "0" is less than 4096 bytes; choose a larger size'),
+    "number": Mistake(
+        SYSTEM, "root_files_size = 300", 'root_files_size: 300 is of type int; write a size as a string, such as "32M"'
+    ),
+    "list_of_files": Mistake(
+        SYSTEM, 'extra_files = ["a.txt"]', 'extra_files: ["a.txt"] is of type list; give a dict in braces'
+    ),
+    "one_unit": Mistake(
+        SYSTEM, 'healthy = "a.service"', 'healthy: "a.service" is of type string; give a list in brackets'
+    ),
+    "guid": Mistake(
+        SYSTEM.replace('disk_guid = "6e2d91c4-7f38-4d0a-b1c6-5a9e3f8d7000",', ""),
+        "disk_guid = 1",
+        "disk_guid: 1 is of type int; write a UUID as a string, such as",
+    ),
+    "list_of_partitions": Mistake(
+        DISK, 'partitions = [":esp"]', 'partitions: [":esp"] is of type list; give a dict in braces'
+    ),
+    "list_of_images": Mistake(
+        DISK, 'partitions = {"esp": [":esp"]}', 'partitions: esp: [":esp"] is of type list; give the label of one image'
+    ),
+    "no_password": Mistake(BOOT, "password = None", "password: None is of type NoneType; give a string in quotes"),
+    "no_tags": Mistake(BOOT, "tags = None", None),
+    "number_of_a_partition": Mistake(CHECK, "partition = 1", None),
+}
+
+
+@pytest.fixture(scope="module")
+def module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+    """A module with a package for each mistake."""
+    folder = tmp_path_factory.mktemp("module")
+    (folder / "MODULE.bazel").write_text(MODULE)
+    for name, mistake in MISTAKES.items():
+        (folder / name).mkdir()
+        (folder / name / "BUILD.bazel").write_text(mistake.build.replace("{attribute}", mistake.attribute))
+    workspace = Workspace(folder, output_user_root() or tmp_path_factory.getbasetemp())
+    yield workspace
+    workspace.bazel("shutdown")
+
+
+@pytest.fixture(scope="module")
+def said(module: Workspace) -> str:
+    """What Bazel prints for all mistakes."""
+    _, output = module.bazel("query", *PLAIN_OUTPUT, *MODULE_FLAGS, "--keep_going", "//...")
+    return output
+
+
+@pytest.mark.parametrize("name", [name for name, mistake in MISTAKES.items() if mistake.message])
+def test_mistake(said: str, name: str) -> None:
+    assert f"Error in fail: //{name}:disk: {MISTAKES[name].message}" in said, said
+
+
+@pytest.mark.parametrize("name", [name for name, mistake in MISTAKES.items() if not mistake.message])
+def test_accepted(said: str, name: str) -> None:
+    assert f"\n//{name}:disk\n" in said, said
+    assert f"/{name}/BUILD.bazel" not in said, said
