@@ -19,13 +19,14 @@ vm_boot_test(
     name = "boot_test",
     args = ["--timeout=300"],
     commands = {
-        "cat /var/lib/greeter/boots": "1",
         "findmnt --noheadings --output FSTYPE,LABEL /": "ext4 root",
         "systemctl is-system-running --wait": "running",
         "systemctl list-units --failed --plain --no-legend --no-pager": "",
     },
     console = ["appliance: boot 1"],
     disk = ":disk.tar",
+    files = {"/var/lib/greeter/boots": "1"},
+    units = ["multi-user.target"],
 )
 ```
 """

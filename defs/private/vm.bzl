@@ -67,11 +67,36 @@ _boot_spec = rule(
     },
 )
 
+def _quoted(text):
+    """Returns a text as a word of a shell."""
+    return "'%s'" % text.replace("'", "'\\''")
+
+def _expectations(units, ports, files):
+    """Returns a dict of shell commands to what they print, as `commands` of vm_boot_test.
+
+    Args:
+        units: list of units of systemd.
+        ports: list of TCP ports.
+        files: dict of files to regular expressions.
+    """
+
+    # The login comes before the boot has ended.
+    commands = {"systemctl is-system-running --wait || :": ".*"} if units or ports or files else {}
+    commands |= {"systemctl is-active " + _quoted(unit): "active" for unit in units}
+    for port in ports:
+        # Local address, remote address, and state 0A, TCP_LISTEN: proc_net_tcp in the documentation of the kernel.
+        row = ":%s [0-9A-F]+:0000 0A " % ("000%X" % port)[-4:]
+        commands["grep -qE %s /proc/net/tcp /proc/net/tcp6 2>/dev/null" % _quoted(row)] = ""
+    return commands | {"cat " + _quoted(file): text for file, text in files.items()}
+
 def vm_boot_test(
         name,
         disk,
         console = [],
         commands = {},
+        units = [],
+        ports = [],
+        files = {},
         root = None,
         user = "root",
         password = "root",
@@ -81,15 +106,19 @@ def vm_boot_test(
         **kwargs):
     """Declares a test that boots a disk image in QEMU with OVMF, and checks the running system.
 
-    The system must have its console on ttyS0. With `commands` or `root` the test logs in there, and the command
-    `poweroff` must end the machine. The output of the console is among the test's outputs, as `console.log`.
+    The system must have its console on ttyS0. With `commands`, `units`, `ports`, `files` or `root` the test logs in there,
+    and the command `poweroff` must end the machine. The output of the console is among the test's outputs, as `console.log`.
 
     Args:
         name: of the test.
         disk: the image as a tar, such as `:disk-img.tar`.
         console: regular expressions that the console must show, in this order, before the login.
         commands: dict of shell commands, which run in this order, to regular expressions that must match their complete
-            output, without surrounding white space. A command with another exit status than 0 fails the test.
+            output, without surrounding white space. A command with another exit status than 0 fails the test. They run
+            after what follows.
+        units: units of systemd that must be active when the boot has ended.
+        ports: TCP ports that a program of the machine must listen on.
+        files: dict of files to regular expressions that must match their complete text.
         root: the verity_image that the system must have opened as /dev/mapper/root; for this check the system needs
             findmnt and dmsetup.
         user: account that logs in; it needs the rights for the commands.
@@ -100,13 +129,13 @@ def vm_boot_test(
         **kwargs: further attributes of the test, such as `visibility`.
     """
     where, tags = macro_label(name), tags or []
-    check_types(where, "list", {"args": args, "tags": tags}, configurable = False)
-    check_types(where, "dict", {"commands": commands}, configurable = False)
+    check_types(where, "list", {"args": args, "ports": ports, "tags": tags, "units": units}, configurable = False)
+    check_types(where, "dict", {"commands": commands, "files": files}, configurable = False)
     check_types(where, "string", {"password": password, "user": user})
     _boot_spec(
         name = name + ".spec",
         testonly = True,
-        commands = commands,
+        commands = _expectations(units, ports, files) | commands,
         console = console,
         tags = tags,
     )
