@@ -71,15 +71,16 @@ def image_structure_test(
         **kwargs
     )
 
-def filesystem_check_test(name, image, partition = None, size = "medium", **kwargs):
+def filesystem_check_test(name, image, partition = None, skip_if_missing = False, size = "medium", **kwargs):
     """Declares a test of the consistency of a file system, by e2fsck, fsck.erofs, fsck.fat or unsquashfs.
 
-    If the program is missing (Debian packages e2fsprogs, erofs-utils, dosfstools and squashfs-tools), the test is skipped with a message.
+    The programs are those of the machine (Debian packages e2fsprogs, erofs-utils, dosfstools and squashfs-tools).
 
     Args:
         name: of the test.
         image: a file: the image of a partition or of a disk, raw or as the only member of a tar.
         partition: name or number of the partition, if the image is that of a disk.
+        skip_if_missing: whether the test is skipped if the program is missing; by default it fails.
         size: of the test.
         **kwargs: further attributes of the test, such as `tags` and `visibility`.
     """
@@ -88,7 +89,10 @@ def filesystem_check_test(name, image, partition = None, size = "medium", **kwar
         size = size,
         srcs = [str(Label("//tools/testing:file_system_check_test.py"))],
         data = [image],
-        env = {"IMAGE": "$(rootpath %s)" % image, "PARTITION": str(partition or "")},
+        env = {
+            "IMAGE": "$(rootpath %s)" % image,
+            "PARTITION": str(partition or ""),
+        } | ({} if skip_if_missing else {"ICOS_REQUIRE_ORACLES": "1"}),
         deps = [Label("//tools/testing:file_system_check")],
         **kwargs
     )

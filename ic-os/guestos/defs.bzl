@@ -387,6 +387,7 @@ def guestos_tests(name, variant, secure_boot = False, present = {}, absent = [],
             name = partition + "_check_test",
             image = disk,
             partition = partition,
+            skip_if_missing = True,
         )
 
 def _system(base, passwords, suffix, tags):

@@ -94,6 +94,7 @@ MISTAKES = {
     "no_password": Mistake(BOOT, "password = None", "password: None is of type NoneType; give a string in quotes"),
     "no_tags": Mistake(BOOT, "tags = None", None),
     "number_of_a_partition": Mistake(CHECK, "partition = 1", None),
+    "without_program": Mistake(CHECK.partition("image_structure_test(")[0], "skip_if_missing = True", None),
 }
 
 
@@ -126,3 +127,13 @@ def test_mistake(said: str, name: str) -> None:
 def test_accepted(said: str, name: str) -> None:
     assert f"\n//{name}:disk\n" in said, said
     assert f"/{name}/BUILD.bazel" not in said, said
+
+
+def test_a_check_fails_without_its_program(module: Workspace) -> None:
+    """Unless the test says that it is skipped then."""
+    declared = {}
+    for name in ("number_of_a_partition", "without_program"):
+        status, declared[name] = module.bazel("query", *PLAIN_OUTPUT, *MODULE_FLAGS, "--output=build", f"//{name}:disk")
+        assert status == 0, declared[name]
+    assert '"ICOS_REQUIRE_ORACLES": "1"' in declared["number_of_a_partition"]
+    assert '"ICOS_REQUIRE_ORACLES"' not in declared["without_program"]
