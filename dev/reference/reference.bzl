@@ -1,5 +1,6 @@
 """The macro for a generated reference."""
 
+load("@rules_pkg//pkg:tar.bzl", "pkg_tar")
 load("//defs/private:python.bzl", "py_binary")
 load("//dev/pytest:pytest_test.bzl", "pytest_test")
 
@@ -54,6 +55,8 @@ def _paths(labels):
 def reference(name, topics, whole, public, others = {}, rules = {}, deps = []):
     """Declares targets that generate pages for .bzl files, write them into this package (`update`), and test them.
 
+    `docs` is an archive of what the pages are generated from, the ModuleInfo of each file.
+
     See https://bazel.build/reference/be/general#starlark_doc_extract for the docstrings.
 
     Args:
@@ -71,6 +74,14 @@ def reference(name, topics, whole, public, others = {}, rules = {}, deps = []):
     pages = topics | others
     for file in sorted(pages.values() + rules.values() + [whole]):
         native.starlark_doc_extract(name = _extracted(file), src = file, deps = deps)
+
+    # For the registry, which shows the reference of a release.
+    pkg_tar(
+        name = "docs",
+        srcs = [":" + _extracted(file) for file in topics.values() + others.values()],
+        extension = "tar.gz",
+        visibility = ["//dev/release:__pkg__"],
+    )
     _pages(
         name = name,
         command = command,

@@ -46,15 +46,17 @@ def published_url(templates: Path, module: Module) -> str:
     return url
 
 
-def source_json(url: str, archive: bytes, folder: str) -> str:
+def source_json(url: str, archive: bytes, folder: str, docs_url: str | None = None) -> str:
     """Returns the content of source.json of a version.
 
     Args:
         url: URL of the archive.
         archive: content of the archive.
         folder: directory in the archive that contains all files.
+        docs_url: URL of the archive with the reference, if there is one.
     """
-    return _text({"integrity": integrity(archive), "strip_prefix": folder, "url": url})
+    docs = {} if docs_url is None else {"docs_url": docs_url}
+    return _text(docs | {"integrity": integrity(archive), "strip_prefix": folder, "url": url})
 
 
 def metadata_json(templates: Path, module: Module, registry: Path | None) -> str:

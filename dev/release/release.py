@@ -1,7 +1,7 @@
 """Creates the files of a release: `bazel run //dev/release -- --output=FOLDER`.
 
-They are the source archive, its checksum, release notes, and the entry for the Bazel Central Registry (in modules/).
-The sources are those of the last commit; the files depend only on it.
+They are the source archive, its checksum, release notes, the entry for the Bazel Central Registry (in modules/), and
+the reference in the form that the registry shows. The sources are those of the last commit, and nothing else counts.
 """
 
 from __future__ import annotations
@@ -34,18 +34,22 @@ class Arguments:
     url: str | None = argument(
         "URL at which the archive will be published; by default according to the templates in .bcr", default=None
     )
+    docs: FileName | None = argument("an archive with the ModuleInfo of the public .bzl files", default=None)
     registry: FileName | None = argument(
         "a checkout of the registry for the release, whose list of versions is continued", default=None
     )
 
 
-def release_files(folder: Path, url: str | None = None, registry: Path | None = None) -> Mapping[str, bytes]:
+def release_files(
+    folder: Path, url: str | None = None, registry: Path | None = None, docs: Path | None = None
+) -> Mapping[str, bytes]:
     """Returns the contents of a release's files by path.
 
     Args:
         folder: the checkout.
         url: URL at which the archive will be published; by default according to the checkout's templates.
         registry: a checkout of the registry for the release.
+        docs: an archive with the reference, which is published beside the sources.
 
     Raises:
         UserError: there are uncommitted changes, the changelog lacks the version, or it was already released.
@@ -69,6 +73,8 @@ def release_files(folder: Path, url: str | None = None, registry: Path | None = 
         "URL": url,
         "VERSION": module.version,
     }
+    docs_name = f"{root}.docs.tar.gz"
+    docs_url = f"{url.rpartition('/')[0]}/{docs_name}" if docs else None
     entry = f"modules/{module.name}"
     version = f"{entry}/{module.version}"
     return {
@@ -78,8 +84,8 @@ def release_files(folder: Path, url: str | None = None, registry: Path | None = 
         f"{entry}/metadata.json": metadata_json(templates, module, registry).encode(),
         f"{version}/MODULE.bazel": (folder / "MODULE.bazel").read_bytes(),
         f"{version}/presubmit.yml": (templates / PRESUBMIT).read_bytes(),
-        f"{version}/source.json": source_json(url, archive, root).encode(),
-    }
+        f"{version}/source.json": source_json(url, archive, root, docs_url).encode(),
+    } | ({docs_name: docs.read_bytes()} if docs else {})
 
 
 def _filled(template: Path, words: Mapping[str, str]) -> str:
@@ -118,7 +124,8 @@ def main(arguments: Arguments) -> None:
     folder = Path(arguments.checkout)
     output = Path(arguments.output)
     with _new_folder(output) as temporary:
-        files = release_files(folder, arguments.url, Path(arguments.registry) if arguments.registry else None)
+        registry, docs = (Path(path) if path else None for path in (arguments.registry, arguments.docs))
+        files = release_files(folder, arguments.url, registry, docs)
         for path, content in files.items():
             target = temporary / path
             target.parent.mkdir(parents=True, exist_ok=True)

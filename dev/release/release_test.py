@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -166,6 +167,31 @@ def test_checksums_and_entry_of_the_registry(checkout, tmp_path):
     }
     assert (out / "modules/rules/1.2.0/MODULE.bazel").read_text() == MODULE
     assert json.loads((out / "modules/rules/metadata.json").read_text())["versions"] == ["1.2.0"]
+
+
+def test_reference(checkout, tmp_path):
+    """It is published beside the archive, under the address that the registry takes it from."""
+    (tmp_path / "docs.tar.gz").write_bytes(b"reference")
+    files = release_files(checkout, docs=tmp_path / "docs.tar.gz")
+    assert files["rules-1.2.0.docs.tar.gz"] == b"reference"
+    source = json.loads(files["modules/rules/1.2.0/source.json"])
+    assert source["docs_url"] == "https://example.org/me/rules/v1.2.0/rules-1.2.0.docs.tar.gz"
+
+
+def test_templates_agree_with_a_release(checkout, tmp_path):
+    """Of this checkout: the registry's workflow and this command make the same URLs."""
+    templates = Path(__file__).parents[2] / ".bcr"
+    source = json.loads((templates / "source.template.json").read_text())
+    words = {"OWNER": "me", "REPO": "rules", "TAG": "v1.2.0", "VERSION": "1.2.0"}
+    for path in templates.iterdir():
+        (checkout / ".bcr" / path.name).write_text(path.read_text().replace("dfinity/rules_icos", "me/rules"))
+    git(checkout, "commit", "--quiet", "--all", "--message=templates")
+    (tmp_path / "docs.tar.gz").write_bytes(b"reference")
+    files = release_files(checkout, docs=tmp_path / "docs.tar.gz")
+    made = json.loads(files["modules/rules/1.2.0/source.json"])
+    assert [made[key] for key in ("docs_url", "url")] == [source[key].format(**words) for key in ("docs_url", "url")]
+    metadata = json.loads(files["modules/rules/metadata.json"])
+    assert metadata.keys() == {"homepage", "maintainers", "repository", "versions", "yanked_versions"}
 
 
 def test_notes(checkout):
