@@ -7,7 +7,12 @@ import dataclasses
 import hashlib
 import json
 import shutil
+import threading
+from base64 import b64encode
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -114,6 +119,52 @@ def test_the_next_mirror(downstream: Downstream) -> None:
     (downstream.archive / "second").rmdir()
     (downstream.archive / "gone").rename(downstream.archive / "second")
     status, said = downstream.build("//:file")
+    assert status == 0, said
+
+
+class _Members(SimpleHTTPRequestHandler):
+    """Gives files only to who logs in."""
+
+    expected = "Basic " + b64encode(b"me:secret").decode()
+
+    def do_GET(self) -> None:
+        if self.headers["Authorization"] == self.expected:
+            super().do_GET()
+        else:
+            self.send_error(401)
+
+    def log_message(self, *args: object) -> None:
+        """Prints nothing."""
+
+
+@contextmanager
+def members_only(folder: Path) -> Iterator[int]:
+    """Serves a directory on loopback to who logs in; yields the port."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Members, directory=folder))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_login_by_netrc(downstream: Downstream) -> None:
+    """A mirror that asks for a login gets it from the file that NETRC names."""
+    netrc = downstream.archive / "netrc"
+    manifest = downstream.folder / "packages/example.toml"
+    with members_only(downstream.archive) as port:
+        manifest.write_text(MANIFEST.format(folder=downstream.archive).replace("file://", f"http://127.0.0.1:{port}"))
+        manifest.write_text(manifest.read_text().replace(str(downstream.archive), ""))
+        downstream.write_lock()
+        netrc.write_text("machine elsewhere login me password secret\n")
+        status, said = downstream.build(f"--repo_env=NETRC={netrc}", "//:file")
+        assert status != 0
+        assert "401" in said, said
+        netrc.write_text("machine 127.0.0.1 login me password secret\n")
+        status, said = downstream.build(f"--repo_env=NETRC={netrc}", "//:file")
     assert status == 0, said
 
 

@@ -1,5 +1,7 @@
 """Repositories for the packages of a lock file: one for each package, and a hub with the sets and all packages."""
 
+load("//third_party:download.bzl", "credentials", "reproducible")
+
 # CPU of @platforms by Debian's name of the architecture.
 _CPUS = {
     "amd64": "x86_64",
@@ -101,12 +103,19 @@ def _package_list_repository_impl(rctx):
     folder = rctx.attr.path.rpartition("/")[0]
     names = ["%s/by-hash/SHA256/%s" % (folder, rctx.attr.sha256), rctx.attr.path]
     urls = ["%s/dists/%s/%s" % (url, rctx.attr.suite, name) for name in names for url in rctx.attr.urls]
-    result = rctx.download(url = urls, output = "packages", sha256 = rctx.attr.sha256, allow_fail = True)
+    result = rctx.download(
+        url = urls,
+        output = "packages",
+        sha256 = rctx.attr.sha256,
+        allow_fail = True,
+        auth = credentials(rctx, urls),
+    )
     if not result.success:
         fail("\n  ".join([
             "%s of %s: no URL has the package list with SHA-256 %s; tried:" % (rctx.attr.path, rctx.attr.suite, rctx.attr.sha256),
         ] + urls + ["If the archives no longer have it, update the lock:", rctx.attr.command]))
     rctx.file("BUILD.bazel", 'exports_files(["packages"])\n')
+    return reproducible(rctx)
 
 _package_list_repository = repository_rule(
     implementation = _package_list_repository_impl,
@@ -122,7 +131,13 @@ _package_list_repository = repository_rule(
 
 def _package_repository_impl(rctx):
     file = rctx.attr.urls[0].rpartition("/")[2]
-    result = rctx.download(url = rctx.attr.urls, output = file, sha256 = rctx.attr.sha256, allow_fail = True)
+    result = rctx.download(
+        url = rctx.attr.urls,
+        output = file,
+        sha256 = rctx.attr.sha256,
+        allow_fail = True,
+        auth = credentials(rctx, rctx.attr.urls),
+    )
     if not result.success:
         fail("\n  ".join([
             "package %s %s (%s): no URL of the lock has the file with SHA-256 %s; tried:" %
@@ -140,6 +155,7 @@ def _package_repository_impl(rctx):
         package = repr(rctx.attr.package),
         version = repr(rctx.attr.version),
     ))
+    return reproducible(rctx)
 
 _package_repository = repository_rule(
     implementation = _package_repository_impl,

@@ -10,6 +10,8 @@ The scripts of a wheel, which installers copy to PATH, are the files of `@pypi//
 says what the version of rules_python has that the build takes.
 """
 
+load("//third_party:download.bzl", "credentials", "reproducible")
+
 _WHEEL_BUILD = """\
 # {distribution} {version}; license: {license}
 
@@ -43,7 +45,13 @@ filegroup(
 
 def _wheel_repository_impl(rctx):
     for url, sha256 in rctx.attr.wheels.items():
-        rctx.download_and_extract(url = url, sha256 = sha256, type = "zip", output = "site")
+        rctx.download_and_extract(
+            url = url,
+            sha256 = sha256,
+            type = "zip",
+            output = "site",
+            auth = credentials(rctx, [url]),
+        )
     for entry in rctx.path("site").readdir():
         if entry.basename.endswith(".data"):
             for part in entry.readdir():
@@ -56,6 +64,7 @@ def _wheel_repository_impl(rctx):
         license = rctx.attr.license or "not stated",
         deps = repr(["@%s//:%s" % (rctx.attr.hub, _target(name)) for name in rctx.attr.requires]),
     ))
+    return reproducible(rctx)
 
 wheel_repository = repository_rule(
     implementation = _wheel_repository_impl,
@@ -70,6 +79,15 @@ wheel_repository = repository_rule(
     },
 )
 
+_LINUX = """\
+config_setting(
+    name = "linux_{cpu}",
+    constraint_values = [
+        "@platforms//cpu:{cpu}",
+        "@platforms//os:linux",
+    ],
+)"""
+
 def _hub_build(by_distribution):
     """Returns the content of the BUILD file of a hub.
 
@@ -77,6 +95,8 @@ def _hub_build(by_distribution):
         by_distribution: for each distribution, the names of its repositories by CPU, or by `any`.
     """
     lines = ['package(default_visibility = ["//visibility:public"])', 'exports_files(["rules_python.bzl"])']
+    cpus = {cpu: None for repositories in by_distribution.values() for cpu in repositories if cpu != "any"}
+    lines += [_LINUX.format(cpu = cpu) for cpu in sorted(cpus)]
     for name, repositories in by_distribution.items():
         for target, alias in (("lib", _target(name)), ("scripts", _target(name) + ".scripts")):
             lines.append(_alias(name, alias, repositories, target))
@@ -115,10 +135,13 @@ def _alias(distribution, alias, repositories, target):
         actual = repr("@%s//:%s" % (repositories["any"], target))
     else:
         conditions = {
-            "@platforms//cpu:" + cpu: "@%s//:%s" % (repository, target)
+            ":linux_" + cpu: "@%s//:%s" % (repository, target)
             for cpu, repository in repositories.items()
         }
-        message = "%s has wheels for %s only" % (distribution, " and ".join(repositories.keys()))
+        message = "%s has wheels for Linux on %s only; on another system build by remote execution, or in a container of Linux" % (
+            distribution,
+            " and ".join(repositories.keys()),
+        )
         actual = "select(%r, no_match_error = %r)" % (conditions, message)
     return "alias(\n    name = %r,\n    actual = %s,\n)" % (alias, actual)
 
