@@ -96,7 +96,7 @@ def generated(consumer: Workspace, extension: str) -> set[str]:
 
 def test_only_its_own_packages_are_declared(consumer: Workspace) -> None:
     """Packages and wheels of the product, and what only tests of this checkout need, are not in a consumer's build."""
-    debian = generated(consumer, "third_party/debian:extension.bzl%debian")
+    debian = generated(consumer, "debian:extensions.bzl%debian")
     assert "consumer_packages" in debian
     assert {name for name in debian if not name.startswith("consumer_packages")} == set()
     wheels = generated(consumer, "third_party/python:extension.bzl%pypi")

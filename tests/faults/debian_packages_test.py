@@ -26,7 +26,7 @@ from tools.testing.debian_packages import build_deb
 MODULE = (
     rules.MODULE
     + """
-debian = use_extension("@rules_icos//third_party/debian:extension.bzl", "debian")
+debian = use_extension("@rules_icos//debian:extensions.bzl", "debian")
 debian.lock(name = "example", manifest = "//packages:example.toml")
 use_repo(debian, "example")
 """

@@ -332,7 +332,7 @@ def _debian_packages_impl(rctx):
 
 debian_packages = repository_rule(
     implementation = _debian_packages_impl,
-    doc = """The packages of a lock, for a WORKSPACE; modules use extension.bzl.
+    doc = """The packages of a lock, for a WORKSPACE; modules use debian/extensions.bzl.
 
     A WORKSPACE can't read files, so the repositories of the packages need another step: the macro
     `debian_package_repositories` in `repositories.bzl` of this repository.""",

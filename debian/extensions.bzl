@@ -9,7 +9,7 @@ An example. From [examples/minimal-appliance/MODULE.bazel](../../examples/minima
 
 ```starlark
 # The packages of packages/trixie.lock.json.
-debian = use_extension("@rules_icos//third_party/debian:extension.bzl", "debian")
+debian = use_extension("@rules_icos//debian:extensions.bzl", "debian")
 debian.lock(
     name = "minimal_appliance_packages",
     manifest = "//packages:trixie.toml",
