@@ -10,17 +10,22 @@ An example. From [examples/ab-appliance/appliance.bzl](../../examples/ab-applian
             "//:rootfs/appliance": "usr/lib/appliance:0755",
             "//:rootfs/appliance.service": "usr/lib/systemd/system/appliance.service",
             "//:rootfs/ethernet.network": "usr/lib/systemd/network/ethernet.network",
-        },
+            "//:rootfs/updater": "usr/lib/updater:0755",
+            "//:rootfs/updater.service": "usr/lib/systemd/system/updater.service",
+        } | extra_files,
         grub = "@packages//packages:grub-efi-amd64-signed",
-        healthy = ["appliance.service"],
+        healthy = [
+            "appliance.service",
+            "updater.service",
+        ] + healthy,
         kernel_arguments = [
             "systemd.volatile=state",  # the root is read-only: /var is in memory
             "console=ttyS0,115200n8",
-        ] + arguments,
+        ],
         keys = ["//:keys/appliance.pem"],
         layers = ["//:base"],
-        passwords = {"root": "root"},  # to try it; a product must have none
-        product = "ab-appliance",
+        passwords = PASSWORDS,
+        product = PRODUCT,
         root_files_size = "300M",
         root_size = "320M",
         shim = "@packages//packages:shim-signed",

@@ -5,13 +5,20 @@ load("@rules_icos//defs:defs.bzl", "ab_system")
 # Made once by `uuidgen`. The UUIDs of partitions and file systems are derived from it.
 DISK_GUID = "6e2d91c4-7f38-4d0a-b1c6-5a9e3f8d7000"
 
-def appliance(name, version_file, arguments = [], **kwargs):
+# A machine refuses updates of another product.
+PRODUCT = "ab-appliance"
+
+# To try it; a product must have none, {}. Tests log in with the password of root, and without one they don't.
+PASSWORDS = {"root": "root"}
+
+def appliance(name, version_file, extra_files = {}, healthy = [], **kwargs):
     """Declares the disk `NAME` and the update image `NAME.update.tar` of a version.
 
     Args:
         name: of the disk, and prefix of all targets; see ab_system.
         version_file: a file with the version.
-        arguments: further arguments of the kernel.
+        extra_files: further files; see ab_system.
+        healthy: further units that must have started before an update is confirmed.
         **kwargs: further attributes of ab_system.
     """
     ab_system(
@@ -21,17 +28,22 @@ def appliance(name, version_file, arguments = [], **kwargs):
             "//:rootfs/appliance": "usr/lib/appliance:0755",
             "//:rootfs/appliance.service": "usr/lib/systemd/system/appliance.service",
             "//:rootfs/ethernet.network": "usr/lib/systemd/network/ethernet.network",
-        },
+            "//:rootfs/updater": "usr/lib/updater:0755",
+            "//:rootfs/updater.service": "usr/lib/systemd/system/updater.service",
+        } | extra_files,
         grub = "@packages//packages:grub-efi-amd64-signed",
-        healthy = ["appliance.service"],
+        healthy = [
+            "appliance.service",
+            "updater.service",
+        ] + healthy,
         kernel_arguments = [
             "systemd.volatile=state",  # the root is read-only: /var is in memory
             "console=ttyS0,115200n8",
-        ] + arguments,
+        ],
         keys = ["//:keys/appliance.pem"],
         layers = ["//:base"],
-        passwords = {"root": "root"},  # to try it; a product must have none
-        product = "ab-appliance",
+        passwords = PASSWORDS,
+        product = PRODUCT,
         root_files_size = "300M",
         root_size = "320M",
         shim = "@packages//packages:shim-signed",

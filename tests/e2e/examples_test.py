@@ -1,11 +1,13 @@
 """Builds and tests the examples, which are separate modules, without the packages in ic-os/."""
 
 import re
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.downstream import RULES, Workspace
+from tests.downstream import MODULE_FLAGS, PLAIN_OUTPUT, RULES, Workspace, output_user_root
 from tests.e2e.downstream import checked_in
 
 EXAMPLES = sorted(file.parent.name for file in RULES.glob("examples/*/MODULE.bazel"))
@@ -27,6 +29,50 @@ def test_example(example: Workspace) -> None:
     status, said = example.run("test", "//...")
     assert status == 0, said
     assert "tests pass." in said, said
+
+
+def tests_of_template(folder: Path, passwords: str) -> str:
+    """Returns the tests of a copy of the template with another product and other passwords, as BUILD rules.
+
+    Args:
+        folder: where to make the copy.
+        passwords: a dict of Starlark.
+    """
+    copy = folder / "appliance"
+    shutil.copytree(RULES / "examples/ab-appliance", copy, ignore=shutil.ignore_patterns("bazel-*"))
+    for name, old, new in (
+        ("MODULE.bazel", 'path = "../.."', f'path = "{RULES}"'),
+        ("appliance.bzl", 'PRODUCT = "ab-appliance"', 'PRODUCT = "weather-station"'),
+        ("appliance.bzl", 'PASSWORDS = {"root": "root"}', f"PASSWORDS = {passwords}"),
+    ):
+        text = (copy / name).read_text()
+        assert text.count(old) == 1, f"{name}: {old}"
+        (copy / name).write_text(text.replace(old, new))
+    workspace = Workspace(copy, output_user_root() or folder / "root")
+    try:
+        status, said = workspace.bazel("query", *PLAIN_OUTPUT, *MODULE_FLAGS, "--output=build", "//tests:all")
+    finally:
+        workspace.bazel("shutdown")
+    assert status == 0, said
+    return said
+
+
+def test_tests_of_the_template_follow_its_values(tmp_path: Path) -> None:
+    """Product and password are in one place; nothing is built."""
+    rules = tests_of_template(tmp_path, '{"root": "secret"}')
+    assert rules.count('"--password=secret"') == 2
+    assert '"--password=root"' not in rules
+    assert rules.count('"weather-station"') >= 3
+    assert '"ab-appliance"' not in rules
+
+
+def test_tests_of_the_template_without_passwords(tmp_path: Path) -> None:
+    """Without an account that logs in, boot tests have no commands, and nothing else that needs a login."""
+    rules = tests_of_template(tmp_path, "{}")
+    assert rules.count('"--password="') == 2
+    assert "--root_hash" not in rules
+    assert "ab-update status" not in rules
+    assert rules.count("updater: slot A, version") == 3
 
 
 @pytest.mark.parametrize("example", ["data-disk"], indirect=True)

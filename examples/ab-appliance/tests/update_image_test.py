@@ -8,7 +8,8 @@ import tempfile
 import unittest
 from pathlib import Path
 
-IMAGE, KEY = (str(Path(path).resolve()) for path in sys.argv[1:])
+IMAGE, KEY = (str(Path(path).resolve()) for path in sys.argv[1:3])
+PRODUCT = sys.argv[3]
 
 
 def run(*command: str) -> bytes:
@@ -35,12 +36,12 @@ class UpgradeImageTest(unittest.TestCase):
             command = ["openssl", "pkeyutl", "-verify", "-rawin", "-pubin", "-inkey", KEY]
             command += ["-in", str(manifest), "-sigfile", str(signature)]
             self.assertIn(b"Success", run(*command))
-            manifest.write_bytes(member("manifest.json").replace(b'"version": "2"', b'"version": "3"'))
+            manifest.write_bytes(member("manifest.json").replace(b'"version": "next"', b'"version": "last"'))
             self.assertNotEqual(subprocess.run(command, capture_output=True, check=False).returncode, 0)
 
     def test_pieces(self) -> None:
         manifest = json.loads(member("manifest.json"))
-        self.assertEqual((manifest["product"], manifest["version"]), ("ab-appliance", "2"))
+        self.assertEqual((manifest["product"], manifest["version"]), (PRODUCT, "next"))
         self.assertEqual([entry["name"] for entry in manifest["images"]], ["boot.img", "root.img"])
         for entry in manifest["images"]:
             with self.subTest(entry["name"]):
