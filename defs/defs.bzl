@@ -41,6 +41,7 @@ load(
     _filesystem_check_test = "filesystem_check_test",
     _image_structure_test = "image_structure_test",
     _reproducible_test = "reproducible_test",
+    _tree_snapshot_test = "tree_snapshot_test",
 )
 load("//defs:vm.bzl", _raw_disk = "raw_disk", _vm_boot_test = "vm_boot_test", _vm_launcher = "vm_launcher")
 
@@ -80,6 +81,7 @@ sha256 = _sha256
 squashfs_image = _squashfs_image
 swap_image = _swap_image
 secure_boot_keys = _secure_boot_keys
+tree_snapshot_test = _tree_snapshot_test
 unified_kernel_image = _unified_kernel_image
 upgrade_image = _upgrade_image
 verity_image = _verity_image

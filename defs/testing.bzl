@@ -28,6 +28,13 @@ image_structure_test(
         "/inbox": "type=dir mode=1777",
     },
 )
+
+# bazel run :data_snapshot_test.update
+tree_snapshot_test(
+    name = "data_snapshot_test",
+    src = ":data",
+    snapshot = "data.mtree",
+)
 ```
 """
 
@@ -35,9 +42,11 @@ load(
     "//defs/private:image_tests.bzl",
     _filesystem_check_test = "filesystem_check_test",
     _image_structure_test = "image_structure_test",
+    _tree_snapshot_test = "tree_snapshot_test",
 )
 load("//defs/private:reproducible_test.bzl", _reproducible_test = "reproducible_test")
 
 filesystem_check_test = _filesystem_check_test
 image_structure_test = _image_structure_test
 reproducible_test = _reproducible_test
+tree_snapshot_test = _tree_snapshot_test

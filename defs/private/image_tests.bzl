@@ -1,6 +1,7 @@
-"""Tests of images: of their content, and of the consistency of file systems."""
+"""Tests of images: of their content, of changes in it, and of the consistency of file systems."""
 
-load("//defs/private:python.bzl", "py_test")
+load("//defs/private:attributes.bzl", "macro_label")
+load("//defs/private:python.bzl", "py_binary", "py_test")
 load("//dev/pytest:pytest_test.bzl", "pytest_test")
 
 def _structure_spec_impl(ctx):
@@ -96,3 +97,46 @@ def filesystem_check_test(name, image, partition = None, skip_if_missing = False
         deps = [Label("//tools/testing:file_system_check")],
         **kwargs
     )
+
+def tree_snapshot_test(name, src, snapshot, size = "small", **kwargs):
+    """Declares a test that the files of an image are those of a list that was checked in.
+
+    The list is a text in the form of mtree(5): paths, modes, owners, sizes and hashes. A change of it shows in a review what
+    a change of packages or rules does to the image. `bazel run :NAME.update` writes the list; the test is declared
+    only if the list exists.
+
+    Args:
+        name: of the test.
+        src: the image of a partition with files, such as an ext4_image.
+        snapshot: the list, a file of this package, such as `root.mtree`.
+        size: of the test.
+        **kwargs: further attributes of the test, such as `tags` and `visibility`.
+    """
+    common = {"tags": kwargs.get("tags", []), "testonly": True}
+    native.filegroup(name = name + ".tree", srcs = [src], output_group = "mtree", **common)
+    command, main = "//tools/commands:tree_snapshot_check", Label("//tools/commands:tree_snapshot_check.py")
+    tree = "--tree=runfile:$(rootpath :%s.tree)" % name
+    py_binary(
+        name = name + ".update",
+        srcs = [main],
+        args = [tree, "--output=workspace:%s/%s" % (native.package_name(), snapshot)],
+        data = [name + ".tree"],
+        main = main,
+        deps = [Label(command)],
+        **common
+    )
+    if native.glob([snapshot], allow_empty = True):
+        py_test(
+            name = name,
+            size = size,
+            srcs = [main],
+            args = [
+                tree,
+                "--snapshot=runfile:$(rootpath %s)" % snapshot,
+                "'--command=bazel run %s.update'" % macro_label(name),
+            ],
+            data = [snapshot, name + ".tree"],
+            main = main,
+            deps = [Label(command)],
+            **kwargs
+        )

@@ -78,6 +78,7 @@ CASES: dict[str, dict[str, Any]] = {
     "secure_boot_signature": {"file": "in/stub.efi", "to_sign_output": "out/file"},
     "sha256": {"input": "in/text", "output": "out/file"},
     "squashfs_image": {"layers": [ENTRY], "output": "out/file"},
+    "tree_snapshot_check": {"tree": "in/text", "output": "out/tree.mtree"},
     "unified_kernel_image": {
         "stub": "in/stub.efi",
         "kernel": "in/kernel",
