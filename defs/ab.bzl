@@ -28,6 +28,7 @@ An example. From [examples/ab-appliance/appliance.bzl](../../examples/ab-applian
         product = PRODUCT,
         root_files_size = "300M",
         root_size = "320M",
+        root_type = "erofs",
         shim = "@packages//packages:shim-signed",
         # To try it: everyone has this key. Make your own before the first machine is installed.
         signing_key = "//:keys/appliance.test-only.key.pem",

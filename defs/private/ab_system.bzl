@@ -5,6 +5,7 @@ load("//defs:disk.bzl", "disk_image", "upgrade_image")
 load("//defs/private:attributes.bzl", "check_types", "macro_label")
 load("//defs/private:boot_args.bzl", "boot_args")
 load("//defs/private:debian_data.bzl", "debian_file")
+load("//defs/private:erofs_image.bzl", "erofs_image")
 load("//defs/private:ext4_image.bzl", "ext4_image")
 load("//defs/private:initramfs.bzl", "initramfs")
 load("//defs/private:own_keys.bzl", "own_keys_enrollment", "own_keys_kernel", "own_keys_loader")
@@ -39,6 +40,12 @@ _OWN_KEYS_PROGRAMS = [
     "usr/bin/umount",
 ]
 _OWN_KEYS_MODULES = ["efivarfs"]
+
+# File systems of the root: the rule of the image, and modules beside _MODULES.
+_ROOT_TYPES = {
+    "erofs": struct(image = erofs_image, modules = ["erofs"]),
+    "ext4": struct(image = ext4_image, modules = []),
+}
 
 # Bytes of a block of the root, of which dm-verity hashes whole ones.
 _BLOCK = 4096
@@ -111,9 +118,9 @@ def _tree(name, healthy, keys, product, variant, version_file, srcs, extra_files
         **(common | tree)
     )
 
-def _slot(name, disk_guid, kernel_arguments, modules, product, secure_boot, sizes, layers, uuid, common):
+def _slot(name, disk_guid, kernel_arguments, modules, product, root_type, secure_boot, sizes, layers, uuid, common):
     """Declares `NAME.root` and `NAME.boot`, which belong together."""
-    ext4_image(
+    _ROOT_TYPES[root_type].image(
         name = name + ".root-fs",
         src = name + ".tree",
         label = "root",
@@ -129,7 +136,7 @@ def _slot(name, disk_guid, kernel_arguments, modules, product, secure_boot, size
         folders = ["proc", "run", "sys", "sysroot"],
         init = _file("init"),
         layout = name + ".partitions.csv",
-        modules = modules + (_OWN_KEYS_MODULES if secure_boot else []),
+        modules = modules + _ROOT_TYPES[root_type].modules + (_OWN_KEYS_MODULES if secure_boot else []),
         programs = _PROGRAMS + (_OWN_KEYS_PROGRAMS if secure_boot else []),
         rootfs = name + ".kernel-tree",
         **common
@@ -232,6 +239,7 @@ def ab_system(
         modules = _MODULES,
         root_files_size = "480M",
         root_size = "512M",
+        root_type = "ext4",
         secure_boot = None,
         shim = None,
         signing_key = None,
@@ -283,6 +291,8 @@ def ab_system(
         modules: kernel modules that are loaded before the root is mounted.
         root_files_size: size of the file system of the root; the rest of `root_size` is for its hash tree.
         root_size: size of each root partition.
+        root_type: file system of the root, `ext4` or `erofs`. EROFS takes less space, and the kernel has to have it as a
+            module.
         secure_boot: own keys for Secure Boot, from `own_keys`, instead of `grub` and `shim`.
         shim: the package with Debian's signed shim, such as `@packages//packages:shim-signed`.
         signing_key: private key, a PEM file, that signs the update image.
@@ -303,6 +313,8 @@ def ab_system(
         fail("%s: the boot loader: give either secure_boot, or both grub and shim" % where)
     for partition, size in {"boot": sizes.boot, "data": sizes.data, "esp": sizes.esp, "root": sizes.root, "root_files": sizes.root_files}.items():
         parse_size(size, "%s: %s_size" % (where, partition), _BLOCK)
+    if root_type not in _ROOT_TYPES:
+        fail("%s: root_type: %r is not a file system of the root; give %s" % (where, root_type, " or ".join(_ROOT_TYPES)))
     check_types(where, "dict", {"extra_files": extra_files, "symlinks": symlinks})
     check_types(where, "list", {"layers": layers, "modules": modules, "srcs": srcs, "strip_paths": strip_paths})
     check_types(where, "list", {"healthy": healthy, "keys": keys}, configurable = False)
@@ -314,7 +326,7 @@ def ab_system(
     _text_file(name = layout, lines = _layout(sizes), **common)
     tree = {"layers": layers} | kwargs
     _tree(name, healthy, keys, product, variant, version_file, srcs, extra_files, strip_paths, symlinks, common, tree)
-    _slot(name, disk_guid, kernel_arguments, modules, product, secure_boot, sizes, layers, uuid, common)
+    _slot(name, disk_guid, kernel_arguments, modules, product, root_type, secure_boot, sizes, layers, uuid, common)
     _loader(name, disk_guid, grub, shim, secure_boot, sizes, common)
     if data == None:
         data = name + ".data"

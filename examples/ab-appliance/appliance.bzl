@@ -46,6 +46,7 @@ def appliance(name, version_file, extra_files = {}, healthy = [], **kwargs):
         product = PRODUCT,
         root_files_size = "300M",
         root_size = "320M",
+        root_type = "erofs",
         shim = "@packages//packages:shim-signed",
         # To try it: everyone has this key. Make your own before the first machine is installed.
         signing_key = "//:keys/appliance.test-only.key.pem",

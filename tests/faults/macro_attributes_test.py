@@ -74,6 +74,9 @@ MISTAKES = {
     "number": Mistake(
         SYSTEM, "root_files_size = 300", 'root_files_size: 300 is of type int; write a size as a string, such as "32M"'
     ),
+    "root_type": Mistake(
+        SYSTEM, 'root_type = "btrfs"', 'root_type: "btrfs" is not a file system of the root; give erofs or ext4'
+    ),
     "list_of_files": Mistake(
         SYSTEM, 'extra_files = ["a.txt"]', 'extra_files: ["a.txt"] is of type list; give a dict in braces'
     ),
