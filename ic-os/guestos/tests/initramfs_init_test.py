@@ -124,13 +124,21 @@ def test_the_slot_is_that_of_the_boot_partition(tmp_path, slot):
 
 
 @pytest.mark.parametrize("folder", ["", "PciRoot(0x0)/Pci(0x2,0x0)/HD(4,GPT,DDF618FE-7244-B446-A175-3296E6B9D02E)/"])
+@pytest.mark.parametrize("separator", ["\\", "/", "/\\"])
 @pytest.mark.parametrize("reason", ["stable", "first_boot", "fallback", "damaged"])
-def test_the_reason_is_in_the_path_of_the_image(tmp_path, folder, reason):
-    """The variable as systemd's stub writes it: without or with the path of the device."""
+def test_the_reason_is_in_the_path_of_the_image(tmp_path, folder, separator, reason):
+    """The variable as systemd's stub writes it: without or with the path of the device, in one part or in two."""
     variable = tmp_path / "variable"
-    variable.write_bytes(b"\x06\0\0\0" + f"{folder}\\{reason}\\uki.efi\0".encode("utf-16-le"))
+    variable.write_bytes(b"\x06\0\0\0" + f"{folder}\\{reason}{separator}uki.efi\0".encode("utf-16-le"))
     result = run(f"read_reason {variable}")
     assert (result.returncode, result.stdout, result.stderr) == (0, f"{reason}\n", "")
+
+
+def test_an_image_in_no_folder_has_no_reason(tmp_path):
+    variable = tmp_path / "variable"
+    variable.write_bytes(b"\x06\0\0\0" + "\\uki.efi\0".encode("utf-16-le"))
+    result = run(f"read_reason {variable}")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "\n", "")
 
 
 @pytest.mark.parametrize("guid", ["", "1", "2", "00000000-0000-0000-0000-000000000000", "A_boot", "*"])
