@@ -22,10 +22,9 @@ def _payload_impl(ctx):
     own = ctx.attr.own[PackageFilesInfo].dest_src_map
     doubled = [path.removeprefix(_FOLDER) for path in info.dest_src_map if path in own]
     if doubled:
-        fail("%s: has %s, which the GuestOS has already, by %s; leave it out of the release binaries" % (
+        fail("%s: has %s, which the GuestOS has already; leave it out of the release binaries" % (
             ctx.attr.src.label,
             ", ".join(doubled),
-            ctx.attr.own.label,
         ))
     executables = []
     for path, file in info.dest_src_map.items():
