@@ -35,8 +35,17 @@ _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 
 NODE_VARIABLES = ("ic_host", "ipv6_address", "mac_address", "node_index", "subnet_index", "use_hsm", "ansible_host")
 HOST_VARIABLES = (
-    *("ansible_connection", "ansible_host", "ansible_port", "ansible_user"),
-    *("ipv6_prefix", "ic_disk_gb", "ic_cores", "ic_memory_gb"),
+    *("ansible_connection", "ansible_host", "ansible_port", "ansible_user", "ansible_become"),
+    *(
+        "ic_libvirt_uri",
+        "ic_folder",
+        "ic_bridge",
+        "ic_ssh_port",
+        "ipv6_prefix",
+        "ic_disk_gb",
+        "ic_cores",
+        "ic_memory_gb",
+    ),
 )
 """Of a line of [physical_hosts], or in [physical_hosts:vars] for all of them."""
 
@@ -51,6 +60,12 @@ class Host:
         address: name or address for SSH.
         port: for SSH; None for SSH's default.
         user: for SSH; None for SSH's default.
+        become: whether libvirt is used as root, by sudo.
+        libvirt_uri: of the libvirt that runs its nodes.
+        folder: for the files of its nodes, an absolute path.
+        bridge: that the network cards of its nodes are at; empty for QEMU's user-mode network.
+        ssh_port: without a bridge, the port of the host's 127.0.0.1 that leads to SSH of its first node; the next ones
+            lead to the next nodes.
         prefix: the network of its nodes.
         disk_gb: size of a node's disk, in GiB.
         cores: number of processors of a node.
@@ -62,6 +77,11 @@ class Host:
     address: str
     port: int | None
     user: str | None
+    become: bool
+    libvirt_uri: str
+    folder: str
+    bridge: str
+    ssh_port: int
     prefix: ipaddress.IPv6Network
     disk_gb: int
     cores: int
@@ -212,6 +232,11 @@ def _host(given: _Values, deployment: str) -> Host:
         address=given.get("ansible_host", given.entry.name, values.text),
         port=given.get("ansible_port", None, values.number(1, 65535)),
         user=given.get("ansible_user", None, values.text),
+        become=given.get("ansible_become", False, values.truth),
+        libvirt_uri=given.get("ic_libvirt_uri", "qemu:///system", values.text),
+        folder=given.get("ic_folder", "/var/local/ic", values.absolute_path),
+        bridge=given.get("ic_bridge", "", values.bridge),
+        ssh_port=given.get("ic_ssh_port", 22000, values.number(1, 65000)),
         prefix=given.get("ipv6_prefix", local_prefix(deployment), values.prefix),
         disk_gb=given.get("ic_disk_gb", 100, values.number(50, 1 << 20)),
         cores=given.get("ic_cores", 4, values.number(1, 1024)),

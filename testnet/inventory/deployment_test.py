@@ -93,6 +93,10 @@ def test_a_node_is_found_by_its_name():
         (("h2 ansible_host", "h1 ansible_host"), "hosts.ini:18: the host h1 is there already, in line 17"),
         (("connection=local", "connection=smart"), "ansible_connection must be ssh or local, not 'smart'"),
         (("2001:db8::/64", "2001:db8::/48"), "ipv6_prefix must be an IPv6 network of 64 bits"),
+        (("ic_cores=2", "ic_folder=images"), "ic_folder must be an absolute path, not 'images'"),
+        (("ic_cores=2", "ic_folder=/.."), "ic_folder must be an absolute path, not '/..'"),
+        (("ic_cores=2", "ic_bridge='br 0'"), "ic_bridge must be the name of a network device, not 'br 0'"),
+        (("ic_cores=2", "ansible_become=maybe"), "ansible_become must be true or false, not 'maybe'"),
     ],
 )
 def test_an_invalid_inventory_is_an_error_in_one_line(change, message):

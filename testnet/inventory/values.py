@@ -6,11 +6,13 @@ The error says what the value must be, as in `a whole number from 1 to 3`.
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from collections.abc import Callable
 
 from testnet.inventory.ini import Value
 
+_DEVICE = re.compile(r"[A-Za-z0-9_.-]{1,15}")
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 
 
@@ -18,6 +20,21 @@ def text(value: Value) -> str:
     """Returns a text that is not empty."""
     if not isinstance(value, str) or not value:
         raise ValueError("a text")
+    return value
+
+
+def absolute_path(value: Value) -> str:
+    """Returns the normal form of an absolute path, that is not the root folder."""
+    path = os.path.normpath(value) if isinstance(value, str) and value.isprintable() else ""
+    if not os.path.isabs(path) or path.strip("/") == "":
+        raise ValueError("an absolute path")
+    return path
+
+
+def bridge(value: Value) -> str:
+    """Returns the name of a network device (15 characters, linux/if.h)."""
+    if not isinstance(value, str) or not _DEVICE.fullmatch(value):
+        raise ValueError("the name of a network device")
     return value
 
 

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from testnet.inventory.deployment import Deployment
+from testnet.inventory.deployment import Deployment, Node
 from testnet.local import ssh
 from testnet.local.state import LocalNode
 from tools.core.errors import UserError
@@ -22,10 +22,10 @@ from tools.vm.qemu import find_qemu
 _MEMINFO = Path("/proc/meminfo")
 _LEAST_MEMORY_MIB = 512
 _MOST_CORES = 255
-_QEMU_MIB = 150
+GUEST_OVERHEAD_MIB = 150
 """What QEMU takes besides the memory of its machine."""
 
-_WRITTEN = 256 << 20
+WRITTEN_BYTES = 256 << 20
 """What a machine writes to its disk at its first boot, with a reserve, in bytes."""
 
 
@@ -39,18 +39,31 @@ def check_deployment(deployment: Deployment) -> None:
         where = f"{deployment.origin}: {node.name}"
         if not node.host.is_local:
             raise UserError(
-                f"{where}: runs on {node.host.name}, and machines are started on this one only: for that its line in "
-                "[physical_hosts] has ansible_connection=local"
+                f"{where}: runs on {node.host.name}, and other nodes on this machine (ansible_connection=local); make "
+                "two deployments of them"
             )
-        if node.use_hsm:
-            raise UserError(f"{where}: use_hsm: machines on this host have no HSM")
-        if node.host.cores > _MOST_CORES:
-            raise UserError(f"{where}: ic_cores: a machine has {_MOST_CORES} processors at most")
-        if node.host.memory_mib < _LEAST_MEMORY_MIB:
-            raise UserError(f"{where}: ic_memory_gb: a machine needs {_LEAST_MEMORY_MIB} MiB at least")
+        check_machine(node, where)
     hosts = {node.host.name for node in deployment.nodes}
     if len(hosts) > 1:
         raise UserError(f"{deployment.origin}: {', '.join(sorted(hosts))} are all this machine; name it once")
+
+
+def check_machine(node: Node, where: str) -> None:
+    """Checks that a node's machine can be had in QEMU.
+
+    Args:
+        node: the node.
+        where: begins the message.
+
+    Raises:
+        UserError: it can't.
+    """
+    if node.use_hsm:
+        raise UserError(f"{where}: use_hsm: machines on this host have no HSM")
+    if node.host.cores > _MOST_CORES:
+        raise UserError(f"{where}: ic_cores: a machine has {_MOST_CORES} processors at most")
+    if node.host.memory_mib < _LEAST_MEMORY_MIB:
+        raise UserError(f"{where}: ic_memory_gb: a machine needs {_LEAST_MEMORY_MIB} MiB at least")
 
 
 def check_programs() -> None:
@@ -72,7 +85,7 @@ def check_memory(nodes: Sequence[LocalNode], meminfo: Path = _MEMINFO) -> None:
     Raises:
         UserError: there is too little.
     """
-    needed = sum(node.memory_mib + _QEMU_MIB for node in nodes)
+    needed = sum(node.memory_mib + GUEST_OVERHEAD_MIB for node in nodes)
     match = re.search(r"^MemAvailable: +(\d+) kB$", meminfo.read_text("ascii"), re.MULTILINE)
     available = int(match[1]) >> 10 if match else needed
     if needed > available:
@@ -113,7 +126,7 @@ def check_disk(folder: Path, image: Image | None, nodes: Sequence[LocalNode]) ->
         for node in nodes:
             if node.disk_gb << 30 < image.size:
                 raise UserError(f"{node.name}: ic_disk_gb: the image needs {human_size(image.size)} at least")
-    needed = data + len(nodes) * _WRITTEN
+    needed = data + len(nodes) * WRITTEN_BYTES
     while not folder.exists():
         folder = folder.parent
     status = os.statvfs(folder)

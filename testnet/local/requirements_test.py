@@ -17,7 +17,7 @@ def test_a_deployment_on_this_machine():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (TEXT, "hosts.ini: net.0.1: runs on h2, and machines are started on this one only"),
+        (TEXT, "hosts.ini: net.0.1: runs on h2, and other nodes on this machine"),
         (LOCAL, "hosts.ini: h1, h2 are all this machine; name it once"),
         (ONE_HOST.replace('net.x.3 ic_host="h1"', 'net.x.3 ic_host="h1" use_hsm=True'), "net.x.3: use_hsm"),
         (ONE_HOST.replace("ic_memory_gb=0.75", "ic_memory_gb=0.25"), "net.0.0: ic_memory_gb: a machine needs 512 MiB"),

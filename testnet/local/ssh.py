@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -46,11 +46,22 @@ def config(state: State, nodes: Sequence[LocalNode]) -> str:
 
 
 def _host(state: State, node: LocalNode) -> str:
+    return host_section(state, node.name, node.hostname, {"HostName": HOST, "Port": str(node.ports["ssh"])})
+
+
+def host_section(state: State, name: str, hostname: str, access: Mapping[str, str]) -> str:
+    """Returns the section of a node in a configuration for OpenSSH.
+
+    Args:
+        state: of the deployment, with its key.
+        name: of the node.
+        hostname: its host name, by which it can be named, too.
+        access: keywords and values that lead to it.
+    """
     lines = {
-        "HostName": HOST,
-        "Port": str(node.ports["ssh"]),
+        **access,
         "User": ACCOUNT,
-        "HostKeyAlias": node.name,
+        "HostKeyAlias": name,
         "IdentityFile": _quoted(state.ssh_folder / _KEY),
         "IdentitiesOnly": "yes",
         # The machine makes its key at its first boot; what it has then is what it must have from then on.
@@ -60,7 +71,7 @@ def _host(state: State, node: LocalNode) -> str:
         "ServerAliveInterval": str(_CONNECT_SECONDS),
         "LogLevel": "ERROR",
     }
-    return f"Host {node.name} {node.hostname}\n" + "".join(f"    {key} {value}\n" for key, value in lines.items())
+    return f"Host {name} {hostname}\n" + "".join(f"    {key} {value}\n" for key, value in lines.items())
 
 
 def _quoted(path: Path) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from guestos_tools.bootstrap_media import read_account_keys
 from guestos_tools.options import Parser, run, say
+from testnet.hosts import deploy as hosts
 from testnet.local.deploy import Request, check, deploy, wait_until_up
 from testnet.local.observe import as_json, as_text
 from testnet.tools import places
@@ -23,8 +24,8 @@ def parser() -> Parser:
     """Returns the parser of the options."""
     result = Parser(
         PROGRAM,
-        "Starts the machines of a deployment, and waits until they are up. Machines that run are left alone;\n"
-        "those that were stopped or that ended are started again, with their disks.",
+        "Starts the machines of a deployment, and waits until they are up if they are on this machine. Machines that\n"
+        "run are left alone; those that were stopped or that ended are started again, with their disks.",
         "example:\n  bazel run //testnet/tools:icos_deploy -- local",
     )
     places.add_inventory(result)
@@ -36,8 +37,14 @@ def parser() -> Parser:
     result.add_argument(
         "--timeout", metavar="SECONDS", type=places.seconds, default=1200, help="to wait at most (default: 1200)"
     )
+    places.add_ssh_config(result)
     result.add_argument("--no-wait", action="store_true", help="do not wait until the machines are up")
-    result.add_argument("-n", "--dry-run", action="store_true", help="check everything, and start nothing")
+    result.add_argument(
+        "-n",
+        "--dry-run",
+        action="store_true",
+        help="check everything, and start nothing; on hosts, Ansible's check mode prints what would change",
+    )
     result.add_argument("--json", action="store_true", help="print the status of the nodes as JSON")
     return result
 
@@ -52,6 +59,9 @@ def main(arguments: Sequence[str]) -> None:
         keys="".join(_keys(path) for path in options.ssh_key),
     )
     state = places.state(options)
+    if not any(node.host.is_local for node in request.deployment.nodes):
+        hosts.deploy(state, request, options.ssh_config, dry_run=options.dry_run)
+        return
     if options.dry_run:
         check(state, request)
         say(f"{options.deployment}: can be deployed, with {len(request.deployment.nodes)} machines")

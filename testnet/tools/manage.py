@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from guestos_tools.options import Parser, run, say
+from testnet.hosts import deploy as hosts
 from testnet.local import link, machine, process, ssh, terminal
 from testnet.local.chart import write_chart
 from testnet.local.deploy import stop
@@ -158,7 +159,20 @@ def _plug(options: argparse.Namespace, state: State) -> None:
     say(f"{node.name}: {options.card}: {options.action}ged, until the machine ends")
 
 
+def _upgrade_on_hosts(options: argparse.Namespace, state: State) -> None:
+    if given := [f"--{name}" for name in ("report", "chart", "tolerate") if getattr(options, name)]:
+        raise UserError(f"{given[0]}: is for deployments on this machine; {state.name} is on other hosts")
+    known = hosts.node_names(state)
+    chosen = [name if name in known else f"{state.name}.{name}" for name in options.nodes]
+    if missing := [name for name in chosen if name not in known]:
+        raise UserError(f"{missing[0]}: is no node of {state.name}; there are {', '.join(known)}")
+    hosts.upgrade(state, chosen, Path(options.image), options.timeout)
+
+
 def _upgrade(options: argparse.Namespace, state: State) -> None:
+    if hosts.is_on_hosts(state):
+        _upgrade_on_hosts(options, state)
+        return
     nodes = _chosen(state, options.nodes)
     path = Path(options.report) if options.report else None
     report = read(path) if path and path.exists() else Report(deployment=state.name)

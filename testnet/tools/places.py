@@ -72,6 +72,13 @@ def add_state(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_ssh_config(parser: argparse.ArgumentParser) -> None:
+    """Adds the argument that says how to reach other hosts."""
+    parser.add_argument(
+        "--ssh-config", metavar="FILE", help="configuration of OpenSSH for other hosts (default: that of the user)"
+    )
+
+
 def deployment(options: argparse.Namespace) -> Deployment:
     """Returns the deployment that the arguments name.
 

@@ -1,0 +1,1 @@
+"""Deployments on other machines, by SSH, Ansible and libvirt."""
