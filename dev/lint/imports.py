@@ -39,7 +39,7 @@ LAYERS: Sequence[Sequence[str]] = (
 )
 """The packages of each layer, from the highest layer to the lowest. Packages of one layer don't import each other."""
 
-TEST_FOLDERS = ("ic-os/guestos/tests/", "tests/", "tools/testing/")
+TEST_FOLDERS = ("ic-os/guestos/tests/", "testnet/tests/", "tests/", "tools/testing/")
 """Directories with only test code."""
 
 _TEST_PACKAGE = "tools.testing"

@@ -25,6 +25,8 @@ packages=(
     pigz tar xz-utils zstd
     # Virtual machines.
     ovmf qemu-system-x86 qemu-utils openssh-client
+    # A host of a test network.
+    libvirt-clients libvirt-daemon libvirt-daemon-driver-qemu libvirt-daemon-log openssh-server
     # Servers of a cache and of remote execution, on loopback.
     buildbox nginx postgresql
     # Another Python and another clock, for a second build that must give the same bytes.

@@ -19,6 +19,7 @@ _PACKAGES = {
     "as": "binutils",
     "blkid": "util-linux",
     "bsdtar": "libarchive-tools",
+    "bwrap": "bubblewrap",
     "cryptsetup": "cryptsetup-bin",
     "debugfs": "e2fsprogs",
     "dpkg-deb": "dpkg",
@@ -35,6 +36,7 @@ _PACKAGES = {
     "grpck": "passwd",
     "ld": "binutils",
     "ldd": "libc-bin",
+    "libvirtd": "libvirt-daemon",
     "losetup": "mount",
     "mattrib": "mtools",
     "mcopy": "mtools",
@@ -63,6 +65,8 @@ _PACKAGES = {
     "sgdisk": "gdisk",
     "sha256sum": "coreutils",
     "ssh": "openssh-client",
+    "ssh-keygen": "openssh-client",
+    "sshd": "openssh-server",
     "swaplabel": "util-linux",
     "systemd-analyze": "systemd",
     "systemd-id128": "systemd",
@@ -72,6 +76,7 @@ _PACKAGES = {
     "unshare": "util-linux",
     "unsquashfs": "squashfs-tools",
     "veritysetup": "cryptsetup-bin",
+    "virsh": "libvirt-clients",
     "visudo": "sudo",
 }
 """Maps the name of a program to its Debian package, where the two differ."""
