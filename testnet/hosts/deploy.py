@@ -75,7 +75,7 @@ def _deploy(state: State, request: Request, config: str | None, options: Sequenc
         value = inventory(state, request.deployment)
         for path, text in (
             (state.folder / _INVENTORY, json.dumps(value, indent=2)),
-            (state.ssh_folder / _NODES, node_config(state, request.deployment, config)),
+            (node_ssh_config(state), node_config(state, request.deployment, config)),
         ):
             with replacing(path, secret=True) as file:
                 write_all(file, text.encode())
@@ -121,11 +121,16 @@ def upgrade(state: State, names: Sequence[str], image: Path, timeout: float) -> 
         "ic_image": str(image.absolute()),
         "ic_version": version,
         "ic_sha256": digest,
-        "ic_ssh_config": str((state.ssh_folder / _NODES).absolute()),
+        "ic_ssh_config": str(node_ssh_config(state)),
         "ic_timeout": str(round(timeout)),
     }
     with state.locked(UPGRADE_LOCK):
         _play(state, "upgrade.yml", None, variables, ["--limit", ",".join(names)] if names else [])
+
+
+def node_ssh_config(state: State) -> Path:
+    """Returns the path of the configuration of OpenSSH in which the nodes have their names."""
+    return (state.ssh_folder / _NODES).absolute()
 
 
 def node_names(state: State) -> list[str]:
@@ -144,7 +149,7 @@ def inventory(state: State, deployment: Deployment) -> dict[str, Any]:
     hosts = {name: _variables(state, nodes) for name, nodes in hosts_of(deployment).items()}
     order = [node.name for stage in stages(planned(deployment)) for node in stage]
     access = {
-        "ansible_ssh_args": shlex.join(["-F", str((state.ssh_folder / _NODES).absolute()), *ssh_options(None)]),
+        "ansible_ssh_args": shlex.join(["-F", str(node_ssh_config(state)), *ssh_options(None)]),
         "ansible_python_interpreter": "/usr/bin/python3",
     }
     return {

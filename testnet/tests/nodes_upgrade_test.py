@@ -153,6 +153,10 @@ def test_it_halts_at_a_node_that_fails_and_goes_on(fleet, capfd):
 
 
 def test_what_is_refused(fleet, capfd):
+    assert call(manage.PROGRAM, manage.main, ["status", "net", f"--state={fleet.state.folder.parent}"]) == 2
+    assert f"net: is on other hosts: use virsh there, and here `ssh -F {fleet.state.ssh_folder}/nodes NODE`" in (
+        capfd.readouterr().err
+    )
     assert fleet.upgrade("1.7")[0] == 2
     assert "net.1.7: is no node of net; there are net.x.2, net.1.1, net.0.0" in capfd.readouterr().err
     assert fleet.upgrade("--report=file")[0] == 2

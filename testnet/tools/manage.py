@@ -197,7 +197,11 @@ def main(arguments: Sequence[str]) -> None:
     places.enter_folder_of_caller()
     options = parser().parse_args(arguments)
     action: Action = options.run
-    action(options, places.state(options))
+    state = places.state(options)
+    if action is not _upgrade and hosts.is_on_hosts(state):
+        config = hosts.node_ssh_config(state)
+        raise UserError(f"{state.name}: is on other hosts: use virsh there, and here `ssh -F {config} NODE`")
+    action(options, state)
 
 
 if __name__ == "__main__":
