@@ -41,6 +41,13 @@ _OWN_KEYS_PROGRAMS = [
 ]
 _OWN_KEYS_MODULES = ["efivarfs"]
 
+# Neither partitions that the layout does not have nor the host's credentials configure a system that is signed.
+_OWN_KEYS_ARGUMENTS = [
+    "panic=10",
+    "systemd.gpt_auto=0",
+    "systemd.import_credentials=no",
+]
+
 # File systems of the root: the rule of the image, and modules beside _MODULES.
 _ROOT_TYPES = {
     "erofs": struct(image = erofs_image, modules = ["erofs"]),
@@ -170,7 +177,7 @@ def _signed_kernel(name, kernel_arguments, product, secure_boot, root, common):
     _text_file(name = name + ".os-release", lines = ["ID=linux", "NAME='%s'" % product], **common)
     own_keys_kernel(
         name = name + ".uki",
-        args = kernel_arguments + ["panic=10"],
+        args = kernel_arguments + _OWN_KEYS_ARGUMENTS,
         common = common,
         initrd = name + ".initrd",
         kernel = name + ".kernel",

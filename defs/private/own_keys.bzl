@@ -59,7 +59,8 @@ def own_keys(
         key: the private key that signs boot loader and kernel images: RSA with 2048 bits or more, as PEM.
         certificate: its certificate, as PEM.
         grub: the package with GRUB's modules, Debian's grub-efi-amd64-bin.
-        stub: the package with systemd's stub, Debian's systemd-boot-efi.
+        stub: the package with systemd's stub, Debian's systemd-boot-efi, version 257 or later (Debian 13): an earlier one
+            does not tell the initramfs where it was loaded from.
         platform_key: the private key that owns the machines (PK); by default `key`, which suits tests.
         platform_certificate: its certificate.
         exchange_key: the private key that changes the certificates on machines later (KEK); by default `key`.

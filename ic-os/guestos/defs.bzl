@@ -22,6 +22,7 @@ DISK_GUID = "2B110BB7-CDEC-7D41-B97E-893EDCBE5428"
 LAYOUT = "//ic-os/guestos:partitions.csv"
 _SIGNATURES = "//ic-os/guestos:update_signatures"
 TEST_KEY = "//ic-os/guestos/update-keys:test-only.pem"
+_SECURE_BOOT_TEST_KEY = "//ic-os/guestos/secure-boot-keys:test-only.key.pem"
 
 # The disk that tests of a variant boot; that of prod has no update keys in a checkout without any.
 _TESTED_DISK = {
@@ -203,6 +204,8 @@ def guestos_image(
         attributes = pkg_attributes(mode = "0644"),
         prefix = "opt/ic/share/update-keys",
     )
+    if name == "prod" and secure_boot and secure_boot.key == _SECURE_BOOT_TEST_KEY:
+        fail("//%s: secure_boot: the private half of this key is public; give prod a key of its own" % native.package_name())
     if name == "prod":
         _require_keys(signing_key, update_keys)
         layout, signing_key, release_tags = ":layout_for_update_keys", ":required_signing_key", ["manual"]
@@ -249,8 +252,11 @@ def guestos_image(
             suffixes = version_suffixes,
             upgrade = {
                 "product": PRODUCT,
+                "public_keys": update_keys if name == "prod" else [],
+                "refused_keys": [TEST_KEY] if name == "prod" else [],
                 "rollback_index_file": ":rollback-index.txt",
                 "signing_key": signing_key,
+                "unsigned": name == "prod",
                 "variant": name,
             },
         )

@@ -46,7 +46,7 @@ def dumped(section):
 
 def test_the_command_line_has_files_words_and_root_hash(folder):
     assert build("--input=words", "--word=slot=A", "--root_hash_file=root_hash", "--root_hash_argument=root") == 0
-    assert dumped(".cmdline").rstrip(b"\0") == b"quiet panic=10 slot=A root=00ff"
+    assert dumped(".cmdline").rstrip(b"\0") == b"quiet panic=10 slot=A root=00ff --"
     assert dumped(".linux") == kernel()
     assert dumped(".initrd") == b"initrd" * 1000
     first = (folder / "uki.efi").read_bytes()
@@ -87,7 +87,7 @@ def test_an_argument_that_is_put_into_the_command_line_is_refused(folder, signed
     """The place of an argument, and the rest of the section, which the size of the section hides."""
     at = signed.index(b"quiet root_hash=")
     end = at + len(b"quiet root_hash=") + 64
-    assert signed[end : end + 20] == bytes(20)
+    assert signed[end : end + 20] == b" --" + bytes(17)
     for place, text in ((end - 64, attack.encode()), (end, b" " + attack.encode())):
         (folder / "changed.efi").write_bytes(signed[:place] + text + signed[place + len(text) :])
         assert not accepted("changed.efi")
@@ -97,7 +97,7 @@ def test_a_larger_section_is_refused(folder, signed):
     """The size of .cmdline in the headers, by which the rest of its last block would be read."""
     header = signed.index(b".cmdline")
     size = int.from_bytes(signed[header + 8 : header + 12], "little")
-    assert size == len("quiet root_hash=") + 64
+    assert size == len("quiet root_hash=") + 64 + len(" --")
     (folder / "changed.efi").write_bytes(
         signed[: header + 8] + (size + 20).to_bytes(4, "little") + signed[header + 12 :]
     )

@@ -21,6 +21,10 @@ _SETUP_MAGIC, _SETUP_MAGIC_OFFSET = b"HdrS", 0x202
 _VERSION_POINTER, _VERSION_BASE = 0x20E, 0x200
 _SBAT_LINE = re.compile(rb"[!-+\--~]+,[1-9][0-9]*(,[^,\n]*)*")
 _SBAT_HEADER = b"sbat,"
+_END = "--"
+"""The last word of the command line. The kernel reads no argument behind it (kernel/params.c, parse_args), so none of
+what systemd's stub appends from the machine's SMBIOS tables, such as `rdinit=`. Programs of the initramfs must refuse
+it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,4 +111,6 @@ def _command_line(words: Sequence[str]) -> bytes:
     for word in words:
         if not re.fullmatch("[!-~]+", word):
             raise UserError(f"{word!r}: must be printable ASCII to be an argument of the kernel command line")
-    return " ".join(words).encode()
+        if word == _END:
+            raise UserError(f"{_END}: ends the arguments of the kernel, and is added behind them; leave it out")
+    return " ".join([*words, _END]).encode() if words else b""

@@ -80,9 +80,25 @@ def test_a_signed_image_with_a_lower_index_is_refused(index, floor):
     assert result.stderr == f"slot B has the rollback index {index}, and this machine starts none below {floor}\n"
 
 
+@pytest.mark.parametrize("floors", [(7, 3), (3, 7)])
+def test_of_two_config_partitions_the_higher_floor_counts(tmp_path, floors):
+    for number, floor in enumerate(floors, 1):
+        for path in (tmp_path / f"store/vda{number}", tmp_path / f"class/vda/vda{number}"):
+            path.mkdir(parents=True)
+        (tmp_path / f"store/vda{number}/rollback-index.txt").write_text(f"{floor}\n")
+    commands = INIT.read_text()
+    start = commands.index("read_config() {")
+    function = commands[start : commands.index("\n}\n", start) + 3]
+    function = function.replace("/sys/class/block", f"{tmp_path}/class").replace("/config", f"{tmp_path}/mounted")
+    fakes = "find_partition() { found='/dev/vda1 /dev/vda2'; }; umount() { rm -r \"$1\"; }; "
+    fakes += f"mount() {{ cp -r {tmp_path}/store/${{5##*/}} $6; }}; "
+    result = run(f"{fakes}{function}disk=vda; read_config; echo $floor")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "7\n", "")
+
+
 def read_command_line(tmp_path, text):
     """Reads a command line, and prints what the script takes from it."""
-    (tmp_path / "cmdline").write_text(f"{text} dfinity.root_hash=00ff dfinity.hash_offset=1\n")
+    (tmp_path / "cmdline").write_text(f"dfinity.root_hash=00ff dfinity.hash_offset=1 {text}\n")
     commands = INIT.read_text().replace("/proc/cmdline", str(tmp_path / "cmdline"))
     start = commands.index("read_command_line() {")
     function = commands[start : commands.index("\n}\n", start) + 3]
@@ -93,8 +109,8 @@ def read_command_line(tmp_path, text):
     ("text", "expected"),
     [
         ("dfinity.system=B dfinity.boot_state=first_boot", "distribution/B/first_boot/0"),
-        ("quiet dfinity.rollback_index=7", "own_keys///7"),
-        ("quiet", "own_keys///0"),
+        ("quiet dfinity.rollback_index=7 --", "own_keys///7"),
+        ("quiet --", "own_keys///0"),
     ],
 )
 def test_the_mode_of_trust_is_that_of_the_command_line(tmp_path, text, expected):
@@ -102,9 +118,27 @@ def test_the_mode_of_trust_is_that_of_the_command_line(tmp_path, text, expected)
     assert (result.returncode, result.stdout, result.stderr) == (0, f"{expected}\n", "")
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("quiet", "has no dfinity.system, and is not that of a signed image"),
+        ("dfinity.system=C", "dfinity.system=C on the kernel command line is neither A nor B"),
+        ("dfinity.system=A --", "dfinity.system=A is on the kernel command line of a signed image"),
+        ("-- rdinit=/usr/bin/sh", "rdinit=/usr/bin/sh on the kernel command line is behind the end of the signed one"),
+        ("-- systemd.debug_shell", "systemd.debug_shell on the kernel command line is behind"),
+        ("-- dfinity.system=A dfinity.root_hash=11", "dfinity.system=A on the kernel command line is behind"),
+        ("-- --", "-- on the kernel command line is behind"),
+    ],
+)
+def test_a_command_line_that_is_not_signed_to_its_end_is_refused(tmp_path, text, message):
+    result = read_command_line(tmp_path, text)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert message in result.stderr
+
+
 @pytest.mark.parametrize("index", ["", "-1", "7a", "99999999999", "$(id)"])
 def test_a_command_line_without_a_number_as_index_is_refused(tmp_path, index):
-    result = read_command_line(tmp_path, f"dfinity.rollback_index={index}")
+    result = read_command_line(tmp_path, f"dfinity.rollback_index={index} --")
     assert (result.returncode, result.stdout) == (1, "")
     assert "is not a rollback index" in result.stderr
 
@@ -141,6 +175,69 @@ def test_an_image_in_no_folder_has_no_reason(tmp_path):
     assert (result.returncode, result.stdout, result.stderr) == (0, "\n", "")
 
 
+VENDOR = "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
+GLOBAL = "8be4df61-93ca-11d2-aa0d-00e098032b8c"
+VOLATILE, STORED = b"\x06\0\0\0", b"\x07\0\0\0"
+
+
+def find_slot(tmp_path, changes=()):
+    """Finds the slot by variables of the firmware; an empty one is missing."""
+    variables = {
+        f"StubDevicePartUUID-{VENDOR}": VOLATILE + f"{BOOT['B'].upper()}\0".encode("utf-16-le"),
+        f"StubImageIdentifier-{VENDOR}": VOLATILE + "\\first_boot\\uki.efi\0".encode("utf-16-le"),
+        f"SecureBoot-{GLOBAL}": VOLATILE + b"\1",
+    } | dict(changes)
+    for name, data in variables.items():
+        if data:
+            (tmp_path / name).write_bytes(data)
+    (tmp_path / "layout").write_text(LAYOUT)
+    commands = INIT.read_text()
+    function = commands[commands.index("check_firmware() {") : commands.index("# Sets `guid` to the GUID of a part")]
+    for path, other in (("/sys/firmware/efi/efivars", tmp_path), ("/etc/partitions", tmp_path / "layout")):
+        function = function.replace(path, str(other))
+    function = function.replace("/dev/kmsg", str(tmp_path / "log"))
+    return run(f"trust=own_keys; mount() {{ :; }}; umount() {{ :; }}; {function}find_slot; echo $slot $reason")
+
+
+def test_slot_and_reason_are_those_of_the_stub(tmp_path):
+    result = find_slot(tmp_path)
+    assert (result.returncode, result.stdout) == (0, "B first_boot\n")
+    assert not (tmp_path / "log").exists()
+
+
+@pytest.mark.parametrize("value", [VOLATILE + b"\0", b""])
+def test_without_secure_boot_there_is_a_warning(tmp_path, value):
+    result = find_slot(tmp_path, {f"SecureBoot-{GLOBAL}": value})
+    assert (result.returncode, result.stdout) == (0, "B first_boot\n")
+    assert "Secure Boot is off" in (tmp_path / "log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"MokListRT-605dab50-e046-4300-abb6-3dd810dd8b23": STORED + b"x"}, "adds certificates that the product"),
+        ({"MokListTrustedRT-605dab50-e046-4300-abb6-3dd810dd8b23": VOLATILE + b"\1"}, "adds certificates"),
+        ({f"StubDevicePartUUID-{VENDOR}": b""}, "its version must be 257 or later"),
+        ({f"StubImageIdentifier-{VENDOR}": b""}, "its version must be 257 or later"),
+        ({f"StubDevicePartUUID-{VENDOR}": STORED + BOOT["A"].encode("utf-16-le")}, "is stored in the firmware"),
+        (
+            {f"StubImageIdentifier-{VENDOR}": STORED + "\\stable\\uki.efi".encode("utf-16-le")},
+            "is stored in the firmware",
+        ),
+        ({f"StubImageIdentifier-{VENDOR}": VOLATILE + "\\uki.efi".encode("utf-16-le")}, "without a boot reason"),
+        (
+            {f"StubImageIdentifier-{VENDOR}": VOLATILE + "\\other\\uki.efi".encode("utf-16-le")},
+            "without a boot reason",
+        ),
+        ({f"StubDevicePartUUID-{VENDOR}": VOLATILE + "0".encode("utf-16-le")}, "which is no boot partition"),
+    ],
+)
+def test_firmware_that_says_something_else_is_refused(tmp_path, changes, message):
+    result = find_slot(tmp_path, changes)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert message in result.stderr
+
+
 @pytest.mark.parametrize("guid", ["", "1", "2", "00000000-0000-0000-0000-000000000000", "A_boot", "*"])
 def test_another_partition_is_no_slot(tmp_path, guid):
     (tmp_path / "layout").write_text(LAYOUT)
@@ -149,5 +246,5 @@ def test_another_partition_is_no_slot(tmp_path, guid):
 
 
 def test_a_slot_on_the_command_line_is_taken():
-    result = run('slot=B; find_slot; echo "$slot"')
+    result = run('slot=B trust=distribution; find_slot; echo "$slot"')
     assert (result.returncode, result.stdout, result.stderr) == (0, "B\n", "")

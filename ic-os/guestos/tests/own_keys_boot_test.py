@@ -289,11 +289,27 @@ def test_the_kernel_has_the_arguments_of_the_image_alone(make):
         machine.put({"grub.cfg": config, "grubenv": state, "confirmed": block("confirmed_slot=A")})
         assert machine.boot() == Booted("A", STABLE)
         machine.expect(
-            r"Kernel command line: lockdown=integrity .* dfinity\.rollback_index=0 .* dfinity\.root_hash=\w{64}"
+            r"Kernel command line: lockdown=integrity .* dfinity\.rollback_index=0 .* dfinity\.root_hash=\w{64} --$"
         )
         machine.expect(r"initramfs: the image was loaded from the boot partition of slot A \(stable\)")
         for text in ("another configuration", *ATTACKS):
             assert text not in machine.text
+
+
+def test_arguments_of_the_host_are_refused(own_emulator, tmp_path, artifacts):
+    """systemd's stub appends what the SMBIOS tables have; the kernel and the initramfs take none of it."""
+    write_raw(open_image(DISK), tmp_path / "disk.img")
+    extra = f"io.systemd.stub.kernel-cmdline-extra={ATTACKS[0]}"
+    settings = Settings(
+        **own_emulator,
+        drives=[Drive(path=str(tmp_path / "disk.img"))],
+        network=False,
+        arguments=["-smbios", f"type=11,value={extra}"],
+    )
+    with Machine(settings, tmp_path, artifacts / "smbios-console.log") as machine:
+        machine.console.expect(rf"Kernel command line: .* -- {ATTACKS[0]}", BOOT_SECONDS)
+        refused = rf"initramfs: {ATTACKS[0]} on the kernel command line is behind the end of the signed one"
+        machine.console.expect(refused, BOOT_SECONDS)
 
 
 def test_an_image_below_the_rollback_floor_is_not_started(make, tmp_path):

@@ -15,7 +15,7 @@ from fault_checks import FAILED, REFUSED_IMAGE, REFUSED_STATE, check_bad
 from file_machine import both_modes
 from guestos import partition, slots
 from guestos.booted import OWN_KEYS
-from update_images import MIB
+from update_images import MIB, REASONS
 
 from tools.image.extents import Data, Extent, Image, Pattern
 from tools.tar.sparse_archive import Member
@@ -239,8 +239,16 @@ def test_15_boot_of_another_version(spoiled, update, tmp_path):
 def test_15_boot_for_the_other_mode_of_trust(spoiled, update, tmp_path):
     """The boot loader of this machine would not start it."""
     path = update.but(own_keys=not update.own_keys).write(tmp_path / "x")
-    missing = "extra_boot_args" if not update.own_keys else "uki.efi.sig"
+    missing = "extra_boot_args" if not update.own_keys else "stable/uki.efi.sig"
     spoiled(REFUSED_IMAGE, f"boot.img: /{missing} cannot be read", path)
+
+
+@pytest.mark.parametrize("trust", [OWN_KEYS], indirect=True)
+@pytest.mark.parametrize("missing", REASONS)
+def test_15_boot_without_the_path_of_a_boot_reason(spoiled, update, tmp_path, missing):
+    """With it the system would be started after some boots only."""
+    path = update.but(boot_reasons=[reason for reason in REASONS if reason != missing]).write(tmp_path / "x")
+    spoiled(REFUSED_IMAGE, f"boot.img: /{missing}/uki.efi.sig cannot be read", path)
 
 
 @pytest.mark.parametrize("trust", [OWN_KEYS], indirect=True)

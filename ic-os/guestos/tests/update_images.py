@@ -21,13 +21,15 @@ from tools.testing.oracles import oracle
 from tools.testing.pe_files import kernel as sample_kernel
 from tools.testing.pe_files import pe_file
 from tools.testing.sample_disk import ext4
-from tools.tree.node import Directory, File
+from tools.tree.node import Directory, File, Symlink
 from tools.upgrade import signing
 from tools.upgrade.manifest import Manifest, describe_image, encode
 
 MIB = 1 << 20
 LAYOUT = b"4 A_boot ddf618fe-7244-b446-a175-3296e6b9d02e\n"
 """The list of partitions that the initramfs of the machines in tests writes."""
+REASONS = ("damaged", "fallback", "first_boot", "stable")
+"""The names of links in a boot partition in own-key mode."""
 _HASH_OFFSET = 3 << 30
 """The offset of the hash tree in a root partition, in bytes."""
 
@@ -71,7 +73,7 @@ def boot_image(version: str, root_hash: str, kernel: Kernel | None = None) -> Im
     )
 
 
-def signed_boot_image(version: str, root_hash: str, rollback_index: int) -> Image:
+def signed_boot_image(version: str, root_hash: str, rollback_index: int, reasons: Sequence[str]) -> Image:
     """Returns the file system of a boot partition in own-key mode; nothing verifies its signature."""
     image = unified_kernel_image(
         Parts(
@@ -82,18 +84,20 @@ def signed_boot_image(version: str, root_hash: str, rollback_index: int) -> Imag
             words=[*_arguments(root_hash), f"dfinity.rollback_index={rollback_index}"],
         )
     )
-    return _boot_partition(version, {b"uki.efi": image, b"uki.efi.sig": Image.from_bytes(b"signature")})
+    return _boot_partition(version, {b"uki.efi": image, b"uki.efi.sig": Image.from_bytes(b"signature")}, reasons)
 
 
 def _arguments(root_hash: str) -> list[str]:
     return [f"dfinity.hash_offset={_HASH_OFFSET}", f"dfinity.root_hash={root_hash}"]
 
 
-def _boot_partition(version: str, files: dict[bytes, Image]) -> Image:
+def _boot_partition(version: str, files: dict[bytes, Image], reasons: Sequence[str] = ()) -> Image:
     files = {b"version.txt": Image.from_bytes(f"{version}\n".encode()), **files}
     root = Directory()
     for name, content in files.items():
         root.entries[name] = File(content=content)
+    for reason in reasons:
+        root.entries[reason.encode()] = Symlink(target=b".")
     return ext4(root, size=(sum(content.size for content in files.values()) // MIB + 3) * MIB)
 
 
@@ -115,6 +119,7 @@ class Update:
     boot_root_hash: str = ""
     boot_version: str = ""
     boot_rollback_index: int | None = None
+    boot_reasons: Sequence[str] = REASONS
     own_keys: bool = False
     change_manifest: Callable[[bytes], bytes] = field(default=lambda data: data)
     change_members: Callable[[list[Member]], list[Member]] = field(default=lambda members: members)
@@ -129,7 +134,7 @@ class Update:
         version, root_hash = self.boot_version or self.version, self.boot_root_hash or self.hash
         if self.own_keys:
             index = self.rollback_index if self.boot_rollback_index is None else self.boot_rollback_index
-            boot = signed_boot_image(version, root_hash, index)
+            boot = signed_boot_image(version, root_hash, index, self.boot_reasons)
         else:
             boot = boot_image(version, root_hash, self.kernel)
         return boot, self.root or root_image(self.version)

@@ -10,6 +10,7 @@ import subprocess
 import threading
 
 from guestos import grubenv, unified_kernel_image
+from guestos.boot_state import DAMAGED, FALLBACK, FIRST_BOOT, STABLE
 from guestos.booted import OWN_KEYS
 from guestos.errors import GuestError, ImageError
 from guestos.manifest import Manifest
@@ -18,6 +19,7 @@ _DEBUGFS = "/usr/sbin/debugfs"
 _SECONDS = 60
 _MOST = 4 << 20
 """Most bytes of a file that are read: in an image the command line comes before kernel and initramfs."""
+_REASONS = (STABLE, FIRST_BOOT, FALLBACK, DAMAGED)
 _ROOT_HASH = "dfinity.root_hash="
 _ROLLBACK_INDEX = "dfinity.rollback_index="
 
@@ -63,10 +65,12 @@ def _extra_arguments(device: str) -> list[str]:
 
 
 def _image_arguments(device: str) -> list[str]:
-    _read(device, "uki.efi.sig")
-    image = _read(device, "uki.efi")
+    # The boot loader starts the image by the path of the boot reason.
+    found = {_read(device, f"{reason}/uki.efi") for reason in _REASONS if _read(device, f"{reason}/uki.efi.sig")}
+    if len(found) > 1:
+        raise ImageError(f"boot.img: uki.efi is not the same file in {', '.join(_REASONS)}")
     try:
-        return unified_kernel_image.arguments(image)
+        return unified_kernel_image.arguments(found.pop())
     except ImageError as error:
         raise ImageError(f"boot.img: uki.efi: {error}") from error
 
@@ -87,8 +91,11 @@ def _read(device: str, name: str) -> bytes:
         process.stdout.close()  # it does not write the rest
         process.stdout = None
         _, said = process.communicate()
+        timely = timer.is_alive()
     finally:
         timer.cancel()
+    if not timely:
+        raise GuestError(f"{_DEBUGFS}: reading /{name} of {device} takes more than {_SECONDS} s")
     if not data:
         raise ImageError(f"boot.img: /{name} cannot be read: {' '.join(said.decode(errors='replace').split())}")
     return data
