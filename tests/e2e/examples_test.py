@@ -31,7 +31,7 @@ def test_example(example: Workspace) -> None:
     assert "tests pass." in said, said
 
 
-def tests_of_template(folder: Path, passwords: str) -> str:
+def rules_of_template(folder: Path, passwords: str) -> str:
     """Returns the tests of a copy of the template with another product and other passwords, as BUILD rules.
 
     Args:
@@ -59,7 +59,7 @@ def tests_of_template(folder: Path, passwords: str) -> str:
 
 def test_tests_of_the_template_follow_its_values(tmp_path: Path) -> None:
     """Product and password are in one place; nothing is built."""
-    rules = tests_of_template(tmp_path, '{"root": "secret"}')
+    rules = rules_of_template(tmp_path, '{"root": "secret"}')
     assert rules.count('"--password=secret"') == 2
     assert '"--password=root"' not in rules
     assert rules.count('"weather-station"') >= 3
@@ -68,7 +68,7 @@ def test_tests_of_the_template_follow_its_values(tmp_path: Path) -> None:
 
 def test_tests_of_the_template_without_passwords(tmp_path: Path) -> None:
     """Without an account that logs in, boot tests have no commands, and nothing else that needs a login."""
-    rules = tests_of_template(tmp_path, "{}")
+    rules = rules_of_template(tmp_path, "{}")
     assert rules.count('"--password="') == 2
     assert "--root_hash" not in rules
     assert "ab-update status" not in rules
