@@ -282,7 +282,8 @@ def ab_system(
     Args:
         name: of the disk, and prefix of all targets.
         disk_guid: GUID of the machines' disks; the UUIDs of file systems are derived from it.
-        keys: public keys, PEM files, one of which must have signed an update.
+        keys: public keys, PEM files, one of which must have signed an update. To change the key, release a version with the
+            old key and the new one in `keys`, signed by the old one.
         layers: layers of the root tree, with the packages and the kernel; see `rootfs_tree`.
         product: name of the product, in updates and in the system.
         version_file: a file with the version.
@@ -302,7 +303,8 @@ def ab_system(
             module.
         secure_boot: own keys for Secure Boot, from `own_keys`, instead of `grub` and `shim`.
         shim: the package with Debian's signed shim, such as `@packages//packages:shim-signed`.
-        signing_key: private key, a PEM file, that signs the update image.
+        signing_key: private key, a PEM file, that signs the update image: the private half of one of `keys`. A filegroup of
+            several keys makes a signature by each, for machines with different `keys`.
         srcs: targets of rules_pkg whose files are in the root tree; see `rootfs_tree`.
         strip_paths: patterns of paths to leave out of the root tree; see `rootfs_tree`.
         symlinks: links of the root tree; see `rootfs_tree`.
@@ -359,6 +361,7 @@ def ab_system(
             disk_guid = disk_guid,
             layout = layout,
             product = product,
+            public_keys = keys,
             root_partition = name + ".root",
             signing_key = signing_key,
             variant = variant,

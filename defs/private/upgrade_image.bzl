@@ -129,7 +129,9 @@ of the images' files in the form of mtree(5), and `sbom` bills of materials, `NA
         "product": attr.string(doc = "The product that is upgraded, such as `appliance`.", mandatory = True),
         "public_keys": attr.label_list(
             allow_files = True,
-            doc = "Public keys that `signatures` are verified with, as PEM files; a target without files means none.",
+            doc = "Public keys by which machines accept the image, as PEM files: `signatures` are verified with them, and " +
+                  "`signing_key` must have the private half of one of them. A target without files means none: then the " +
+                  "key is not checked.",
         ),
         "refused_keys": attr.label_list(
             allow_files = [".pem"],

@@ -222,7 +222,7 @@ def guestos_image(
             layout = layout,
             product = PRODUCT,
             refused_keys = [TEST_KEY] if name == "prod" else [],
-            public_keys = update_keys if name == "prod" else [],
+            public_keys = update_keys,
             rollback_index_file = ":rollback-index.txt",
             root_partition = ":root" + suffix,
             # They are of one manifest, that without a suffix.
@@ -252,7 +252,7 @@ def guestos_image(
             suffixes = version_suffixes,
             upgrade = {
                 "product": PRODUCT,
-                "public_keys": update_keys if name == "prod" else [],
+                "public_keys": update_keys,
                 "refused_keys": [TEST_KEY] if name == "prod" else [],
                 "rollback_index_file": ":rollback-index.txt",
                 "signing_key": signing_key,

@@ -94,6 +94,7 @@ MISTAKES = {
     "list_of_images": Mistake(
         DISK, 'partitions = {"esp": [":esp"]}', 'partitions: esp: [":esp"] is of type list; give the label of one image'
     ),
+    "signed": Mistake(SYSTEM, 'signing_key = "private.pem"', None),
     "no_password": Mistake(BOOT, "password = None", "password: None is of type NoneType; give a string in quotes"),
     "no_tags": Mistake(BOOT, "tags = None", None),
     "number_of_a_partition": Mistake(CHECK, "partition = 1", None),
@@ -130,6 +131,13 @@ def test_mistake(said: str, name: str) -> None:
 def test_accepted(said: str, name: str) -> None:
     assert f"\n//{name}:disk\n" in said, said
     assert f"/{name}/BUILD.bazel" not in said, said
+
+
+def test_the_keys_of_a_system_check_the_key_that_signs(module: Workspace) -> None:
+    status, declared = module.bazel("query", *PLAIN_OUTPUT, *MODULE_FLAGS, "--output=build", "//signed:disk.update")
+    assert status == 0, declared
+    assert 'signing_key = "//signed:private.pem"' in declared
+    assert 'public_keys = ["//signed:key.pem"]' in declared
 
 
 def test_a_check_fails_without_its_program(module: Workspace) -> None:

@@ -1,7 +1,8 @@
 """Signs the manifest of an upgrade image.
 
 Signatures that were made elsewhere, such as by a key that never leaves a hardware module, can be given along or
-instead; each is checked against the public keys.
+instead; each is checked against the public keys. These are what machines accept updates by, so if there are any, one
+signature at least has to be by one of them.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ class Arguments:
     manifest: FileName = argument("the manifest to sign", positional=True)
     key: tuple[KeyName, ...] = argument("a private key of Ed25519 as PEM", default=())
     signature: tuple[FileName, ...] = argument("a file of signatures that were made elsewhere", default=())
-    public_key: tuple[FileName, ...] = argument("a key that checks signatures that were made elsewhere", default=())
+    public_key: tuple[FileName, ...] = argument(
+        "a key by which machines accept the image, or that checks signatures that were made elsewhere", default=()
+    )
     refused_key: tuple[FileName, ...] = argument("a public key that must not sign, such as one for tests", default=())
     output: OutputName = argument("the file of signatures to write")
 
@@ -31,7 +34,7 @@ def signatures_of(arguments: Arguments) -> list[Signature]:
     """Returns the signatures in the order of the arguments.
 
     Raises:
-        UserError: a key must not sign, or a signature is not of the manifest.
+        UserError: a key must not sign, a signature is not of the manifest, or none is by a public key that is given.
     """
     refused = {public_key_id(path): path for path in arguments.refused_key}
     for path in arguments.key:
@@ -45,7 +48,19 @@ def signatures_of(arguments: Arguments) -> list[Signature]:
             if not any(is_good(arguments.manifest, signature, key) for key in arguments.public_key):
                 raise UserError(f"{path}: has a signature of {arguments.manifest} that none of the public keys accepts")
             signatures.append(signature)
+    _check_accepted(arguments, signatures)
     return signatures
+
+
+def _check_accepted(arguments: Arguments, signatures: list[Signature]) -> None:
+    """Raises a `UserError` if there are public keys, and no signature is by one of them."""
+    accepted = {public_key_id(path) for path in arguments.public_key}
+    if arguments.key and accepted and not any(signature.key_id in accepted for signature in signatures):
+        raise UserError(
+            f"{', '.join(arguments.key)}: signs an image that no machine accepts: it is not the private half of "
+            f"{', '.join(arguments.public_key)}; sign with the private half of one of these, or add the public half of "
+            f"{arguments.key[0]} to them: `openssl pkey -in {arguments.key[0]} -pubout` prints it"
+        )
 
 
 def main(arguments: Arguments) -> None:

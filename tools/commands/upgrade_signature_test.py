@@ -67,6 +67,31 @@ def test_takes_signatures_that_were_made_elsewhere(folder):
 
 
 @pytest.mark.parametrize(
+    ("keys", "public_keys"),
+    [
+        (["key"], ["public"]),
+        (["key"], ["other_public", "public"]),
+        (["other", "key"], ["public"]),
+        (["other"], []),
+    ],
+    ids=["key of the machines", "one of several keys", "the old and the new key", "unknown machines"],
+)
+def test_signs_what_machines_accept(folder, keys, public_keys):
+    flags = [f"--key={name}.pem" for name in keys] + [f"--public_key={name}.pem" for name in public_keys]
+    assert run("--manifest=manifest", *flags, "--output=out") == 0
+
+
+def test_refuses_to_sign_what_no_machine_accepts(folder, capsys):
+    assert run("--manifest=manifest", "--key=other.pem", "--public_key=public.pem", "--output=out") == 2
+    assert capsys.readouterr().err == (
+        "error: other.pem: signs an image that no machine accepts: it is not the private half of public.pem; sign with "
+        "the private half of one of these, or add the public half of other.pem to them: `openssl pkey -in other.pem "
+        "-pubout` prints it\n"
+    )
+    assert not (folder / "out").exists()
+
+
+@pytest.mark.parametrize(
     ("flags", "message"),
     [
         ((), "there is nothing to sign with"),
