@@ -58,8 +58,9 @@ def main(arguments: Arguments) -> None:
     output = arguments.output
     name = arguments.member or os.path.basename(output).removesuffix(".tar")
     options = options_of(arguments)
+    tree = assemble(arguments, name)
     try:
-        image = write_erofs(assemble(arguments, name), options)
+        image = write_erofs(tree, options)
     except UserError as error:
         raise UserError(f"{name}: {error}") from error
     if not arguments.raw:

@@ -70,8 +70,8 @@ def main(arguments: Arguments) -> None:
     output = arguments.output
     name = arguments.member or os.path.basename(output).removesuffix(".tar")
     options = options_of(arguments)
+    tree = assemble_layers(arguments, name, own_directories=(LOST_AND_FOUND,))
     try:
-        tree = assemble_layers(arguments, name, own_directories=(LOST_AND_FOUND,))
         image = write_ext4(tree.root, options, tree.overlay)
     except UserError as error:
         raise UserError(f"{name}: {error}") from error

@@ -143,3 +143,8 @@ def test_conflicts_name_both_layers(folder, capfd):
         archive.add("tree/boot/vmlinuz", "usr/bin/su")
     assert build("--layer=base.tar", "--layer=other.tar") == 2
     assert "/usr/bin/su: is given by base.tar and other.tar, with different " in capfd.readouterr().err
+
+
+def test_an_error_of_the_tree_names_the_image_once(folder, capsys):
+    assert build("--strip_paths=/none") == 2
+    assert capsys.readouterr().err == "error: root.img: strip_paths: /none: does not exist\n"

@@ -67,9 +67,9 @@ def main(arguments: Arguments) -> None:
         size=arguments.size,
     )
     remember = _store().remembering if is_worker() else unchanged
+    tree = assemble(arguments, name)
+    total = sum(node.content.data_size for node in all_nodes(tree) if isinstance(node, File))
     try:
-        tree = assemble(arguments, name)
-        total = sum(node.content.data_size for node in all_nodes(tree) if isinstance(node, File))
         spool = Spool(os.path.dirname(output) or ".")
         with progress(f"compressing {name}", total) as tell:
             image = write_squashfs(tree, options, spool=spool, remember=remember, progress=tell)

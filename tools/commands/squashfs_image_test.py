@@ -128,3 +128,8 @@ def test_what_cannot_be_stored_is_named_with_its_archive(capfd):
         archive.addfile(info)
     assert build("--layer=other.tar") == 2
     assert "/pipe (from other.tar): extended attribute 'other.x' has a name" in capfd.readouterr().err
+
+
+def test_an_error_of_the_tree_names_the_image_once(folder, capsys):
+    assert build("--strip_paths=/none") == 2
+    assert capsys.readouterr().err == "error: root.img: strip_paths: /none: does not exist\n"

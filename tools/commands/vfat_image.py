@@ -99,8 +99,9 @@ def main(arguments: Arguments) -> None:
     name = arguments.member or os.path.basename(output).removesuffix(".tar")
     options = options_of(arguments)
     files = [LayerSpec(label=word, entries=list(entries_of(word))) for word in arguments.file]
+    tree = assemble(replace(arguments, layers=(*arguments.layers, *files)), name)
     try:
-        image = fat_image(assemble(replace(arguments, layers=(*arguments.layers, *files)), name), options)
+        image = fat_image(tree, options)
     except UserError as error:
         raise UserError(f"{name}: {error}") from error
     if not arguments.raw:

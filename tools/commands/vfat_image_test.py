@@ -112,3 +112,8 @@ def test_errors_leave_no_output(folder, capsys, flags, message):
     assert said.count("\n") == 1
     assert message in said
     assert sorted(os.listdir(".")) == before
+
+
+def test_an_error_of_the_tree_names_the_image_once(folder, capsys):
+    assert build("--strip_paths=/none") == 2
+    assert capsys.readouterr().err == "error: esp.img: strip_paths: /none: does not exist\n"

@@ -39,7 +39,7 @@ def assemble(spec: RootfsArguments, origin: str) -> Directory:
 
     Args:
         spec: the specification.
-        origin: name of the specification in messages.
+        origin: name of the specification, with which each message begins.
 
     Raises:
         UserError: an input can't be read, or conflicts with another; or a program cannot start.
@@ -54,13 +54,18 @@ def assemble_layers(spec: RootfsArguments, origin: str, own_directories: Iterabl
 
     Args:
         spec: the specification.
-        origin: name of the specification in messages.
+        origin: name of the specification, with which each message begins.
         own_directories: names of directories that the file system adds to its root, such as lost+found. If there are
             file contexts, these directories are added to the tree, so that they get a label.
 
     Raises:
         UserError: an input can't be read, or conflicts with another; or a program cannot start.
     """
+    with _located(origin):
+        return _assembled(spec, origin, own_directories)
+
+
+def _assembled(spec: RootfsArguments, origin: str, own_directories: Iterable[bytes]) -> Layer:
     tree = Layer.empty(origin)
     layers = (*spec.layers, *(LayerSpec(archive=path) for path in spec.layer))
     for index, layer in enumerate(layers):
@@ -71,11 +76,11 @@ def assemble_layers(spec: RootfsArguments, origin: str, own_directories: Iterabl
     if spec.accounts is not None:
         for database in _DATABASES:
             tree.record_change((b"etc", database.encode()))
-        add_accounts(tree.root, spec.accounts, origin)
-    with _located(f"{origin}: strip_paths"):
+        add_accounts(tree.root, spec.accounts)
+    with _located("strip_paths"):
         strip(tree.root, spec.strip_paths)
-    check_executables(tree.root, spec.executables, origin)
-    with _located(f"{origin}: subdir"):
+    check_executables(tree.root, spec.executables)
+    with _located("subdir"):
         subdir = components(spec.subdir)
         root = directory_at(tree.root, subdir)
     for name in own_directories if spec.file_contexts else ():
@@ -189,7 +194,7 @@ def _permissions(entry: Entry, default: int) -> int:
     return mode
 
 
-def add_accounts(root: Directory, accounts: AccountsSpec, origin: str) -> None:
+def add_accounts(root: Directory, accounts: AccountsSpec) -> None:
     """Adds accounts to a tree's /etc/passwd, group, shadow and gshadow.
 
     The salt of a password is derived from the account and the password, so that the result is reproducible.
@@ -198,28 +203,29 @@ def add_accounts(root: Directory, accounts: AccountsSpec, origin: str) -> None:
         UserError: an account conflicts with an existing one, a file is missing or invalid, or a password cannot be
             hashed.
     """
-    nodes = [_file(root, f"etc/{name}", origin) for name in _DATABASES]
+    nodes = [_file(root, f"etc/{name}", "accounts", "add a layer with it, such as the packages") for name in _DATABASES]
     before = Databases(*map(_text, nodes))
     for path in accounts.sysusers:
-        wanted = parse_sysusers(_text(_file(root, path, f"{origin}: sysusers")), path)
+        file = _file(root, path, "sysusers", "correct the path, or add the file, such as by extra_files")
+        wanted = parse_sysusers(_text(file), path)
         before = merge_accounts(before, wanted, {}, path)
-    hashes = {name: _hash(name, clear, origin) for name, clear in accounts.passwords.items()}
-    after = merge_accounts(before, parse_sysusers("", origin), hashes, f"{origin}: passwords")
+    hashes = {name: _hash(name, clear) for name, clear in accounts.passwords.items()}
+    after = merge_accounts(before, parse_sysusers("", ""), hashes, "passwords")
     for name, node in zip(_DATABASES, nodes, strict=True):
         node.content = Image.from_bytes(getattr(after, name).encode("utf-8", "surrogateescape"))
 
 
-def _hash(account: str, password: str, origin: str) -> str:
+def _hash(account: str, password: str) -> str:
     try:
         return sha512crypt(password, derived_salt(account, password))
     except ValueError as error:
-        raise UserError(f"{origin}: passwords: that of {account} cannot be hashed: {error}") from error
+        raise UserError(f"passwords: that of {account} cannot be hashed: {error}") from error
 
 
-def _file(root: Directory, path: str, origin: str) -> File:
+def _file(root: Directory, path: str, where: str, remedy: str) -> File:
     node = lookup(root, components(path), follow=True)
     if not isinstance(node, File):
-        raise UserError(f"{origin}: /{path.lstrip('/')} is not a file in the tree, but the accounts need it")
+        raise UserError(f"{where}: /{path.lstrip('/')} is not a file in the tree; {remedy}")
     return node
 
 

@@ -319,7 +319,7 @@ def test_metadata_is_that_of_its_layer():
     ],
 )
 def test_metadata_errors(metadata, message):
-    with pytest.raises(UserError, match=f"^//a:b: .*{re.escape(message)}"):
+    with pytest.raises(UserError, match=f"^test.img: //a:b: .*{re.escape(message)}"):
         with_metadata(**metadata)
 
 
@@ -332,7 +332,10 @@ def test_metadata_errors(metadata, message):
             {"accounts": AccountsSpec(passwords={"admin": "secret"})},
             "test.img: passwords: admin has a password, but there is no such account; create it by sysusers",
         ),
-        ({"accounts": AccountsSpec(sysusers=["/x.conf"])}, "test.img: sysusers: /x.conf is not a file in the tree"),
+        (
+            {"accounts": AccountsSpec(sysusers=["/x.conf"])},
+            "test.img: sysusers: /x.conf is not a file in the tree; correct the path, or add the file",
+        ),
     ],
 )
 def test_paths_that_do_not_exist(arguments, message):

@@ -23,13 +23,12 @@ _PATH = (b"usr/local/sbin", b"usr/local/bin", b"usr/sbin", b"usr/bin", b"sbin", 
 """Directories that env(1) searches in the environment of services (systemd.exec(5))."""
 
 
-def check_executables(root: Directory, specs: Iterable[ExecutablesSpec], origin: str) -> None:
+def check_executables(root: Directory, specs: Iterable[ExecutablesSpec]) -> None:
     """Checks that programs can start; none is run.
 
     Args:
         root: the complete root tree.
         specs: which programs, and their architecture.
-        origin: name of the tree in messages.
 
     Raises:
         UserError: one of them cannot start, or a pattern is invalid. The message names the programs, where they are
@@ -38,7 +37,7 @@ def check_executables(root: Directory, specs: Iterable[ExecutablesSpec], origin:
     faults = [fault for spec in specs for fault in _faults(root, spec)]
     if faults:
         more = f"; and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
-        raise UserError(f"{origin}: has programs that cannot start: {'; '.join(faults[:_SHOWN])}{more}")
+        raise UserError(f"has programs that cannot start: {'; '.join(faults[:_SHOWN])}{more}")
 
 
 def _faults(root: Directory, spec: ExecutablesSpec) -> Iterator[str]:

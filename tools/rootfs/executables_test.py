@@ -31,12 +31,12 @@ class Tree:
 
     def check(self, *paths):
         spec = ExecutablesSpec(list(paths or ["/opt/bin/*"]))
-        check_executables(self.layer.root, [spec], "root.img")
+        check_executables(self.layer.root, [spec])
 
     def fault(self):
         with pytest.raises(UserError) as caught:
             self.check()
-        return str(caught.value).removeprefix("root.img: has programs that cannot start: /opt/bin/a (of //base) ")
+        return str(caught.value).removeprefix("has programs that cannot start: /opt/bin/a (of //base) ")
 
 
 @pytest.fixture
