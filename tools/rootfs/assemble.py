@@ -17,6 +17,7 @@ from tools.rootfs.file_metadata import parse_owner, set_metadata
 from tools.rootfs.sha512crypt import derived_salt, sha512crypt
 from tools.rootfs.sysusers import parse_sysusers
 from tools.rootfs.tree_spec import AccountsSpec, Entry, LayerSpec, RootfsArguments
+from tools.rootfs.units import check_units
 from tools.tree.compare import node_differences
 from tools.tree.layer import NOT_COMPARED, Layer, placed_under
 from tools.tree.merge import Directories, merge
@@ -80,6 +81,7 @@ def _assembled(spec: RootfsArguments, origin: str, own_directories: Iterable[byt
     with _located("strip_paths"):
         strip(tree.root, spec.strip_paths)
     check_executables(tree.root, spec.executables)
+    check_units(tree.root, spec.units, {layer.label for layer in layers if layer.entries})
     with _located("subdir"):
         subdir = components(spec.subdir)
         root = directory_at(tree.root, subdir)

@@ -9,7 +9,7 @@ import pytest
 
 from tools.core.errors import UserError
 from tools.rootfs.assemble import assemble, assemble_layers
-from tools.rootfs.tree_spec import AccountsSpec, Entry, LayerSpec, MetadataSpec, RootfsArguments
+from tools.rootfs.tree_spec import AccountsSpec, Entry, LayerSpec, MetadataSpec, RootfsArguments, UnitsSpec
 from tools.tree.capability import from_text
 from tools.tree.node import Directory, File, Symlink, walk
 
@@ -321,6 +321,21 @@ def test_metadata_is_that_of_its_layer():
 def test_metadata_errors(metadata, message):
     with pytest.raises(UserError, match=f"^test.img: //a:b: .*{re.escape(message)}"):
         with_metadata(**metadata)
+
+
+def test_units_of_entries_are_checked():
+    """Those of archives are not."""
+    spec = (UnitsSpec(own=True),)
+    link = "etc/systemd/system/multi-user.target.wants/no.service"
+    unit = Entry(link, "symlink", target="../no.service")
+    with tarfile.open("links.tar", "w") as archive:
+        info = tarfile.TarInfo(link)
+        info.type, info.linkname = tarfile.SYMTYPE, "../no.service"
+        archive.addfile(info)
+    tree([LayerSpec("//:base", archive="links.tar")], units=spec)
+    tree([LayerSpec("//a:b", entries=[unit])])
+    with pytest.raises(UserError, match=rf"^test.img: /{link} \(of //a:b\): the tree has no unit no.service: correct"):
+        tree([LayerSpec("//a:b", entries=[unit])], units=spec)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from tools.core.text import escaped
 from tools.elf.dynamic import is_elf, machine_of
 from tools.rootfs.linking import Linker, find_file
 from tools.rootfs.tree_spec import ExecutablesSpec
-from tools.tree.node import Directory, File, Symlink, walk
+from tools.tree.node import Directory, File, Node, Symlink, walk
 from tools.tree.select import select
 
 _FIRST_LINE = 256
@@ -40,19 +40,36 @@ def check_executables(root: Directory, specs: Iterable[ExecutablesSpec]) -> None
         raise UserError(f"has programs that cannot start: {'; '.join(faults[:_SHOWN])}{more}")
 
 
+class Programs:
+    """Checks programs of a root tree, one by one."""
+
+    def __init__(self, root: Directory, architecture: str) -> None:
+        self._root = root
+        self._architecture = architecture
+        self._linker = Linker(root, architecture)
+        self._places = {node: path for path, node in walk(root)}
+
+    def path(self, node: Node) -> bytes:
+        """Returns the path of a file or directory."""
+        return self._places[node]
+
+    def faults(self, file: File) -> list[str]:
+        """Returns what keeps a program from starting."""
+        # The kernel and the dynamic linker see the path that a link leads to.
+        return list(_file_faults(self._root, self._places[file], file, self._linker, self._architecture))
+
+
 def _faults(root: Directory, spec: ExecutablesSpec) -> Iterator[str]:
-    places = {node: path for path, node in walk(root)}
-    linker = Linker(root, spec.architecture)
+    programs = Programs(root, spec.architecture)
     for pattern in spec.paths:
         for folder, name in select(root, pattern):
-            path = posixpath.join(places[folder], name)
+            path = posixpath.join(programs.path(folder), name)
             node = folder.entries[name]
             if isinstance(node, Directory):
                 continue
             file = find_file(root, path)
             if file is not None:
-                # The kernel and the dynamic linker see the path that a link leads to.
-                faults = list(_file_faults(root, places[file], file, linker, spec.architecture))
+                faults = programs.faults(file)
             elif isinstance(node, Symlink):
                 faults = [f"is a link to {escaped(node.target)}, which is no file"]
             else:
@@ -62,7 +79,7 @@ def _faults(root: Directory, spec: ExecutablesSpec) -> Iterator[str]:
 
 def _file_faults(root: Directory, path: bytes, node: File, linker: Linker, architecture: str) -> Iterator[str]:
     if not node.permissions & 0o111:
-        yield f"has mode {node.permissions:04o}, which does not let anybody execute it"
+        yield f"has mode {node.permissions:04o}, which does not let anybody execute it: give it 0755"
     start = node.content.read(0, min(node.content.size, _FIRST_LINE))
     if start.startswith(b"#!"):
         yield from _script_faults(root, start)

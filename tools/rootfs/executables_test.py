@@ -144,7 +144,7 @@ def test_env_has_to_find_its_program(tree):
 
 def test_a_program_has_to_be_executable(tree):
     tree.add("opt/bin/a", b"#!/bin/sh\n", 0o644)
-    assert tree.fault() == "has mode 0644, which does not let anybody execute it"
+    assert tree.fault() == "has mode 0644, which does not let anybody execute it: give it 0755"
 
 
 def test_libraries_of_other_architectures_are_passed_over(tree):
@@ -164,7 +164,7 @@ def test_links(tree):
     assert tree.fault() == "is a link to a, which is no file"
     tree.layer.root.entries[b"opt"].entries[b"bin"].entries.update(layer("//base", "a -> ../own/a").root.entries)
     tree.add("opt/own/a", b"#!/bin/sh\n", 0o644)
-    assert tree.fault() == "has mode 0644, which does not let anybody execute it"
+    assert tree.fault() == "has mode 0644, which does not let anybody execute it: give it 0755"
 
 
 def test_origin_is_where_a_link_leads_to(tree):

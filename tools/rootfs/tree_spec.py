@@ -104,6 +104,22 @@ class ExecutablesSpec:
     architecture: str = "x86_64"
 
 
+@dataclass(frozen=True, slots=True)
+class UnitsSpec:
+    """Units of systemd to check; see `tools.rootfs.units`.
+
+    Attributes:
+        required: names of units that the tree must have, by what needs them, as messages name it.
+        own: whether the units and links of layers of entries are checked: that a unit exists which a link enables, and
+            that programs of units can start.
+        architecture: of programs that are ELF files, as uname(1) names it.
+    """
+
+    required: dict[str, list[str]] = field(default_factory=dict)
+    own: bool = False
+    architecture: str = "x86_64"
+
+
 @dataclass(frozen=True, kw_only=True)
 class RootfsArguments:
     """The arguments of commands that build a root tree."""
@@ -118,6 +134,7 @@ class RootfsArguments:
     executables: tuple[ExecutablesSpec, ...] = argument(
         "programs to check: that they can start in the tree; see there, too", default=()
     )
+    units: tuple[UnitsSpec, ...] = argument("units of systemd to check; see there, too", default=())
     subdir: str = argument("directory of the tree that becomes the root", default="")
     mtime: int = argument("modification time of all files, in seconds since the epoch", default=0)
     clamp_mtime: bool = argument(
