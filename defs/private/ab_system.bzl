@@ -294,7 +294,7 @@ def ab_system(
         extra_files: files of the root tree; see `rootfs_tree`.
         grub: the package with Debian's signed GRUB, such as `@packages//packages:grub-efi-amd64-signed`.
         healthy: units that must have started before the system confirms itself, which starts them, too. The default is
-            reached even if single services fail.
+            reached even if single services fail. A unit that the root tree doesn't have is an error of the build.
         kernel_arguments: arguments of the kernel.
         modules: kernel modules that are loaded before the root is mounted.
         root_files_size: size of the file system of the root; the rest of `root_size` is for its hash tree.
@@ -312,7 +312,8 @@ def ab_system(
         visibility: of all targets.
         tags: of all targets.
         testonly: of all targets.
-        **kwargs: further attributes of the root tree's `rootfs_tree`, such as `sysusers` and `passwords`.
+        **kwargs: further attributes of the root tree's `rootfs_tree`, such as `sysusers` and `passwords`. Its `check_units`
+            is True by default.
     """
     common = {"tags": tags or [], "testonly": testonly, "visibility": visibility}
     sizes = struct(boot = boot_size, data = data_size, esp = esp_size, root = root_size, root_files = root_files_size)
@@ -333,7 +334,8 @@ def ab_system(
 
     layout = name + ".partitions.csv"
     _text_file(name = layout, lines = _layout(sizes), **common)
-    tree = {"layers": layers} | kwargs
+    required_units = {where + ": healthy": healthy} | kwargs.pop("required_units", {})
+    tree = {"check_units": True, "layers": layers, "required_units": required_units} | kwargs
     _tree(name, healthy, keys, product, variant, version_file, srcs, extra_files, strip_paths, symlinks, common, tree)
     _slot(name, disk_guid, kernel_arguments, modules, product, root_type, secure_boot, sizes, layers, uuid, common)
     _loader(name, disk_guid, grub, shim, secure_boot, sizes, common)

@@ -9,6 +9,7 @@ RootfsInfo = provider(
         "layers": "List of dicts, each a `LayerSpec` of tools/rootfs/tree_spec.py; later ones on top.",
         "locks": "Depset of Files: locks of Debian packages that are installed in the tree.",
         "strip_paths": "List of strings: patterns of paths to leave out.",
+        "units": "List of dicts, each a `UnitsSpec` of tools/rootfs/tree_spec.py: systemd units to check.",
     },
 )
 
@@ -31,4 +32,5 @@ def rootfs_arguments(rootfs, subdir = "", strip_paths = [], mtime = 0):
         "mtime": mtime,
         "strip_paths": rootfs.strip_paths + strip_paths,
         "subdir": subdir,
+        "units": rootfs.units or None,
     }

@@ -197,7 +197,7 @@ def _plain_archive(ctx, archive, label):
     return output
 
 def _rootfs_tree_impl(ctx):
-    layers, inputs, locks, accounts, executables, strip_paths = [], [], [], None, [], []
+    layers, inputs, locks, accounts, executables, strip_paths, units = [], [], [], None, [], [], []
     for target in ctx.attr.layers:
         if RootfsInfo in target:
             below = target[RootfsInfo]
@@ -206,6 +206,7 @@ def _rootfs_tree_impl(ctx):
             locks.append(below.locks)
             executables += below.executables
             strip_paths += below.strip_paths
+            units += below.units
             accounts = below.accounts or accounts
             continue
         if DebianInstalledInfo in target:
@@ -229,6 +230,12 @@ def _rootfs_tree_impl(ctx):
         accounts = {"passwords": ctx.attr.passwords, "sysusers": ctx.attr.sysusers}
     if ctx.attr.executables:
         executables.append({"architecture": image_architecture(ctx), "paths": ctx.attr.executables})
+    if ctx.attr.check_units or ctx.attr.required_units:
+        units.append({
+            "architecture": image_architecture(ctx) if ctx.attr.check_units else None,
+            "own": ctx.attr.check_units,
+            "required": ctx.attr.required_units,
+        })
     info = RootfsInfo(
         accounts = accounts,
         executables = executables,
@@ -236,6 +243,7 @@ def _rootfs_tree_impl(ctx):
         layers = layers,
         locks = depset(transitive = locks),
         strip_paths = strip_paths + ctx.attr.strip_paths,
+        units = units,
     )
     contents = image_contents(rootfs_arguments(info), info.inputs, info.locks)
     return [info, OutputGroupInfo(sbom = sbom_outputs(ctx, {"": contents}))]
@@ -258,6 +266,14 @@ The output group `sbom` has bills of materials: `NAME.spdx.json` (SPDX 2.3) and 
                   "`{\"/usr/bin/ping\": \"cap_net_raw=ep\"}`. `[rootid=UID]` after it limits them to a user namespace. " +
                   "Like `owners` and `xattrs` it counts for the paths of this tree and of its `layers`; what a tree on " +
                   "top puts in the place of a file has its own. A pattern that matches no path is an error.",
+        ),
+        "check_units": attr.bool(
+            doc = "Whether the systemd units and links of `srcs`, `extra_files` and `symlinks`, of this tree and of those in " +
+                  "`layers`, are checked when an image of the tree is built: a link such as " +
+                  "`etc/systemd/system/multi-user.target.wants/a.service` has to enable a unit of the tree, and the " +
+                  "programs of units, `ExecStart=` and the like, have to start, as those of `executables`. Not checked are " +
+                  "units that may come from elsewhere, such as mounts, and programs that may be missing: with `-` before " +
+                  "the path, with a condition on it, or in directories of other file systems, such as `/var`.",
         ),
         "directories": attr.string(
             default = "same",
@@ -299,6 +315,10 @@ The output group `sbom` has bills of materials: `NAME.spdx.json` (SPDX 2.3) and 
         ),
         "passwords": attr.string_dict(
             doc = "Dict of accounts to passwords in clear text, for images such as those for development.",
+        ),
+        "required_units": attr.string_list_dict(
+            doc = "Dict of what needs systemd units, as messages name it, to names of units that the tree must have when an " +
+                  "image of it is built: `{\"the health check\": [\"nginx.service\", \"getty@tty1.service\"]}`.",
         ),
         "srcs": attr.label_list(
             aspects = [executables_aspect],

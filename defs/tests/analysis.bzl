@@ -74,6 +74,18 @@ layers_test = analysistest.make(
     attrs = {"labels": attr.string_list(doc = "Names of the targets that have its layers.", mandatory = True)},
 )
 
+def _units_test_impl(ctx):
+    env = analysistest.begin(ctx)
+    units = analysistest.target_under_test(env)[RootfsInfo].units
+    asserts.equals(env, json.decode(ctx.attr.units), json.decode(json.encode(units)), "systemd units to check")
+    return analysistest.end(env)
+
+units_test = analysistest.make(
+    _units_test_impl,
+    doc = "Checks which systemd units of a root tree are checked.",
+    attrs = {"units": attr.string(doc = "Those of its RootfsInfo, as JSON.", mandatory = True)},
+)
+
 def _inputs_test_impl(ctx):
     env = analysistest.begin(ctx)
     actions = [action for action in analysistest.target_actions(env) if action.mnemonic == ctx.attr.mnemonic]

@@ -140,6 +140,13 @@ def test_the_keys_of_a_system_check_the_key_that_signs(module: Workspace) -> Non
     assert 'public_keys = ["//signed:key.pem"]' in declared
 
 
+def test_the_units_of_a_system_are_checked(module: Workspace) -> None:
+    status, declared = module.bazel("query", *PLAIN_OUTPUT, *MODULE_FLAGS, "--output=build", "//signed:disk.tree")
+    assert status == 0, declared
+    assert "check_units = True" in declared
+    assert 'required_units = {"//signed:disk: healthy": ["multi-user.target"]}' in declared
+
+
 def test_a_check_fails_without_its_program(module: Workspace) -> None:
     """Unless the test says that it is skipped then."""
     declared = {}
