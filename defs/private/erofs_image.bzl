@@ -21,6 +21,7 @@ def _erofs_image_impl(ctx):
             "uuid": check_uuid(ctx.attr.uuid, "%s: uuid" % ctx.label),
         },
         inputs = ctx.files.file_contexts + ctx.files.file_contexts_subs,
+        sized = False,
         unit = _BLOCK,
     )
 

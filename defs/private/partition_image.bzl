@@ -41,10 +41,8 @@ CONTEXTS_ATTRS = {
     ),
 }
 
-def partition_image(ctx, tool, mnemonic, parameters, inputs = [], resources = None, unit = SECTOR):
+def partition_image(ctx, tool, mnemonic, parameters, inputs = [], resources = None, unit = SECTOR, sized = True):
     """Declares the action that writes a root tree into the image of a file system.
-
-    Without `partition_size` the image is as large as the tool makes it.
 
     Args:
         ctx: of a rule with TREE_ATTRS and COMPRESS_ATTRS.
@@ -54,13 +52,14 @@ def partition_image(ctx, tool, mnemonic, parameters, inputs = [], resources = No
         inputs: files that the parameters name.
         resources: function for what Bazel reserves for the action; by default what it reserves for any.
         unit: bytes of which the size must be a multiple.
+        sized: whether `partition_size` must not be empty; without it the image is as large as the tool makes it.
 
     Returns:
         The rule's providers.
     """
     output = ctx.actions.declare_file(ctx.label.name + ".img.tar")
     size = None
-    if ctx.attr.partition_size:
+    if ctx.attr.partition_size or sized:
         size = parse_size(ctx.attr.partition_size, "%s: partition_size" % ctx.label, unit)
     rootfs = ctx.attr.src[RootfsInfo] if ctx.attr.src else None
     tree = rootfs_arguments(rootfs, ctx.attr.subdir, ctx.attr.strip_paths, ctx.attr.mtime) if rootfs else {

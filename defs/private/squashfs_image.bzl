@@ -33,6 +33,7 @@ def _squashfs_image_impl(ctx):
         },
         inputs = ctx.files.file_contexts + ctx.files.file_contexts_subs,
         resources = threaded_resources,
+        sized = False,
     )
 
 squashfs_image = rule(

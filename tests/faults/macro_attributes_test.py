@@ -65,6 +65,11 @@ MISTAKES = {
         'data_size = "-1"',
         'data_size: "-1" is not a size; write a number of bytes, or one with K, M, G or T, such as "32M"',
     ),
+    "empty_size": Mistake(
+        SYSTEM,
+        'data_size = ""',
+        'data_size: "" is not a size; write a number of bytes, or one with K, M, G or T, such as "32M"',
+    ),
     "part_of_a_block": Mistake(
         SYSTEM,
         'root_size = "33554433"',
