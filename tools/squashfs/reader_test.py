@@ -7,6 +7,7 @@ import zlib
 from array import array
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -24,9 +25,16 @@ from tools.testing.squashfs_images import BLOCK, LABEL, OPTIONS, file
 from tools.tree.node import Directory, Fifo, walk
 
 MIB = 1 << 20
-COMMON = {"permissions": 0o644, "uid": 0, "gid": 0, "mtime": 0, "number": 2}
-DIRECTORY = COMMON | {"type": InodeType.DIRECTORY, "start": 0, "offset": 0, "size": 0, "parent": 3, "links": 2}
-FILE = COMMON | {"type": InodeType.FILE, "start": SUPERBLOCK_SIZE, "size": 0}
+COMMON: dict[str, Any] = {"permissions": 0o644, "uid": 0, "gid": 0, "mtime": 0, "number": 2}
+DIRECTORY: dict[str, Any] = COMMON | {
+    "type": InodeType.DIRECTORY,
+    "start": 0,
+    "offset": 0,
+    "size": 0,
+    "parent": 3,
+    "links": 2,
+}
+FILE: dict[str, Any] = COMMON | {"type": InodeType.FILE, "start": SUPERBLOCK_SIZE, "size": 0}
 
 
 def refused(image, message):
