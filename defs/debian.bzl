@@ -45,7 +45,7 @@ load(
     _DebianPackageInfo = "DebianPackageInfo",
     _DebianPackagesInfo = "DebianPackagesInfo",
 )
-load("//defs/private:python.bzl", "py_binary", "py_test")
+load("//tools:python.bzl", "py_binary", "py_test")
 
 DebianInstalledInfo = _DebianInstalledInfo
 DebianPackageInfo = _DebianPackageInfo

@@ -4,8 +4,8 @@ load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS")
 load("//defs/private:disk_image_info.bzl", "DiskImageInfo")
 load("//defs/private:execution.bzl", "LINUX")
 load("//defs/private:json_spec.bzl", "json_spec")
-load("//defs/private:python.bzl", "py_test")
 load("//defs/private:size.bzl", "parse_size")
+load("//tools:python.bzl", "py_test")
 
 def _image_of(target):
     """Returns the one file of a target that has the image."""

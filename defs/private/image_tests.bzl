@@ -1,8 +1,8 @@
 """Tests of images: of their content, of changes in it, and of the consistency of file systems."""
 
 load("//defs/private:attributes.bzl", "macro_label")
-load("//defs/private:python.bzl", "py_binary", "py_test")
 load("//dev/pytest:pytest_test.bzl", "pytest_test")
+load("//tools:python.bzl", "py_binary", "py_test")
 
 def _structure_spec_impl(ctx):
     output = ctx.actions.declare_file(ctx.label.name + ".json")

@@ -1,6 +1,6 @@
 """A test that builds a target twice, in different environments, and compares the bytes."""
 
-load("//defs/private:python.bzl", "py_test")
+load("//tools:python.bzl", "py_test")
 
 # The environment of the second build's actions, if they use Bazel's.
 _ENVIRONMENT = {

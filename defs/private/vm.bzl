@@ -1,7 +1,7 @@
 """Macros for virtual machines that boot disk images, for users and for tests."""
 
 load("//defs/private:attributes.bzl", "check_types", "macro_label")
-load("//defs/private:python.bzl", "py_binary", "py_test")
+load("//tools:python.bzl", "py_binary", "py_test")
 
 def raw_disk(name, disk, output = "disk.img", **kwargs):
     """Declares a target whose `bazel run` writes a disk image as a sparse file into the current directory.

@@ -1,6 +1,6 @@
 """The macro for lint tests."""
 
-load("//defs/private:python.bzl", "py_test")
+load("//tools:python.bzl", "py_test")
 
 def lint_test(name, check, kind, reads = [], programs = {}, deps = [], **kwargs):
     """Declares a test that a check finds no fault in the checkout.

@@ -1,4 +1,4 @@
-"""Programs and tests in Python are declared by the macros of defs/private/python.bzl."""
+"""Programs and tests in Python are declared by the macros of tools/python.bzl."""
 
 import json
 import os
@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 CHECKOUT = Path(__file__).parents[2]
-MACROS = "defs/private/python.bzl"
+MACROS = "tools/python.bzl"
 LOADS = re.compile(r'"@rules_python//python:(?:py_binary|py_test|defs)\.bzl"|\bnative\.py_')
 
 

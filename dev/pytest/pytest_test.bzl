@@ -1,6 +1,6 @@
 """pytest under `bazel test`."""
 
-load("//defs/private:python.bzl", "py_test")
+load("//tools:python.bzl", "py_test")
 
 _MAIN = Label("//dev/pytest:main.py")
 _RUNNER = Label("//dev/pytest:runner")

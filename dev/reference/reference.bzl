@@ -1,8 +1,8 @@
 """The macro for a generated reference."""
 
 load("@rules_pkg//pkg:tar.bzl", "pkg_tar")
-load("//defs/private:python.bzl", "py_binary")
 load("//dev/pytest:pytest_test.bzl", "pytest_test")
+load("//tools:python.bzl", "py_binary")
 
 def _pages_impl(ctx):
     output = ctx.actions.declare_directory(ctx.label.name)

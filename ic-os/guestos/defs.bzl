@@ -8,7 +8,6 @@ load("//defs:partitions.bzl", "ext4_image", "verity_image")
 load("//defs:rootfs.bzl", "rootfs_sbom", "rootfs_tree")
 load("//defs:testing.bzl", "filesystem_check_test", "image_structure_test")
 load("//defs:vm.bzl", "raw_disk")
-load("//defs/private:python.bzl", "py_binary", "py_test")
 load("//ic-os/guestos:keys.bzl", "required_keys", "update_keys_list")
 load("//ic-os/guestos:own_keys.bzl", "own_keys_images", "own_keys_system")
 load("//ic-os/guestos:payload.bzl", "payload")
@@ -16,6 +15,7 @@ load("//ic-os/guestos:release_binaries.bzl", "REQUIRED_BINARIES")
 load("//ic-os/guestos:settings.bzl", "release_date_file", "rollback_index_file")
 load("//ic-os/guestos:testing.bzl", "guestos_boot_test")
 load("//ic-os/guestos:version.bzl", "version_file")
+load("//tools:python.bzl", "py_binary", "py_test")
 
 PRODUCT = "guestos"
 DISK_GUID = "2B110BB7-CDEC-7D41-B97E-893EDCBE5428"

@@ -4,6 +4,9 @@ load("@bazel_skylib//rules:write_file.bzl", "write_file")
 load("//defs:disk.bzl", "disk_image", "upgrade_image")
 load("//defs:partitions.bzl", "ext4_image", "vfat_image")
 load("//defs:rootfs.bzl", "rootfs_tree")
+
+# The product and the library are in one repository, and only images of the product need the parts one by one.
+# buildifier: disable=bzl-visibility
 load("//defs/private:own_keys.bzl", "own_keys_enrollment", "own_keys_kernel", "own_keys_loader")
 load("//ic-os/guestos:settings.bzl", "rollback_index_file")
 
@@ -25,6 +28,7 @@ _REASONS = [
     "stable",
 ]
 
+# buildifier: disable=unnamed-macro
 def own_keys_system(suffix, keys, boot_uuid):
     """Declares the boot partition of one version, `own-keys-boot`; its root is that of the other mode.
 
@@ -64,6 +68,7 @@ def own_keys_system(suffix, keys, boot_uuid):
         **_COMMON
     )
 
+# buildifier: disable=unnamed-macro
 def own_keys_images(keys, disk_guid, layout, suffixes, root_and_config, upgrade):
     """Declares the disk and update images of a variant in own-key mode, and what enrolls its keys.
 

@@ -1,6 +1,6 @@
 """The macro for boot tests of the GuestOS."""
 
-load("//defs/private:python.bzl", "py_test")
+load("//tools:python.bzl", "py_test")
 
 def guestos_boot_test(name, disk, version, root, variant, args = [], size = "enormous", tags = [], **kwargs):
     """Boots a disk image of the GuestOS in QEMU with OVMF, and checks the running system.

@@ -1,6 +1,6 @@
 """The programs that the rules run and that people call."""
 
-load("//defs/private:python.bzl", "py_tool")
+load("//tools:python.bzl", "py_tool")
 
 def command(name, deps, **kwargs):
     """Declares the program in the file `NAME.py`.
