@@ -102,8 +102,8 @@ def tree_snapshot_test(name, src, snapshot, size = "small", **kwargs):
     """Declares a test that the files of an image are those of a list that was checked in.
 
     The list is a text in the form of mtree(5): paths, modes, owners, sizes and hashes. A change of it shows in a review what
-    a change of packages or rules does to the image. `bazel run :NAME.update` writes the list; the test is declared
-    only if the list exists.
+    a change of packages or rules does to the image. `bazel run :NAME.update` writes the list; without a list the test
+    fails.
 
     Args:
         name: of the test.
@@ -112,6 +112,9 @@ def tree_snapshot_test(name, src, snapshot, size = "small", **kwargs):
         size: of the test.
         **kwargs: further attributes of the test, such as `tags` and `visibility`.
     """
+    if type(snapshot) != "string" or ":" in snapshot or snapshot.startswith("/"):
+        fail("%s: snapshot: %s is not a file of this package; write its name, such as \"root.mtree\"" %
+             (macro_label(name), json.encode(snapshot)))
     common = {"tags": kwargs.get("tags", []), "testonly": True}
     native.filegroup(name = name + ".tree", srcs = [src], output_group = "mtree", **common)
     command, main = "//tools/commands:tree_snapshot_check", Label("//tools/commands:tree_snapshot_check.py")
@@ -125,18 +128,19 @@ def tree_snapshot_test(name, src, snapshot, size = "small", **kwargs):
         deps = [Label(command)],
         **common
     )
-    if native.glob([snapshot], allow_empty = True):
-        py_test(
-            name = name,
-            size = size,
-            srcs = [main],
-            args = [
-                tree,
-                "--snapshot=runfile:$(rootpath %s)" % snapshot,
-                "'--command=bazel run %s.update'" % macro_label(name),
-            ],
-            data = [snapshot, name + ".tree"],
-            main = main,
-            deps = [Label(command)],
-            **kwargs
-        )
+    found = native.glob([snapshot], allow_empty = True)
+    py_test(
+        name = name,
+        size = size,
+        srcs = [main],
+        args = [
+            tree,
+            # Without the list the test fails, and names the command that writes it.
+            "--snapshot=runfile:$(rootpath %s)" % snapshot if found else "--snapshot=" + snapshot,
+            "'--command=bazel run %s.update'" % macro_label(name),
+        ],
+        data = found + [name + ".tree"],
+        main = main,
+        deps = [Label(command)],
+        **kwargs
+    )

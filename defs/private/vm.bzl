@@ -71,6 +71,12 @@ def _quoted(text):
     """Returns a text as a word of a shell."""
     return "'%s'" % text.replace("'", "'\\''")
 
+def _check_ports(where, ports):
+    """Fails for what is no TCP port."""
+    for port in ports:
+        if type(port) != "int" or port < 1 or port > 65535:
+            fail("%s: ports: %s is not a port; write a number from 1 to 65535" % (where, json.encode(port)))
+
 def _expectations(units, ports, files):
     """Returns a dict of shell commands to what they print, as `commands` of vm_boot_test.
 
@@ -132,10 +138,15 @@ def vm_boot_test(
     check_types(where, "list", {"args": args, "ports": ports, "tags": tags, "units": units}, configurable = False)
     check_types(where, "dict", {"commands": commands, "files": files}, configurable = False)
     check_types(where, "string", {"password": password, "user": user})
+    _check_ports(where, ports)
+    expected = _expectations(units, ports, files)
+    for command in commands:
+        if command in expected:
+            fail("%s: commands: %s is what units, ports or files run already; leave it out" % (where, json.encode(command)))
     _boot_spec(
         name = name + ".spec",
         testonly = True,
-        commands = _expectations(units, ports, files) | commands,
+        commands = expected | commands,
         console = console,
         tags = tags,
     )

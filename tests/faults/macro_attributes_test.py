@@ -32,6 +32,10 @@ BOOT = """
 load("@rules_icos//defs:defs.bzl", "vm_boot_test")
 vm_boot_test(name = "disk", disk = ":image.tar", {attribute})
 """
+SNAPSHOT = """
+load("@rules_icos//defs:defs.bzl", "tree_snapshot_test")
+tree_snapshot_test(name = "disk", src = ":root", {attribute})
+"""
 CHECK = """
 load("@rules_icos//defs:defs.bzl", "filesystem_check_test", "image_structure_test")
 filesystem_check_test(name = "disk", image = "image.tar", {attribute})
@@ -101,6 +105,17 @@ MISTAKES = {
     ),
     "signed": Mistake(SYSTEM, 'signing_key = "private.pem"', None),
     "no_password": Mistake(BOOT, "password = None", "password: None is of type NoneType; give a string in quotes"),
+    "port": Mistake(BOOT, 'ports = ["22"]', 'ports: "22" is not a port; write a number from 1 to 65535'),
+    "large_port": Mistake(BOOT, "ports = [70000]", "ports: 70000 is not a port; write a number from 1 to 65535"),
+    "command_twice": Mistake(
+        BOOT,
+        'units = ["a.service"], commands = {"systemctl is-active \'a.service\'": "failed"}',
+        "commands: \"systemctl is-active 'a.service'\" is what units, ports or files run already; leave it out",
+    ),
+    "list_elsewhere": Mistake(
+        SNAPSHOT, 'snapshot = ":root.mtree"', 'snapshot: ":root.mtree" is not a file of this package; write its name'
+    ),
+    "missing_list": Mistake(SNAPSHOT, 'snapshot = "root.mtree"', None),
     "no_tags": Mistake(BOOT, "tags = None", None),
     "number_of_a_partition": Mistake(CHECK, "partition = 1", None),
     "without_program": Mistake(CHECK.partition("image_structure_test(")[0], "skip_if_missing = True", None),

@@ -45,7 +45,13 @@ def main(arguments: Arguments) -> None:
         with replacing(arguments.output) as fd:
             write_all(fd, tree)
     if arguments.snapshot is not None:
+        if not Path(arguments.snapshot).exists():
+            raise UserError(f"{arguments.snapshot}: there is no such list{_advice('to write it', arguments)}")
         _compare(_lines(_read(arguments.snapshot)), _lines(tree), arguments)
+
+
+def _advice(when: str, arguments: Arguments) -> str:
+    return f"; {when}: {arguments.command}" if arguments.command else ""
 
 
 def _read(path: str) -> bytes:
@@ -72,7 +78,7 @@ def _compare(before: Sequence[str], after: Sequence[str], arguments: Arguments) 
     if len(shown) > _MOST_LINES:
         print("...")
     if shown:
-        advice = f"; if that is right: {arguments.command}" if arguments.command else ""
+        advice = _advice("if that is right", arguments)
         raise CheckError(f"{arguments.snapshot}: differs from the image, see the lines above{advice}")
     print(f"{arguments.snapshot}: agrees with the image, {len(after)} lines")
 

@@ -34,6 +34,12 @@ def test_difference(files, capsys):
     ]
 
 
+def test_without_a_list(files):
+    missing = str(files / "missing")
+    with pytest.raises(UserError, match=r"missing: there is no such list; to write it: bazel run //:t.update$"):
+        main(arguments(files, snapshot=missing, command="bazel run //:t.update"))
+
+
 def test_many_differences_are_cut(files, capsys):
     (files / "built").write_text(TREE + "".join(f"./{number} type=file\n" for number in range(1000)))
     with pytest.raises(CheckError):
@@ -63,6 +69,6 @@ def test_one_of_both(files, changes):
 
 
 def test_missing_file(files):
-    (files / "kept").unlink()
-    with pytest.raises(UserError, match="kept: cannot be read: No such file"):
+    (files / "built").unlink()
+    with pytest.raises(UserError, match="built: cannot be read: No such file"):
         main(arguments(files))
