@@ -20,7 +20,12 @@ def _check_layout(ctx, common):
     """
     output = ctx.actions.declare_file(ctx.label.name + ".checked")
     sizes = [
-        {"hash_tree": target[PartitionInfo].verity != None, "name": name, "size": target[PartitionInfo].size or 0}
+        {
+            "hash_tree": target[PartitionInfo].verity != None,
+            "label": str(target.label),
+            "name": name,
+            "size": target[PartitionInfo].size or 0,
+        }
         for target, names in ctx.attr.partitions.items()
         for name in names.split(" ")
     ]
@@ -43,9 +48,11 @@ def _disk_image_impl(ctx):
     }
     if ctx.attr.expanded_size:
         common["expanded_size"] = parse_size(ctx.attr.expanded_size, "%s: expanded_size" % ctx.label, SECTOR)
+    checked = _check_layout(ctx, common)
 
     def describe(codec):
-        partitions, inputs = [], [ctx.file.layout]
+        # With `checked`, so that a fault is reported once, by the check.
+        partitions, inputs = [], [ctx.file.layout, checked]
         for target, names in ctx.attr.partitions.items():
             specs, files = part_specs(target[PartitionInfo], codec)
             partitions += [{"name": name, "parts": specs} for name in names.split(" ")]
@@ -65,7 +72,7 @@ def _disk_image_impl(ctx):
             layout = ctx.file.layout,
         ),
         OutputGroupInfo(
-            _validation = depset([_check_layout(ctx, common)]),
+            _validation = depset([checked]),
             raw = depset([export_image(ctx, ".raw", [struct(image = outputs["tar"], offset = 0)])]),
             **archive_groups(
                 outputs,

@@ -141,9 +141,10 @@ def test_programs_that_cannot_start(downstream: Workspace) -> None:
 
 
 def test_image_larger_than_its_partition(downstream: Workspace) -> None:
-    """The check runs without building the disk."""
+    """The check runs without building the disk, and reports it once."""
     said = refused(downstream, "//:small_disk.tar")
-    assert "partition root: has 4194304 bytes in layout.csv, and 8388608 are needed" in said, said
+    assert "partition root: has 4194304 bytes in layout.csv, and 8388608 are needed for @@//:too_large" in said, said
+    assert said.count("partition root: has") == 1, said
 
 
 def test_partition_that_the_layout_does_not_have(downstream: Workspace) -> None:

@@ -13,6 +13,7 @@ from tools.core.json_spec import OutputName, Size
 from tools.core.outputs import replacing
 from tools.gpt.arguments import TableArguments, table_of
 from tools.gpt.disk import check_contents
+from tools.gpt.layout import read_layout
 from tools.verity.superblock import Superblock
 from tools.verity.tree import hash_tree_size
 
@@ -25,11 +26,13 @@ class PartitionSize:
         name: of the partition.
         size: of the file system, in bytes.
         hash_tree: whether a dm-verity tree stands after it.
+        label: label of the image, for messages.
     """
 
     name: str
     size: Size
     hash_tree: bool = False
+    label: str = ""
 
     @property
     def needed(self) -> int:
@@ -44,15 +47,26 @@ class Arguments(TableArguments):
     """Arguments of the command line."""
 
     partitions: tuple[PartitionSize, ...] = argument(
-        'sizes of the images, as [{"name": …, "size": …, "hash_tree": …}]', default=()
+        'sizes of the images, as [{"name": …, "size": …, "hash_tree": …, "label": …}]', default=()
     )
     output: OutputName = argument("the file to write when all is well")
+
+
+def _notes(arguments: Arguments) -> dict[str, str]:
+    """Returns what messages say of each partition: the image, and the comment of the layout."""
+    comments = {partition.name: partition.comment for partition in read_layout(arguments.layout).partitions}
+    notes = {}
+    for image in arguments.partitions:
+        label = f" for {image.label}" if image.label else ""
+        comment = f" (comment of the partition: {comments[image.name]})" if comments.get(image.name) else ""
+        notes[image.name] = label + comment
+    return notes
 
 
 def main(arguments: Arguments) -> None:
     """Runs the command line."""
     sizes = [(partition.name, partition.needed) for partition in arguments.partitions]
-    check_contents(table_of(arguments), sizes, arguments.layout)
+    check_contents(table_of(arguments), sizes, arguments.layout, _notes(arguments))
     with replacing(arguments.output):
         pass
 

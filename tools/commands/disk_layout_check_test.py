@@ -11,13 +11,14 @@ GUID = "2B110BB7-CDEC-7D41-B97E-893EDCBE5428"
 @pytest.fixture
 def check(tmp_path):
     layout = tmp_path / "partitions.csv"
-    layout.write_text("one,2048,2048,L,,\ntwo,4096,4096,L,,\n")
+    layout.write_text("one,2048,2048,L,,one_size\ntwo,4096,4096,L,,\n")
     output = tmp_path / "checked"
 
     def run(*sizes, **arguments):
         partitions = tuple(PartitionSize(*size) for size in sizes)
         main(Arguments(layout=str(layout), disk_guid=GUID, partitions=partitions, output=str(output), **arguments))
 
+    run.layout = layout
     run.output = output
     return run
 
@@ -33,6 +34,15 @@ def test_the_hash_tree_is_counted(check):
     with pytest.raises(UserError, match="and 1052672 are needed"):
         check(("one", 253 * 4096, True))
     assert PartitionSize("root", 64 << 20, hash_tree=True).needed == 67641344
+
+
+def test_what_does_not_fit_comes_with_what_to_do(check):
+    with pytest.raises(UserError) as caught:
+        check(("one", (1 << 20) + 1, False, "//:image"))
+    assert str(caught.value).partition("bytes in ")[2] == (
+        f"{check.layout}, and 1048577 are needed for //:image (comment of the partition: one_size); enlarge the "
+        "partition, or reduce the partition_size of its image"
+    )
 
 
 @pytest.mark.parametrize(

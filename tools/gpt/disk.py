@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from uuid import UUID
 
 from tools.core.errors import UserError
@@ -75,13 +75,16 @@ def _entry(partition: Partition, table: Table, usable_end: int) -> Entry:
     )
 
 
-def check_contents(table: Table, sizes: Iterable[tuple[str, int]], layout: str = "the layout") -> list[Entry]:
+def check_contents(
+    table: Table, sizes: Iterable[tuple[str, int]], layout: str = "the layout", notes: Mapping[str, str] | None = None
+) -> list[Entry]:
     """Checks that partitions have room for their contents, and returns their entries.
 
     Args:
         table: the disk's partition table.
         sizes: (name of a partition, size of its content in bytes) pairs.
         layout: name of the layout in messages, such as the path of its file.
+        notes: what messages say of a partition that is too small, by its name.
 
     Raises:
         UserError: a partition doesn't exist, occurs twice in `sizes`, or is too small.
@@ -95,5 +98,8 @@ def check_contents(table: Table, sizes: Iterable[tuple[str, int]], layout: str =
             raise UserError(f"partition {name}: is given twice")
         found[name] = entries[name]
         if size > found[name].size:
-            raise UserError(f"partition {name}: has {found[name].size} bytes in {layout}, and {size} are needed")
+            raise UserError(
+                f"partition {name}: has {found[name].size} bytes in {layout}, and {size} are needed"
+                f"{(notes or {}).get(name, '')}; enlarge the partition, or reduce the partition_size of its image"
+            )
     return list(found.values())
