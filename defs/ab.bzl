@@ -5,6 +5,7 @@ An example. From [examples/ab-appliance/appliance.bzl](../../examples/ab-applian
 ```starlark
     ab_system(
         name = name,
+        data_size = DATA_SIZE,
         disk_guid = DISK_GUID,
         extra_files = {
             "//:rootfs/appliance": "usr/lib/appliance:0755",

@@ -289,7 +289,8 @@ def ab_system(
         version_file: a file with the version.
         boot_size: size of each boot partition.
         data: the image of the partition `data`; by default an empty file system.
-        data_size: size of the partition `data`.
+        data_size: size of the partition `data`. An update image is copied there before it is installed, so it needs room for
+            one, about the size of the root's files, besides what else lasts.
         esp_size: size of the EFI system partition.
         extra_files: files of the root tree; see `rootfs_tree`.
         grub: the package with Debian's signed GRUB, such as `@packages//packages:grub-efi-amd64-signed`.

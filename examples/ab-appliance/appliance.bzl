@@ -5,6 +5,9 @@ load("@rules_icos//defs:defs.bzl", "ab_system")
 # Made once by `uuidgen`. The UUIDs of partitions and file systems are derived from it.
 DISK_GUID = "6e2d91c4-7f38-4d0a-b1c6-5a9e3f8d7000"
 
+# Of the partition that lasts: an update image is copied there whole. The tests of updates put two of them on it.
+DATA_SIZE = "512M"
+
 # A machine refuses updates of another product.
 PRODUCT = "ab-appliance"
 
@@ -23,6 +26,7 @@ def appliance(name, version_file, extra_files = {}, healthy = [], **kwargs):
     """
     ab_system(
         name = name,
+        data_size = DATA_SIZE,
         disk_guid = DISK_GUID,
         extra_files = {
             "//:rootfs/appliance": "usr/lib/appliance:0755",

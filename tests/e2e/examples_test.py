@@ -32,7 +32,7 @@ def test_example(example: Workspace) -> None:
 
 
 def rules_of_template(folder: Path, passwords: str) -> str:
-    """Returns the tests of a copy of the template with another product and other passwords, as BUILD rules.
+    """Returns the tests of a copy of the template with other values, as BUILD rules.
 
     Args:
         folder: where to make the copy.
@@ -42,6 +42,7 @@ def rules_of_template(folder: Path, passwords: str) -> str:
     shutil.copytree(RULES / "examples/ab-appliance", copy, ignore=shutil.ignore_patterns("bazel-*"))
     for name, old, new in (
         ("MODULE.bazel", 'path = "../.."', f'path = "{RULES}"'),
+        ("appliance.bzl", 'DATA_SIZE = "512M"', 'DATA_SIZE = "1G"'),
         ("appliance.bzl", 'PRODUCT = "ab-appliance"', 'PRODUCT = "weather-station"'),
         ("appliance.bzl", 'PASSWORDS = {"root": "root"}', f"PASSWORDS = {passwords}"),
     ):
@@ -58,12 +59,14 @@ def rules_of_template(folder: Path, passwords: str) -> str:
 
 
 def test_tests_of_the_template_follow_its_values(tmp_path: Path) -> None:
-    """Product and password are in one place; nothing is built."""
+    """Product, password and size of the data are in one place; nothing is built."""
     rules = rules_of_template(tmp_path, '{"root": "secret"}')
     assert rules.count('"--password=secret"') == 2
     assert '"--password=root"' not in rules
     assert rules.count('"weather-station"') >= 3
     assert '"ab-appliance"' not in rules
+    assert rules.count('partition_size = "1G"') >= 2
+    assert '"512M"' not in rules
 
 
 def test_tests_of_the_template_without_passwords(tmp_path: Path) -> None:
