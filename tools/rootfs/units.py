@@ -8,7 +8,6 @@ optional by `-`, a condition, or a mount that it waits for.
 
 from __future__ import annotations
 
-import difflib
 import posixpath
 import re
 from collections.abc import Collection, Iterable, Iterator
@@ -176,6 +175,8 @@ class _Units:
         return self._unknown or bool(_GENERATED.fullmatch(name)) or find_file(self.root, script) is not None
 
     def _missing(self, name: bytes) -> str:
+        import difflib  # noqa: PLC0415 - every command would start later, and only this error needs it
+
         known = {escaped(each) for _, folder in self._folders for each in folder.entries if each.endswith(_TYPES)}
         near = difflib.get_close_matches(escaped(name), sorted(known), 1, _NEAR)
         hint = f" (did you mean {near[0]}?)" if near else ""
