@@ -135,6 +135,17 @@ def test_what_is_made_is_read():
     assert root.entries[b"e"].content.read(0, 5) == data[90:95]
 
 
+def test_without_fragments_their_table_may_have_no_offset():
+    """As in images of squashfs-tools-ng, with an export table and without one."""
+    tree = Directory(entries={b"%d" % number: Fifo() for number in range(1000)})
+    image = write_squashfs(tree, OPTIONS)
+    superblock = Superblock.parse(image.read(0, SUPERBLOCK_SIZE))
+    head = replace(superblock, fragment_table=NO_TABLE).pack()
+    changed = Image.from_bytes(head + image.read(SUPERBLOCK_SIZE, image.size - SUPERBLOCK_SIZE))
+    assert list(read_squashfs(changed).root.entries) == [name for name, _ in tree.sorted_entries()]
+    assert list(read_squashfs(made(inode(), fragment_table=NO_TABLE)).root.entries) == [b"a"]
+
+
 def test_no_squashfs():
     for data in (b"", b"hsqs", bytes(4096)):
         with pytest.raises(UserError, match=r"^x: not a SquashFS file system$"):

@@ -150,10 +150,10 @@ class Volume:
     def _read_tables(self) -> None:
         """Reads the tables that are small, and finds the others."""
         superblock = self.superblock
-        self._inodes = self._area(superblock.inode_table, superblock.directory_table, is_read_once=True)
-        self._listings = self._area(superblock.directory_table, self._listings_end(), is_read_once=True)
         ids = self._table(superblock.id_table, superblock.ids * _ID_SIZE)
         self._ids: list[int] = [number for (number,) in struct.iter_unpack("<I", ids)]
+        self._inodes = self._area(superblock.inode_table, superblock.directory_table, is_read_once=True)
+        self._listings = self._area(superblock.directory_table, self._listings_end(), is_read_once=True)
         self._fragments = b""
         if superblock.fragments:
             self._fragments = self._table(superblock.fragment_table, superblock.fragments * FRAGMENT.size)
@@ -167,11 +167,17 @@ class Volume:
             self._attributes = self._area(start, at)
 
     def _listings_end(self) -> int:
-        """Returns where listings end: at the first block of the next table, which its index has."""
+        """Returns where listings end: at the first block of the next table, which its index has.
+
+        Without fragments, the offset of their table says nothing: mksquashfs sets one, squashfs-tools-ng `NO_TABLE`.
+        """
         superblock = self.superblock
-        if not superblock.fragments or superblock.fragment_table + INDEX.size > self._image.size:
-            return superblock.fragment_table
-        (end,) = INDEX.unpack(self._image.read(superblock.fragment_table, INDEX.size))
+        index = superblock.id_table if superblock.export_table == NO_TABLE else superblock.export_table
+        if superblock.fragments:
+            index = superblock.fragment_table
+        if index + INDEX.size > self._image.size:
+            return index
+        (end,) = INDEX.unpack(self._image.read(index, INDEX.size))
         return int(end)
 
     def _area(self, start: int, end: int, *, is_read_once: bool = False) -> MetadataArea:
