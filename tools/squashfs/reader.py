@@ -35,7 +35,7 @@ def read_squashfs(image: Image, name: str = "image") -> SquashfsFileSystem:
     """Reads a SquashFS file system with the compression gzip, xz or zstd.
 
     Only metadata is read. Hard links become one node under several names. Memory follows the amount of data in the
-    image, also where it is damaged or made to cost much; see `tools.squashfs.tables`.
+    image, also where it is damaged or made to cost much; `tools.squashfs.tables` has the factor.
 
     Args:
         image: the file system; bytes after its end are ignored.

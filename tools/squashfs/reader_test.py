@@ -13,6 +13,7 @@ import pytest
 
 from tools.core.errors import UserError
 from tools.image.extents import Data, Extent, Image
+from tools.squashfs import tables
 from tools.squashfs.block_list import BlockList
 from tools.squashfs.directory import Entry, write_listing
 from tools.squashfs.format import NO_FRAGMENT, NO_TABLE, RAW_BLOCK, SUPERBLOCK_SIZE, Flag, InodeType, Superblock
@@ -265,6 +266,42 @@ def test_overlapping_lists_of_blocks_are_not_kept_many_times():
     data = random.Random(1).randbytes(count + 1)
     assert read_squashfs(made(one, data=data)).root.entries[b"a"].content.data_size == count * BLOCK
     limited(made(*[one] * 10, data=data, encode=zlib.compress), "more blocks than there is data in the image")
+
+
+def alternating(count, size):
+    """Returns the list of so many blocks of a stored size, and a hole after each."""
+    return BlockList(2 * count, array("Q", range(0, 2 * count, 2)), array("I", [size] * count))
+
+
+def test_blocks_of_a_byte_between_holes_are_not_kept_many_times():
+    """Each is a run of its own, which takes some hundred bytes."""
+    count = 20_000
+    one = FileInode(**FILE | {"size": 2 * count * BLOCK, "blocks": alternating(count, 1 | RAW_BLOCK)}).pack()
+    image = made(one, data=bytes(count), encode=zlib.compress)
+    limited(image, "more blocks than there is data in the image", 6 * MIB)
+
+
+@pytest.mark.parametrize("name", ["zstd", "gzip"])
+def test_blocks_that_compress_well_may_stand_between_holes(name):
+    count = 8000
+    data = Data(b"x" * BLOCK)
+    content = Image(2 * count * BLOCK, [Extent(2 * at * BLOCK, BLOCK, data) for at in range(count)])
+    tree = Directory(entries={b"a": file(b"")})
+    tree.entries[b"a"].content = content
+    image = write_squashfs(tree, SquashfsOptions(compression=name, level=1, block_size=BLOCK))
+    assert read_squashfs(image).root.entries[b"a"].content.data_size == count * BLOCK
+
+
+@pytest.mark.parametrize("xattrs", [{}, LABEL])
+def test_inodes_and_attributes_take_more_than_their_bytes(monkeypatch, xattrs):
+    tree = Directory(entries={b"%d" % number: Fifo() for number in range(1000)})
+    for number, node in enumerate(tree.entries.values()):
+        node.xattrs = xattrs and xattrs | {b"user.n": b"%d" % number}
+    image = write_squashfs(tree, SquashfsOptions(compression="none"))
+    assert len(read_squashfs(image).root.entries) == 1000
+    monkeypatch.setattr(tables, "_SPARE", 0)
+    monkeypatch.setattr(tables, "_RATIO", 2)
+    refused(image, "more metadata than an image of this size can have")
 
 
 def test_large_holes_take_little_memory():

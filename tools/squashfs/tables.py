@@ -2,7 +2,7 @@
 
 Structures of a damaged image may overlap, so that few bytes stand for many. Hence all inodes together have no more
 bytes than their blocks, nor have all listings; and what is taken of all metadata is bounded by the amount of data in
-the image.
+the image. A hostile image may still make objects of some hundred bytes in memory for each byte that is stored.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ _SPARE = 1 << 20
 class Allowance:
     """How many bytes of metadata may still be taken: 64 for each byte of data in the image, and 1 MiB.
 
+    Inodes and extended attributes take more than their bytes, as they become objects.
     Lists of blocks don't count: those of files with large holes are many times smaller when they are compressed.
     """
 

@@ -17,6 +17,12 @@ from tools.squashfs.xattr import LIST, TABLE, parse_list
 
 _ID_SIZE = 4
 _SPARE = 1 << 16
+_RUN = 8
+"""What a further run of blocks counts for, in blocks: fewer than the bytes that the smallest compressed block takes."""
+
+_INODE = 64
+_XATTRS = 32
+"""What an inode and a list of extended attributes take of the allowance besides their bytes: they are objects then."""
 
 
 class Volume:
@@ -64,6 +70,7 @@ class Volume:
         if self._inodes_left < 0:
             raise self.damage(f"there are more inodes than {self.superblock.inodes}")
         try:
+            self._allowance.take(_INODE)
             return parse_inode(self._inodes.cursor(reference), self.superblock.block_size)
         except ValueError as error:
             raise self.damage(f"inode at {reference:#x}: {error}") from None
@@ -124,6 +131,7 @@ class Volume:
         at, behind = inode.start, -1
         for index, size in zip(inode.blocks.indexes, inode.blocks.sizes, strict=True):
             if index != behind:
+                self._blocks_left -= _RUN * bool(runs)
                 runs.append((index, array("Q"), array("I")))
             stored = size & ~RAW_BLOCK
             if not 0 < stored <= self.superblock.block_size or at + stored > self._image.size:
@@ -192,6 +200,7 @@ class Volume:
         if at >= len(self._lists):
             raise ValueError(f"there are no extended attributes of the number {number}")
         reference, count, _ = LIST.unpack_from(self._lists, at)
+        self._allowance.take(_XATTRS * (1 + count))
         return parse_list(self._attributes.cursor(reference), count, self._attributes.cursor)
 
     def _read_superblock(self, image: Image) -> Superblock:
