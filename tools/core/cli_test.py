@@ -160,6 +160,11 @@ def outcome(error):
         (UserError("x.csv:3: overlaps\nthe line above"), 2, "error: x.csv:3: overlaps the line above\n"),
         (OSError(28, "No space left on device", "/out"), 2, "error: /out: No space left on device\n"),
         (OSError(28, "No space left on device"), 2, "error: No space left on device\n"),
+        (
+            MemoryError(),
+            2,
+            "error: there is not enough memory for this input; use a machine with more, or a smaller input\n",
+        ),
         (UserError("\x1b[2J\u202e: no"), 2, "error: \\x1b[2J\\u202e: no\n"),
         (CheckError("2 of 3 checks failed"), 1, "error: 2 of 3 checks failed\n"),
         (CheckError(""), 1, ""),

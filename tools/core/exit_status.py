@@ -39,6 +39,8 @@ def exit_code(work: Callable[[], None], program: str = "") -> int:
         message = str(error)
     except OSError as error:
         message = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
+    except MemoryError:
+        message = "there is not enough memory for this input; use a machine with more, or a smaller input"
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     else:
