@@ -11,6 +11,7 @@ load("//defs/private:size.bzl", "parse_size")
 _LEVELS = {"gzip": 12, "none": 0, "zstd": 22}
 _LEAST_BLOCK = 4 << 10
 _LARGEST_BLOCK = 1 << 20
+_SIZE_UNIT = 4096
 
 def _squashfs_image_impl(ctx):
     block_size = parse_size(ctx.attr.block_size, "%s: block_size" % ctx.label)
@@ -34,6 +35,7 @@ def _squashfs_image_impl(ctx):
         inputs = ctx.files.file_contexts + ctx.files.file_contexts_subs,
         resources = threaded_resources,
         sized = False,
+        unit = _SIZE_UNIT,
     )
 
 squashfs_image = rule(
