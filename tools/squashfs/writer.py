@@ -47,16 +47,16 @@ def write_squashfs(
         options: the file system's parameters.
         spool: an empty one for the compressed contents; by default one in the folder for temporary files.
         threads: how many blocks are compressed at once; by default as many as there are processors, up to 4.
-        remember: makes an encoder that knows some results, as `PieceStore` does.
+        remember: makes an encoder that knows some results, as `PieceStore` does; not used without compression.
         progress: called with the number of bytes of contents that were compressed since the last call.
 
     Raises:
         UserError: SquashFS cannot store something in the tree, or it doesn't fit in the size.
     """
     inventory = take_inventory(root, options)
-    encode = remember(
-        encoder(options.compression, options.used_level), f"squashfs {options.compression} {options.used_level}"
-    )
+    encode = encoder(options.compression, options.used_level)
+    if options.compression != "none":
+        encode = remember(encode, f"squashfs {options.compression} {options.used_level}")
     xattrs = _number_attributes(inventory, encode)
     spool = spool or Spool()
     data = DataWriter(spool, SUPERBLOCK_SIZE, options.block_size, encode)

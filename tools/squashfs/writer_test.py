@@ -198,6 +198,16 @@ def test_only_changed_blocks_are_compressed_again():
     assert image.read(0, image.size) == (plain := write_squashfs(tree, OPTIONS)).read(0, plain.size)
 
 
+def test_blocks_that_are_not_compressed_are_not_remembered():
+    def remember(_encode, name):
+        raise AssertionError(name)
+
+    tree = Directory(entries={b"file": file(b"x" * 9000)})
+    options = SquashfsOptions(compression="none")
+    image = write_squashfs(tree, options, remember=remember)
+    assert image.read(0, image.size) == (plain := write_squashfs(tree, options)).read(0, plain.size)
+
+
 def test_level_makes_a_difference():
     chance = random.Random(3)
     words = [chance.randbytes(5) for _ in range(1000)]
