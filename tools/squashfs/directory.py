@@ -3,7 +3,7 @@
 A listing is a sequence of groups: a header with what its entries share, namely the block of their inodes and a number
 from which theirs differ little, and up to 256 entries. Names ascend by their bytes. Where a listing goes on in another
 block of metadata, a group begins, and the directory's index has an entry for it, so that a name is found without the
-blocks before it.
+blocks before it, except in a listing of more than 65,536 blocks.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from tools.tree.numbering import name_fault, reserved_fault
 _HEADER = struct.Struct("<III")
 _ENTRY = struct.Struct("<HhHH")
 _MOST_ENTRIES = 256
+_MOST_INDEXED = 0xFFFF
+"""Entries of an index: the inode has 16 bits for their number. From the last one on, a lookup reads block by block."""
+
 _DELTAS = range(-(1 << 15), 1 << 15)
 
 
@@ -55,13 +58,14 @@ def write_listing(entries: Sequence[Entry], table: MetadataWriter) -> Listing:
     """Appends the listing of a directory to the directory table; the entries are sorted by their names."""
     reference = table.reference
     block = reference >> 16
-    index = []
+    index: list[bytes] = []
     size = at = 0
     while at < len(entries):
         here = table.reference
         if here >> 16 != block:
             block = here >> 16
-            index.append(pack_index_entry(size, block, entries[at].name))
+            if len(index) < _MOST_INDEXED:
+                index.append(pack_index_entry(size, block, entries[at].name))
         group = _group(entries, at, METADATA_SIZE - (here & 0xFFFF))
         packed = _pack_group(group)
         table.append(packed)

@@ -1,13 +1,16 @@
 """Listings of directories: what is written is read again, and its index leads to names."""
 
 import struct
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tools.squashfs import directory
 from tools.squashfs.directory import Entry, parse_listing, write_listing
 from tools.squashfs.format import InodeType
+from tools.squashfs.inode import DirectoryInode
 from tools.squashfs.metadata import METADATA_SIZE, MetadataWriter
 
 BLOCK = METADATA_SIZE + 2
@@ -71,6 +74,23 @@ def test_index_has_an_entry_for_each_further_block():
         first = next(parse_listing(Bytes(content, 5000 + offset), listing.size - offset))
         assert first.name == name
     assert at == len(listing.index)
+
+
+def test_inode_counts_as_many_entries_of_an_index_as_there_can_be():
+    common = {"type": InodeType.DIRECTORY, "permissions": 0, "uid": 0, "gid": 0, "mtime": 0, "number": 1}
+    inode = DirectoryInode(**common, start=0, offset=0, size=0, parent=0, index_count=directory._MOST_INDEXED)
+    assert inode.pack()
+    with pytest.raises(struct.error):
+        replace(inode, index_count=inode.index_count + 1).pack()
+
+
+def test_index_has_no_more_entries_than_its_inode_can_count(monkeypatch):
+    monkeypatch.setattr(directory, "_MOST_INDEXED", 3)
+    table = MetadataWriter(lambda data: data)
+    listing = write_listing(entries_of(*range(1, 5001)), table)
+    assert len(content_of(table)) == listing.size > 5 * METADATA_SIZE
+    assert listing.index_count == 3
+    assert len(listing.index) == 3 * (12 + 6)
 
 
 def test_headers():

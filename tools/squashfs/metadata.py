@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 
+from tools.core.errors import UserError
 from tools.image.compression import Encoder
 
 METADATA_SIZE = 8192
@@ -17,6 +18,8 @@ RAW_METADATA = 1 << 15
 """Flag in the size of a block of metadata that isn't compressed (SQUASHFS_COMPRESSED_BIT)."""
 
 HEADER = struct.Struct("<H")
+_MOST_START = 2**32 - 1
+"""Offset of a block in its part of the file system: references and headers of listings have 32 bits for it."""
 
 
 class MetadataWriter:
@@ -42,7 +45,11 @@ class MetadataWriter:
         return len(self.data) << 16 | len(self._open)
 
     def append(self, piece: bytes) -> int:
-        """Adds a piece, which may go on in the next block; returns the reference to it."""
+        """Adds a piece, which may go on in the next block; returns the reference to it.
+
+        Raises:
+            UserError: the metadata is too large for references to it.
+        """
         reference = self.reference
         self._open += piece
         while len(self._open) >= METADATA_SIZE:
@@ -61,6 +68,11 @@ class MetadataWriter:
         packed = self._encode(content)
         flag = 0 if len(packed) < len(content) else RAW_METADATA
         self.data += HEADER.pack(len(packed) | flag) + packed
+        if len(self.data) > _MOST_START:
+            raise UserError(
+                "squashfs: the inodes, the directories or the extended attributes have more than 4 GiB of metadata; "
+                "make the tree smaller"
+            )
 
 
 def pack_table(content: bytes, start: int, encode: Encoder) -> tuple[bytes, Sequence[int]]:

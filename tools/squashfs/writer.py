@@ -24,6 +24,9 @@ from tools.tree.device_number import pack_device
 from tools.tree.node import Device, Directory, Fifo, File, Node, Socket, Symlink
 
 _SECOND = 10**9
+_MOST_LISTING = 2**32 - 4
+"""Bytes of a listing: an inode has 32 bits for them and 3 more."""
+
 _RAW = Flag.RAW_INODES | Flag.RAW_DATA | Flag.RAW_FRAGMENTS | Flag.RAW_XATTRS | Flag.RAW_IDS
 
 
@@ -175,6 +178,8 @@ def _write_inodes(inventory: Inventory, encode: Encoder) -> tuple[bytes, bytes]:
                 child.reference = inodes.append(_inode(child, inventory).pack())
             entries.append(Entry(name, child.reference, child.number, _type_of(node)))
         listing = write_listing(entries, listings)
+        if listing.size > _MOST_LISTING:
+            raise item.fault(f"the directory's names take {listing.size} bytes, more than {_MOST_LISTING}")
         parent = item.parent.number if item.parent else len(inventory.items) + 1
         inode = DirectoryInode(
             **_common(item, inventory),

@@ -8,6 +8,7 @@ from tools.core.errors import UserError
 from tools.image.extents import Data, Extent, Image
 from tools.image.piece_store import PieceStore
 from tools.image.rawfile import write_raw
+from tools.squashfs import metadata, writer
 from tools.squashfs.format import SUPERBLOCK_SIZE, Superblock
 from tools.squashfs.options import SquashfsOptions
 from tools.squashfs.reader import read_squashfs
@@ -252,6 +253,18 @@ def test_a_size():
 )  # fmt: skip
 def test_what_cannot_be_stored(tree, message):
     refused(tree, message)
+
+
+def test_metadata_that_is_too_large(monkeypatch):
+    """The limits are 4 GiB, and here a few KiB."""
+    monkeypatch.setattr(metadata, "_MOST_START", 1 << 14)
+    tree = Directory(entries={b"%d" % number: Fifo() for number in range(100)})
+    write_squashfs(tree, SquashfsOptions(compression="none"))
+    tree.entries |= {b"%d" % number: Fifo() for number in range(1000)}
+    refused(tree, "have more than 4 GiB of metadata; make the tree smaller", SquashfsOptions(compression="none"))
+    monkeypatch.setattr(writer, "_MOST_LISTING", 1000)
+    listed = Directory(entries={b"%d" % number: Fifo() for number in range(100)})
+    refused(Directory(entries={b"d": listed}), r"^squashfs: /d: the directory's names take \d+ bytes, more than 1000$")
 
 
 def test_a_directory_in_two_places():
