@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 
 WORD = struct.Struct("<I")
 _WINDOW = 1 << 16
+_NO_INDEXES, _NO_SIZES = array("Q"), array("I")
+"""What lists without such blocks share: most files are smaller than a block."""
 
 
 @dataclass(slots=True, eq=False)
 class BlockList:
-    """The blocks of a file; in memory only those that are not holes.
+    """The blocks of a file, to which only `append` adds; in memory only those that are not holes.
 
     Attributes:
         count: number of blocks, holes among them.
@@ -22,11 +24,13 @@ class BlockList:
     """
 
     count: int = 0
-    indexes: array[int] = field(default_factory=lambda: array("Q"))
-    sizes: array[int] = field(default_factory=lambda: array("I"))
+    indexes: array[int] = field(default_factory=lambda: _NO_INDEXES)
+    sizes: array[int] = field(default_factory=lambda: _NO_SIZES)
 
     def append(self, index: int, size: int) -> None:
         """Adds a block that is not a hole."""
+        if not self.sizes:
+            self.indexes, self.sizes = array("Q"), array("I")
         self.indexes.append(index)
         self.sizes.append(size)
 

@@ -71,7 +71,7 @@ class DataWriter:
         """Stores the contents of all files among these items, in their order.
 
         Args:
-            items: the inodes; sets `stored` of those of files.
+            items: the inodes; sets `stored` of those of files with content.
             threads: how many blocks are compressed at once; what is written doesn't depend on it.
             progress: called with the number of bytes that were compressed since the last call.
         """
@@ -93,14 +93,15 @@ class DataWriter:
         for item in items:
             if not isinstance(item.node, File) or not item.node.content.size:
                 continue
-            content = item.node.content
+            content, stored = item.node.content, Stored()
             if sizes[content.size] > 1:
                 key = digest(content, self._block_size)
                 if key in known:
                     item.stored = known[key]
                     continue
-                known[key] = item.stored
-            yield from self._file(content, item.stored)
+                known[key] = stored
+            item.stored = stored
+            yield from self._file(content, stored)
         if self._ends:
             yield _Unit(bytes(self._ends))
 

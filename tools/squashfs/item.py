@@ -35,12 +35,12 @@ class Item(NumberedNode):
 
     Attributes:
         xattrs: number of its list of extended attributes, or `NO_XATTRS`.
-        stored: of a file, where its content is stored.
+        stored: of a file, where its content is stored; None without content, or until that is stored.
         reference: to the inode; None until it is written.
     """
 
     system: ClassVar[str] = "squashfs"
 
     xattrs: int = NO_XATTRS
-    stored: Stored = field(default_factory=Stored)
+    stored: Stored | None = None
     reference: int | None = None

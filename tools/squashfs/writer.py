@@ -16,7 +16,7 @@ from tools.squashfs.directory import Entry, write_listing
 from tools.squashfs.format import NO_TABLE, SUPERBLOCK_SIZE, Flag, InodeType, Superblock
 from tools.squashfs.inode import DeviceInode, DirectoryInode, FileInode, Inode, SymlinkInode
 from tools.squashfs.inventory import Inventory, take_inventory
-from tools.squashfs.item import Item
+from tools.squashfs.item import Item, Stored
 from tools.squashfs.metadata import MetadataWriter, pack_offsets, pack_table
 from tools.squashfs.options import SIZE_UNIT, SquashfsOptions
 from tools.squashfs.xattr import XattrTable
@@ -199,7 +199,7 @@ def _inode(item: Item, inventory: Inventory) -> Inode:
     common = _common(item, inventory)
     match item.node:
         case File(content=content):
-            stored = item.stored
+            stored = item.stored or Stored()
             return FileInode(
                 **common,
                 start=stored.start,

@@ -1,6 +1,7 @@
 """Writes small trees, and asks unsquashfs about them."""
 
 import random
+import tracemalloc
 
 import pytest
 
@@ -8,8 +9,12 @@ from tools.core.errors import UserError
 from tools.image.extents import Data, Extent, Image
 from tools.image.piece_store import PieceStore
 from tools.image.rawfile import write_raw
+from tools.image.spool import Spool
 from tools.squashfs import metadata, writer
+from tools.squashfs.data import DataWriter
 from tools.squashfs.format import SUPERBLOCK_SIZE, Superblock
+from tools.squashfs.inventory import take_inventory
+from tools.squashfs.item import Stored
 from tools.squashfs.options import SquashfsOptions
 from tools.squashfs.reader import read_squashfs
 from tools.squashfs.writer import write_squashfs
@@ -207,6 +212,25 @@ def test_blocks_that_are_not_compressed_are_not_remembered():
     options = SquashfsOptions(compression="none")
     image = write_squashfs(tree, options, remember=remember)
     assert image.read(0, image.size) == (plain := write_squashfs(tree, options)).read(0, plain.size)
+
+
+def test_inodes_without_blocks_take_little_memory():
+    count = 10_000
+    tracemalloc.start()
+    try:
+        for node in (Fifo, lambda: file(b""), lambda: file(b"x")):
+            tree = Directory(entries={b"%d" % number: node() for number in range(count)})
+            before = tracemalloc.get_traced_memory()[0]
+            items = take_inventory(tree, OPTIONS).items
+            DataWriter(Spool(), SUPERBLOCK_SIZE, BLOCK, bytes).write(items, threads=1)
+            assert tracemalloc.get_traced_memory()[0] - before < count * 250
+        before = tracemalloc.get_traced_memory()[0]
+        stored = [Stored() for _ in range(count)]
+        assert (tracemalloc.get_traced_memory()[0] - before) / len(stored) < 150
+    finally:
+        tracemalloc.stop()
+    stored[0].blocks.append(0, 1)
+    assert list(stored[1].blocks.sizes) == []
 
 
 def test_level_makes_a_difference():
