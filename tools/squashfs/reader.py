@@ -9,6 +9,7 @@ from tools.image.extents import Image
 from tools.squashfs.directory import Entry
 from tools.squashfs.format import InodeType, Superblock
 from tools.squashfs.inode import DeviceInode, DirectoryInode, FileInode, Inode, SymlinkInode
+from tools.squashfs.node_type import type_of
 from tools.squashfs.volume import Volume
 from tools.tree.compare import printable
 from tools.tree.device_number import parse_device
@@ -69,6 +70,7 @@ class _Tree:
             inode_of=self.volume.inode,
             node_of=self._node,
             damage=self.volume.damage,
+            type_of=type_of,
         )
         return root
 

@@ -16,7 +16,16 @@ from tools.image.extents import Data, Extent, Image
 from tools.squashfs import tables
 from tools.squashfs.block_list import BlockList
 from tools.squashfs.directory import Entry, write_listing
-from tools.squashfs.format import NO_FRAGMENT, NO_TABLE, RAW_BLOCK, SUPERBLOCK_SIZE, Flag, InodeType, Superblock
+from tools.squashfs.format import (
+    EXTENDED,
+    NO_FRAGMENT,
+    NO_TABLE,
+    RAW_BLOCK,
+    SUPERBLOCK_SIZE,
+    Flag,
+    InodeType,
+    Superblock,
+)
 from tools.squashfs.inode import DeviceInode, DirectoryInode, FileInode, Inode, SymlinkInode
 from tools.squashfs.metadata import MetadataWriter, pack_offsets, pack_table
 from tools.squashfs.options import SquashfsOptions
@@ -77,7 +86,9 @@ def made(*inodes, listings=None, data=bytes(100), ends=b"", encode=same, size=No
         writer, names = MetadataWriter(encode), MetadataWriter(encode)
         writer.append(DirectoryInode(**DIRECTORY | {"size": len(content) if size is None else size}).pack())
         found = [(name, writer.append(inode)) for name, inode in zip(_names(len(inodes)), inodes, strict=True)]
-        entries = [Entry(name, reference, 1, InodeType.FIFO) for name, reference in found]
+        kinds = [struct.unpack_from("<H", inode)[0] for inode in inodes]
+        types = [InodeType((kind - 1) % EXTENDED + 1) for kind in kinds]
+        entries = [Entry(name, reference, 1, kind) for (name, reference), kind in zip(found, types, strict=True)]
         if listings is None:
             content = bytes(write_listing(entries, names).size)
         else:
@@ -229,6 +240,18 @@ def test_cycles():
     own = listing(entry(b"a", 32, 1))
     below = DirectoryInode(**DIRECTORY | {"size": len(own), "offset": len(own)}).pack()
     refused(made(below, listings=own * 2, size=len(own)), "/a/a is a hard link to a directory")
+
+
+def test_types_of_entries():
+    """Linux takes the type of an entry for that of its inode."""
+    for kind in range(1, 8):
+        image = made(inode(), listings=listing(entry(b"a", 32, kind)))
+        if kind == InodeType.FIFO:
+            assert list(read_squashfs(image).root.entries) == [b"a"]
+        else:
+            refused(image, f"/a has the type {kind} in its directory, but its inode is of another")
+    linked = listing(entry(b"a", 32), entry(b"b", 32, InodeType.SOCKET))
+    refused(made(inode(), listings=linked), "/b has the type 7 in its directory, but its inode is of another")
 
 
 @contextmanager

@@ -13,15 +13,16 @@ from tools.image.spool import Spool
 from tools.squashfs.compression import COMPRESSIONS, encoder
 from tools.squashfs.data import DataWriter
 from tools.squashfs.directory import Entry, write_listing
-from tools.squashfs.format import NO_TABLE, SUPERBLOCK_SIZE, Flag, InodeType, Superblock
+from tools.squashfs.format import NO_TABLE, SUPERBLOCK_SIZE, Flag, Superblock
 from tools.squashfs.inode import DeviceInode, DirectoryInode, FileInode, Inode, SymlinkInode
 from tools.squashfs.inventory import Inventory, take_inventory
 from tools.squashfs.item import Item, Stored
 from tools.squashfs.metadata import MetadataWriter, pack_offsets, pack_table
+from tools.squashfs.node_type import type_of
 from tools.squashfs.options import SIZE_UNIT, SquashfsOptions
 from tools.squashfs.xattr import XattrTable
 from tools.tree.device_number import pack_device
-from tools.tree.node import Device, Directory, Fifo, File, Node, Socket, Symlink
+from tools.tree.node import Device, Directory, File, Symlink
 
 _SECOND = 10**9
 _MOST_LISTING = 2**32 - 4
@@ -176,7 +177,7 @@ def _write_inodes(inventory: Inventory, encode: Encoder) -> tuple[bytes, bytes]:
             child = inventory.index[node]
             if child.reference is None:
                 child.reference = inodes.append(_inode(child, inventory).pack())
-            entries.append(Entry(name, child.reference, child.number, _type_of(node)))
+            entries.append(Entry(name, child.reference, child.number, type_of(node)))
         listing = write_listing(entries, listings)
         if listing.size > _MOST_LISTING:
             raise item.fault(f"the directory's names take {listing.size} bytes, more than {_MOST_LISTING}")
@@ -220,7 +221,7 @@ def _common(item: Item, inventory: Inventory) -> dict[str, Any]:
     """Returns the fields that the inodes of all types have."""
     node = item.node
     return {
-        "type": _type_of(node),
+        "type": type_of(node),
         "permissions": node.permissions,
         "uid": inventory.ids[node.uid],
         "gid": inventory.ids[node.gid],
@@ -229,18 +230,3 @@ def _common(item: Item, inventory: Inventory) -> dict[str, Any]:
         "links": item.links,
         "xattrs": item.xattrs,
     }
-
-
-def _type_of(node: Node) -> InodeType:
-    match node:
-        case Directory():
-            return InodeType.DIRECTORY
-        case Symlink():
-            return InodeType.SYMLINK
-        case Device(block=block):
-            return InodeType.BLOCK_DEVICE if block else InodeType.CHARACTER_DEVICE
-        case Fifo():
-            return InodeType.FIFO
-        case Socket():
-            return InodeType.SOCKET
-    return InodeType.FILE

@@ -24,6 +24,7 @@ def fill(
     inode_of: Callable[[int], _Inode],
     node_of: Callable[[int, _Inode], Node],
     damage: Callable[[str], UserError],
+    type_of: Callable[[Node], int] | None = None,
 ) -> None:
     """Adds all that is below the root of a file system. An inode with several names, a hard link, is one node.
 
@@ -36,6 +37,7 @@ def fill(
         inode_of: returns the inode with a number.
         node_of: returns the node for an inode and its number, directories without entries.
         damage: returns the error for an invalid structure, which its argument describes.
+        type_of: returns the type that each entry of a node has to have; by default types are not compared.
 
     Raises:
         UserError: the tree is damaged, or its paths are too long.
@@ -46,7 +48,7 @@ def fill(
     while stack:
         above, own_name, directory, number, inode = stack.pop()
         path = above + b"/" + own_name if above else own_name
-        for name, target, _ in entries_of(path, number, inode):
+        for name, target, kind in entries_of(path, number, inode):
             below = path + b"/" + name if path else name
             if len(below) > _LONGEST_PATH:
                 raise damage(f"directories are nested deeper than paths of {_LONGEST_PATH} bytes")
@@ -60,4 +62,6 @@ def fill(
                     stack.append((path, name, node, target, child))
             elif isinstance(node, Directory):
                 raise damage(f"{printable(below)} is a hard link to a directory")
+            if type_of is not None and kind != type_of(node):
+                raise damage(f"{printable(below)} has the type {kind} in its directory, but its inode is of another")
             directory.entries[name] = node
