@@ -19,6 +19,7 @@ from tools.core.json_spec import FileName
 from tools.core.text import escaped
 from tools.inspect.volumes import open_partition, read_tree
 from tools.tree import capability
+from tools.tree.contents import read_small
 from tools.tree.mtree import keywords
 from tools.tree.node import Directory, File, Node
 from tools.tree.paths import components, lookup
@@ -96,12 +97,12 @@ def text(root: Directory, path: str) -> str:
     """Returns a file's content as text.
 
     Raises:
-        UserError: there is no such file.
+        UserError: there is no such file, or it is larger than what is read whole.
     """
     node = lookup(root, components(path), follow=True)
     if not isinstance(node, File):
         raise UserError(f"{path}: is no file in the image; give the path of a file")
-    return node.content.read(0, node.content.size).decode(errors="backslashreplace")
+    return read_small(node, path).decode(errors="backslashreplace")
 
 
 def main(arguments: Arguments) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tools.commands.image_structure_check import Arguments, main
+from tools.commands.image_structure_check import Arguments, main, text
 from tools.core.errors import CheckError, UserError
 from tools.fat.writer import Options, fat_image
 from tools.image.extents import Image
@@ -45,6 +45,12 @@ def test_each_fault_is_named(check, capsys, arguments, message):
     with pytest.raises(CheckError, match="1 faults, see the lines above"):
         check(**arguments)
     assert capsys.readouterr().out == message + "\n"
+
+
+def test_large_file_is_not_read():
+    root = Directory(entries={b"large": File(content=Image(1 << 40))})
+    with pytest.raises(UserError, match=r"^/large: has 1099511627776 bytes in the image, but it is read only up to"):
+        text(root, "/large")
 
 
 def test_faults_show_no_control_characters(tmp_path, capsys):

@@ -12,6 +12,7 @@ from tools.core.json_file import read_json
 from tools.sbom.control import stanzas
 from tools.sbom.copyright import licenses_of
 from tools.sbom.inventory import Distribution, Package
+from tools.tree.contents import read_small
 from tools.tree.node import Directory, File
 from tools.tree.paths import components, lookup
 
@@ -25,9 +26,13 @@ _OS_RELEASE = re.compile(r"""([A-Z_]+)=(["']?)(.*)\2""")
 
 
 def read_text(root: Directory, path: str) -> str:
-    """Returns the content of a file of a tree; empty if it doesn't exist, or a link leads out of what exists."""
+    """Returns the content of a file of a tree; empty if it doesn't exist, or a link leads out of what exists.
+
+    Raises:
+        UserError: the file is larger than what is read whole.
+    """
     node = lookup(root, components(path), follow=True)
-    return node.content.read(0, node.content.size).decode("utf-8", "replace") if isinstance(node, File) else ""
+    return read_small(node, f"/{path}").decode("utf-8", "replace") if isinstance(node, File) else ""
 
 
 def read_distribution(root: Directory) -> Distribution:
