@@ -258,7 +258,7 @@ def test_destroy_works_on_a_damaged_deployment(state, deployed, machines):
 
 def test_a_bad_request_starts_and_writes_nothing(state, machines, tmp_path):
     request = Request(deployment=build(TEXT, "hosts.ini", "net"), disk=str(tmp_path / "none"))
-    with pytest.raises(UserError, match="runs on h2, and machines are started on this one only"):
+    with pytest.raises(UserError, match=r"net.0.1: runs on h2, and other nodes on this machine .*; make two"):
         deploy.deploy(state, request, machines.append)
     request = Request(deployment=build(ONE_HOST, "hosts.ini", "net"), disk=str(tmp_path / "none"))
     with pytest.raises((UserError, FileNotFoundError), match="none"):
