@@ -100,7 +100,8 @@ def ipv4_addresses(shell):
 def log_line(shell, pattern):
     """Waits until the orchestrator logs a line; returns the exit status."""
     read = f'journalctl --boot --unit=ic-replica.service --no-pager --output=cat --grep="{pattern}" >/dev/null'
-    return shell.run(f"timeout {REPLICA_SECONDS} sh -c 'until {read}; do sleep 1; done'", REPLICA_SECONDS).status
+    # The shell waits longer than the machine, so that the logs can be shown.
+    return shell.run(f"timeout {REPLICA_SECONDS} sh -c 'until {read}; do sleep 1; done'", 2 * REPLICA_SECONDS).status
 
 
 def check_ipv4(shell, checks):
@@ -113,9 +114,12 @@ def check_ipv4(shell, checks):
 
 def check_ipv4_changes(shell, nns, checks):
     """Checks that the orchestrator learns the exit status of guestos_tool, and can remove the address."""
-    error = "exit status 2: guestos_tool: error: the address is invalid: .33. is not a valid netmask"
     nns.registry |= {"registry_version": 4, "public_ipv4_config": IPV4 | {"prefix_length": 33}}
-    checks.equal("waiting for the refusal of an address", log_line(shell, error), 0)
+    # In the journal what sudo writes comes first, and each line is an entry of its own.
+    refused = "guestos_tool: error: the address is invalid: .33. is not a valid netmask"
+    checks.equal("waiting for the refusal of an address", log_line(shell, refused), 0)
+    failed = "IPv4: sudo /opt/ic/bin/guestos_tool .*--ipv4-prefix-length=33 .*: exit status 2: "
+    checks.equal("waiting for its exit status", log_line(shell, failed), 0)
     checks.equal("the addresses after that", ipv4_addresses(shell), ["10.0.2.77/24"])
     nns.registry |= {"registry_version": 5, "public_ipv4_config": None}
     checks.equal("waiting for the removal of the address", log_line(shell, "IPv4 address is none"), 0)
