@@ -211,6 +211,20 @@ def guestos_image(
         layout, signing_key, release_tags = ":layout_for_update_keys", ":required_signing_key", ["manual"]
     else:
         layout, release_tags = LAYOUT, []
+
+    # Attributes of the update images of both modes of trust.
+    upgrade = {
+        "disk_guid": DISK_GUID,
+        "layout": layout,
+        "product": PRODUCT,
+        "public_keys": update_keys,
+        "refused_keys": [TEST_KEY] if name == "prod" else [],
+        "rollback_index_file": ":rollback-index.txt",
+        "signing_key": signing_key,
+        # Whether there must be a signature is checked by _require_keys.
+        "unsigned": name == "prod",
+        "variant": name,
+    }
     for suffix, tags in version_suffixes.items():
         _system(base, passwords, suffix, tags)
         if secure_boot:
@@ -218,22 +232,13 @@ def guestos_image(
         upgrade_image(
             name = "update-img" + suffix,
             boot_partition = ":boot" + suffix,
-            disk_guid = DISK_GUID,
-            layout = layout,
-            product = PRODUCT,
-            refused_keys = [TEST_KEY] if name == "prod" else [],
-            public_keys = update_keys,
-            rollback_index_file = ":rollback-index.txt",
             root_partition = ":root" + suffix,
             # They are of one manifest, that without a suffix.
             signatures = [_SIGNATURES] if name == "prod" and not suffix else [],
-            signing_key = signing_key,
             tags = tags + release_tags,
-            # Whether there must be a signature is checked by _require_keys.
-            unsigned = name == "prod",
-            variant = name,
             version_file = ":version%s.txt" % suffix,
             visibility = ["//visibility:public"],
+            **upgrade
         )
 
     ext4_image(
@@ -250,15 +255,7 @@ def guestos_image(
             layout = layout,
             root_and_config = _SHARED_PARTITIONS,
             suffixes = version_suffixes,
-            upgrade = {
-                "product": PRODUCT,
-                "public_keys": update_keys,
-                "refused_keys": [TEST_KEY] if name == "prod" else [],
-                "rollback_index_file": ":rollback-index.txt",
-                "signing_key": signing_key,
-                "unsigned": name == "prod",
-                "variant": name,
-            },
+            upgrade = upgrade,
         )
     _disk("disk-img", layout, release_tags)
     if name == "prod":

@@ -133,8 +133,6 @@ def own_keys_images(keys, disk_guid, layout, suffixes, root_and_config, upgrade)
         upgrade_image(
             name = _PREFIX + "update-img" + suffix,
             boot_partition = ":%sboot%s" % (_PREFIX, suffix),
-            disk_guid = disk_guid,
-            layout = layout,
             root_partition = ":root" + suffix,
             version_file = ":version%s.txt" % suffix,
             **(upgrade | _COMMON)
