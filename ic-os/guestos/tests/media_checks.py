@@ -58,7 +58,8 @@ def later(folder: Path) -> list[Drive]:
 
 def check_import(shell: Shell, checks: Checks) -> None:
     """Checks that everything on the configuring medium is where programs look for it, with its owners."""
-    checks.true("the medium was imported", "imported ic-bootstrap.tar from " in _journal(shell), _journal(shell))
+    journal = _journal(shell)
+    checks.true("the medium was imported", "imported ic-bootstrap.tar from " in journal, journal)
     device = shell.check("readlink --canonicalize /sys/class/block/sda")
     checks.true("the medium was on USB", "/usb" in device, device)
     for what, command, part in (
