@@ -5,21 +5,18 @@ The output is a tar whose one member is the image as a sparse file; with --raw i
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from uuid import UUID
 
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
-from tools.core.json_spec import OutputName, Size
-from tools.core.progress import progress
+from tools.core.json_spec import Size
 from tools.erofs.format import BLOCK_SIZE
 from tools.erofs.options import ErofsOptions
 from tools.erofs.writer import write_erofs
-from tools.image.rawfile import write_raw
 from tools.rootfs.assemble import assemble
+from tools.rootfs.image_output import ImageOutput
 from tools.rootfs.tree_spec import RootfsArguments
-from tools.tar.sparse_archive import Member, archive_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,12 +29,8 @@ class ErofsArguments:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Arguments(ErofsArguments, RootfsArguments):
+class Arguments(ImageOutput, ErofsArguments, RootfsArguments):
     """Arguments of the command line."""
-
-    output: OutputName = argument("file to write")
-    member: str | None = argument("name of the image in the output; by default the output's without .tar", default=None)
-    raw: bool = argument("write the image itself, instead of a tar with it", default=False)
 
 
 def options_of(arguments: ErofsArguments) -> ErofsOptions:
@@ -55,18 +48,11 @@ def options_of(arguments: ErofsArguments) -> ErofsOptions:
 
 def main(arguments: Arguments) -> None:
     """Builds the image."""
-    output = arguments.output
-    name = arguments.member or os.path.basename(output).removesuffix(".tar")
     options = options_of(arguments)
-    tree = assemble(arguments, name)
-    try:
+    tree = assemble(arguments, arguments.name)
+    with arguments.naming_errors():
         image = write_erofs(tree, options)
-    except UserError as error:
-        raise UserError(f"{name}: {error}") from error
-    if not arguments.raw:
-        image = archive_of([Member.of(name, image, BLOCK_SIZE)]).image
-    with progress(f"writing {output}", image.data_size) as tell:
-        write_raw(image, output, tell)
+    arguments.write(image, BLOCK_SIZE)
 
 
 if __name__ == "__main__":

@@ -5,21 +5,18 @@ The output is a tar whose one member is the image as a sparse file; with --raw i
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, fields
 from uuid import UUID
 
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
-from tools.core.json_spec import OutputName, Size
-from tools.core.progress import progress
+from tools.core.json_spec import Size
 from tools.ext4.format.constants import LOST_AND_FOUND
 from tools.ext4.options import Ext4Options
 from tools.ext4.writer import write_ext4
-from tools.image.rawfile import write_raw
 from tools.rootfs.assemble import assemble_layers
+from tools.rootfs.image_output import ImageOutput
 from tools.rootfs.tree_spec import RootfsArguments
-from tools.tar.sparse_archive import Member, archive_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,12 +38,8 @@ class Ext4Arguments:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Arguments(Ext4Arguments, RootfsArguments):
+class Arguments(ImageOutput, Ext4Arguments, RootfsArguments):
     """Arguments of the command line."""
-
-    output: OutputName = argument("file to write")
-    member: str | None = argument("name of the image in the output; by default the output's without .tar", default=None)
-    raw: bool = argument("write the image itself, instead of a tar with it", default=False)
 
 
 def options_of(arguments: Ext4Arguments) -> Ext4Options:
@@ -67,18 +60,11 @@ def options_of(arguments: Ext4Arguments) -> Ext4Options:
 
 def main(arguments: Arguments) -> None:
     """Builds the image."""
-    output = arguments.output
-    name = arguments.member or os.path.basename(output).removesuffix(".tar")
     options = options_of(arguments)
-    tree = assemble_layers(arguments, name, own_directories=(LOST_AND_FOUND,))
-    try:
+    tree = assemble_layers(arguments, arguments.name, own_directories=(LOST_AND_FOUND,))
+    with arguments.naming_errors():
         image = write_ext4(tree.root, options, tree.overlay)
-    except UserError as error:
-        raise UserError(f"{name}: {error}") from error
-    if not arguments.raw:
-        image = archive_of([Member.of(name, image, options.block_size)]).image
-    with progress(f"writing {output}", image.data_size) as tell:
-        write_raw(image, output, tell)
+    arguments.write(image, options.block_size)
 
 
 if __name__ == "__main__":

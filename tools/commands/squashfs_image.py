@@ -12,19 +12,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tools.core.cli import argument, run
-from tools.core.errors import UserError
-from tools.core.json_spec import OutputName, Size
+from tools.core.json_spec import Size
 from tools.core.progress import progress
 from tools.core.worker import is_worker
 from tools.image.compression import unchanged
 from tools.image.piece_store import PieceStore
-from tools.image.rawfile import write_raw
 from tools.image.spool import Spool
 from tools.rootfs.assemble import assemble
+from tools.rootfs.image_output import ImageOutput
 from tools.rootfs.tree_spec import RootfsArguments
 from tools.squashfs.options import SIZE_UNIT, SquashfsOptions
 from tools.squashfs.writer import write_squashfs
-from tools.tar.sparse_archive import Member, archive_of
 from tools.tree.metadata import all_nodes
 from tools.tree.node import File
 
@@ -42,12 +40,8 @@ class SquashfsArguments:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Arguments(SquashfsArguments, RootfsArguments):
+class Arguments(ImageOutput, SquashfsArguments, RootfsArguments):
     """Arguments of the command line."""
-
-    output: OutputName = argument("file to write")
-    member: str | None = argument("name of the image in the output; by default the output's without .tar", default=None)
-    raw: bool = argument("write the image itself, instead of a tar with it", default=False)
 
 
 @functools.cache
@@ -58,8 +52,6 @@ def _store() -> PieceStore:
 
 def main(arguments: Arguments) -> None:
     """Builds the image."""
-    output = arguments.output
-    name = arguments.member or os.path.basename(output).removesuffix(".tar")
     options = SquashfsOptions(
         compression=arguments.compression,
         level=arguments.level,
@@ -67,18 +59,13 @@ def main(arguments: Arguments) -> None:
         size=arguments.size,
     )
     remember = _store().remembering if is_worker() else unchanged
-    tree = assemble(arguments, name)
+    tree = assemble(arguments, arguments.name)
     total = sum(node.content.data_size for node in all_nodes(tree) if isinstance(node, File))
-    try:
-        spool = Spool(os.path.dirname(output) or ".")
-        with progress(f"compressing {name}", total) as tell:
+    with arguments.naming_errors():
+        spool = Spool(os.path.dirname(arguments.output) or ".")
+        with progress(f"compressing {arguments.name}", total) as tell:
             image = write_squashfs(tree, options, spool=spool, remember=remember, progress=tell)
-    except UserError as error:
-        raise UserError(f"{name}: {error}") from error
-    if not arguments.raw:
-        image = archive_of([Member.of(name, image, SIZE_UNIT)]).image
-    with progress(f"writing {output}", image.data_size) as tell:
-        write_raw(image, output, tell)
+    arguments.write(image, SIZE_UNIT)
 
 
 if __name__ == "__main__":

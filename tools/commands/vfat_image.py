@@ -15,14 +15,12 @@ from typing import Literal
 
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
-from tools.core.json_spec import OutputName, Size
-from tools.core.progress import progress
+from tools.core.json_spec import Size
 from tools.fat.geometry import TYPES
 from tools.fat.writer import Options, fat_image
-from tools.image.rawfile import write_raw
 from tools.rootfs.assemble import assemble
+from tools.rootfs.image_output import ImageOutput
 from tools.rootfs.tree_spec import Entry, LayerSpec, RootfsArguments
-from tools.tar.sparse_archive import Member, archive_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,13 +40,10 @@ class VfatArguments:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Arguments(VfatArguments, RootfsArguments):
+class Arguments(ImageOutput, VfatArguments, RootfsArguments):
     """Arguments of the command line."""
 
     file: tuple[str, ...] = argument("PATH=SOURCE: a file or a folder of this machine to put at a path", default=())
-    output: OutputName = argument("file to write")
-    member: str | None = argument("name of the image in the output; by default the output's without .tar", default=None)
-    raw: bool = argument("write the image itself, instead of a tar with it", default=False)
 
 
 def options_of(arguments: VfatArguments) -> Options:
@@ -95,19 +90,12 @@ def entries_of(word: str) -> Iterator[Entry]:
 
 def main(arguments: Arguments) -> None:
     """Builds the image."""
-    output = arguments.output
-    name = arguments.member or os.path.basename(output).removesuffix(".tar")
     options = options_of(arguments)
     files = [LayerSpec(label=word, entries=list(entries_of(word))) for word in arguments.file]
-    tree = assemble(replace(arguments, layers=(*arguments.layers, *files)), name)
-    try:
+    tree = assemble(replace(arguments, layers=(*arguments.layers, *files)), arguments.name)
+    with arguments.naming_errors():
         image = fat_image(tree, options)
-    except UserError as error:
-        raise UserError(f"{name}: {error}") from error
-    if not arguments.raw:
-        image = archive_of([Member.of(name, image)]).image
-    with progress(f"writing {output}", image.data_size) as tell:
-        write_raw(image, output, tell)
+    arguments.write(image)
 
 
 if __name__ == "__main__":

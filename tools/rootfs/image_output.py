@@ -1,0 +1,54 @@
+"""The output of the commands that build the image of a file system, and the name of the image in it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from tools.core.cli import argument
+from tools.core.errors import UserError
+from tools.core.json_spec import OutputName
+from tools.core.progress import progress
+from tools.image.extents import Image
+from tools.image.holes import BLOCK_SIZE
+from tools.image.rawfile import write_raw
+from tools.tar.sparse_archive import Member, archive_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageOutput:
+    """Arguments of a command that writes an image: as the one member of a tar, or as it is."""
+
+    output: OutputName = argument("file to write")
+    member: str | None = argument("name of the image in the output; by default the output's without .tar", default=None)
+    raw: bool = argument("write the image itself, instead of a tar with it", default=False)
+
+    @property
+    def name(self) -> str:
+        """The name of the image, in the tar and in messages."""
+        return self.member or os.path.basename(self.output).removesuffix(".tar")
+
+    @contextmanager
+    def naming_errors(self) -> Iterator[None]:
+        """Puts the name of the image before the message of a `UserError`."""
+        try:
+            yield
+        except UserError as error:
+            raise UserError(f"{self.name}: {error}") from error
+
+    def write(self, image: Image, block_size: int = BLOCK_SIZE) -> None:
+        """Writes the image.
+
+        Args:
+            image: what to write.
+            block_size: of the map in the tar, in bytes; see `Member.of`.
+
+        Raises:
+            UserError: the output cannot be written.
+        """
+        if not self.raw:
+            image = archive_of([Member.of(self.name, image, block_size)]).image
+        with progress(f"writing {self.output}", image.data_size) as tell:
+            write_raw(image, self.output, tell)
