@@ -9,6 +9,7 @@ from tools.core.cli import call
 from tools.erofs.reader import read_erofs
 from tools.tar.image_file import open_image
 from tools.testing.oracles import ask
+from tools.testing.surroundings import other_surroundings
 from tools.tree.compare import differences
 from tools.tree.metadata import set_times
 from tools.tree.node import File, walk
@@ -83,17 +84,11 @@ def test_labels_of_a_boot_partition():
         assert node.xattrs == {b"security.selinux": b"u:r:boot\0"}
 
 
-def test_the_same_bytes_whatever_surrounds_it(folder, monkeypatch):
+def test_the_same_bytes_whatever_surrounds_it(folder):
     assert build("--layer=base.tar") == 0
-    monkeypatch.setenv("TZ", "Asia/Kathmandu")
-    monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
-    (folder / "other").mkdir(mode=0o2777)
-    old = os.umask(0o077)
-    try:
+    with other_surroundings(folder) as other:
         assert build("--layer=base.tar", "--member=root.img", output="other/x.tar") == 0
-    finally:
-        os.umask(old)
-    assert (folder / "root.img.tar").read_bytes() == (folder / "other/x.tar").read_bytes()
+    assert (folder / "root.img.tar").read_bytes() == (other / "x.tar").read_bytes()
 
 
 @pytest.mark.parametrize(
