@@ -18,6 +18,7 @@ from tools.core.text import escaped
 from tools.rootfs.executables import Programs
 from tools.rootfs.linking import find_file
 from tools.rootfs.tree_spec import UnitsSpec
+from tools.tree.contents import read_small
 from tools.tree.node import Directory, File, Node, Symlink
 from tools.tree.paths import components, lookup
 
@@ -105,7 +106,7 @@ def _faults(units: _Units, spec: UnitsSpec, own: Collection[str]) -> Iterator[st
         programs = Programs(units.root, spec.architecture)
         for unit in units.files():
             if unit.node.origin in own and isinstance(unit.node, File):
-                for number, fault in _program_faults(units.root, programs, unit.node):
+                for number, fault in _program_faults(units.root, programs, read_small(unit.node, unit.where)):
                     yield f"{unit.at(f':{number}')}: {fault}"
 
 
@@ -237,9 +238,9 @@ def _link_faults(units: _Units, own: Collection[str]) -> Iterator[str]:
             yield fault
 
 
-def _program_faults(root: Directory, programs: Programs, unit: File) -> Iterator[tuple[int, str]]:
-    """Yields the faults of a unit's programs, with the numbers of their lines."""
-    settings = list(_settings(unit.content.read(0, unit.content.size)))
+def _program_faults(root: Directory, programs: Programs, text: bytes) -> Iterator[tuple[int, str]]:
+    """Yields the faults of the programs in the text of a unit, with the numbers of their lines."""
+    settings = list(_settings(text))
     if any(key in _OTHER_ROOT and value for _, key, value in settings):
         return
     guards = [word.lstrip(b"|!") for _, key, value in settings if _GUARD.fullmatch(key) for word in value.split()]

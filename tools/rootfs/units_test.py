@@ -211,3 +211,9 @@ def test_many_faults_are_in_one_line(tree):
     assert fault.startswith("//:disk: healthy: the tree has no unit a.service: ")
     assert fault.endswith("; and 13 more")
     assert "\n" not in fault
+
+
+def test_a_unit_that_no_memory_could_hold_is_refused(tree):
+    tree.own.add(components(UNIT), File(content=Image(1 << 40)))
+    too_large = f"has {1 << 40} bytes in the image, but it is read only up to 64 MiB; make it smaller"
+    assert tree.fault() == f"/{UNIT} (of //:own): {too_large}"
