@@ -111,6 +111,7 @@ def check_from_inside(machine: Machine, arguments: Arguments, checks: Checks) ->
     checks.true("systemd feeds the watchdog", watchdog in _WATCHDOGS, watchdog)
     checks.equal("slot", shell.check("/opt/ic/bin/manageboot.sh current"), arguments.slot)
     check_root(shell, root_hash, checks)
+    checks.equal("the file system of the root is", shell.check("findmnt --noheadings --output FSTYPE /"), "ext4")
     checks.equal("version", shell.check("cat /opt/ic/share/version.txt"), version)
     checks.equal("version in the boot partition", shell.check("cat /boot/version.txt"), version)
     check_payload(shell, version, arguments.timeout, checks)
