@@ -151,20 +151,23 @@ def members_only(folder: Path) -> Iterator[int]:
         server.server_close()
 
 
-def test_login_by_netrc(downstream: Downstream) -> None:
-    """A mirror that asks for a login gets it from the file that NETRC names."""
-    netrc = downstream.archive / "netrc"
+@pytest.mark.parametrize(("variable", "name"), [("NETRC", "logins"), ("HOME", "home/.netrc")])
+def test_login_by_netrc(downstream: Downstream, variable: str, name: str) -> None:
+    """A mirror that asks for a login gets it from the file that NETRC names, or from the user's."""
+    netrc = downstream.archive / name
+    netrc.parent.mkdir(exist_ok=True)
+    setting = f"--repo_env={variable}={netrc if variable == 'NETRC' else netrc.parent}"
     manifest = downstream.folder / "packages/example.toml"
     with members_only(downstream.archive) as port:
         manifest.write_text(MANIFEST.format(folder=downstream.archive).replace("file://", f"http://127.0.0.1:{port}"))
         manifest.write_text(manifest.read_text().replace(str(downstream.archive), ""))
         downstream.write_lock()
         netrc.write_text("machine elsewhere login me password secret\n")
-        status, said = downstream.build(f"--repo_env=NETRC={netrc}", "//:file")
+        status, said = downstream.build(setting, "//:file")
         assert status != 0
         assert "401" in said, said
         netrc.write_text("machine 127.0.0.1 login me password secret\n")
-        status, said = downstream.build(f"--repo_env=NETRC={netrc}", "//:file")
+        status, said = downstream.build(setting, "//:file")
     assert status == 0, said
 
 

@@ -1,6 +1,7 @@
 """Repositories for the packages of a lock file: one for each package, and a hub with the sets and all packages."""
 
-load("//third_party:download.bzl", "credentials", "reproducible")
+load("@bazel_tools//tools/build_defs/repo:utils.bzl", "get_auth")
+load("//third_party:download.bzl", "reproducible")
 
 # CPU of @platforms by Debian's name of the architecture.
 _CPUS = {
@@ -108,7 +109,7 @@ def _package_list_repository_impl(rctx):
         output = "packages",
         sha256 = rctx.attr.sha256,
         allow_fail = True,
-        auth = credentials(rctx, urls),
+        auth = get_auth(rctx, urls),
     )
     if not result.success:
         fail("\n  ".join([
@@ -136,7 +137,7 @@ def _package_repository_impl(rctx):
         output = file,
         sha256 = rctx.attr.sha256,
         allow_fail = True,
-        auth = credentials(rctx, rctx.attr.urls),
+        auth = get_auth(rctx, rctx.attr.urls),
     )
     if not result.success:
         fail("\n  ".join([

@@ -10,7 +10,8 @@ The scripts of a wheel, which installers copy to PATH, are the files of `@pypi//
 says what the version of rules_python has that the build takes.
 """
 
-load("//third_party:download.bzl", "credentials", "reproducible")
+load("@bazel_tools//tools/build_defs/repo:utils.bzl", "get_auth")
+load("//third_party:download.bzl", "reproducible")
 
 _WHEEL_BUILD = """\
 # {distribution} {version}; license: {license}
@@ -50,7 +51,7 @@ def _wheel_repository_impl(rctx):
             sha256 = sha256,
             type = "zip",
             output = "site",
-            auth = credentials(rctx, [url]),
+            auth = get_auth(rctx, [url]),
         )
     for entry in rctx.path("site").readdir():
         if entry.basename.endswith(".data"):
