@@ -151,12 +151,12 @@ def members_only(folder: Path) -> Iterator[int]:
         server.server_close()
 
 
-@pytest.mark.parametrize(("variable", "name"), [("NETRC", "logins"), ("HOME", "home/.netrc")])
-def test_login_by_netrc(downstream: Downstream, variable: str, name: str) -> None:
+@pytest.mark.parametrize("setting", ["--repo_env=NETRC={home}/.netrc", "--repo_env=HOME={home}"])
+def test_login_by_netrc(downstream: Downstream, setting: str) -> None:
     """A mirror that asks for a login gets it from the file that NETRC names, or from the user's."""
-    netrc = downstream.archive / name
+    netrc = downstream.archive / "home/.netrc"
     netrc.parent.mkdir(exist_ok=True)
-    setting = f"--repo_env={variable}={netrc if variable == 'NETRC' else netrc.parent}"
+    setting = setting.format(home=netrc.parent)
     manifest = downstream.folder / "packages/example.toml"
     with members_only(downstream.archive) as port:
         manifest.write_text(MANIFEST.format(folder=downstream.archive).replace("file://", f"http://127.0.0.1:{port}"))
