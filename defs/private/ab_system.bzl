@@ -96,11 +96,11 @@ def _layout(sizes):
         "data,,%s,linux,,data_size: what both share" % sectors(sizes.data),
     ]
 
-def _tree(name, healthy, keys, product, variant, version_file, srcs, extra_files, strip_paths, symlinks, common, tree):
+def _tree(name, healthy, keys, product, trust, variant, version_file, srcs, extra_files, strip_paths, symlinks, common, tree):
     """Declares `NAME.tree`: the root tree with what updates and confirms it."""
     units = " ".join(healthy)
     _text_file(name = name + ".healthy.conf", lines = ["[Unit]", "Requires=" + units, "After=" + units], **common)
-    system = json.encode({"product": product, "variant": variant})
+    system = json.encode({"product": product, "trust": trust, "variant": variant})
     _text_file(name = name + ".system.json", lines = [system], **common)
     _folders(name = name + ".folders", dirs = ["data"], **common)
     own_files = {
@@ -272,7 +272,8 @@ def ab_system(
     The boot loader is one of two. With `grub` and `shim`, Debian's signed ones: Secure Boot of any firmware accepts them, but
     GRUB's configuration, the kernel command line and the initramfs are not signed, so who can write to the disk can change
     what runs. With `secure_boot`, a GRUB that the product's own key signs, which starts only a signed image with kernel,
-    initramfs and command line: firmware that has the keys of `NAME.enroll` starts nothing else from the disk.
+    initramfs and command line: firmware that has the keys of `NAME.enroll` starts nothing else from the disk. Machines with one
+    of them refuse update images for the other.
 
     Targets: `NAME`, the disk, with `NAME.tar` and what else `disk_image` declares; `NAME.update`, the update image, if there
     is a `signing_key`; `NAME.img`, which writes the raw disk by `bazel run`; `NAME.launch`, which boots it in QEMU; and the
@@ -337,7 +338,8 @@ def ab_system(
     _text_file(name = layout, lines = _layout(sizes), **common)
     required_units = {where + ": healthy": healthy} | kwargs.pop("required_units", {})
     tree = {"check_units": True, "layers": layers, "required_units": required_units} | kwargs
-    _tree(name, healthy, keys, product, variant, version_file, srcs, extra_files, strip_paths, symlinks, common, tree)
+    trust = "own_keys" if secure_boot else "distribution"
+    _tree(name, healthy, keys, product, trust, variant, version_file, srcs, extra_files, strip_paths, symlinks, common, tree)
     _slot(name, disk_guid, kernel_arguments, modules, product, root_type, secure_boot, sizes, layers, uuid, common)
     _loader(name, disk_guid, grub, shim, secure_boot, sizes, common)
     if data == None:
@@ -367,6 +369,7 @@ def ab_system(
             public_keys = keys,
             root_partition = name + ".root",
             signing_key = signing_key,
+            trust = trust,
             variant = variant,
             version_file = version_file,
             **common

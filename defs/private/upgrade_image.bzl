@@ -32,6 +32,7 @@ def _manifest(ctx, partitions):
         "product": ctx.attr.product,
         "rollback_index": ctx.attr.rollback_index or None,
         "rollback_index_file": ctx.file.rollback_index_file,
+        "trust": ctx.attr.trust,
         "variant": ctx.attr.variant,
         "version_file": ctx.file.version_file,
     }
@@ -156,6 +157,17 @@ of the images' files in the form of mtree(5), and `sbom` bills of materials, `NA
             doc = """Ed25519 private keys, as PEM files, each of which signs the manifest; a target without files means none.
 
             The action that uses them runs on the local machine, never on a remote executor.""",
+        ),
+        "trust": attr.string(
+            default = "distribution",
+            doc = """The mode of trust that the partitions are built for; a machine of the other mode refuses the upgrade, which its boot loader would not start.
+
+            `distribution`: shim and GRUB of the distribution start a kernel. `own_keys`: a boot loader with the product's own
+            signature starts a `unified_kernel_image`.""",
+            values = [
+                "distribution",
+                "own_keys",
+            ],
         ),
         "unsigned": attr.bool(doc = "Whether the image is built without a signature if there is no key; machines refuse it then."),
         "variant": attr.string(doc = "Variant of the machines, such as `dev` or `prod`; others refuse the upgrade.", mandatory = True),

@@ -134,6 +134,7 @@ def own_keys_images(keys, disk_guid, layout, suffixes, root_and_config, upgrade)
             name = _PREFIX + "update-img" + suffix,
             boot_partition = ":%sboot%s" % (_PREFIX, suffix),
             root_partition = ":root" + suffix,
+            trust = "own_keys",
             version_file = ":version%s.txt" % suffix,
             **(upgrade | _COMMON)
         )

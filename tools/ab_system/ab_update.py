@@ -31,6 +31,8 @@ SLOTS = ("A", "B")
 _BLOCK_SIZE = 1024  # of GRUB's environment blocks
 _HEADER = "# GRUB Environment Block\n"
 _SLOTS_FILE = "EFI/debian/slots"
+_DISTRIBUTION = "distribution"
+"""The mode of trust of systems and images that name none."""
 
 
 class RefusedError(Exception):
@@ -147,14 +149,26 @@ def opened(system: System, path: Path) -> Iterator[tuple[tarfile.TarFile, dict[s
             if not is_signed(system, manifest, _member(image, "manifest.json.sig").read()):
                 raise RefusedError(f"{path}: is not signed by a key of this machine")
             content = json.loads(manifest)
-            for key, expected in json.loads((system.home / "system.json").read_text()).items():
-                if content[key] != expected:
-                    raise RefusedError(f"{path}: has {key} {content[key]}, this machine {expected}")
+            _check_purpose(system, path, content)
             yield image, content
     except tarfile.TarError as error:
         raise RefusedError(f"{path}: is no update image: {error}") from error
     except OSError as error:
         raise RefusedError(f"{path}: {error.strerror}") from error
+
+
+def _check_purpose(system: System, path: Path, manifest: dict[str, Any]) -> None:
+    """Checks that an update image is for this machine, by what the running system's signed root says of it."""
+    own = {"trust": _DISTRIBUTION} | json.loads((system.home / "system.json").read_text())
+    given = {"trust": _DISTRIBUTION} | manifest
+    if given["trust"] != own["trust"]:
+        raise RefusedError(
+            f"{path}: is for the mode of trust {given['trust']}, and this machine has {own['trust']}: its boot loader "
+            f"would not start the image; install one that is built for {own['trust']}"
+        )
+    for key, expected in own.items():
+        if given.get(key) != expected:
+            raise RefusedError(f"{path}: has {key} {given.get(key)}, this machine {expected}")
 
 
 def _member(image: tarfile.TarFile, name: str) -> BinaryIO:

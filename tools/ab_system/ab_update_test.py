@@ -88,13 +88,21 @@ def machine(tmp_path, key):
     return found
 
 
-def image(path, key, *, product="test", damage=None, text=b"new"):
-    """Writes an update image; `damage` is the index of a piece that is not as the manifest says."""
+def image(path, key, *, damage=None, text=b"new", **changes):
+    """Writes an update image.
+
+    Args:
+        path: of the file.
+        key: signs it.
+        damage: the index of a piece that is not as the manifest says.
+        text: begins both images.
+        changes: of the values in the manifest.
+    """
     content = text.ljust(3 * PIECE - 10, b"\1")
     digests = [hashlib.sha256(content[at : at + PIECE]).hexdigest() for at in range(0, len(content), PIECE)]
     entry = {"size": len(content), "piece_size": PIECE, "pieces": digests}
     images = [{"name": "boot.img", **entry}, {"name": "root.img", **entry}]
-    manifest = json.dumps({"product": product, "version": "2", "images": images}).encode()
+    manifest = json.dumps({"product": "test", "version": "2", "images": images} | changes).encode()
     path.with_suffix(".json").write_bytes(manifest)
     options = ["-rawin", "-inkey", key, "-in", path.with_suffix(".json"), "-out", path.with_suffix(".sig")]
     ask("openssl", "pkeyutl", "-sign", *options)
@@ -192,6 +200,28 @@ def test_bad_images_change_nothing_that_is_booted(machine, tmp_path, key, option
         install(machine, image(tmp_path / "u.tar", key, **options))
     assert State.parse(machine.slots.read_bytes()) == State("A")
     assert machine.boot() == "A"
+
+
+@pytest.mark.parametrize("here", [{}, {"trust": "distribution"}, {"trust": "own_keys"}])
+@pytest.mark.parametrize("there", [{}, {"trust": "distribution"}, {"trust": "own_keys"}])
+def test_images_of_the_other_mode_of_trust_are_refused(machine, tmp_path, key, here, there):
+    """Systems and images without a mode are older ones, with the distribution's boot loader."""
+    (machine.home / "system.json").write_text(json.dumps({"product": "test"} | here))
+    machine.put_state(State("A", "B"))
+    path = image(tmp_path / "u.tar", key, **there)
+    mode, other = ({"trust": "distribution"} | each for each in (here, there))
+    if mode == other:
+        assert install(machine, path) == "2"
+        return
+    before = machine.content("B"), machine.slots.read_bytes()
+    expected = (
+        f"is for the mode of trust {other['trust']}, and this machine has {mode['trust']}: its boot loader would not "
+        f"start the image; install one that is built for {mode['trust']}$"
+    )
+    for action in (lambda: install(machine, path), lambda: run(machine, ["check", str(path)])):
+        with pytest.raises(RefusedError, match=expected):
+            action()
+    assert (machine.content("B"), machine.slots.read_bytes()) == before
 
 
 def test_other_keys_are_refused(machine, tmp_path, capsys):

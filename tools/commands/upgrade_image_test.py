@@ -82,6 +82,7 @@ def test_manifest_describes_the_images(folder):
         "layout": None,
         "version": "1.2.3",
         "rollback_index": 0,
+        "trust": "distribution",
     }
     assert [(image["name"], image["size"], image["root_hash"]) for image in described] == [
         ("boot.img", 3 * MIB, None),
@@ -98,6 +99,19 @@ def test_manifest_has_the_rollback_index(folder):
     for changes, index in (({"rollback_index": 7}, 7), ({"rollback_index_file": "index"}, (1 << 32) - 1)):
         assert build_manifest(**changes) == 0
         assert json.loads((folder / "manifest.json").read_text())["rollback_index"] == index
+
+
+def test_manifest_names_the_mode_of_trust(folder):
+    assert build_manifest(trust="own_keys") == 0
+    assert json.loads((folder / "manifest.json").read_text())["trust"] == "own_keys"
+
+
+def test_an_older_manifest_is_of_the_distribution(folder):
+    assert build_manifest() == 0
+    text = (folder / "manifest.json").read_text()
+    (folder / "manifest.json").write_text(text.replace(' "trust": "distribution",\n', ""))
+    assert "trust" not in json.loads((folder / "manifest.json").read_text())
+    assert build_image() == 0
 
 
 def test_manifest_names_the_layout(folder):
@@ -158,6 +172,7 @@ def test_compressed_data_is_taken_over(folder):
         ({"rollback_index": 1, "rollback_index_file": "version"}, "--rollback_index, --rollback_index_file: give one"),
         ({"rollback_index_file": "version"}, "version: '1.2.3' is not a number"),
         ({"rollback_index_file": "none"}, "none: cannot be read"),
+        ({"trust": "shim"}, "trust: 'shim' is no mode of trust; give distribution or own_keys"),
         ({"variant": "../x"}, "variant: '../x' must be letters"),
         ({"images": [{"name": "VERSION.TXT", "parts": []}]}, "image 'VERSION.TXT': is not a valid name, is reserved"),
         ({"images": [{"name": "a/b", "parts": []}]}, "image 'a/b': is not a valid name"),

@@ -16,7 +16,7 @@ from tools.core.json_spec import FileName, OutputName
 from tools.core.outputs import replacing, write_all
 from tools.gpt.listing import listing
 from tools.tar.artifacts import Artifact, member_of
-from tools.upgrade.manifest import Manifest, describe_image, encode
+from tools.upgrade.manifest import DISTRIBUTION, Manifest, describe_image, encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,7 @@ class Arguments:
     version_file: FileName | None = argument("a file with the version, instead of --version", default=None)
     rollback_index: int | None = argument("below that of a confirmed system, machines refuse it", default=None)
     rollback_index_file: FileName | None = argument("a file with it, instead of --rollback_index", default=None)
+    trust: str = argument("mode of trust of the machines: distribution or own_keys", default=DISTRIBUTION)
     layout: FileName | None = argument("partitions.csv of the machines' disks", default=None)
     disk_guid: str | None = argument("GUID of the disks; needed with --layout", default=None)
     images: tuple[ImageSpec, ...] = argument(
@@ -108,6 +109,7 @@ def main(arguments: Arguments) -> None:
         layout=layout_digest(arguments.layout, arguments.disk_guid),
         version=version,
         rollback_index=rollback_index_of(arguments.rollback_index, arguments.rollback_index_file),
+        trust=arguments.trust,
         images=tuple(images),
     )
     data = encode(manifest)

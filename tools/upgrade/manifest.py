@@ -11,6 +11,7 @@ verify each piece of a partition image before it writes it. It is JSON:
       "layout": "4567…",
       "version": "1.2.3",
       "rollback_index": 0,
+      "trust": "distribution",
       "images": [
         {
           "name": "root.img",
@@ -24,9 +25,11 @@ verify each piece of a partition image before it writes it. It is JSON:
 
 `layout` is the SHA-256 of the disk's partition list from `tools.gpt.listing`, which a machine compares with the list in
 its initramfs, or null. A machine refuses a `rollback_index`, from 0 to 2^32 - 1, that is lower than that of a system
-that it has confirmed. `size` is in bytes. `root_hash` is the root hash of the image's dm-verity tree, or null.
-`pieces` are the SHA-256 of each `piece_size` bytes of the image; the last piece may be shorter, and holes read as
-zeros. Hashes are in lower-case hexadecimal. Images are in the order of the members of the upgrade image.
+that it has confirmed. `trust` is the mode of trust that the images are built for, `distribution` or `own_keys`: which
+boot loader starts them. A machine refuses the other mode; a manifest without it is of `distribution`. `size` is in
+bytes. `root_hash` is the root hash of the image's dm-verity tree, or null. `pieces` are the SHA-256 of each
+`piece_size` bytes of the image; the last piece may be shorter, and holes read as zeros. Hashes are in lower-case
+hexadecimal. Images are in the order of the members of the upgrade image.
 """
 
 from __future__ import annotations
@@ -45,6 +48,10 @@ MANIFEST_NAME = "manifest.json"
 SIGNATURE_NAME = "manifest.json.sig"
 VERSION_NAME = "VERSION.TXT"
 RESERVED_NAMES = frozenset({MANIFEST_NAME, SIGNATURE_NAME, VERSION_NAME})
+
+DISTRIBUTION = "distribution"
+OWN_KEYS = "own_keys"
+"""Modes of trust: the boot loader of the distribution, or one that starts only what the product's own key signed."""
 
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~-]*")
 _MOST_INDEX = (1 << 32) - 1
@@ -73,6 +80,7 @@ class Manifest:
     layout: str | None = None
     version: str
     rollback_index: int = 0
+    trust: str = DISTRIBUTION
     images: tuple[ImageEntry, ...]
 
 
@@ -111,6 +119,8 @@ def _check_values(manifest: Manifest) -> None:
             raise UserError(f"{name}: {value!r} must be letters and digits, and, after the first one, . _ + ~ -")
     if not 0 <= manifest.rollback_index <= _MOST_INDEX:
         raise UserError(f"rollback_index: {manifest.rollback_index} must be a number from 0 to {_MOST_INDEX}")
+    if manifest.trust not in (DISTRIBUTION, OWN_KEYS):
+        raise UserError(f"trust: {manifest.trust!r} is no mode of trust; give {DISTRIBUTION} or {OWN_KEYS}")
     if manifest.layout is not None and not _HASH.fullmatch(manifest.layout):
         raise UserError(f"layout: {manifest.layout!r} is not a SHA-256 in lower-case hexadecimal")
 

@@ -3,12 +3,14 @@
 The numbers in the names of tests are those of the faults in doc/Upgrade.adoc.
 """
 
+import re
 import shutil
 
 import pytest
 from fault_checks import FAILED, REFUSED_IMAGE
 from file_machine import both_modes
 from guestos.boot_state import FAILSAFE_CHECK
+from guestos.booted import DISTRIBUTION, OWN_KEYS
 from update_images import make_key
 
 pytestmark = both_modes
@@ -138,6 +140,41 @@ def test_11_for_another_machine(refused, update, tmp_path, changes, message):
 def test_12_dev_on_prod(machine, refused, update_tar):
     (machine.folder / "share/system.json").write_text('{"product": "guestos", "variant": "prod"}')
     refused(REFUSED_IMAGE, "for the variant dev, but this system has prod", "upgrade-install", update_tar)
+
+
+def test_47_for_the_other_mode_of_trust(machine, refused, update, tmp_path):
+    """The boot loader of this machine would not start it, so nothing is written."""
+    other = update.but(own_keys=not update.own_keys)
+    here, there = (OWN_KEYS if each.own_keys else DISTRIBUTION for each in (update, other))
+    message = (
+        f"the update is for the mode of trust {there}, but this machine has {here}, and its boot loader would not "
+        f"start the update; install the update image of {here}"
+    )
+    path = other.write(tmp_path / "x")
+    refused(REFUSED_IMAGE, message, "upgrade-install", path)
+    refused(REFUSED_IMAGE, message, "upgrade-install", "--allow-downgrade", path)
+
+
+def test_47_a_manifest_without_a_mode_is_of_the_distribution(machine, refused, update, tmp_path):
+    """Update images that were built before manifests had the mode."""
+
+    def change(data):
+        return re.sub(rb' "trust": "[a-z_]+",\n', b"", data)
+
+    path = update.but(change_manifest=change).write(tmp_path / "x")
+    assert b"trust" not in change(update.manifest)
+    if machine.trust == DISTRIBUTION:
+        assert machine("upgrade-install", path) == 0
+    else:
+        refused(REFUSED_IMAGE, "is for the mode of trust distribution", "upgrade-install", path)
+
+
+@pytest.mark.parametrize("value", [b"null", b'""', b"1", b'["own_keys"]'])
+def test_47_an_invalid_mode_of_trust(refused, update, tmp_path, value):
+    def change(data):
+        return re.sub(rb'"trust": "[a-z_]+"', b'"trust": ' + value, data)
+
+    refused(REFUSED_IMAGE, "trust is", "upgrade-install", update.but(change_manifest=change).write(tmp_path / "x"))
 
 
 def test_11_a_system_without_an_identity(machine, refused, update_tar):

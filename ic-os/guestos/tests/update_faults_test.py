@@ -236,9 +236,9 @@ def test_15_boot_of_another_version(spoiled, update, tmp_path):
 
 
 @both_modes
-def test_15_boot_for_the_other_mode_of_trust(spoiled, update, tmp_path):
-    """The boot loader of this machine would not start it."""
-    path = update.but(own_keys=not update.own_keys).write(tmp_path / "x")
+def test_15_boot_for_the_other_mode_of_trust(machine, spoiled, update, tmp_path):
+    """The manifest has the mode of this machine, whose boot loader would not start it."""
+    path = update.but(own_keys=not update.own_keys, trust=machine.trust).write(tmp_path / "x")
     missing = "extra_boot_args" if not update.own_keys else "stable/uki.efi.sig"
     spoiled(REFUSED_IMAGE, f"boot.img: /{missing} cannot be read", path)
 

@@ -23,7 +23,7 @@ from tools.testing.pe_files import pe_file
 from tools.testing.sample_disk import ext4
 from tools.tree.node import Directory, File, Symlink
 from tools.upgrade import signing
-from tools.upgrade.manifest import Manifest, describe_image, encode
+from tools.upgrade.manifest import DISTRIBUTION, OWN_KEYS, Manifest, describe_image, encode
 
 MIB = 1 << 20
 LAYOUT = b"4 A_boot ddf618fe-7244-b446-a175-3296e6b9d02e\n"
@@ -121,6 +121,7 @@ class Update:
     boot_rollback_index: int | None = None
     boot_reasons: Sequence[str] = REASONS
     own_keys: bool = False
+    trust: str = ""
     change_manifest: Callable[[bytes], bytes] = field(default=lambda data: data)
     change_members: Callable[[list[Member]], list[Member]] = field(default=lambda members: members)
 
@@ -156,6 +157,7 @@ class Update:
                 layout=self.layout,
                 version=self.version,
                 rollback_index=self.rollback_index,
+                trust=self.trust or (OWN_KEYS if self.own_keys else DISTRIBUTION),
                 images=(describe_image("boot.img", boot), describe_image("root.img", root, self.hash)),
             )
         )

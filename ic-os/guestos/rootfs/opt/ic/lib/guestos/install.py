@@ -99,16 +99,18 @@ def install(environment: Environment, update: UpdateImage, slot: str, *, allow_d
 
 
 def check_purpose(environment: Environment, manifest: Manifest, *, allow_downgrade: bool) -> None:
-    """Checks that an update is for this machine, by product, variant, architecture and disk layout, and not too old.
+    """Checks that an update is for this machine, by all of its identity, and not too old.
 
     Raises:
-        ImageError: it is for another machine, or its rollback index or version is too low.
+        ImageError: it is for another product, variant, architecture, disk layout or mode of trust, or its rollback
+            index or version is too low.
     """
     system = read_system(environment)
     for name in ("product", "variant", "architecture", "layout"):
         wanted, given = getattr(system, name), getattr(manifest, name)
         if wanted != given:
             raise ImageError(f"the update is for the {name} {given}, but this system has {wanted}")
+    _check_trust(manifest, booted.read(environment.booted).trust)
     index = rollback.floor(environment)
     if manifest.rollback_index < index:
         raise ImageError(
@@ -123,6 +125,14 @@ def check_purpose(environment: Environment, manifest: Manifest, *, allow_downgra
                 "--allow-downgrade installs it all the same"
             )
         journal.warn(f"version {manifest.version} is below {floor}, and is installed because of --allow-downgrade")
+
+
+def _check_trust(manifest: Manifest, trust: str) -> None:
+    if manifest.trust != trust:
+        raise ImageError(
+            f"the update is for the mode of trust {manifest.trust}, but this machine has {trust}, and its boot "
+            f"loader would not start the update; install the update image of {trust}"
+        )
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from guestos import rollback
+from guestos import booted, rollback
 from guestos.errors import ImageError
 
 FORMAT = 1
@@ -60,6 +60,7 @@ class Manifest:
         layout: the SHA-256 of the layout of their disks, in the form that the initramfs has; None if not given.
         version: of the system in the update.
         rollback_index: of the system in the update; 0 if the manifest has none.
+        trust: the mode of trust that it is built for, as in `booted`; DISTRIBUTION if the manifest has none.
         boot: the boot partition.
         root: the root partition.
         digest: the SHA-256 of the manifest's bytes, in hex, which identifies the update image.
@@ -72,6 +73,7 @@ class Manifest:
     layout: str | None
     version: str
     rollback_index: int
+    trust: str
     boot: Image
     root: Image
     digest: str
@@ -94,6 +96,7 @@ def parse(data: bytes) -> Manifest:
         words = [_word(values, name) for name in ("product", "variant", "architecture", "version")]
         boot, root = (_image(each) for each in values["images"])
         index = _index(values.get("rollback_index", 0))
+        trust = _word({"trust": booted.DISTRIBUTION} | values, "trust")
         layout = None if values["layout"] is None else _digest(values["layout"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ImageError(f"{NAME}: is not a manifest: {error!r}") from error
@@ -103,7 +106,7 @@ def parse(data: bytes) -> Manifest:
         raise ImageError(f"{NAME}: has no root hash for {ROOT}")
     product, variant, architecture, version = words
     digest = hashlib.sha256(data).hexdigest()
-    return Manifest(product, variant, architecture, layout, version, index, boot, root, digest, data)
+    return Manifest(product, variant, architecture, layout, version, index, trust, boot, root, digest, data)
 
 
 def _word(values: dict[str, Any], name: str) -> str:
