@@ -4,7 +4,6 @@ import hashlib
 import io
 import json
 import os
-import subprocess
 import tarfile
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tools.ab_system.ab_update import RefusedError, State, System, confirm, install, revert, run
-from tools.testing.oracles import ask, oracle
+from tools.testing.oracles import ask
 
 FOLDER = Path(__file__).parent
 PIECE = 1000
@@ -280,9 +279,3 @@ def test_grub_reads_the_state(tmp_path, state):
 
 def test_the_first_state_is_that_of_the_first_boot():
     assert (FOLDER / "slots").read_bytes() == State("A").block()
-
-
-@pytest.mark.parametrize("parts", [["grub.cfg"], ["own_keys.cfg", "grub.cfg"]])
-def test_the_configuration_is_grub_script(parts, tmp_path):
-    (tmp_path / "grub.cfg").write_text("".join((FOLDER / part).read_text() for part in parts))
-    subprocess.run([oracle("grub-script-check"), tmp_path / "grub.cfg"], check=True)
