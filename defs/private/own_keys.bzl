@@ -20,6 +20,9 @@ _MODULES = [
     "test",
 ]
 
+# The initramfs finds its slot by the variable StubDevicePartUUID, which stubs of later versions write.
+_MIN_STUB_VERSION = 257
+
 _STUB = "usr/lib/systemd/boot/efi/linuxx64.efi.stub"
 
 def own_keys(
@@ -60,7 +63,7 @@ def own_keys(
         certificate: its certificate, as PEM.
         grub: the package with GRUB's modules, Debian's grub-efi-amd64-bin.
         stub: the package with systemd's stub, Debian's systemd-boot-efi, version 257 or later (Debian 13): an earlier one
-            does not tell the initramfs where it was loaded from.
+            does not tell the initramfs where it was loaded from, and is an error of the build.
         platform_key: the private key that owns the machines (PK); by default `key`, which suits tests.
         platform_certificate: its certificate.
         exchange_key: the private key that changes the certificates on machines later (KEK); by default `key`.
@@ -115,6 +118,7 @@ def own_keys_kernel(name, keys, common, **kwargs):
     debian_file(name = stub, src = keys.stub, packages = ["systemd-boot-efi"], path = _STUB, **common)
     unified_kernel_image(
         name = name,
+        min_stub_version = _MIN_STUB_VERSION,
         secure_boot_certificate = keys.certificate,
         secure_boot_key = keys.key,
         stub = stub,

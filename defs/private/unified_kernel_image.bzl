@@ -12,6 +12,8 @@ def _unsigned(ctx, output):
         file = getattr(ctx.file, name)
         args.add(file, format = "--" + name + "=%s")
         inputs.append(file)
+    if ctx.attr.min_stub_version:
+        args.add(ctx.attr.min_stub_version, format = "--min_stub_version=%s")
     args.add_all(ctx.files.sbat, format_each = "--sbat=%s")
     args.add(output, format = "--output=%s")
     ctx.actions.run(
@@ -37,6 +39,12 @@ what `openssl dgst -sha256 -sign KEY.pem -out SIGNATURE NAME.to_sign`, or a hard
     attrs = KERNEL_ARGUMENT_ATTRS | SECURE_BOOT_ATTRS | {
         "initrd": attr.label(allow_single_file = True, doc = "The initramfs.", mandatory = True),
         "kernel": attr.label(allow_single_file = True, doc = "The kernel (bzImage).", mandatory = True),
+        "min_stub_version": attr.int(
+            doc = """The lowest version of systemd that the stub may be of, such as `257`; 0 takes any stub.
+
+            The initramfs may rely on what older stubs don't tell it, such as the partition that the image was loaded from,
+            which a stub of 257 and later writes to `StubDevicePartUUID` (systemd-stub(7)).""",
+        ),
         "os_release": attr.label(
             allow_single_file = True,
             doc = "An os-release file, which names the system for boot loaders.",

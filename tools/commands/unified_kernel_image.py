@@ -31,6 +31,7 @@ class Arguments:
         "file with the root hash of the root partition's hash tree", default=None
     )
     root_hash_argument: str = argument("the argument that hands the root hash over", default="verity.root_hash")
+    min_stub_version: int = argument("the lowest version of systemd that the stub may be of; 0 takes any", default=0)
     sbat: tuple[FileName, ...] = argument("a file with lines of SBAT, in addition to those of the stub", default=())
     output: OutputName = argument("the file to write")
 
@@ -48,6 +49,7 @@ def main(arguments: Arguments) -> None:
             os_release=Image.from_file(arguments.os_release),
             words=words,
             sbat=b"\n".join(_read(path) for path in arguments.sbat),
+            min_stub_version=arguments.min_stub_version,
         )
     )
     write_raw(image, arguments.output)

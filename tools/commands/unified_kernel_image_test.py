@@ -54,6 +54,17 @@ def test_the_command_line_has_files_words_and_root_hash(folder):
     assert (folder / "uki.efi").read_bytes() == first
 
 
+def test_an_old_stub_is_refused(folder, capsys):
+    magic = b"#### LoaderInfo: systemd-stub 252.39-1~deb12u2 ####"
+    (folder / "stub").write_bytes(pe_file([(".text", b"\xc3"), (".sdmagic", magic)]))
+    assert build("--word=quiet", "--min_stub_version=257") == 2
+    said = capsys.readouterr().err
+    assert "stub: is of systemd 252, and must be of 257 or later" in said
+    assert said.count("\n") == 1
+    assert not (folder / "uki.efi").exists()
+    assert build("--word=quiet", "--min_stub_version=252") == 0
+
+
 def test_signed_here_and_elsewhere_are_the_same_bytes(folder):
     assert build("--word=quiet") == 0
     assert sign("uki.efi", "--to_sign_output=to_sign") == 0

@@ -14,13 +14,14 @@ from dataclasses import dataclass
 
 from tools.core.errors import UserError
 from tools.image.extents import Image
-from tools.pe.headers import add_sections, read_pe
+from tools.pe.headers import PeFile, add_sections, read_pe
 
 _MOST_TEXT = 1 << 16
 _SETUP_MAGIC, _SETUP_MAGIC_OFFSET = b"HdrS", 0x202
 _VERSION_POINTER, _VERSION_BASE = 0x20E, 0x200
 _SBAT_LINE = re.compile(rb"[!-+\--~]+,[1-9][0-9]*(,[^,\n]*)*")
 _SBAT_HEADER = b"sbat,"
+_STUB_SECTION, _STUB_VERSION = ".sdmagic", re.compile(rb"#### LoaderInfo: systemd-stub ([1-9][0-9]{0,4})\b")
 _END = "--"
 """The last word of the command line. The kernel reads no argument behind it (kernel/params.c, parse_args), so none of
 what systemd's stub appends from the machine's SMBIOS tables, such as `rdinit=`. Programs of the initramfs must refuse
@@ -38,6 +39,8 @@ class Parts:
         os_release: an os-release file; it names the system for boot menus.
         words: arguments of the kernel command line.
         sbat: further lines of SBAT, besides those of the stub.
+        min_stub_version: the lowest major version of systemd that the stub may be of, such as 257; 0 takes any stub.
+            The initramfs may rely on variables that older stubs don't write (systemd-stub(7), "EFI Variables").
     """
 
     stub: Image
@@ -46,6 +49,7 @@ class Parts:
     os_release: Image
     words: Sequence[str]
     sbat: bytes = b""
+    min_stub_version: int = 0
 
 
 def unified_kernel_image(parts: Parts) -> Image:
@@ -55,6 +59,8 @@ def unified_kernel_image(parts: Parts) -> Image:
         UserError: a part is not what it must be, or the stub has no room for it.
     """
     stub = read_pe(parts.stub, "stub")
+    if parts.min_stub_version:
+        _check_stub_version(stub, parts.min_stub_version)
     contents = [(".osrel", parts.os_release), (".cmdline", Image.from_bytes(_command_line(parts.words)))]
     contents.append((".uname", Image.from_bytes(kernel_version(parts.kernel))))
     if parts.sbat:
@@ -68,6 +74,35 @@ def unified_kernel_image(parts: Parts) -> Image:
         if name != ".sbat" and stub.find(name) is not None:
             raise UserError(f"stub: has a section {name} already: it is a unified kernel image, or another program")
     return add_sections(stub, contents)
+
+
+def stub_version(stub: PeFile) -> int:
+    """Returns the major version of systemd that a stub is of.
+
+    The stub has it in the section `.sdmagic`, as `#### LoaderInfo: systemd-stub 257.9-1 ####` (systemd,
+    src/boot/stub.c).
+
+    Raises:
+        UserError: it is not systemd's stub.
+    """
+    section = stub.find(_STUB_SECTION)
+    size = 0 if section is None else min(section.size, section.virtual_size, _MOST_TEXT)
+    match = None if section is None else _STUB_VERSION.match(stub.image.read(section.offset, size))
+    if match is None:
+        raise UserError(
+            f"{stub.name}: is not systemd's stub: its section {_STUB_SECTION} does not say the version; give "
+            "linuxx64.efi.stub of Debian's package systemd-boot-efi"
+        )
+    return int(match[1])
+
+
+def _check_stub_version(stub: PeFile, least: int) -> None:
+    version = stub_version(stub)
+    if version < least:
+        raise UserError(
+            f"{stub.name}: is of systemd {version}, and must be of {least} or later, since an older one does not tell "
+            "the initramfs which partition the image is on; take a newer package systemd-boot-efi, such as Debian 13's"
+        )
 
 
 def kernel_version(kernel: Image) -> bytes:

@@ -3,7 +3,8 @@ import pytest
 
 from tools.core.errors import UserError
 from tools.image.extents import Data, Extent, Image
-from tools.pe.uki import Parts, kernel_version, merged_sbat, unified_kernel_image
+from tools.pe.headers import read_pe
+from tools.pe.uki import Parts, kernel_version, merged_sbat, stub_version, unified_kernel_image
 from tools.testing.pe_files import SBAT, kernel, pe_file
 
 HEADER = SBAT.splitlines(keepends=True)[0]
@@ -44,6 +45,38 @@ def test_all_parts_are_sections():
 def test_the_product_has_its_own_generation():
     made = sections(unified_kernel_image(parts(sbat=HEADER + b"product,2,Vendor,product,1.2.3,https://example\n")))
     assert made[".sbat"] == SBAT + b"product,2,Vendor,product,1.2.3,https://example\n"
+
+
+VERSIONS = [
+    (b"#### LoaderInfo: systemd-stub 257.9-1~deb13u1 ####", 257),
+    (b"#### LoaderInfo: systemd-stub 257 ####\0\0", 257),
+    (b"#### LoaderInfo: systemd-stub 258~rc1 ####", 258),
+    (b"#### LoaderInfo: systemd-stub 1000.1 ####", 1000),
+    (b"#### LoaderInfo: systemd-stub 252.39-1~deb12u2 ####", 252),
+]
+
+
+def stub_of(magic):
+    return image(pe_file([(".text", b"\xc3"), (".sbat", SBAT), (".sdmagic", magic)]))
+
+
+@pytest.mark.parametrize(("magic", "version"), VERSIONS)
+def test_the_version_of_the_stub(magic, version):
+    assert stub_version(read_pe(stub_of(magic), "stub")) == version
+    assert ".sdmagic" in sections(unified_kernel_image(parts(stub=stub_of(magic), min_stub_version=version)))
+    message = f"^stub: is of systemd {version}, and must be of {version + 1} or later, since an older"
+    with pytest.raises(UserError, match=message):
+        unified_kernel_image(parts(stub=stub_of(magic), min_stub_version=version + 1))
+
+
+@pytest.mark.parametrize("magic", [None, b"#### LoaderInfo: systemd-boot 257 ####", b"systemd-stub 257"])
+def test_a_stub_without_a_version_is_refused_only_where_one_is_needed(magic):
+    stub = image(pe_file()) if magic is None else stub_of(magic)
+    assert unified_kernel_image(parts(stub=stub)).size
+    with pytest.raises(
+        UserError, match=r"^stub: is not systemd's stub: its section \.sdmagic does not say the version"
+    ):
+        unified_kernel_image(parts(stub=stub, min_stub_version=1))
 
 
 def test_a_large_initramfs_is_not_read():
