@@ -54,6 +54,9 @@ _ROOT_TYPES = {
     "ext4": struct(image = ext4_image, modules = []),
 }
 
+# The highest rollback index: one of 32 bits.
+_MOST_INDEX = (1 << 32) - 1
+
 # Bytes of a block of the root, of which dm-verity hashes whole ones.
 _BLOCK = 4096
 
@@ -96,12 +99,11 @@ def _layout(sizes):
         "data,,%s,linux,,data_size: what both share" % sectors(sizes.data),
     ]
 
-def _tree(name, healthy, keys, product, trust, variant, version_file, srcs, extra_files, strip_paths, symlinks, common, tree):
+def _tree(name, healthy, identity, keys, version_file, srcs, extra_files, strip_paths, symlinks, common, tree):
     """Declares `NAME.tree`: the root tree with what updates and confirms it."""
     units = " ".join(healthy)
     _text_file(name = name + ".healthy.conf", lines = ["[Unit]", "Requires=" + units, "After=" + units], **common)
-    system = json.encode({"product": product, "trust": trust, "variant": variant})
-    _text_file(name = name + ".system.json", lines = [system], **common)
+    _text_file(name = name + ".system.json", lines = [json.encode(identity)], **common)
     _folders(name = name + ".folders", dirs = ["data"], **common)
     own_files = {
         _file("ab-confirm.service"): _UNITS + "ab-confirm.service",
@@ -244,6 +246,7 @@ def ab_system(
         healthy = ["multi-user.target"],
         kernel_arguments = ["systemd.volatile=state", "console=ttyS0,115200n8"],
         modules = _MODULES,
+        rollback_index = 0,
         root_files_size = "480M",
         root_size = "512M",
         root_type = "ext4",
@@ -299,6 +302,9 @@ def ab_system(
             reached even if single services fail. A unit that the root tree doesn't have is an error of the build.
         kernel_arguments: arguments of the kernel.
         modules: kernel modules that are loaded before the root is mounted.
+        rollback_index: the rollback index, in the root and in the update image, from 0 to 2^32 - 1. A machine refuses update images
+            with a lower one than a system that it has confirmed, whatever their version. Raise it with a release that mends a
+            flaw of earlier ones.
         root_files_size: size of the file system of the root; the rest of `root_size` is for its hash tree.
         root_size: size of each root partition.
         root_type: file system of the root, `ext4` or `erofs`. EROFS takes less space, and the kernel has to have it as a
@@ -330,6 +336,9 @@ def ab_system(
     check_types(where, "dict", {"extra_files": extra_files, "symlinks": symlinks})
     check_types(where, "list", {"layers": layers, "modules": modules, "srcs": srcs, "strip_paths": strip_paths})
     check_types(where, "list", {"healthy": healthy, "keys": keys}, configurable = False)
+    check_types(where, "int", {"rollback_index": rollback_index}, configurable = False)
+    if rollback_index < 0 or rollback_index > _MOST_INDEX:
+        fail("%s: rollback_index: %d is not a rollback index; write a number from 0 to %d" % (where, rollback_index, _MOST_INDEX))
 
     def uuid(number):
         return "%s%x" % (disk_guid[:-1], (int(disk_guid[-1], 16) + number) % 16)
@@ -338,8 +347,13 @@ def ab_system(
     _text_file(name = layout, lines = _layout(sizes), **common)
     required_units = {where + ": healthy": healthy} | kwargs.pop("required_units", {})
     tree = {"check_units": True, "layers": layers, "required_units": required_units} | kwargs
-    trust = "own_keys" if secure_boot else "distribution"
-    _tree(name, healthy, keys, product, trust, variant, version_file, srcs, extra_files, strip_paths, symlinks, common, tree)
+    identity = {
+        "product": product,
+        "rollback_index": rollback_index,
+        "trust": "own_keys" if secure_boot else "distribution",
+        "variant": variant,
+    }
+    _tree(name, healthy, identity, keys, version_file, srcs, extra_files, strip_paths, symlinks, common, tree)
     _slot(name, disk_guid, kernel_arguments, modules, product, root_type, secure_boot, sizes, layers, uuid, common)
     _loader(name, disk_guid, grub, shim, secure_boot, sizes, common)
     if data == None:
@@ -365,12 +379,9 @@ def ab_system(
             boot_partition = name + ".boot",
             disk_guid = disk_guid,
             layout = layout,
-            product = product,
             public_keys = keys,
             root_partition = name + ".root",
             signing_key = signing_key,
-            trust = trust,
-            variant = variant,
             version_file = version_file,
-            **common
+            **(identity | common)
         )

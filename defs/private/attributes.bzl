@@ -2,6 +2,7 @@
 
 _ADVICE = {
     "dict": "a dict in braces",
+    "int": "a number",
     "list": "a list in brackets",
     "string": "a string in quotes",
 }
@@ -15,7 +16,7 @@ def check_types(where, kind, values, configurable = True):
 
     Args:
         where: label of the target, for messages.
-        kind: `dict`, `list` or `string`.
+        kind: `dict`, `int`, `list` or `string`.
         values: dict of names of attributes to their values.
         configurable: whether a select() is accepted.
     """

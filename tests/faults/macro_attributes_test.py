@@ -92,6 +92,10 @@ MISTAKES = {
     "one_unit": Mistake(
         SYSTEM, 'healthy = "a.service"', 'healthy: "a.service" is of type string; give a list in brackets'
     ),
+    "index_as_text": Mistake(SYSTEM, 'rollback_index = "7"', 'rollback_index: "7" is of type string; give a number'),
+    "negative_index": Mistake(
+        SYSTEM, "rollback_index = -1", "rollback_index: -1 is not a rollback index; write a number from 0 to 4294967295"
+    ),
     "guid": Mistake(
         SYSTEM.replace('disk_guid = "6e2d91c4-7f38-4d0a-b1c6-5a9e3f8d7000",', ""),
         "disk_guid = 1",

@@ -33,3 +33,6 @@ def test_an_update_boots_in_the_other_slot(tmp_path, artifacts):
         shell.login("root", "root", BOOT_SECONDS)
         shell.run("systemctl is-system-running --wait", BOOT_SECONDS)
         assert shell.check(f"{UPDATE} status") == "slot B, version 2, confirmed"
+        shell.check("mount -r -t vfat /dev/disk/by-partlabel/esp /mnt")
+        state = shell.check("head -n 4 /mnt/EFI/debian/slots").split()
+        assert state[-3:] == ["slot=B", "trial=", "rollback_index=2"]

@@ -10,6 +10,9 @@ usage: ab-update status           print slot and version of the running system, 
 The boot loader boots the slot `trial` once, and else the slot `slot`, as the file `slots` on the EFI system partition
 has them. Only the first sector of that file changes, so that a power cut leaves either the old state or the new one. An
 installation leaves the running slot alone, and sets `trial` when all data is on the disk and was read back.
+
+A machine installs no image whose rollback index is below its floor: the higher one of the running system's index and of
+that in the file `slots`, which `confirm` raises to the first.
 """
 
 from __future__ import annotations
@@ -17,13 +20,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -31,8 +35,8 @@ SLOTS = ("A", "B")
 _BLOCK_SIZE = 1024  # of GRUB's environment blocks
 _HEADER = "# GRUB Environment Block\n"
 _SLOTS_FILE = "EFI/debian/slots"
-_DISTRIBUTION = "distribution"
-"""The mode of trust of systems and images that name none."""
+_DEFAULTS = {"rollback_index": 0, "trust": "distribution"}
+"""What systems and images are of that are older than these values."""
 
 
 class RefusedError(Exception):
@@ -46,21 +50,29 @@ class State:
     Attributes:
         slot: the confirmed slot.
         trial: the slot to try once at the next boot; empty for none.
+        floor: the highest rollback index of a system that was confirmed. The boot loader leaves it as it is.
     """
 
     slot: str
     trial: str = ""
+    floor: int = 0
 
     @classmethod
     def parse(cls, block: bytes) -> State:
         """Returns the state in an environment block, as the boot loader understands it."""
         pairs = dict(line.partition("=")[::2] for line in block.decode("utf-8", "replace").splitlines())
         trial = pairs.get("trial", "")
-        return cls("B" if pairs.get("slot") == "B" else "A", trial if trial in SLOTS else "")
+        floor = pairs.get("rollback_index", "")
+        return cls(
+            "B" if pairs.get("slot") == "B" else "A",
+            trial if trial in SLOTS else "",
+            int(floor) if re.fullmatch("[0-9]{1,10}", floor) else 0,
+        )
 
     def block(self) -> bytes:
         """Returns the environment block."""
-        return f"{_HEADER}slot={self.slot}\ntrial={self.trial}\n".encode().ljust(_BLOCK_SIZE, b"#")
+        floor = f"rollback_index={self.floor}\n" if self.floor else ""
+        return f"{_HEADER}slot={self.slot}\ntrial={self.trial}\n{floor}".encode().ljust(_BLOCK_SIZE, b"#")
 
 
 @dataclass(frozen=True)
@@ -87,11 +99,29 @@ class System:
         """The running slot."""
         return self.slot_file.read_text().strip()
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What the root says of the running system, with the names of the manifest of an update image."""
+        return {**_DEFAULTS, **json.loads((self.home / "system.json").read_text())}
+
+    @property
+    def floor(self) -> int:
+        """The lowest rollback index that an update image may have."""
+        return max(int(self.identity["rollback_index"]), self.state().floor)
+
     @contextmanager
     def state_file(self) -> Iterator[BinaryIO]:
-        """Opens the file of the boot loader's state."""
+        """Opens the file of the boot loader's state.
+
+        Raises:
+            RefusedError: the EFI system partition cannot be mounted.
+        """
         with tempfile.TemporaryDirectory() as folder:
-            subprocess.run(["mount", "-t", "vfat", self.partitions / "esp", folder], check=True)
+            command = ["mount", "-t", "vfat", str(self.partitions / "esp"), folder]
+            mounted = subprocess.run(command, capture_output=True, text=True, check=False)
+            if mounted.returncode:
+                said = " ".join(mounted.stderr.split())
+                raise RefusedError(f"{self.partitions / 'esp'}: cannot be mounted, which needs root: {said}")
             try:
                 with open(Path(folder, _SLOTS_FILE), "r+b") as file:
                     yield file
@@ -159,16 +189,21 @@ def opened(system: System, path: Path) -> Iterator[tuple[tarfile.TarFile, dict[s
 
 def _check_purpose(system: System, path: Path, manifest: dict[str, Any]) -> None:
     """Checks that an update image is for this machine, by what the running system's signed root says of it."""
-    own = {"trust": _DISTRIBUTION} | json.loads((system.home / "system.json").read_text())
-    given = {"trust": _DISTRIBUTION} | manifest
+    own = system.identity
+    given: dict[str, Any] = {**_DEFAULTS, **manifest}
     if given["trust"] != own["trust"]:
         raise RefusedError(
             f"{path}: is for the mode of trust {given['trust']}, and this machine has {own['trust']}: its boot loader "
             f"would not start the image; install one that is built for {own['trust']}"
         )
     for key, expected in own.items():
-        if given.get(key) != expected:
+        if key != "rollback_index" and given.get(key) != expected:
             raise RefusedError(f"{path}: has {key} {given.get(key)}, this machine {expected}")
+    if given["rollback_index"] < (floor := system.floor):
+        raise RefusedError(
+            f"{path}: has the rollback index {given['rollback_index']}, and this machine takes none below {floor}: "
+            "a newer system was confirmed; to go back, build and sign the older system with a higher index"
+        )
 
 
 def _member(image: tarfile.TarFile, name: str) -> BinaryIO:
@@ -194,11 +229,11 @@ def install(system: System, path: Path) -> str:
     other = "B" if running == "A" else "A"
     with opened(system, path) as (image, manifest):
         if state.trial:
-            system.put_state(State(running))  # what is in the other slot is about to be overwritten
+            system.put_state(replace(state, trial=""))  # what is in the other slot is about to be overwritten
         for entry in manifest["images"]:
             target = system.partitions / f"{other}_{Path(entry['name']).stem}"
             _write(_member(image, entry["name"]), target, entry)
-    system.put_state(State(running, other))
+    system.put_state(replace(state, trial=other))
     return str(manifest["version"])
 
 
@@ -225,9 +260,12 @@ def _verified(source: BinaryIO, entry: dict[str, Any], name: str) -> Iterator[by
 
 
 def confirm(system: System) -> None:
-    """Keeps the running system, if it is on trial."""
-    if system.state().slot != system.running:
-        system.put_state(State(system.running))
+    """Keeps the running system, if it is on trial, and raises the floor to its rollback index, in the same write."""
+    state = system.state()
+    trial = state.trial if state.slot == system.running else ""
+    kept = State(system.running, trial, system.floor)
+    if kept != state:
+        system.put_state(kept)
 
 
 def revert(system: System) -> bool:

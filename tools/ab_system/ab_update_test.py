@@ -53,7 +53,7 @@ class Machine(System):
         """Does what grub.cfg does: boots the trial once, else the confirmed slot."""
         state = State.parse(self.slots.read_bytes())
         if state.trial:
-            self.slots.write_bytes(State(state.slot).block())
+            self.slots.write_bytes(State(state.slot, "", state.floor).block())
         self.slot_file.write_text(f"{state.trial or state.slot}\n")
         return self.running
 
@@ -138,6 +138,59 @@ def test_a_system_that_is_not_confirmed_is_left(machine, tmp_path, key):
     assert [machine.boot(), machine.boot()] == ["A", "A"]
 
 
+def identify(machine, **values):
+    """Sets what the running system's root says of it."""
+    (machine.home / "system.json").write_text(json.dumps({"product": "test"} | values))
+
+
+def test_confirm_raises_the_floor_of_the_rollback_index(machine, tmp_path, key):
+    """A system on trial does not; a system with a lower index does not lower it."""
+    install(machine, image(tmp_path / "u.tar", key, rollback_index=7))
+    identify(machine, rollback_index=7)
+    assert machine.boot() == "B"
+    assert machine.state() == State("A")
+    confirm(machine)
+    assert machine.state() == State("B", "", 7)
+    identify(machine, rollback_index=5)
+    confirm(machine)
+    assert machine.state() == State("B", "", 7)
+
+
+@pytest.mark.parametrize(("here", "kept"), [(7, 0), (0, 7), (7, 6), (6, 7)])
+def test_images_below_the_floor_are_refused(machine, tmp_path, key, here, kept):
+    identify(machine, rollback_index=here)
+    machine.put_state(State("A", "B", kept))
+    for values, index in (({"rollback_index": 6}, 6), ({}, 0)):
+        before = machine.content("B"), machine.slots.read_bytes()
+        path = image(tmp_path / "old.tar", key, version="9", **values)
+        expected = f"has the rollback index {index}, and this machine takes none below 7: a newer system was confirmed"
+        for action in (lambda: install(machine, path), lambda: run(machine, ["check", str(path)])):  # noqa: B023
+            with pytest.raises(RefusedError, match=expected):
+                action()
+        assert (machine.content("B"), machine.slots.read_bytes()) == before
+    for index in (7, 8):
+        install(machine, image(tmp_path / "new.tar", key, rollback_index=index))
+        assert machine.state() == State("A", "B", kept)
+    assert machine.boot() == "B"
+    assert machine.state() == State("A", "", kept)
+
+
+def test_confirm_keeps_the_trial_of_an_installed_system(machine, tmp_path, key):
+    """A confirmed system may raise the floor after it has installed another one."""
+    install(machine, image(tmp_path / "u.tar", key, rollback_index=7))
+    identify(machine, rollback_index=3)
+    confirm(machine)
+    assert machine.state() == State("A", "B", 3)
+
+
+@pytest.mark.parametrize("text", ["-1", "x", "", "7 ", "99999999999"])
+def test_a_damaged_floor_leaves_that_of_the_running_system(machine, tmp_path, key, text):
+    machine.slots.write_bytes(f"# GRUB Environment Block\nslot=A\nrollback_index={text}\n".encode().ljust(1024, b"#"))
+    identify(machine, rollback_index=7)
+    with pytest.raises(RefusedError, match="takes none below 7"):
+        install(machine, image(tmp_path / "u.tar", key, rollback_index=6))
+
+
 def count_writes(monkeypatch, machine):
     """Makes each write to a partition burn the fuse, before and after half of it is written."""
     real = os.fsync
@@ -205,7 +258,7 @@ def test_bad_images_change_nothing_that_is_booted(machine, tmp_path, key, option
 @pytest.mark.parametrize("there", [{}, {"trust": "distribution"}, {"trust": "own_keys"}])
 def test_images_of_the_other_mode_of_trust_are_refused(machine, tmp_path, key, here, there):
     """Systems and images without a mode are older ones, with the distribution's boot loader."""
-    (machine.home / "system.json").write_text(json.dumps({"product": "test"} | here))
+    identify(machine, **here)
     machine.put_state(State("A", "B"))
     path = image(tmp_path / "u.tar", key, **there)
     mode, other = ({"trust": "distribution"} | each for each in (here, there))
@@ -254,6 +307,12 @@ def test_damage_on_the_disk_is_found(machine, tmp_path, key, monkeypatch):
     assert machine.boot() == "A"
 
 
+def test_a_partition_that_cannot_be_mounted(tmp_path):
+    """As for an account that is not root."""
+    with pytest.raises(RefusedError, match="/esp: cannot be mounted, which needs root: mount: "):
+        System(partitions=tmp_path).state()
+
+
 def test_command_line(machine, tmp_path, key, capsys):
     path = image(tmp_path / "u.tar", key)
     assert run(machine, ["status"]) == run(machine, ["check", str(path)]) == run(machine, ["install", str(path)]) == 0
@@ -269,12 +328,12 @@ def test_command_line(machine, tmp_path, key, capsys):
     assert run(machine, ["reboot"]) == 2
 
 
-@pytest.mark.parametrize("state", [State("A"), State("B"), State("A", "B"), State("B", "A")])
+@pytest.mark.parametrize("state", [State("A"), State("B"), State("A", "B"), State("B", "A"), State("B", "A", 7)])
 def test_grub_reads_the_state(tmp_path, state):
     (tmp_path / "slots").write_bytes(state.block())
-    assert ask("grub-editenv", tmp_path / "slots", "list") == f"slot={state.slot}\ntrial={state.trial}\n"
+    assert ask("grub-editenv", tmp_path / "slots", "list").startswith(f"slot={state.slot}\ntrial={state.trial}\n")
     ask("grub-editenv", tmp_path / "slots", "set", "trial=")
-    assert State.parse((tmp_path / "slots").read_bytes()) == State(state.slot)
+    assert State.parse((tmp_path / "slots").read_bytes()) == State(state.slot, "", state.floor)
 
 
 def test_the_first_state_is_that_of_the_first_boot():
