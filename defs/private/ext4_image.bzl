@@ -24,6 +24,7 @@ def _ext4_image_impl(ctx):
             "uuid": check_uuid(ctx.attr.uuid, "%s: uuid" % ctx.label),
         },
         inputs = ctx.files.file_contexts + ctx.files.file_contexts_subs,
+        unit = ctx.attr.block_size,
     )
 
 ext4_image = rule(
@@ -38,6 +39,10 @@ ext4_image = rule(
         "journal": attr.bool(doc = "Whether there is a journal; a file system that is mounted read-only needs none."),
         "label": attr.string(doc = "Label of the volume, at most 16 bytes."),
         "metadata_csum": attr.bool(doc = "Whether metadata has checksums."),
+        "partition_size": attr.string(
+            doc = "Size of the file system, in bytes or with K, M, G or T for a power of 1024; a multiple of `block_size`.",
+            mandatory = True,
+        ),
         "uuid": attr.string(doc = "UUID of the file system.", mandatory = True),
         "_ext4_image": attr.label(default = "//tools/commands:ext4_image", executable = True, cfg = "exec"),
     },
