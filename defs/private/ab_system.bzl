@@ -134,6 +134,7 @@ def _slot(name, disk_guid, kernel_arguments, modules, product, root_type, secure
         src = name + ".tree",
         label = "root",
         partition_size = sizes.root_files,
+        size_attribute = macro_label(name) + ": root_files_size",
         uuid = uuid(1),
         **common
     )
@@ -170,6 +171,7 @@ def _slot(name, disk_guid, kernel_arguments, modules, product, root_type, secure
         extra_files = files,
         label = "boot",
         partition_size = sizes.boot,
+        size_attribute = macro_label(name) + ": boot_size",
         uuid = uuid(3),
         **common
     )
@@ -226,6 +228,7 @@ def _loader(name, disk_guid, grub, shim, secure_boot, sizes, common):
         extra_files = files,
         label = "ESP",
         partition_size = sizes.esp,
+        size_attribute = macro_label(name) + ": esp_size",
         volume_id = "%s-%s" % (disk_guid[:4].upper(), disk_guid[4:8].upper()),
         **common
     )
@@ -358,7 +361,15 @@ def ab_system(
     _loader(name, disk_guid, grub, shim, secure_boot, sizes, common)
     if data == None:
         data = name + ".data"
-        ext4_image(name = data, journal = True, label = "data", partition_size = data_size, uuid = uuid(4), **common)
+        ext4_image(
+            name = data,
+            journal = True,
+            label = "data",
+            partition_size = data_size,
+            size_attribute = where + ": data_size",
+            uuid = uuid(4),
+            **common
+        )
     disk_image(
         name = name,
         disk_guid = disk_guid,

@@ -25,6 +25,7 @@ def _check_layout(ctx, common):
             "label": str(target.label),
             "name": name,
             "size": target[PartitionInfo].size or 0,
+            "size_attribute": getattr(target[PartitionInfo], "size_attribute", None),
         }
         for target, names in ctx.attr.partitions.items()
         for name in names.split(" ")
@@ -55,7 +56,7 @@ def _disk_image_impl(ctx):
         partitions, inputs = [], [ctx.file.layout, checked]
         for target, names in ctx.attr.partitions.items():
             specs, files = part_specs(target[PartitionInfo], codec)
-            partitions += [{"name": name, "parts": specs} for name in names.split(" ")]
+            partitions += [{"label": str(target.label), "name": name, "parts": specs} for name in names.split(" ")]
             inputs += files
         return common | {"member": ctx.attr.member, "partitions": partitions}, inputs
 

@@ -24,6 +24,10 @@ TREE_ATTRS = EXPORT_ATTRS | SBOM_ATTRS | {
         doc = "Size of the file system, in bytes or with K, M, G or T for a power of 1024.",
         mandatory = True,
     ),
+    "size_attribute": attr.string(
+        doc = "What sets `partition_size`, for messages: the label and attribute of a macro, such as " +
+              "`//app:disk: root_files_size`. By default `partition_size` of this target.",
+    ),
     "src": attr.label(doc = "The root tree, a rootfs_tree; empty by default.", providers = [RootfsInfo]),
     "strip_paths": attr.string_list(doc = "Patterns of paths of `src` to leave out; see rootfs_tree."),
     "subdir": attr.string(doc = "Directory of `src` that becomes the root of the image, such as `boot`."),
@@ -58,9 +62,10 @@ def partition_image(ctx, tool, mnemonic, parameters, inputs = [], resources = No
         The rule's providers.
     """
     output = ctx.actions.declare_file(ctx.label.name + ".img.tar")
+    size_attribute = ctx.attr.size_attribute or "%s: partition_size" % ctx.label
     size = None
     if ctx.attr.partition_size or sized:
-        size = parse_size(ctx.attr.partition_size, "%s: partition_size" % ctx.label, unit)
+        size = parse_size(ctx.attr.partition_size, size_attribute, unit)
     rootfs = ctx.attr.src[RootfsInfo] if ctx.attr.src else None
     tree = rootfs_arguments(rootfs, ctx.attr.subdir, ctx.attr.strip_paths, ctx.attr.mtime) if rootfs else {
         "layers": [],
@@ -72,7 +77,12 @@ def partition_image(ctx, tool, mnemonic, parameters, inputs = [], resources = No
     ]
     tree["layers"] = tree["layers"] + entries_layer(ctx.label, entries)
     files = depset([entry["source"] for entry in entries if "source" in entry], transitive = [rootfs.inputs] if rootfs else [])
-    spec = tree | parameters | {"member": ctx.label.name + ".img", "output": output, "size": size}
+    spec = tree | parameters | {
+        "member": ctx.label.name + ".img",
+        "output": output,
+        "size": size,
+        "size_attribute": size_attribute if size != None else None,
+    }
     ctx.actions.run(
         arguments = [json_spec(ctx, spec)],
         executable = tool,
@@ -84,9 +94,9 @@ def partition_image(ctx, tool, mnemonic, parameters, inputs = [], resources = No
         resource_set = resources,
     )
     contents = image_contents(tree, files, rootfs.locks if rootfs else depset()) if tree["layers"] else None
-    return partition_providers(ctx, output, size, contents)
+    return partition_providers(ctx, output, size, contents, size_attribute)
 
-def partition_providers(ctx, output, size, contents = None):
+def partition_providers(ctx, output, size, contents = None, size_attribute = None):
     """Returns the providers of a rule that makes the image of a partition.
 
     Args:
@@ -94,6 +104,7 @@ def partition_providers(ctx, output, size, contents = None):
         output: File, a tar whose one member is the image.
         size: of the image, in bytes; None if it is not known before it is built.
         contents: what a bill of materials of it lists, of `image_contents`; None if it has no files.
+        size_attribute: what sets the size, for messages; by default `partition_size` of the target.
     """
     parts = [struct(image = output, offset = 0, payloads = compressed_payloads(ctx, output))]
     listing = export_image(ctx, ".mtree", parts) if contents else None
@@ -101,5 +112,12 @@ def partition_providers(ctx, output, size, contents = None):
     return [
         DefaultInfo(files = depset([output])),
         OutputGroupInfo(**partition_groups(ctx, parts, listing, sbom)),
-        PartitionInfo(contents = contents, listing = listing, parts = parts, size = size, verity = None),
+        PartitionInfo(
+            contents = contents,
+            listing = listing,
+            parts = parts,
+            size = size,
+            size_attribute = size_attribute or "%s: partition_size" % ctx.label,
+            verity = None,
+        ),
     ]

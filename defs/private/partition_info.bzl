@@ -11,6 +11,7 @@ PartitionInfo = provider(
             - `image`: File, a tar whose one member is a sparse file.
             - `payloads`: dict of codecs (`zst`, `gz`) to Files, the compressed data of `image`.""",
         "size": "Int: size of the file system, in bytes. The hash tree that follows it with `verity` is not counted. None if it is as large as its files need.",
+        "size_attribute": "String: what sets the size, for messages, such as `//app:disk: root_files_size`.",
         "verity": "VerityInfo of the image, or None.",
     },
 )

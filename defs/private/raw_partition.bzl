@@ -12,7 +12,13 @@ load("//defs/private:size.bzl", "SECTOR", "parse_size")
 def _raw_partition_impl(ctx):
     output = ctx.actions.declare_file(ctx.label.name + ".img.tar")
     size = parse_size(ctx.attr.partition_size, "%s: partition_size" % ctx.label, SECTOR)
-    spec = {"input": ctx.file.src, "member": ctx.label.name + ".img", "output": output, "size": size}
+    spec = {
+        "input": ctx.file.src,
+        "member": ctx.label.name + ".img",
+        "output": output,
+        "size": size,
+        "size_attribute": "%s: partition_size" % ctx.label,
+    }
     ctx.actions.run(
         arguments = [json_spec(ctx, spec)],
         executable = ctx.executable._raw_partition,

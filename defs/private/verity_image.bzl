@@ -50,6 +50,7 @@ def _verity_image_impl(ctx):
             listing = listing,
             parts = parts,
             size = source.size,
+            size_attribute = getattr(source, "size_attribute", None),
             verity = verity,
         ),
         verity,

@@ -10,6 +10,7 @@ load("//defs:testing.bzl", "filesystem_check_test", "image_structure_test")
 load("//defs:vm.bzl", "raw_disk")
 load("//ic-os/guestos:keys.bzl", "required_keys", "update_keys_list")
 load("//ic-os/guestos:own_keys.bzl", "own_keys_images", "own_keys_system")
+load("//ic-os/guestos:partition_sizes.bzl", "size_attribute")
 load("//ic-os/guestos:payload.bzl", "payload")
 load("//ic-os/guestos:release_binaries.bzl", "REQUIRED_BINARIES")
 load("//ic-os/guestos:settings.bzl", "release_date_file", "rollback_index_file")
@@ -246,6 +247,7 @@ def guestos_image(
         journal = True,
         label = "config",
         partition_size = "100M",
+        size_attribute = size_attribute("config"),
         uuid = _CONFIG_UUID,
     )
     if secure_boot:
@@ -434,6 +436,7 @@ def _system(base, passwords, suffix, tags):
         src = ":rootfs" + suffix,
         label = "root",
         partition_size = "3G",
+        size_attribute = size_attribute("rootfs_image" + suffix),
         strip_paths = _NOT_IN_ROOT,
         tags = tags,
         uuid = _ROOT_UUID,
@@ -494,6 +497,7 @@ def _system(base, passwords, suffix, tags):
         },
         label = "boot",
         partition_size = "1G",
+        size_attribute = size_attribute("boot" + suffix),
         tags = tags,
         uuid = _BOOT_UUID,
     )

@@ -8,6 +8,7 @@ load("//defs:rootfs.bzl", "rootfs_tree")
 # The product and the library are in one repository, and only images of the product need the parts one by one.
 # buildifier: disable=bzl-visibility
 load("//defs/private:own_keys.bzl", "own_keys_enrollment", "own_keys_kernel", "own_keys_loader")
+load("//ic-os/guestos:partition_sizes.bzl", "size_attribute")
 load("//ic-os/guestos:settings.bzl", "rollback_index_file")
 
 _PREFIX = "own-keys-"
@@ -64,6 +65,7 @@ def own_keys_system(suffix, keys, boot_uuid):
         },
         label = "boot",
         partition_size = "1G",
+        size_attribute = size_attribute(_PREFIX + "boot" + suffix, "own_keys.bzl"),
         uuid = boot_uuid,
         **_COMMON
     )
@@ -113,6 +115,7 @@ def own_keys_images(keys, disk_guid, layout, suffixes, root_and_config, upgrade)
         extra_files = {":%sloader" % _PREFIX: "EFI/BOOT/BOOTX64.EFI"},
         label = "ESP",
         partition_size = "100M",
+        size_attribute = size_attribute(_PREFIX + "esp", "own_keys.bzl"),
         volume_id = "1CE5-0001",
         **_COMMON
     )

@@ -129,7 +129,7 @@ def test_password_for_prod(downstream: Workspace) -> None:
 
 def test_files_that_do_not_fit(downstream: Workspace) -> None:
     said = refused(downstream, "//:too_full")
-    assert "the tree does not fit in 4.0 MiB" in said, said
+    assert "error: @@//:too_full: partition_size: ext4: the tree does not fit in 4.0 MiB" in said, said
     assert "the largest directories, without those below them: /opt (6.0 MiB)" in said, said
     assert not (downstream.folder / "bazel-bin/too_full.img.tar").exists()
 
@@ -144,6 +144,7 @@ def test_image_larger_than_its_partition(downstream: Workspace) -> None:
     """The check runs without building the disk, and reports it once."""
     said = refused(downstream, "//:small_disk.tar")
     assert "partition root: has 4194304 bytes in layout.csv, and 8388608 are needed for @@//:too_large" in said, said
+    assert "enlarge the partition, or reduce @@//:too_large: partition_size" in said, said
     assert said.count("partition root: has") == 1, said
 
 

@@ -171,6 +171,18 @@ def test_the_units_of_a_system_are_checked(module: Workspace) -> None:
     assert 'required_units = {"//signed:disk: healthy": ["multi-user.target"]}' in declared
 
 
+@pytest.mark.parametrize(
+    ("target", "attribute"),
+    [("root-fs", "root_files_size"), ("boot", "boot_size"), ("esp", "esp_size"), ("data", "data_size")],
+)
+def test_messages_name_the_size_of_a_system(module: Workspace, target: str, attribute: str) -> None:
+    """If files don't fit, the message is about what was set, and not about what the macro made of it."""
+    label = f"//signed:disk.{target}"
+    status, declared = module.bazel("query", *PLAIN_OUTPUT, *MODULE_FLAGS, "--output=build", label)
+    assert status == 0, declared
+    assert f'size_attribute = "//signed:disk: {attribute}"' in declared
+
+
 def test_a_check_fails_without_its_program(module: Workspace) -> None:
     """Unless the test says that it is skipped then."""
     declared = {}

@@ -12,7 +12,7 @@ from tools.core.errors import UserError
 from tools.core.json_spec import OutputName
 from tools.core.progress import progress
 from tools.gpt.arguments import TableArguments, table_of
-from tools.gpt.disk import check_contents
+from tools.gpt.disk import Content, check_contents
 from tools.gpt.table import Table, encode
 from tools.image.checksum_file import checksum_beside
 from tools.image.holes import BLOCK_SIZE
@@ -23,10 +23,11 @@ from tools.tar.sparse_archive import Member, Part, archive_of
 
 @dataclass(frozen=True, slots=True)
 class PartitionSpec:
-    """What a partition holds: images at offsets from its start."""
+    """What a partition holds: images at offsets from its start; and its label, for messages."""
 
     name: str
     parts: tuple[Artifact, ...]
+    label: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,13 +60,17 @@ def parts_of(table: Table, partitions: tuple[PartitionSpec, ...], layout: str) -
     begin = min((entry.offset for entry in table.entries), default=disk.size)
     end = max((entry.offset + entry.size for entry in table.entries), default=disk.size)
     parts = [Part(0, disk.slice(0, begin), BLOCK_SIZE), Part(end, disk.slice(end, disk.size - end), BLOCK_SIZE)]
-    opened = [(partition.name, open_parts(partition.parts, f"partition {partition.name}")) for partition in partitions]
-    ends = ((name, max((part.offset + part.image.size for part in inside), default=0)) for name, inside in opened)
-    check_contents(table, ends, layout)
+    opened = [(partition, open_parts(partition.parts, f"partition {partition.name}")) for partition in partitions]
+    check_contents(table, (_content(partition, inside) for partition, inside in opened), layout)
     offsets = {entry.name: entry.offset for entry in table.entries}
-    for name, inside in opened:
-        parts.extend(replace(part, offset=offsets[name] + part.offset) for part in inside)
+    for partition, inside in opened:
+        parts.extend(replace(part, offset=offsets[partition.name] + part.offset) for part in inside)
     return sorted(parts, key=lambda part: part.offset)
+
+
+def _content(partition: PartitionSpec, parts: list[Part]) -> Content:
+    size = max((part.offset + part.image.size for part in parts), default=0)
+    return Content(partition.name, size, f" for {partition.label}" if partition.label else "")
 
 
 def main(arguments: Arguments) -> None:

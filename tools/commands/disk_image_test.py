@@ -168,6 +168,10 @@ def test_raw_images_will_do(folder):
             {"partitions": [{"name": "esp", "parts": [artifact("root")]}]},
             "in partitions.csv, and 5242880 are needed",
         ),
+        (
+            {"partitions": [{"name": "esp", "label": "//app:root", "parts": [artifact("root")]}]},
+            "5242880 are needed for //app:root; enlarge the partition, or make its image smaller",
+        ),
         ({"partitions": [{"name": "esp", "parts": [artifact("hashes", 100)]}]}, "must be multiples of 512"),
         (
             {"partitions": [{"name": "root", "parts": [artifact("root"), artifact("esp", MIB)]}]},

@@ -5,6 +5,7 @@ The output is an empty file: what matters is that there is none when something i
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from tools.core.cli import argument, run
 from tools.core.json_spec import OutputName, Size
 from tools.core.outputs import replacing
 from tools.gpt.arguments import TableArguments, table_of
-from tools.gpt.disk import check_contents
+from tools.gpt.disk import Content, check_contents
 from tools.gpt.layout import read_layout
 from tools.verity.superblock import Superblock
 from tools.verity.tree import hash_tree_size
@@ -27,12 +28,14 @@ class PartitionSize:
         size: of the file system, in bytes.
         hash_tree: whether a dm-verity tree stands after it.
         label: label of the image, for messages.
+        size_attribute: what sets the size, for messages.
     """
 
     name: str
     size: Size
     hash_tree: bool = False
     label: str = ""
+    size_attribute: str = ""
 
     @property
     def needed(self) -> int:
@@ -47,26 +50,24 @@ class Arguments(TableArguments):
     """Arguments of the command line."""
 
     partitions: tuple[PartitionSize, ...] = argument(
-        'sizes of the images, as [{"name": …, "size": …, "hash_tree": …, "label": …}]', default=()
+        'sizes of the images, as [{"name": …, "size": …, "hash_tree": …, "label": …, "size_attribute": …}]', default=()
     )
     output: OutputName = argument("the file to write when all is well")
 
 
-def _notes(arguments: Arguments) -> dict[str, str]:
-    """Returns what messages say of each partition: the image, and the comment of the layout."""
+def _contents(arguments: Arguments) -> Iterator[Content]:
+    """Yields what the partitions are to hold, with the comments of the layout."""
     comments = {partition.name: partition.comment for partition in read_layout(arguments.layout).partitions}
-    notes = {}
     for image in arguments.partitions:
         label = f" for {image.label}" if image.label else ""
         comment = f" (comment of the partition: {comments[image.name]})" if comments.get(image.name) else ""
-        notes[image.name] = label + comment
-    return notes
+        attribute = image.size_attribute or "the partition_size of its image"
+        yield Content(image.name, image.needed, label + comment, f"reduce {attribute}")
 
 
 def main(arguments: Arguments) -> None:
     """Runs the command line."""
-    sizes = [(partition.name, partition.needed) for partition in arguments.partitions]
-    check_contents(table_of(arguments), sizes, arguments.layout, _notes(arguments))
+    check_contents(table_of(arguments), _contents(arguments), arguments.layout)
     with replacing(arguments.output):
         pass
 

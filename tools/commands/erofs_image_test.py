@@ -96,6 +96,10 @@ def test_the_same_bytes_whatever_surrounds_it(folder):
     [
         (["--layer=none.tar"], "none.tar: cannot be read"),
         (["--layer=base.tar", "--size=4K"], "root.img: erofs: the tree does not fit in 4096 bytes"),
+        (
+            ["--layer=base.tar", "--size=4K", "--size_attribute=//app:disk: a_size"],
+            "error: //app:disk: a_size: erofs: the tree does not fit in 4096 bytes; set it to at least ",
+        ),
         (["--layer=base.tar", "--size=5000"], "size 5000 is not a positive multiple of 4096"),
         (["--layer=base.tar", "--strip_paths=/none"], "/none: does not exist"),
         (["--layer=base.tar", "--uuid=x"], "uuid: 'x' is not a UUID"),

@@ -114,6 +114,10 @@ def test_the_same_bytes_whatever_surrounds_it(folder):
     [
         (["--layer=none.tar"], "none.tar: cannot be read"),
         (["--layer=base.tar", "--size=64K"], "root.img: "),
+        (
+            ["--layer=base.tar", "--size=64K", "--size_attribute=//app:disk: a_size"],
+            "error: //app:disk: a_size: ext4: the tree does not fit in 64.0 KiB (65536 bytes): it needs ",
+        ),
         (["--layer=base.tar", "--strip_paths=/none"], "/none: does not exist"),
         (["--layer=base.tar", "--subdir=none"], "/none: does not exist"),
         (["--layer=base.tar", "--uuid=x"], "uuid: 'x' is not a UUID"),

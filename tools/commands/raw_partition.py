@@ -23,6 +23,7 @@ class Arguments:
     input: FileName = argument("the content of the partition; what it lacks to the size is zeros")
     size: Size = argument("size of the image, a multiple of 512 bytes")
     output: OutputName = argument("the tar to write")
+    size_attribute: str = argument("what sets the size, for messages", default="--size")
     member: str | None = argument("name of the image in the output; by default the output's without .tar", default=None)
 
 
@@ -33,7 +34,8 @@ def main(arguments: Arguments) -> None:
     content = open_raw(arguments.input)
     if content.size > arguments.size:
         raise UserError(
-            f"{arguments.input}: has {content.size} bytes, and the partition {arguments.size}; make that larger"
+            f"{arguments.size_attribute}: the partition has {arguments.size} bytes, and {arguments.input} "
+            f"{content.size}; set it to at least {-(-content.size // 512) * 512}"
         )
     name = arguments.member or os.path.basename(arguments.output).removesuffix(".tar")
     image = archive_of([Member.of(name, content.resized(arguments.size))]).image

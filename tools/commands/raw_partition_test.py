@@ -36,7 +36,7 @@ def test_tar_is_content_like_any_other(tmp_path):
     [
         ("1000", "--size: 1000 is not a multiple of 512 bytes"),
         ("0", "--size: 0 is not a multiple of 512 bytes"),
-        ("512", "in: has 513 bytes, and the partition 512; make that larger"),
+        ("512", "/in 513; set it to at least 1024"),
     ],
 )
 def test_sizes_that_do_not_fit(tmp_path, capsys, size, message):

@@ -98,6 +98,10 @@ def test_the_same_bytes_whatever_surrounds_it(folder, monkeypatch):
     [
         (["--layer=none.tar"], "none.tar: cannot be read"),
         (["--layer=base.tar", "--compression=none", "--size=8K"], "root.img: squashfs: the tree does not fit in 8192 "),
+        (
+            ["--layer=base.tar", "--compression=none", "--size=8K", "--size_attribute=//app:disk: a_size"],
+            "error: //app:disk: a_size: squashfs: the tree does not fit in 8192 bytes; set it to at least ",
+        ),
         (["--layer=base.tar", "--size=5000"], "size 5000 is not a positive multiple of 4096"),
         (["--layer=base.tar", "--level=30"], "level 30 cannot be; for zstd it can be from 1 to 22"),
         (["--layer=base.tar", "--block_size=3K"], "block size 3072 is no power of 2 from 4096 to 1048576"),

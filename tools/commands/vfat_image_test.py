@@ -98,7 +98,11 @@ def test_machine_leaves_no_trace(folder):
         (["--file=a=/dev/null"], "/dev/null: is neither a file nor a folder"),
         (["--file=a=links"], "links/l: is neither a file nor a folder"),
         (["--file=a=grub.cfg", "--file=A=grub.cfg"], "esp.img: /a (from a=grub.cfg) differs only in case from /A"),
-        (["--file=EFI=EFI", "--size=32K"], "esp.img: the tree does not fit: "),
+        (["--file=EFI=EFI", "--size=32K"], "esp.img: fat: the tree does not fit in 32768 bytes: "),
+        (
+            ["--file=EFI=EFI", "--size=32K", "--size_attribute=//app:disk: a_size"],
+            "error: //app:disk: a_size: fat: the tree does not fit in 32768 bytes: it needs ",
+        ),
         (["--layer=boot.tar", "--subdir=etc"], "etc"),
     ],
 )

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from tools.core.errors import UserError
 from tools.erofs.directory import Entry, pack_directory
 from tools.erofs.format import (
     BLOCK_SIZE,
@@ -28,6 +27,7 @@ from tools.erofs.options import ErofsOptions
 from tools.erofs.placement import Placement, place
 from tools.erofs.xattr import count_of
 from tools.image.extents import Data, Extent, Image
+from tools.tree.capacity import CapacityError
 from tools.tree.device_number import pack_device
 from tools.tree.node import Device, Directory, File
 
@@ -49,7 +49,8 @@ def write_erofs(root: Directory, options: ErofsOptions) -> Image:
         options: the file system's parameters.
 
     Raises:
-        UserError: EROFS cannot store something in the tree, or it doesn't fit in the size.
+        UserError: EROFS cannot store something in the tree.
+        CapacityError: the tree doesn't fit in the size.
     """
     inventory = take_inventory(root)
     area_end = SUPERBLOCK_OFFSET + SUPERBLOCK_SIZE + len(inventory.shared.area)
@@ -57,10 +58,7 @@ def write_erofs(root: Directory, options: ErofsOptions) -> Image:
     needed = placement.blocks * BLOCK_SIZE
     size = needed if options.size is None else options.size
     if size < needed:
-        raise UserError(
-            f"erofs: the tree does not fit in {size} bytes; make the file system at least {needed} bytes, or the tree "
-            "smaller"
-        )
+        raise CapacityError(f"erofs: the tree does not fit in {size} bytes", needed)
     head = Data(_head(inventory, placement, options, size // BLOCK_SIZE))
     extents = [Extent(SUPERBLOCK_OFFSET, len(head.data), head)]
     run = _Run(extents)

@@ -11,13 +11,14 @@ from tools.ext4.geometry import Geometry, NoRoomError, choose_geometry
 from tools.ext4.inventory import Inventory
 from tools.ext4.layered_placement import place_layers
 from tools.ext4.options import Ext4Options
+from tools.tree.capacity import CapacityError
 from tools.tree.node import Directory
 
 _MAX_DIRECTORIES_LISTED = 5
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
-class FitError(UserError):
+class FitError(CapacityError):
     """A tree that doesn't fit in a file system of the requested size.
 
     Attributes:
@@ -26,11 +27,14 @@ class FitError(UserError):
         size: size of that file system, in bytes.
     """
 
-    def __init__(self, message: str, inodes: int, blocks: int, size: int) -> None:
-        super().__init__(message)
+    def __init__(self, problem: str, inodes: int, blocks: int, size: int, details: str) -> None:
+        super().__init__(problem, size, details)
         self.inodes = inodes
         self.blocks = blocks
-        self.size = size
+
+
+class InodeCountError(UserError):
+    """A tree that needs more inodes than are wanted, whatever the size."""
 
 
 def fit(inventory: Inventory, options: Ext4Options) -> tuple[Geometry, Placement]:
@@ -42,6 +46,7 @@ def fit(inventory: Inventory, options: Ext4Options) -> tuple[Geometry, Placement
 
     Raises:
         FitError: the tree doesn't fit.
+        InodeCountError: the tree needs more inodes than `options.inode_count`.
     """
     try:
         geometry, placement = _attempt(inventory, options, options.size // options.block_size)
@@ -56,12 +61,11 @@ def fit(inventory: Inventory, options: Ext4Options) -> tuple[Geometry, Placement
     size = least.blocks * least.block_size
     raise FitError(
         f"ext4: the tree does not fit in {_human(options.size)} ({options.size} bytes): it needs {inodes} "
-        f"inodes and {placement.used} blocks of {options.block_size} bytes, but {found}; make the file system at least "
-        f"{size} bytes ({_human(size)}), or the tree smaller; the largest directories, without those below them: "
-        f"{_largest_directories(inventory)}",
+        f"inodes and {placement.used} blocks of {options.block_size} bytes, but {found}",
         inodes=inodes,
         blocks=placement.used,
         size=size,
+        details=f"the largest directories, without those below them: {_largest_directories(inventory)}",
     )
 
 
@@ -85,15 +89,12 @@ def _attempt(inventory: Inventory, options: Ext4Options, blocks: int) -> tuple[G
 
     Raises:
         NoRoomError: the file system's own metadata doesn't fit.
-        FitError: the tree needs more inodes than `options.inode_count`.
+        InodeCountError: the tree needs more inodes than `options.inode_count`.
     """
     inodes = inventory.inodes.last
     if options.inode_count is not None and options.inode_count < inodes:
-        raise FitError(
-            f"ext4: the tree needs {inodes} inodes, but the inode count is {options.inode_count}; increase it",
-            inodes=inodes,
-            blocks=0,
-            size=0,
+        raise InodeCountError(
+            f"ext4: the tree needs {inodes} inodes, but the inode count is {options.inode_count}; increase it"
         )
     geometry = choose_geometry(options, blocks, inodes)
     return geometry, place_all(inventory, options, geometry)

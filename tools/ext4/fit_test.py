@@ -4,7 +4,7 @@ import pytest
 
 from tools.core.errors import UserError
 from tools.ext4 import fit
-from tools.ext4.fit import FitError
+from tools.ext4.fit import FitError, InodeCountError
 from tools.ext4.options import Ext4Options
 from tools.ext4.writer import write_ext4
 from tools.image.extents import Extent, Image, Pattern
@@ -35,7 +35,7 @@ def test_report_has_what_is_needed():
     assert error.size == minimum_size(tree(), options(0))
     assert str(error) == (
         "ext4: the tree does not fit in 16.0 MiB (16777216 bytes): it needs 19 inodes and 4106 blocks of 4096 bytes, "
-        f"but it has 4028 blocks for contents; make the file system at least {error.size} bytes (16.3 MiB), or the "
+        f"but it has 4028 blocks for contents; make the file system at least {error.size} bytes (17M), or make the "
         "tree smaller; the largest directories, without those below them: /usr/bin (9.0 MiB), /usr/lib (7.0 MiB), "
         "/lost+found (16.0 KiB), /etc (4.0 KiB), / (4.0 KiB)"
     )
@@ -51,9 +51,11 @@ def test_report_of_a_file_system_without_room_for_its_tables(size):
 
 def test_too_few_inodes():
     entries = {b"%d" % number: Fifo() for number in range(100)}
-    with pytest.raises(FitError, match=r"^ext4: the tree needs 111 inodes, but the inode count is 64; increase it$"):
+    with pytest.raises(
+        InodeCountError, match=r"^ext4: the tree needs 111 inodes, but the inode count is 64; increase it$"
+    ):
         write_ext4(Directory(entries=entries), options(4 * MIB, inode_count=64))
-    with pytest.raises(FitError, match=r"needs 111 inodes, but the inode count is 110"):
+    with pytest.raises(InodeCountError, match=r"needs 111 inodes, but the inode count is 110"):
         write_ext4(Directory(entries=entries), options(0, inode_count=110))
     assert write_ext4(Directory(entries=entries), options(4 * MIB, inode_count=111))
     assert write_ext4(Directory(entries=entries), options(4 * MIB, inode_ratio=1 << 20))

@@ -62,6 +62,7 @@ def write_ext4(root: Directory, options: Ext4Options, overlay: Overlay | None = 
     Raises:
         UserError: ext4 cannot store something in the tree; the message has its path.
         FitError: the tree doesn't fit in `options.size`.
+        InodeCountError: the tree needs more inodes than `options.inode_count`.
     """
     inventory, geometry, placement = _plan(root, options, overlay)
     superblock = _superblock(inventory.inodes, options, geometry, placement)

@@ -16,6 +16,7 @@ from tools.fat.entries import ARCHIVE, DIRECTORY, VOLUME_LABEL, ShortEntry, enco
 from tools.fat.geometry import ENTRY_SIZE, FIRST_CLUSTER, Bits, Geometry
 from tools.fat.table import PackedTable
 from tools.image.extents import Data, Extent, Image
+from tools.tree.capacity import CapacityError
 from tools.tree.compare import printable, type_name
 from tools.tree.node import Directory, File, Node
 
@@ -77,8 +78,8 @@ def fat_image(root: Directory, options: Options) -> Image:
         options: the file system's parameters.
 
     Raises:
-        UserError: FAT can't store something in the tree, the tree doesn't fit, or the parameters are not possible; the
-            message has a remedy.
+        UserError: FAT can't store something in the tree, or the parameters are not possible; the message has a remedy.
+        CapacityError: the tree doesn't fit in the size.
     """
     label = _volume_label(options.label)
     if not 0 <= options.volume_id < 1 << 32:
@@ -88,9 +89,10 @@ def fat_image(root: Directory, options: Options) -> Image:
     ends = _place(items, shape)
     used = ends[-1] + 1 - FIRST_CLUSTER if ends else 0
     if used > shape.clusters:
-        raise UserError(
-            f"the tree does not fit: it needs {used} clusters of {shape.cluster_size} bytes, a size of {options.size} "
-            f"bytes has {shape.clusters}; {_least_size(options, items)} bytes are enough"
+        raise CapacityError(
+            f"fat: the tree does not fit in {options.size} bytes: it needs {used} clusters of {shape.cluster_size} "
+            f"bytes, but there are {shape.clusters}",
+            _least_size(options, items),
         )
     free = shape.clusters - used
     header = BootSector(

@@ -14,6 +14,7 @@ from tools.fat.writer import Options, fat_image
 from tools.image.extents import Data, Extent, Image
 from tools.testing.oracles import ask, oracle
 from tools.testing.raw import write_raw
+from tools.tree.capacity import CapacityError
 from tools.tree.compare import differences
 from tools.tree.node import Device, Directory, Fifo, File, Socket, Symlink, walk
 
@@ -37,11 +38,6 @@ def tree(entries=None, **options):
 
 def image_of(root, size=4 * MIB, **options):
     return fat_image(root, Options(**{"size": size, "volume_id": 0x1234ABCD} | options))
-
-
-def enough(error):
-    """Returns the size that the message about a file system too small for a tree names."""
-    return int(re.search(r"(\d+) bytes are enough", str(error))[1])
 
 
 def extracted(path, folder):
@@ -184,15 +180,15 @@ def test_full_to_the_last_cluster(tmp_path):
         folder.mkdir()
         assert_valid(root, image_of(root, size, **options), folder)
         root.entries[b"b"] = file(b"y")
-        with pytest.raises(UserError, match=r"it needs (\d+) clusters of \d+ bytes, a size of \d+ bytes has (\d+)"):
+        with pytest.raises(UserError, match=r"it needs (\d+) clusters of \d+ bytes, but there are (\d+)"):
             image_of(root, size, **options)
 
 
 def test_too_small_names_a_size_that_is_enough():
     root = tree({"a": b"x" * MIB})
-    with pytest.raises(UserError, match=r"2048 clusters of 512 bytes, .* has 2003; 1073152 bytes are enough") as caught:
+    with pytest.raises(CapacityError, match=r"2048 clusters of 512 bytes, .* 2003; .* at least 1073152 ") as caught:
         image_of(root, MIB)
-    image_of(root, enough(caught.value))
+    image_of(root, caught.value.size)
 
 
 @pytest.mark.parametrize(
@@ -209,9 +205,9 @@ def test_too_small_names_a_size_that_is_enough():
 def test_the_size_that_is_named_is_enough_and_no_smaller_one_is(hole, too_small, options, count):
     root = tree({f"file {number}": b"x" * 100 * number**2 for number in range(count)})
     root.entries[b"hole"] = File(content=Image(hole))
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(CapacityError) as caught:
         image_of(root, too_small, **options)
-    size = enough(caught.value)
+    size = caught.value.size
     image_of(root, size, **options)
     step = 4096 if size < 4 * MIB else MIB
     with pytest.raises(UserError):
@@ -360,8 +356,8 @@ def test_any_tree(tmp_path_factory, root, how):
     size, options = how
     try:
         image = image_of(root, size, **options)
-    except UserError as error:
-        image = image_of(root, enough(error), **options)
+    except CapacityError as error:
+        image = image_of(root, error.size, **options)
     assert_valid(root, image, tmp_path_factory.mktemp("fat"))
     for (_, ours), (_, read) in zip(walk(root), walk(read_fat(image).root), strict=True):
         if ours is not root:

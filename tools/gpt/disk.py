@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from dataclasses import dataclass
 from uuid import UUID
 
 from tools.core.errors import UserError
@@ -75,31 +76,46 @@ def _entry(partition: Partition, table: Table, usable_end: int) -> Entry:
     )
 
 
-def check_contents(
-    table: Table, sizes: Iterable[tuple[str, int]], layout: str = "the layout", notes: Mapping[str, str] | None = None
-) -> list[Entry]:
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a partition is to hold.
+
+    Attributes:
+        name: of the partition.
+        size: in bytes.
+        note: what messages say of it.
+        remedy: what makes it smaller.
+    """
+
+    name: str
+    size: int
+    note: str = ""
+    remedy: str = "make its image smaller"
+
+
+def check_contents(table: Table, contents: Iterable[Content], layout: str = "the layout") -> list[Entry]:
     """Checks that partitions have room for their contents, and returns their entries.
 
     Args:
         table: the disk's partition table.
-        sizes: (name of a partition, size of its content in bytes) pairs.
+        contents: what partitions are to hold.
         layout: name of the layout in messages, such as the path of its file.
-        notes: what messages say of a partition that is too small, by its name.
 
     Raises:
-        UserError: a partition doesn't exist, occurs twice in `sizes`, or is too small.
+        UserError: a partition doesn't exist, occurs twice in `contents`, or is too small.
     """
     entries = {entry.name: entry for entry in table.entries}
     found: dict[str, Entry] = {}
-    for name, size in sizes:
+    for content in contents:
+        name = content.name
         if name not in entries:
             raise UserError(f"partition {name}: is not in {layout}, which has {', '.join(entries)}")
         if name in found:
             raise UserError(f"partition {name}: is given twice")
         found[name] = entries[name]
-        if size > found[name].size:
+        if content.size > found[name].size:
             raise UserError(
-                f"partition {name}: has {found[name].size} bytes in {layout}, and {size} are needed"
-                f"{(notes or {}).get(name, '')}; enlarge the partition, or reduce the partition_size of its image"
+                f"partition {name}: has {found[name].size} bytes in {layout}, and {content.size} are needed"
+                f"{content.note}; enlarge the partition, or {content.remedy}"
             )
     return list(found.values())

@@ -15,6 +15,7 @@ from tools.image.extents import Image
 from tools.image.holes import BLOCK_SIZE
 from tools.image.rawfile import write_raw
 from tools.tar.sparse_archive import Member, archive_of
+from tools.tree.capacity import CapacityError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +25,9 @@ class ImageOutput:
     output: OutputName = argument("file to write")
     member: str | None = argument("name of the image in the output; by default the output's without .tar", default=None)
     raw: bool = argument("write the image itself, instead of a tar with it", default=False)
+    size_attribute: str = argument(
+        "what sets the size, such as //app:disk: root_files_size; named if the tree doesn't fit", default=""
+    )
 
     @property
     def name(self) -> str:
@@ -32,9 +36,12 @@ class ImageOutput:
 
     @contextmanager
     def naming_errors(self) -> Iterator[None]:
-        """Puts the name of the image before the message of a `UserError`."""
+        """Puts a name before the message of a `UserError`: what sets the size if the tree doesn't fit, or the image."""
         try:
             yield
+        except CapacityError as error:
+            named = error.at(self.size_attribute) if self.size_attribute else UserError(f"{self.name}: {error}")
+            raise named from error
         except UserError as error:
             raise UserError(f"{self.name}: {error}") from error
 

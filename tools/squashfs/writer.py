@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 from typing import Any
 
-from tools.core.errors import UserError
 from tools.image.compression import Encoder, Remember, unchanged
 from tools.image.extents import Data, Extent, FileRange, Image
 from tools.image.rawfile import Progress, no_progress
@@ -21,6 +20,7 @@ from tools.squashfs.metadata import MetadataWriter, pack_offsets, pack_table
 from tools.squashfs.node_type import type_of
 from tools.squashfs.options import SIZE_UNIT, SquashfsOptions
 from tools.squashfs.xattr import XattrTable
+from tools.tree.capacity import CapacityError
 from tools.tree.device_number import pack_device
 from tools.tree.node import Device, Directory, File, Symlink
 
@@ -55,7 +55,8 @@ def write_squashfs(
         progress: called with the number of bytes of contents that were compressed since the last call.
 
     Raises:
-        UserError: SquashFS cannot store something in the tree, or it doesn't fit in the size.
+        UserError: SquashFS cannot store something in the tree.
+        CapacityError: the tree doesn't fit in the size.
     """
     inventory = take_inventory(root, options)
     encode = encoder(options.compression, options.used_level)
@@ -70,10 +71,7 @@ def write_squashfs(
     needed = -(-superblock.bytes_used // SIZE_UNIT) * SIZE_UNIT
     size = needed if options.size is None else options.size
     if size < needed:
-        raise UserError(
-            f"squashfs: the tree does not fit in {size} bytes; make the file system at least {needed} bytes, or the "
-            "tree smaller"
-        )
+        raise CapacityError(f"squashfs: the tree does not fit in {size} bytes", needed)
     head = Extent(0, SUPERBLOCK_SIZE, Data(superblock.pack()))
     contents = Extent(SUPERBLOCK_SIZE, data.size, FileRange(spool))
     return Image(size, [head, contents, Extent(start, len(metadata), Data(metadata))])

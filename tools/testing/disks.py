@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tools.gpt.disk import check_contents
+from tools.gpt.disk import Content, check_contents
 from tools.gpt.table import Table, encode
 from tools.image.extents import Image
 
@@ -20,6 +20,6 @@ def disk_image(table: Table, contents: Sequence[tuple[str, Image]]) -> Image:
     Raises:
         UserError: see `check_contents`.
     """
-    entries = check_contents(table, ((name, image.size) for name, image in contents))
+    entries = check_contents(table, (Content(name, image.size) for name, image in contents))
     images = ((entry.offset, image) for entry, (_, image) in zip(entries, contents, strict=True))
     return Image.compose(table.disk_size, [(0, encode(table)), *images])
