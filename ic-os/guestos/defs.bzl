@@ -415,6 +415,7 @@ def _system(base, passwords, suffix, tags):
             "//ic-os/guestos:rootfs_links",
             "//ic-os/guestos:rootfs_secret",
         ],
+        check_units = True,
         # Executables of a release are built elsewhere.
         executables = ["/opt/ic/bin/*"],
         extra_files = {
