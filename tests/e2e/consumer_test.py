@@ -104,6 +104,34 @@ def test_only_its_own_packages_are_declared(consumer: Workspace) -> None:
     assert {name for name in wheels if name.startswith(("pypi_publish", "pypi_remote", "pypi_drawing"))} == set()
 
 
+def test_vendored_dependencies(consumer: Workspace, tmp_path: Path) -> None:
+    """They are those of the consumer alone, and all that a build needs, which then downloads nothing."""
+    modules = way(consumer, "modules")
+    folder = tmp_path / "vendored"
+    status, said = modules.run("vendor", f"--vendor_dir={folder}", "//...")
+    assert status == 0, said
+    vendored = {path.name for path in folder.iterdir()}
+    own = (RULES / "MODULE.bazel").read_text()
+    locks = set(re.findall(r'^ +name = "((?:icos|pypi)_\w+)"', own, re.MULTILINE))
+    assert {"icos_noble", "icos_trixie", "pypi_publish", "pypi_testnet"} <= locks
+    assert [name for name in vendored if any(lock in name for lock in locks)] == []
+    debian = {name for name in vendored if "debian" in name and not name.endswith(".marker")}
+    assert len(debian) > 1
+    assert [name for name in debian if "consumer_packages" not in name] == []
+    offline = replace(modules, output_root=tmp_path / "bazel")
+    # The sandbox has its own /tmp, and the folder is in the real one.
+    flags = ["--repository_cache=", "--repository_disable_download", f"--sandbox_add_mount_pair={folder}"]
+    targets = ["//:license", "//:root_fs"]
+    try:
+        status, said = offline.build(*flags, *targets)
+        assert status != 0
+        assert "failed to fetch" in said, said
+        status, said = offline.build(*flags, f"--vendor_dir={folder}", *targets)
+        assert status == 0, said
+    finally:
+        offline.bazel("shutdown")
+
+
 def test_bazel_run_takes_paths_from_the_folder_of_the_caller(consumer: Workspace, tmp_path: Path) -> None:
     """Commands are started in their runfiles; a target's own paths are there, the caller's are where the caller is."""
     modules = way(consumer, "modules")
