@@ -7,18 +7,14 @@ import dataclasses
 import hashlib
 import json
 import shutil
-import threading
-from base64 import b64encode
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from tests import downstream as rules
 from tests.downstream import Workspace
+from tests.faults.members import LOGIN, NETRC_SETTINGS, members_only
 from tools.debian.lock import Lock, LockedArchive, LockedPackage
 from tools.debian.manifest import read_manifest
 from tools.testing.debian_packages import build_deb
@@ -122,36 +118,7 @@ def test_the_next_mirror(downstream: Downstream) -> None:
     assert status == 0, said
 
 
-class _Members(SimpleHTTPRequestHandler):
-    """Gives files only to who logs in."""
-
-    expected = "Basic " + b64encode(b"me:secret").decode()
-
-    def do_GET(self) -> None:
-        if self.headers["Authorization"] == self.expected:
-            super().do_GET()
-        else:
-            self.send_error(401)
-
-    def log_message(self, *args: object) -> None:
-        """Prints nothing."""
-
-
-@contextmanager
-def members_only(folder: Path) -> Iterator[int]:
-    """Serves a directory on loopback to who logs in; yields the port."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Members, directory=folder))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield server.server_port
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-@pytest.mark.parametrize("setting", ["--repo_env=NETRC={home}/.netrc", "--repo_env=HOME={home}"])
+@pytest.mark.parametrize("setting", NETRC_SETTINGS)
 def test_login_by_netrc(downstream: Downstream, setting: str) -> None:
     """A mirror that asks for a login gets it from the file that NETRC names, or from the user's."""
     netrc = downstream.archive / "home/.netrc"
@@ -162,11 +129,11 @@ def test_login_by_netrc(downstream: Downstream, setting: str) -> None:
         manifest.write_text(MANIFEST.format(folder=downstream.archive).replace("file://", f"http://127.0.0.1:{port}"))
         manifest.write_text(manifest.read_text().replace(str(downstream.archive), ""))
         downstream.write_lock()
-        netrc.write_text("machine elsewhere login me password secret\n")
+        netrc.write_text(f"machine elsewhere {LOGIN}\n")
         status, said = downstream.build(setting, "//:file")
         assert status != 0
         assert "401" in said, said
-        netrc.write_text("machine 127.0.0.1 login me password secret\n")
+        netrc.write_text(f"machine 127.0.0.1 {LOGIN}\n")
         status, said = downstream.build(setting, "//:file")
     assert status == 0, said
 
