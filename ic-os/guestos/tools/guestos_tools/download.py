@@ -27,8 +27,8 @@ _MOST_TEXT = 1 << 20
 _MOST_WRONG = 2
 """How many times a file is received as a whole, and wrong, before its server is given up."""
 
-_TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""Answers after which it is worth asking again (RFC 9110, section 15)."""
+TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""Answers of a server after which it is worth asking again (RFC 9110, section 15)."""
 
 _NOT_THERE = frozenset({404, 410})
 
@@ -41,7 +41,7 @@ class ForbiddenError(UserError):
     """The server does not give the file; S3 says so of a missing one, too, where nobody may list the bucket."""
 
 
-class _TransientError(Exception):
+class TransientError(Exception):
     """Something that may be gone at the next attempt."""
 
 
@@ -116,7 +116,7 @@ def fetch_text(url: str, policy: Policy | None = None) -> str:
                     raise UserError(f"{url}: is larger than {_MOST_TEXT} bytes, which is not what it should be")
         return True
 
-    _try(url, receive, lambda: 0, policy or Policy())
+    attempt(url, receive, lambda: 0, policy or Policy())
     try:
         return received.decode()
     except UnicodeDecodeError as error:
@@ -149,6 +149,37 @@ def locked(folder: Path, waiting: Callable[[], None] = lambda: None) -> Iterator
         os.close(fd)
 
 
+def attempt(url: str, step: Callable[[], object], progress: Callable[[], int], policy: Policy) -> None:
+    """Calls `step` until it succeeds, or fails too often without `progress` becoming more than it ever was.
+
+    Args:
+        url: that is asked, for the message.
+        step: one attempt; raises TransientError where another one may succeed.
+        progress: returns how many bytes a failed attempt left for the next one.
+        policy: how much trouble to take.
+
+    Raises:
+        OSError: of a file of this machine.
+        UserError: the last attempt failed, or another one would not help.
+    """
+    failures, most = 0, progress()
+    while True:
+        try:
+            step()
+        except TransientError as error:
+            reason = str(error)
+        except (http.client.HTTPException, OSError) as error:
+            reason = _reason(url, error)
+        else:
+            return
+        now = progress()
+        failures = 1 if now > most else failures + 1
+        most = max(most, now)
+        if failures >= policy.attempts:
+            raise UserError(f"{url}: {reason} (attempt {failures}, the last one)")
+        time.sleep(policy.pause * 2 ** (failures - 1))
+
+
 def _fetch_from(url: str, part: Path, sha256: str, policy: Policy, tell: Callable[[int], None]) -> None:
     """Receives a file into `part`, going on with what is there."""
     wrong = 0
@@ -167,29 +198,9 @@ def _fetch_from(url: str, part: Path, sha256: str, policy: Policy, tell: Callabl
             wrong += 1
         if wrong == _MOST_WRONG:
             raise UserError(f"{url}: is a file of {size} bytes with SHA-256 {found}, and should have {sha256}")
-        raise _TransientError(f"SHA-256 is {found}, not {sha256}")
+        raise TransientError(f"SHA-256 is {found}, not {sha256}")
 
-    _try(url, receive, lambda: part.stat().st_size if part.exists() else 0, policy)
-
-
-def _try(url: str, receive: Callable[[], bool], progress: Callable[[], int], policy: Policy) -> None:
-    """Calls `receive` until it succeeds, or fails too often without `progress` becoming more than it ever was."""
-    failures, most = 0, progress()
-    while True:
-        try:
-            receive()
-        except _TransientError as error:
-            reason = str(error)
-        except (http.client.HTTPException, OSError) as error:
-            reason = _reason(url, error)
-        else:
-            return
-        now = progress()
-        failures = 1 if now > most else failures + 1
-        most = max(most, now)
-        if failures >= policy.attempts:
-            raise UserError(f"{url}: {reason} (attempt {failures}, the last one)")
-        time.sleep(policy.pause * 2 ** (failures - 1))
+    attempt(url, receive, lambda: part.stat().st_size if part.exists() else 0, policy)
 
 
 def _reason(url: str, error: http.client.HTTPException | OSError) -> str:
@@ -213,7 +224,7 @@ def _receive(url: str, part: Path, policy: Policy, tell: Callable[[int], None]) 
     with _answer(url, have, policy) as answer:
         begin = _begin(answer)
         if begin not in (0, have):
-            raise _TransientError(f"asked for bytes from {have} on, the server sent those from {begin} on")
+            raise TransientError(f"asked for bytes from {have} on, the server sent those from {begin} on")
         with part.open("r+b" if have else "wb") as file:
             file.truncate(begin)
             file.seek(begin)
@@ -230,7 +241,7 @@ def _answer(url: str, begin: int, policy: Policy) -> http.client.HTTPResponse:
         NotThereError: there is none.
         ForbiddenError: the server does not give it to this machine.
         UserError: the server refuses.
-        _TransientError: it may give it another time.
+        TransientError: it may give it another time.
     """
     if not re.match("https?://", url):
         raise UserError(f"{url}: is not a URL that begins with http:// or https://")
@@ -244,8 +255,8 @@ def _answer(url: str, begin: int, policy: Policy) -> http.client.HTTPResponse:
             raise NotThereError(f"{url}: is not there: {text}") from error
         if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and begin:
             return _answer(url, 0, policy)
-        if error.code in _TRANSIENT:
-            raise _TransientError(text) from error
+        if error.code in TRANSIENT:
+            raise TransientError(text) from error
         kind = ForbiddenError if error.code == http.HTTPStatus.FORBIDDEN else UserError
         raise kind(f"{url}: {text}") from error
     try:
@@ -274,7 +285,7 @@ def _chunks(answer: http.client.HTTPResponse) -> Iterator[bytes]:
     """Yields what the server sends.
 
     Raises:
-        _TransientError: the connection ended early.
+        TransientError: the connection ended early.
     """
     announced = answer.length
     received = 0
@@ -282,4 +293,4 @@ def _chunks(answer: http.client.HTTPResponse) -> Iterator[bytes]:
         received += len(chunk)
         yield chunk
     if announced is not None and received < announced:
-        raise _TransientError(f"the connection ended after {received} of {announced} bytes")
+        raise TransientError(f"the connection ended after {received} of {announced} bytes")
