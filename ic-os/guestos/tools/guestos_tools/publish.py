@@ -8,18 +8,19 @@ Writes, with SHA256SUMS in each folder (see artifacts.py):
     REVISION/guest-os/disk-img-dev, update-img-dev    the same of the variant dev
 
 A folder's SHA256SUMS is written last, so a folder that has it is complete. What is published already stays, and gets
-the signatures that it lacks; another build of the same revision is an error, unless --replace is given. In a local
-folder --replace takes effect at once: the new files are written beside the old ones, and the folders exchange their
-names. On S3 and WebDAV files are replaced one by one, and who downloads meanwhile gets an error of the checksums.
+the signatures that it lacks; another build of the same revision is an error, unless --replace is given, which replaces
+folder by folder. In a local folder that takes effect at once: the new files are written beside the old ones, and the
+folders exchange their names. On S3 and WebDAV, SHA256SUMS is removed first, with what the new build lacks, so the folder
+counts as not published until the new SHA256SUMS is there; a download that has begun before fails by its checksums.
 
 The address is a folder, s3://BUCKET/PREFIX, or https://HOST/PATH of a WebDAV server. Credentials are those of the
 environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL; ICOS_WEBDAV_USER and
-ICOS_WEBDAV_PASSWORD.
+ICOS_WEBDAV_PASSWORD, unless the address has them, https://USER:PASSWORD@HOST/PATH. Proxies are those of the
+environment, too. --replace needs the right to remove files.
 """
 
 from __future__ import annotations
 
-import base64
 import ctypes
 import errno
 import os
@@ -27,27 +28,21 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import obstore
-from obstore.exceptions import BaseError
-from obstore.store import HTTPStore, LocalStore, ObjectStore, S3Store
 
 from guestos_tools.checksums import SIGNATURES, SUMS, sign_sums, write_sums
 from guestos_tools.options import say
+from guestos_tools.stores import Store, open_store
+from guestos_tools.webdav import without_credentials
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
 from tools.core.json_spec import FileName, KeyName
 from tools.image.compressed_file import write_compressed
 from tools.image.compression import Gzip
 from tools.image.extents import Image
-
-if TYPE_CHECKING:
-    from obstore.store import ClientConfig
 
 _MIB = 1 << 20
 _NEW, _OLD = ".new", ".old"
@@ -118,42 +113,14 @@ def staged(revision: str, folder: str, files: Sequence[str], keys: Sequence[str]
         yield stage
 
 
-def open_store(address: str, environment: Mapping[str, str], *, insecure: bool) -> ObjectStore:
-    """Opens an address.
-
-    Raises:
-        UserError: it is none, or has no TLS and that isn't permitted.
-    """
-    scheme = re.match(r"([a-z0-9+.-]+)://.", address)
-    if scheme is None:
-        try:
-            return LocalStore(prefix=Path(address).absolute(), mkdir=True)
-        except (BaseError, OSError) as error:
-            raise UserError(f"--to: {address}: cannot be used as a folder: {_first_line(error)}") from error
-    if scheme[1] not in ("s3", "https", "http"):
-        raise UserError(f"--to: {address!r} is no folder, and no URL with s3://, https:// or http://")
-    endpoint = environment.get("AWS_ENDPOINT_URL", "") if scheme[1] == "s3" else address
-    if endpoint.startswith("http://") and not insecure:
-        raise UserError(f"--to: {endpoint!r} is not a URL with https://; --insecure permits it")
-    options: ClientConfig = {"allow_http": insecure, "timeout": "1h"}
-    try:
-        if scheme[1] == "s3":
-            return S3Store.from_url(address, client_options=options)
-        if user := environment.get("ICOS_WEBDAV_USER"):
-            secret = base64.b64encode(f"{user}:{environment.get('ICOS_WEBDAV_PASSWORD', '')}".encode()).decode()
-            options["default_headers"] = {"Authorization": f"Basic {secret}"}
-        return HTTPStore.from_url(address, client_options=options)
-    except BaseError as error:
-        raise UserError(f"--to: {address!r} cannot be used: {_first_line(error)}") from error
-
-
 class Publication:
     """The files of a revision at an address."""
 
-    def __init__(self, store: ObjectStore, address: str, revision: str) -> None:
+    def __init__(self, store: Store, address: str, revision: str) -> None:
         """Changes nothing."""
         self._store = store
         self._address = address
+        self._local = "://" not in address
         self._revision = revision
 
     def publish(self, folder: str, stage: Path, *, replace: bool) -> None:
@@ -168,7 +135,7 @@ class Publication:
             UserError: the address cannot be read or written, or has another build.
         """
         path = f"{self._revision}/{folder}"
-        there = self._get(f"{path}/{SUMS}")
+        there = self._store.get(f"{path}/{SUMS}")
         if there == (stage / SUMS).read_bytes():
             say(f"{path}: is published already")
             self._put_signatures(path, stage)
@@ -178,7 +145,7 @@ class Publication:
                 f"{self._address}/{path}/{SUMS}: is of another build of this revision; compare them by verify-release, "
                 "or give --replace"
             )
-        if there is not None and isinstance(self._store, LocalStore):
+        if there is not None and self._local:
             self._replace(path, stage)
         else:
             self._put_all(path, stage)
@@ -203,24 +170,12 @@ class Publication:
 
     def _put_signatures(self, path: str, stage: Path) -> None:
         signatures = stage / SIGNATURES
-        if signatures.exists() and self._get(f"{path}/{SIGNATURES}") != signatures.read_bytes():
+        if signatures.exists() and self._store.get(f"{path}/{SIGNATURES}") != signatures.read_bytes():
             self._put(f"{path}/{SIGNATURES}", signatures)
-
-    def _get(self, path: str) -> bytes | None:
-        try:
-            return bytes(obstore.get(self._store, path).bytes())
-        except FileNotFoundError:
-            return None
-        except (BaseError, OSError) as error:
-            raise UserError(f"{self._address}/{path}: cannot be read: {_first_line(error)}") from error
 
     def _put(self, path: str, file: Path) -> None:
         say(f"{path}: {file.stat().st_size / _MIB:.1f} MiB")
-        try:
-            # WebDAV has no uploads in parts; by default large files are uploaded in parts.
-            obstore.put(self._store, path, file, use_multipart=False if isinstance(self._store, HTTPStore) else None)
-        except (BaseError, OSError) as error:
-            raise UserError(f"{self._address}/{path}: cannot be written: {_first_line(error)}") from error
+        self._store.put(path, file)
 
 
 def exchange(first: Path, second: Path) -> None:
@@ -239,10 +194,6 @@ def exchange(first: Path, second: Path) -> None:
     second.rename(old)
     first.rename(second)
     old.rename(first)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def revision_of(given: str | None, checkout: str) -> str:
@@ -276,11 +227,12 @@ def main(arguments: Arguments) -> None:
         raise UserError("there is nothing to publish: give --binaries, --disk_img or another of the files")
     revision = revision_of(arguments.revision, os.environ.get("BUILD_WORKSPACE_DIRECTORY", "."))
     store = open_store(arguments.to, os.environ, insecure=arguments.insecure)
-    publication = Publication(store, arguments.to.rstrip("/"), revision)
+    address = without_credentials(arguments.to).rstrip("/")
+    publication = Publication(store, address, revision)
     for folder, files in folders.items():
         with staged(revision, folder, files, arguments.sums_key) as stage:
             publication.publish(folder, stage, replace=arguments.replace)
-    say(f"{arguments.to.rstrip('/')}/{revision}: is published")
+    say(f"{address}/{revision}: is published")
 
 
 if __name__ == "__main__":

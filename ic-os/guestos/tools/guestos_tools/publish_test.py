@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 import time
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -17,7 +18,8 @@ import zstandard
 
 from guestos_tools.artifacts import Request, get
 from guestos_tools.download import Policy
-from guestos_tools.publish import Arguments, Publication, exchange, main, open_store, revision_of
+from guestos_tools.publish import Arguments, Publication, exchange, main, revision_of
+from guestos_tools.stores import open_store
 from tools.core.errors import CheckError, UserError
 from tools.testing.oracles import ask, oracle
 
@@ -27,6 +29,19 @@ REVISION = "0123456789abcdef0123456789abcdef01234567"
 SECONDS = 60
 LARGE = os.urandom(1 << 20) * 12
 """More than the size from which files are uploaded to S3 in parts."""
+
+MEASURED = """\
+import re, sys
+from guestos_tools.publish import Arguments, main
+
+def peak():
+    with open("/proc/self/status") as file:
+        return re.search("VmHWM:\\\\s+([0-9]+) kB", file.read())[1]
+
+before = peak()
+main(Arguments(to=sys.argv[1], revision=sys.argv[2], disk_img=(sys.argv[3],), insecure=True))
+print(before, peak())
+"""
 
 NGINX = """\
 daemon off;
@@ -45,8 +60,7 @@ http {{
         listen 127.0.0.1:{port};
         location / {{
             root "{folder}/stored";
-            dav_methods PUT MKCOL;
-            create_full_put_path on;
+            dav_methods PUT DELETE MKCOL;
             client_max_body_size 0;
         }}
     }}
@@ -139,7 +153,7 @@ def connects(port):
 @pytest.fixture
 def webdav(tmp_path):
     folder, port = tmp_path / "nginx", free_port()
-    (folder / "stored").mkdir(parents=True)
+    (folder / "stored" / "ic").mkdir(parents=True)
     user = "user root;" if os.geteuid() == 0 else ""
     (folder / "nginx.conf").write_text(NGINX.format(folder=folder, port=port, user=user))
     command = [oracle("nginx"), "-e", "stderr", "-p", folder, "-c", folder / "nginx.conf"]
@@ -194,6 +208,19 @@ def test_a_folder(built, checkout, tmp_path):
 def test_webdav(built, checkout, webdav):
     publish(webdav, built)
     assert got(checkout, webdav, GET_GUEST_OS="0") == BINARIES
+
+
+def test_memory_does_not_follow_the_size_of_what_webdav_gets(webdav, tmp_path):
+    """In a process of its own, whose peak is known (VmHWM of proc_pid_status(5), in KiB)."""
+    image = tmp_path / "disk-img.tar.gz"
+    with image.open("wb") as file:
+        file.truncate(256 << 20)
+    command = [sys.executable, "-c", MEASURED, webdav, REVISION, str(image)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "no_proxy": "127.0.0.1"}
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    before, after = map(int, done.stdout.split())
+    assert os.path.getsize(tmp_path / f"nginx/stored/ic/{REVISION}/guest-os/disk-img/disk-img.tar.gz") == 256 << 20
+    assert after - before < 64 << 10
 
 
 def test_s3(built, checkout, s3):
