@@ -10,8 +10,9 @@ Writes, with SHA256SUMS in each folder (see artifacts.py):
 A folder's SHA256SUMS is written last, so a folder that has it is complete. What is published already stays, and gets
 the signatures that it lacks; another build of the same revision is an error, unless --replace is given, which replaces
 folder by folder. In a local folder that takes effect at once: the new files are written beside the old ones, and the
-folders exchange their names. On S3 and WebDAV, SHA256SUMS is removed first, with what the new build lacks, so the folder
-counts as not published until the new SHA256SUMS is there; a download that has begun before fails by its checksums.
+folders exchange their names. On S3 and WebDAV, SHA256SUMS is removed first, with what the new build lacks, so the
+folder counts as not published until the new SHA256SUMS is there; a download that has begun before fails by its
+checksums.
 
 The address is a folder, s3://BUCKET/PREFIX, or https://HOST/PATH of a WebDAV server. Credentials are those of the
 environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL; ICOS_WEBDAV_USER and
@@ -29,10 +30,11 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from guestos_tools.artifacts import parse_sums
 from guestos_tools.checksums import SIGNATURES, SUMS, sign_sums, write_sums
 from guestos_tools.options import say
 from guestos_tools.stores import Store, open_store
@@ -147,8 +149,10 @@ class Publication:
             )
         if there is not None and self._local:
             self._replace(path, stage)
-        else:
-            self._put_all(path, stage)
+            return
+        if there is not None:
+            self._withdraw(path, there, stage)
+        self._put_all(path, stage)
 
     def _put_all(self, path: str, stage: Path) -> None:
         last = [SIGNATURES, SUMS]
@@ -167,6 +171,22 @@ class Publication:
             shutil.rmtree(new)
         except OSError as error:
             raise UserError(f"{folder}: cannot be replaced: {error.strerror}") from error
+
+    def _withdraw(self, path: str, sums: bytes, stage: Path) -> None:
+        """Removes the checksums of a folder, and then what another build of it lacks.
+
+        Args:
+            path: of the folder.
+            sums: content of its checksums.
+            stage: the other build.
+        """
+        names = {SIGNATURES}
+        with suppress(UserError):  # damaged checksums are replaced all the same
+            names |= parse_sums(sums.decode(errors="replace"), path).keys()
+        say(f"{path}: is withdrawn until its new files are there")
+        self._store.delete(f"{path}/{SUMS}")
+        for name in sorted(names - {file.name for file in stage.iterdir() if file.name != SIGNATURES}):
+            self._store.delete(f"{path}/{name}")
 
     def _put_signatures(self, path: str, stage: Path) -> None:
         signatures = stage / SIGNATURES

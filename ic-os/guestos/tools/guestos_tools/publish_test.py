@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import gzip
+import hashlib
 import os
 import shutil
 import socket
@@ -10,13 +11,16 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import zstandard
 
-from guestos_tools.artifacts import Request, get
+from guestos_tools.artifacts import Request, get, parse_sums
+from guestos_tools.checksums import write_sums
 from guestos_tools.download import Policy
 from guestos_tools.publish import Arguments, Publication, exchange, main, revision_of
 from guestos_tools.stores import open_store
@@ -205,9 +209,29 @@ def test_a_folder(built, checkout, tmp_path):
         assert contents(tmp_path / "dev") == BINARIES | {"guest-os/disk-img.tar": b"disk of dev"}
 
 
+def check_replaced(built, checkout, address, url):
+    """Publishes a build, and another one in its place that has another replica and lacks a tool."""
+    tool = Path(built["binaries"], "state-tool")
+    tool.write_bytes(b"tool")
+    publish(address, built)
+    there = f"{url}/{REVISION}/release/state-tool.gz"
+    with urllib.request.urlopen(there):
+        pass
+    tool.unlink()
+    Path(built["binaries"], "replica").write_bytes(b"new")
+    publish(address, built, replace=True)
+    assert got(checkout, url, GET_GUEST_OS="0") == BINARIES | {"release/replica": b"new"}
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        urllib.request.urlopen(there)
+
+
 def test_webdav(built, checkout, webdav):
     publish(webdav, built)
     assert got(checkout, webdav, GET_GUEST_OS="0") == BINARIES
+
+
+def test_webdav_is_replaced(built, checkout, webdav):
+    check_replaced(built, checkout, webdav, webdav)
 
 
 def test_memory_does_not_follow_the_size_of_what_webdav_gets(webdav, tmp_path):
@@ -226,6 +250,10 @@ def test_memory_does_not_follow_the_size_of_what_webdav_gets(webdav, tmp_path):
 def test_s3(built, checkout, s3):
     publish("s3://builds/ic", built)
     assert got(checkout, f"{s3}/builds/ic", GET_GUEST_OS="0") == BINARIES
+
+
+def test_s3_is_replaced(built, checkout, s3):
+    check_replaced(built, checkout, "s3://builds/ic", f"{s3}/builds/ic")
 
 
 def test_checksums_are_signed(built, tmp_path):
@@ -289,6 +317,80 @@ def test_a_folder_is_replaced_at_once(built, tmp_path, monkeypatch):
     assert sorted(os.listdir(release)) == ["SHA256SUMS", "orchestrator.gz", "state-tool.gz"]
     assert sorted(os.listdir(release.parent)) == ["guest-os", "release"]
     ask("sh", "-c", 'cd "$0" && sha256sum --check --strict SHA256SUMS', release)
+
+
+class Watched:
+    """A store in memory. After every step its folder has no checksums, or exactly the files that they name."""
+
+    def __init__(self):
+        self.files, self.builds = {}, []
+
+    def get(self, path):
+        return self.files.get(path)
+
+    def put(self, path, file):
+        self.files[path] = file.read_bytes()
+        self.check()
+
+    def delete(self, path):
+        self.files.pop(path, None)
+        self.check()
+
+    def check(self):
+        found = {name.rpartition("/")[2]: content for name, content in self.files.items()}
+        sums = found.pop("SHA256SUMS", None)
+        self.builds.append(sums)
+        if sums is not None:
+            found.pop("SHA256SUMS.sig", None)
+            hashes = {name: hashlib.sha256(content).hexdigest() for name, content in found.items()}
+            assert parse_sums(sums.decode(), "") == hashes
+
+
+def stage_of(folder, files, signature=None):
+    folder.mkdir()
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    write_sums(folder, files)
+    if signature is not None:
+        (folder / "SHA256SUMS.sig").write_bytes(signature)
+    return folder
+
+
+def test_elsewhere_a_folder_has_no_checksums_while_it_is_replaced(tmp_path):
+    store = Watched()
+    publication = Publication(store, "s3://bucket", REVISION)
+    first = stage_of(tmp_path / "first", {"a": b"old", "b": b"old", "c": b"same"}, b"of old")
+    second = stage_of(tmp_path / "second", {"a": b"new", "c": b"same", "d": b"new"})
+    publication.publish("release", first, replace=False)
+    store.builds.clear()
+    publication.publish("release", second, replace=True)
+    sums = (second / "SHA256SUMS").read_bytes()
+    assert set(store.builds[:-1]) == {None}
+    assert store.builds[-1] == sums
+    assert {path.rpartition("/")[2] for path in store.files} == {"SHA256SUMS", "a", "c", "d"}
+    store.files[f"{REVISION}/release/SHA256SUMS"] = b"damaged"
+    publication.publish("release", second, replace=True)
+    assert store.files[f"{REVISION}/release/SHA256SUMS"] == sums
+
+
+def test_a_replacement_that_was_interrupted_is_finished_by_another_call(tmp_path):
+    store = Watched()
+    publication = Publication(store, "s3://bucket", REVISION)
+    publication.publish("release", stage_of(tmp_path / "first", {"a": b"old", "b": b"old"}), replace=False)
+    second = stage_of(tmp_path / "second", {"a": b"new", "c": b"new"})
+    put = store.put
+
+    def fails(path, file):
+        if path.endswith("/c"):
+            raise UserError("no space")
+        put(path, file)
+
+    store.put = fails
+    with pytest.raises(UserError, match="no space"):
+        publication.publish("release", second, replace=True)
+    store.put = put
+    publication.publish("release", second, replace=False)
+    assert store.builds[-1] == (second / "SHA256SUMS").read_bytes()
 
 
 @pytest.mark.parametrize("known", [True, False])
