@@ -5,7 +5,8 @@ a Bazel server and outputs of its own, which are removed at the end. Options tha
 `--//ic-os/guestos:version=…`, have to be given again by --bazel_option. SHA-256 are compared. Of a file that differs,
 both contents are kept; of images, the differences are printed as by image_diff.
 
-The exit status is 0 if all published files were built again with the same content, 1 if not, 2 after an error.
+The exit status is 0 if exactly the published files were built again, with the same content; 1 if one differs, was not
+built, or was not published; 2 after an error.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -163,34 +164,66 @@ def explain(file: Published, ours: Path, output: Path, policy: Policy) -> None:
         print("the images are the same, only their compression differs")
 
 
+def compare(published: Sequence[Published], folder: Path, output: Path, policy: Policy) -> int:
+    """Compares published files with a build, printing a line for each; returns how many are not the same.
+
+    Args:
+        published: the files.
+        folder: of the build, in the layout in which it is published.
+        output: folder for files that differ.
+        policy: how much trouble a download takes.
+
+    Raises:
+        UserError: the build has wrong checksums.
+    """
+    wrong = 0
+    for file in published:
+        ours = sums_of(folder / file.folder).get(file.name)
+        same = ours == file.sha256
+        wrong += not same
+        different = "not built" if ours is None else f"differs: published {file.sha256}, built {ours}"
+        print(escaped(f"{file.folder}/{file.name}: {'same' if same else different}"), flush=True)
+        if not same and ours is not None:
+            try:
+                explain(file, folder / file.folder / file.name, output, policy)
+            except UserError as error:  # what is published may be damaged; the other files are compared anyway
+                print(escaped(f"they cannot be compared further: {error}"), flush=True)
+    return wrong
+
+
+def not_published(published: Iterable[Published], folder: Path) -> list[str]:
+    """Returns the paths of files that a build has and nobody published.
+
+    Raises:
+        UserError: the build has wrong checksums.
+    """
+    known = {(file.folder, file.name) for file in published}
+    built_files = ((place, name) for place in ("release", *_IMAGE_FOLDERS) for name in sorted(sums_of(folder / place)))
+    return [f"{place}/{name}" for place, name in built_files if (place, name) not in known]
+
+
 def main(arguments: Arguments) -> None:
     """Runs the command line.
 
     Raises:
-        CheckError: something published is not what was built.
+        CheckError: what is published is not what was built.
     """
     checkout = os.environ.get("BUILD_WORKSPACE_DIRECTORY", ".")
     commit = commit_of(arguments.revision, checkout)
     policy = Policy(https_only=not arguments.insecure)
     keys = [Path(key) for key in arguments.key]
     published = published_files(arguments.url.rstrip("/"), commit, Sums(keys, policy))
-    wrong = 0
     with built(commit, checkout, arguments) as folder:
-        for file in published:
-            ours = sums_of(folder / file.folder).get(file.name)
-            same = ours == file.sha256
-            wrong += not same
-            different = "not built" if ours is None else f"differs: published {file.sha256}, built {ours}"
-            print(escaped(f"{file.folder}/{file.name}: {'same' if same else different}"), flush=True)
-            if not same and ours is not None:
-                try:
-                    explain(file, folder / file.folder / file.name, Path(arguments.output), policy)
-                except UserError as error:  # what is published may be damaged; the other files are compared anyway
-                    print(escaped(f"they cannot be compared further: {error}"), flush=True)
-    if wrong:
+        wrong = compare(published, folder, Path(arguments.output), policy)
+        missing = not_published(published, folder)
+    for path in missing:
+        print(escaped(f"{path}: not published"), flush=True)
+    differences = [f"{wrong} of {len(published)} published files are not what was built"] if wrong else []
+    differences += [f"{len(missing)} built files are not published"] if missing else []
+    if differences:
         raise CheckError(
-            f"{commit}: {wrong} of {len(published)} published files are not what was built; was the version, were the "
-            "binaries and keys given by --bazel_option as for the published build?"
+            f"{commit}: {', and '.join(differences)}; was the version, were the binaries and keys given by "
+            "--bazel_option as for the published build?"
         )
     say(f"{commit}: all {len(published)} published files are what was built")
 

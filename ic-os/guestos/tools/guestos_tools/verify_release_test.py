@@ -114,9 +114,21 @@ def test_the_same(site, capfd):
 
 
 def test_the_other_layout(site, capfd):
-    site.publish({"binaries/x86_64-linux": FILES["release"]})
+    site.publish({"binaries/x86_64-linux": FILES["release"], "guest-os/disk-img": FILES["guest-os/disk-img"]})
     site.verify()
-    assert capfd.readouterr().out == "release/replica.gz: same\n"
+    assert capfd.readouterr().out == "release/replica.gz: same\nguest-os/disk-img/disk-img.tar.gz: same\n"
+
+
+def test_what_was_built_and_not_published_is_named(site, capfd):
+    site.publish({"release": FILES["release"]})
+    with pytest.raises(CheckError, match=f"^{site.commit}: 1 built files are not published; was the version"):
+        site.verify()
+    assert capfd.readouterr().out == "release/replica.gz: same\nguest-os/disk-img/disk-img.tar.gz: not published\n"
+    site.publish({"release": {"other.gz": b""}})
+    with pytest.raises(CheckError, match="1 of 1 published files are not what was built, and 2 built files are not "):
+        site.verify()
+    said = capfd.readouterr().out
+    assert said.startswith("release/other.gz: not built\nrelease/replica.gz: not published\n")
 
 
 def test_what_was_released_is_compared_and_not_another_build(site, capfd):
@@ -157,8 +169,8 @@ def test_a_damaged_file_is_no_end(site, capfd):
 
 def test_compression_alone(site, capfd):
     packed = gzip.compress(gzip.decompress(FILES["guest-os/disk-img"]["disk-img.tar.gz"]), 1, mtime=1)
-    site.publish({"guest-os/disk-img": {"disk-img.tar.gz": packed}})
-    with pytest.raises(CheckError, match="1 of 1 published files are not what was built"):
+    site.publish(FILES | {"guest-os/disk-img": {"disk-img.tar.gz": packed}})
+    with pytest.raises(CheckError, match="1 of 2 published files are not what was built; was"):
         site.verify()
     assert capfd.readouterr().out.endswith("the images are the same, only their compression differs\n")
 
