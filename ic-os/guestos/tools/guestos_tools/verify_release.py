@@ -111,26 +111,46 @@ def built(commit: str, checkout: str, arguments: Arguments) -> Iterator[Path]:
     """Yields a folder with a build of a commit, in the layout in which it is published.
 
     Raises:
-        UserError: the build fails.
+        UserError: the commit cannot be checked out, or the build fails.
     """
     environment = {name: value for name, value in os.environ.items() if not name.startswith(_OF_THIS_RUN)}
     with tempfile.TemporaryDirectory(prefix="verify-release-") as name:
         tree, result = Path(name, "tree"), Path(name, "result")
-        _git(checkout, "worktree", "add", "--detach", "--quiet", str(tree), commit)
         publish = ["run", *arguments.bazel_option, "//ic-os/guestos:publish", "--", f"--to={result}"]
-        try:
-            command = [arguments.bazel, *publish, f"--revision={commit}"]
+        with _worktree(checkout, tree, commit):
             try:
-                status = subprocess.run(command, cwd=tree, env=environment, check=False).returncode
-            except OSError as error:
-                raise UserError(f"--bazel: {arguments.bazel}: cannot be run: {error.strerror}") from error
-            if status != 0:
-                raise UserError(f"the build of {commit} failed, see the lines above")
-            yield result / commit
-        finally:
-            with contextlib.suppress(OSError):
-                subprocess.run([arguments.bazel, "clean", "--expunge"], cwd=tree, env=environment, check=False)
-            _git(checkout, "worktree", "remove", "--force", str(tree))
+                command = [arguments.bazel, *publish, f"--revision={commit}"]
+                try:
+                    status = subprocess.run(command, cwd=tree, env=environment, check=False).returncode
+                except OSError as error:
+                    raise UserError(f"--bazel: {arguments.bazel}: cannot be run: {error.strerror}") from error
+                if status != 0:
+                    raise UserError(f"the build of {commit} failed, see the lines above")
+                yield result / commit
+            finally:
+                with contextlib.suppress(OSError):
+                    subprocess.run([arguments.bazel, "clean", "--expunge"], cwd=tree, env=environment, check=False)
+
+
+@contextlib.contextmanager
+def _worktree(checkout: str, tree: Path, commit: str) -> Iterator[None]:
+    """Checks out a commit into a worktree while the block runs.
+
+    Raises:
+        UserError: git can't do that.
+    """
+    try:
+        try:
+            _git(checkout, "worktree", "add", "--detach", "--quiet", str(tree), commit)
+        except subprocess.CalledProcessError as error:
+            said = " ".join(error.stderr.split()) or f"git exits with {error.returncode}"
+            raise UserError(f"{checkout}: {commit} cannot be checked out: {said}") from error
+        yield
+    finally:
+        # git locks a worktree until it is complete, and takes only a complete one, or none, for one to remove.
+        shutil.rmtree(tree, ignore_errors=True)
+        remove = ["git", "-C", checkout, "worktree", "remove", "--force", "--force", str(tree)]
+        subprocess.run(remove, capture_output=True, check=False)
 
 
 def sums_of(folder: Path) -> Mapping[str, str]:

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import io
+import os
 import subprocess
 import tarfile
 
@@ -12,6 +13,20 @@ from guestos_tools.verify_release import Arguments, main
 from tools.core.errors import CheckError, UserError
 from tools.testing.faulty_server import serving
 from tools.testing.oracles import oracle
+
+GIT = """\
+#!/bin/sh
+PATH=${PATH#*:}
+git "$@" || exit
+case "$*" in
+*"worktree add"*)
+    %s
+    echo "fatal: no space" >&2
+    exit 128
+    ;;
+esac
+"""
+"""Fails after what git has done of adding a worktree, which it locks meanwhile."""
 
 BAZEL = """\
 #!/bin/sh
@@ -196,3 +211,18 @@ def test_a_build_that_fails(site):
         site.verify()
     with pytest.raises(UserError, match="--bazel: /none/bazel: cannot be run: No such file or directory"):
         site.verify(bazel="/none/bazel")
+
+
+@pytest.mark.parametrize("left", ['git -C "$2" worktree lock "$7"', 'rm "$7/.git"', 'rm -r "$7"'])
+def test_a_checkout_that_fails_leaves_no_worktree(site, monkeypatch, left):
+    site.publish(FILES)
+    programs = site.folder / "programs"
+    programs.mkdir()
+    (programs / "git").write_text(GIT % left)
+    (programs / "git").chmod(0o755)
+    with monkeypatch.context() as changed:
+        changed.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+        message = f"^{site.checkout}: {site.commit} cannot be checked out: fatal: no space$"
+        with pytest.raises(UserError, match=message):
+            site.verify()
+    assert not site.calls.exists()
