@@ -1,9 +1,22 @@
 """Tests that the benchmarks' command lines of this project's commands work; doesn't measure anything."""
 
+import json
+import subprocess
 import tarfile
+import time
 
-from bench import changed_blocks, disk_image, erofs_image, growth, large_file_system, squashfs_image, start_up
-from bench.measure import measure
+from bench import (
+    changed_blocks,
+    changed_file,
+    disk_image,
+    erofs_image,
+    growth,
+    large_file_system,
+    squashfs_image,
+    start_up,
+)
+from bench.measure import Measure, measure
+from bench.scratch_build import SERVER, Build, processes, whole
 
 MIB = 1 << 20
 
@@ -69,3 +82,32 @@ def test_growth(capsys):
         ["| data", "1 MiB"],
         ["| holes", "0.0976562 GiB"],
     ]
+
+
+def test_changed_file(tmp_path, capsys):
+    events = [
+        {"cat": "action processing", "dur": 2_000_000, "args": {"mnemonic": "Ext4Image"}},
+        {"cat": "action processing", "dur": 1_000_000, "args": {"mnemonic": "Ext4Image"}},
+        {"cat": "general information", "dur": 7},
+        {"ph": "M"},
+    ]
+    (tmp_path / "profile.json").write_text(json.dumps({"traceEvents": events}))
+    actions = changed_file.actions_of(tmp_path / "profile.json")
+    assert actions == {"Ext4Image": 3_000_000}
+    change = changed_file.Change(Build(8, {SERVER: 4, "compress": 2}), actions, [Measure(1, 1, 0), Measure(2, 1, 0)])
+    changed_file.report([change, change], Build(0.5, {SERVER: 0.25}))
+    assert capsys.readouterr().out.splitlines()[1:5] == [
+        "one changed file, 12 outputs         8.00     6.00",
+        "  Bazel's server                              4.00",
+        "  compress                                    2.00",
+        "  Ext4Image                          3.00",
+    ]
+
+
+def test_processor_time_of_what_a_process_started():
+    loop = "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; read line"
+    with subprocess.Popen(["sh", "-c", f"sh -c '{loop}'; :"], stdin=subprocess.PIPE) as process:
+        deadline = time.monotonic() + 60
+        while (used := whole(process.pid, dict(processes()))) < 0.02 and time.monotonic() < deadline:
+            pass
+    assert used >= 0.02
