@@ -5,12 +5,9 @@ import functools
 import gzip
 import hashlib
 import os
-import shutil
-import socket
 import subprocess
 import sys
 import threading
-import time
 import urllib.error
 import urllib.request
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -20,15 +17,15 @@ import pytest
 import zstandard
 
 from guestos_tools.artifacts import Request, get, parse_sums
+from guestos_tools.artifacts_checkout import ArtifactsCheckout, files_of
 from guestos_tools.checksums import write_sums
 from guestos_tools.download import Policy
 from guestos_tools.publish import Arguments, Publication, exchange, main, revision_of
 from guestos_tools.stores import open_store
 from tools.core.errors import CheckError, UserError
+from tools.testing import storage_servers
 from tools.testing.oracles import ask, oracle
 
-ROOT = Path(__file__).absolute().parents[4]
-GUESTOS = Path("ic-os", "guestos")
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 SECONDS = 60
 LARGE = os.urandom(1 << 20) * 12
@@ -45,30 +42,6 @@ def peak():
 before = peak()
 main(Arguments(to=sys.argv[1], revision=sys.argv[2], disk_img=(sys.argv[3],), insecure=True))
 print(before, peak())
-"""
-
-NGINX = """\
-daemon off;
-{user}
-pid "{folder}/nginx.pid";
-error_log stderr;
-events {{ worker_connections 64; }}
-http {{
-    access_log off;
-    client_body_temp_path "{folder}/body";
-    proxy_temp_path "{folder}/proxy";
-    fastcgi_temp_path "{folder}/fastcgi";
-    uwsgi_temp_path "{folder}/uwsgi";
-    scgi_temp_path "{folder}/scgi";
-    server {{
-        listen 127.0.0.1:{port};
-        location / {{
-            root "{folder}/stored";
-            dav_methods PUT DELETE MKCOL;
-            client_max_body_size 0;
-        }}
-    }}
-}}
 """
 
 
@@ -93,40 +66,19 @@ def built(tmp_path):
 
 @pytest.fixture
 def checkout(tmp_path):
-    """A copy of what get-artifacts.sh consists of; it downloads into the checkout that it is in."""
-    folder = tmp_path / "checkout"
-    for name in ("tools", GUESTOS / "scripts", GUESTOS / "tools", GUESTOS / "rootfs/opt/ic"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("release_binaries.bzl", "defaults.bzl"):
-        shutil.copy(ROOT / GUESTOS / name, folder / GUESTOS / name)
-    return folder
+    return ArtifactsCheckout(tmp_path / "checkout")
 
 
 def got(checkout, url, **environment):
     """Runs get-artifacts.sh; returns the contents by name."""
-    script = checkout / GUESTOS / "scripts" / "get-artifacts.sh"
-    values = {"ICOS_ARTIFACTS_URL": url, "ICOS_ARTIFACTS_INSECURE": "1", "GIT_REV": REVISION, "no_proxy": "127.0.0.1"}
-    environment = {"PATH": os.environ["PATH"], "HOME": str(checkout)} | values | environment
-    done = subprocess.run([script], capture_output=True, text=True, env=environment, timeout=SECONDS, check=False)
-    assert done.returncode == 0, done.stderr
-    return contents(checkout / "artifacts")
+    return {name: path.read_bytes() for name, path in checkout.get(url, REVISION, SECONDS, **environment).items()}
 
 
 def contents(folder):
-    files = (path for path in folder.rglob("*") if path.is_file() and path.name != ".fetched.json")
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+    return {name: path.read_bytes() for name, path in files_of(folder).items()}
 
 
 BINARIES = {"release/orchestrator": b"#!/bin/sh\n", "release/replica": LARGE}
-
-
-@contextlib.contextmanager
-def running(command, **options):
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **options) as process:
-        try:
-            yield process
-        finally:
-            process.terminate()
 
 
 @contextlib.contextmanager
@@ -143,39 +95,18 @@ def served(folder):
             thread.join()
 
 
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
-
-
-def connects(port):
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-        return True
-    return False
-
-
 @pytest.fixture
 def webdav(tmp_path):
-    folder, port = tmp_path / "nginx", free_port()
+    folder = tmp_path / "nginx"
     (folder / "stored" / "ic").mkdir(parents=True)
-    user = "user root;" if os.geteuid() == 0 else ""
-    (folder / "nginx.conf").write_text(NGINX.format(folder=folder, port=port, user=user))
-    command = [oracle("nginx"), "-e", "stderr", "-p", folder, "-c", folder / "nginx.conf"]
-    with running(command) as process:
-        end = time.monotonic() + SECONDS
-        while not connects(port):
-            assert process.poll() is None
-            assert time.monotonic() < end
-        yield f"http://127.0.0.1:{port}/ic"
+    with storage_servers.webdav(folder) as url:
+        yield f"{url}/ic"
 
 
 @pytest.fixture
 def s3(monkeypatch):
-    with running([os.environ["S3_SERVER"], "--bucket=builds"]) as process:
-        url = process.stdout.readline().strip()
-        assert url
-        keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
-        for name, value in (keys | {"AWS_ENDPOINT_URL": url}).items():
+    with storage_servers.s3("builds") as url:
+        for name, value in (storage_servers.S3_KEYS | {"AWS_ENDPOINT_URL": url}).items():
             monkeypatch.setenv(name, value)
         yield url
 
