@@ -48,7 +48,7 @@ class Arguments:
         default=(),
     )
     output: FileName = argument("folder for images that differ; made if it doesn't exist", default="verify-release")
-    bazel: str = argument("the Bazel to build with", default="bazel")
+    bazel: str = argument("the Bazel to build with, a name in PATH or a path", default="bazel")
     bazel_option: tuple[str, ...] = argument("an option of `bazel run` for the build", default=())
     insecure: bool = argument("take a URL without TLS (http://), too", default=False)
 
@@ -117,19 +117,21 @@ def built(commit: str, checkout: str, arguments: Arguments) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="verify-release-") as name:
         tree, result = Path(name, "tree"), Path(name, "result")
         publish = ["run", *arguments.bazel_option, "//ic-os/guestos:publish", "--", f"--to={result}"]
+        # It is started in another folder than that of the caller.
+        bazel = os.path.abspath(arguments.bazel) if os.sep in arguments.bazel else arguments.bazel
         with _worktree(checkout, tree, commit):
             try:
-                command = [arguments.bazel, *publish, f"--revision={commit}"]
+                command = [bazel, *publish, f"--revision={commit}"]
                 try:
                     status = subprocess.run(command, cwd=tree, env=environment, check=False).returncode
                 except OSError as error:
-                    raise UserError(f"--bazel: {arguments.bazel}: cannot be run: {error.strerror}") from error
+                    raise UserError(f"--bazel: {bazel}: cannot be run: {error.strerror}") from error
                 if status != 0:
                     raise UserError(f"the build of {commit} failed, see the lines above")
                 yield result / commit
             finally:
                 with contextlib.suppress(OSError):
-                    subprocess.run([arguments.bazel, "clean", "--expunge"], cwd=tree, env=environment, check=False)
+                    subprocess.run([bazel, "clean", "--expunge"], cwd=tree, env=environment, check=False)
 
 
 @contextlib.contextmanager
