@@ -8,7 +8,6 @@ number of the command. A transfer that contains other output is repeated.
 from __future__ import annotations
 
 import base64
-import binascii
 import shlex
 import time
 from dataclasses import dataclass
@@ -131,7 +130,7 @@ class Shell:
             encoded = self._console.text[first.end() : last.start()]
             try:
                 return Result(int(last[1]), base64.b64decode(encoded.replace("\n", ""), validate=True).decode())
-            except (binascii.Error, UnicodeDecodeError):
+            except ValueError:  # not ASCII, not base64, or not UTF-8
                 self._console.write(f"{send}\n")
         raise ConsoleError(f"console: the output of {command!r} was corrupted {_TRIES} times")
 
