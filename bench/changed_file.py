@@ -87,7 +87,7 @@ def change(bazel: ScratchBuild, folder: Path, number: int) -> Change:
     with (bazel.checkout / CHANGED).open("a") as file:
         file.write(f"# {number}\n")
     profile = folder / "profile.json"
-    build = bazel.build(f"--profile={profile}", "--record_full_profiler_data", *targets())
+    build = bazel.build(f"--profile={profile}", "--record_full_profiler_data", "--noslim_profile", *targets())
     outputs = bazel.bin() / _PACKAGE
     return Change(build, actions_of(profile), [measure(step, folder) for step in floor(outputs)])
 
