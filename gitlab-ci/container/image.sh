@@ -14,6 +14,7 @@ packages=(
     bazel-bootstrap bazel-rules-python bazel-rules-pkg bazel-skylib bazel-platforms bazel-rules-cc bazel-rules-java
     bazel-rules-license bazel-rules-proto bazel-rules-shell bazel-features bazel-lib bazel-stardoc
     python3 git ca-certificates ca-certificates-java
+    libblake3-0 # without it, Bazel's native code isn't loaded, which reads attributes of files; no package depends on it
     # The toolchain of base root trees: installs the locked Debian packages.
     mmdebstrap fakeroot dpkg apt gpgv debian-archive-keyring
     # Oracles: they read what the tools write, and never make it.
