@@ -7,9 +7,13 @@ import os
 from collections.abc import Iterator
 
 from tools.core.outputs import replacing, write_all
+from tools.core.worker import is_worker
 from tools.image.running_digest import RunningDigest
 
 SUFFIX = ".sha256"
+
+ATTRIBUTE = "user.rules_icos.sha256"
+"""The extended attribute with the SHA-256 of an output, 32 bytes, which .bazelrc names to Bazel."""
 
 
 def checksum_line(digest: bytes, name: str) -> bytes:
@@ -42,3 +46,25 @@ def checksum_beside(path: str, wanted: bool) -> Iterator[RunningDigest | None]:
     with replacing(path + SUFFIX) as fd:
         yield digest
         write_all(fd, checksum_line(digest.digest(), os.path.basename(path)))
+        _note_for_bazel(path, digest)
+
+
+@contextlib.contextmanager
+def digest_for_bazel(path: str) -> Iterator[RunningDigest | None]:
+    """Gives a digest for a file that the block writes at `path`, if this is a worker; then notes it for Bazel."""
+    if not is_worker():
+        yield None
+        return
+    digest = RunningDigest()
+    yield digest
+    _note_for_bazel(path, digest)
+
+
+def _note_for_bazel(path: str, digest: RunningDigest) -> None:
+    """Gives an output of a worker its SHA-256 as an extended attribute, so that Bazel doesn't read it once more.
+
+    Elsewhere there is no attribute, as nobody would renew it. On file systems without them, Bazel reads the file.
+    """
+    if is_worker():
+        with contextlib.suppress(OSError):
+            os.setxattr(path, ATTRIBUTE, digest.digest())
