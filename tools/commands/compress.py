@@ -13,6 +13,7 @@ from tools.core.errors import UserError
 from tools.core.json_spec import FileName, OutputName, Size
 from tools.core.progress import progress
 from tools.core.worker import is_worker
+from tools.image.checksum_file import digest_for_bazel
 from tools.image.compressed_file import write_compressed
 from tools.image.compression import Codec, Gzip, Zstd, unchanged
 from tools.image.piece_store import PieceStore
@@ -84,7 +85,8 @@ def main(arguments: Arguments) -> None:
         member = open_member(arguments.input)
         image, cuts = data_of(member), data_cuts(member, codec.piece_size)
     remember = _store().remembering if is_worker() else unchanged
-    with progress(f"compressing {arguments.input}", image.size) as tell:
+    shown = progress(f"compressing {arguments.input}", image.size)
+    with shown as tell, digest_for_bazel(arguments.output) as digest:
         write_compressed(
             image,
             arguments.output,
@@ -93,6 +95,7 @@ def main(arguments: Arguments) -> None:
             cuts=cuts,
             remember=remember,
             progress=tell,
+            digest=digest,
         )
 
 

@@ -11,6 +11,7 @@ from tools.core.cli import argument
 from tools.core.errors import UserError
 from tools.core.json_spec import OutputName
 from tools.core.progress import progress
+from tools.image.checksum_file import digest_for_bazel
 from tools.image.extents import Image
 from tools.image.holes import BLOCK_SIZE
 from tools.image.rawfile import write_raw
@@ -57,5 +58,6 @@ class ImageOutput:
         """
         if not self.raw:
             image = archive_of([Member.of(self.name, image, block_size)]).image
-        with progress(f"writing {self.output}", image.data_size) as tell:
-            write_raw(image, self.output, tell)
+        shown = progress(f"writing {self.output}", image.data_size)
+        with shown as tell, digest_for_bazel(self.output) as digest:
+            write_raw(image, self.output, tell, digest=digest)
