@@ -29,7 +29,10 @@ _PROCESSES = (
     r"""read -r profile <$process/attr/current && echo "$profile $(tr '\0' ' ' <$process/cmdline)"; """
     "done 2>/dev/null"
 )
-_FIELDS = ("profile", "operation", "name", "target", "peer", "info", "comm", "requested", "requested_mask", "capname")
+_FIELDS = (
+    *("profile", "label", "operation", "class", "name", "srcname", "target", "peer", "peer_label", "path", "interface"),
+    *("member", "fstype", "flags", "info", "comm", "requested", "requested_mask", "mask", "capname"),
+)
 
 
 def check_access_control(shell: Shell, mode: str, checks: Checks) -> None:

@@ -25,7 +25,10 @@ def test_a_process_has_the_profile_of_its_program():
 
 def test_each_violation_is_reported_once():
     found = violations([AUDIT.format("ALLOWED"), AUDIT.format("DENIED"), "something else"])
-    expected = 'profile="replica" operation="open" name="/boot/config/store.keyfile" comm="replica" requested_mask="r"'
+    expected = (
+        'profile="replica" operation="open" class="file" name="/boot/config/store.keyfile" '
+        'comm="replica" requested_mask="r"'
+    )
     assert found == [expected]
 
 
