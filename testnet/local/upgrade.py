@@ -42,10 +42,10 @@ _IMAGE = "/var/lib/ic/data/images/image.bin"
 _INSTALL = """\
 set -eu
 mkdir -p "$(dirname {image})"
+trap 'rm -f {image}' EXIT
 curl --fail --silent --show-error --connect-timeout 30 --speed-limit 1000 --speed-time 60 --output {image} {url}
 echo "{digest}  {image}" | sha256sum --check --quiet -
 /opt/ic/bin/manageboot.sh upgrade-install {image}
-rm {image}
 """
 _COMMIT = "/opt/ic/bin/manageboot.sh upgrade-commit"
 _AS_ORCHESTRATOR = ("sudo", "-u", "ic-replica", "sh")

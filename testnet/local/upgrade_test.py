@@ -251,14 +251,17 @@ def test_nothing_else_is_offered(image):
                 urllib.request.urlopen(url + path)
 
 
-def test_the_script_stops_at_a_wrong_image(tmp_path):
+@pytest.mark.parametrize("status", [0, 23])
+def test_the_script_stops_at_a_wrong_image_and_removes_it(tmp_path, status):
     """Runs the script with programs of a folder in the places of the machine's."""
     script = upgrade._INSTALL.format(image=tmp_path / "image.bin", url="http://x/y", digest="0" * 64)
     script = script.replace("/opt/ic/bin/manageboot.sh", str(tmp_path / "manageboot.sh"))
-    for name, text in {"curl": f"echo data >{tmp_path}/image.bin", "manageboot.sh": f"touch {tmp_path}/called"}.items():
+    curl = f"echo data >{tmp_path}/image.bin; exit {status}"
+    for name, text in {"curl": curl, "manageboot.sh": f"touch {tmp_path}/called"}.items():
         (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
         (tmp_path / name).chmod(0o755)
     environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
     result = subprocess.run(["sh", "-s"], input=script, text=True, env=environment, capture_output=True, check=False)
     assert result.returncode != 0
     assert not (tmp_path / "called").exists()
+    assert not (tmp_path / "image.bin").exists()
