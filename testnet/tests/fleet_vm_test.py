@@ -7,6 +7,7 @@ last test removes the machines.
 
 import contextlib
 import io
+import itertools
 import json
 import os
 import shutil
@@ -127,10 +128,16 @@ def logs(fleet, artifacts):
             shutil.copyfile(path, artifacts / path.name)
 
 
-def assert_unchanged(found, status):
-    """Asserts that a node runs the system that it had when it was deployed."""
+def assert_unchanged(fleet, status):
+    """Asserts that the second node runs the system that it had when it was deployed."""
+    found = fleet.observe(1)
     assert found.lacks == ""
     assert (found.slot, found.version, found.answer["failed"]) == ("A", status["version"], [])
+
+
+def assert_no_image(fleet):
+    """Asserts that the second node kept nothing of an image that it did not install."""
+    fleet.run_as_root(fleet.nodes()[1], f'test -z "$(ls {DATA}/images)"')
 
 
 def assert_halted(status, run, problem):
@@ -168,7 +175,8 @@ def test_a_damaged_image_halts_the_roll_out(fleet, deployed, tmp_path):
         file.seek(middle)
         file.write(changed)
     assert_halted(*fleet.upgrade(damaged), "root.img is damaged: bytes ")
-    assert_unchanged(fleet.observe(1), deployed[1])
+    assert_unchanged(fleet, deployed[1])
+    assert_no_image(fleet)
 
 
 def test_a_full_disk_halts_the_roll_out(fleet, deployed):
@@ -178,7 +186,8 @@ def test_a_full_disk_halts_the_roll_out(fleet, deployed):
         assert_halted(*fleet.upgrade(), "upgrade-install: exit status 23: curl: (23)")
     finally:
         fleet.run_as_root(node, FREE)
-    assert_unchanged(fleet.observe(1), deployed[1])
+    assert_unchanged(fleet, deployed[1])
+    assert_no_image(fleet)
 
 
 def test_a_cut_link_halts_the_roll_out(fleet, deployed):
@@ -187,7 +196,7 @@ def test_a_cut_link_halts_the_roll_out(fleet, deployed):
         assert_halted(*fleet.upgrade(), "is not up, so it is not upgraded")
     finally:
         assert fleet.manage("plug", "1.1", "--card=outside") == 0
-    assert_unchanged(fleet.observe(1), deployed[1])
+    assert_unchanged(fleet, deployed[1])
 
 
 def test_a_machine_that_loses_its_power_halts_the_roll_out_and_comes_back(fleet, deployed):
@@ -210,7 +219,7 @@ def test_a_machine_that_loses_its_power_halts_the_roll_out_and_comes_back(fleet,
 
     # It starts the system that it had, and the first one sees it again.
     assert fleet.deploy() == 0
-    assert_unchanged(fleet.observe(1), deployed[1])
+    assert_unchanged(fleet, deployed[1])
 
 
 def test_an_upgrade_goes_from_subnet_to_subnet(fleet, deployed, capfd):
@@ -238,13 +247,18 @@ def test_an_upgrade_goes_from_subnet_to_subnet(fleet, deployed, capfd):
 
 
 def test_the_chart_shows_every_run(fleet, deployed):
-    texts = [each.text for each in ET.parse(fleet.chart).iter("{http://www.w3.org/2000/svg}text")]
+    picture = ET.parse(fleet.chart)
+    texts = [each.text for each in picture.iter("{http://www.w3.org/2000/svg}text")]
+    bars = [each.text for each in picture.iter("{http://www.w3.org/2000/svg}title")]
     runs = report.read(fleet.report).runs
     results = [f"two, run {number} of {len(runs)}: to version {run.version}, {run.result}"
                for number, run in enumerate(runs, 1)]  # fmt: skip
     assert [text for text in texts if text.startswith("two, run ")] == results
     for node, subnet in (("two.1.1", "subnet 1"), ("two.0.0", "root subnet")):
         assert texts.count(f"{node} ({subnet})") == len(runs)
+    steps = [pair for run in runs for node in run.nodes for pair in itertools.pairwise(node.steps)]
+    times = [f": {first.at:g} s to {second.at:g} s" for first, second in steps]
+    assert [bar[bar.index(": ") :] for bar in bars if " s to " in bar] == times
 
 
 def test_the_model_predicts_the_measured_roll_out(fleet, deployed, capfd):
