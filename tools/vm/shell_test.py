@@ -115,14 +115,12 @@ def test_check_is_for_what_must_succeed(shell):
         shell.check("ls /nothing")
 
 
-@pytest.mark.parametrize("message", ["[ 1.0] a message", "● a unit’s status"])
+@pytest.mark.parametrize("message", ["[ 1.0] a message", "● a unit"])
 def test_what_others_write_between_the_lines_is_asked_for_again(shell, tmp_path, message):
     # The first output contains a line of another process, like a kernel message.
     noisy = tmp_path / "base64"
     mark = tmp_path / "second"
-    noisy.write_text(
-        f"#!/bin/sh\n[ -e {mark} ] || echo '{message}'\n: >{mark}\nPATH=${{PATH#*:}} base64 \"$@\"\n"
-    )
+    noisy.write_text(f"#!/bin/sh\n[ -e {mark} ] || echo '{message}'\n: >{mark}\nPATH=${{PATH#*:}} base64 \"$@\"\n")
     noisy.chmod(0o755)
     shell.start("hash -r")  # the login ran the other base64, whose place the shell remembers
     assert shell.run("echo good").output == "good\n"
