@@ -13,12 +13,13 @@ import os
 import shlex
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from testnet.local import ssh
 from testnet.local.observe import Observation, observe
+from testnet.local.peers import is_cut_off, peers, unseen
 from testnet.local.report import (
     COMMITTED,
     CONFIRMED,
@@ -52,6 +53,7 @@ _AS_ORCHESTRATOR = ("sudo", "-u", "ic-replica", "sh")
 _INSTALL_SECONDS = 1800
 _COMMIT_SECONDS = 300
 _STALLED_SECONDS = 120
+_LINK_SECONDS = 60
 _PIECE = 1 << 20
 _PAUSE_SECONDS = 3.0
 
@@ -144,24 +146,50 @@ def upgrade(state: State, node: LocalNode, offer: Offer, timeout: float, track: 
     before = observe(state, node, everyone)
     track.record.before = before.system
     if not before.is_up:
-        raise UserError(f"{node.name}: is not up, so it is not upgraded: {before.lacks}")
+        # The system takes the address off a card whose link is cut.
+        cut_off = before.answer is not None and is_cut_off(state, before, peers(node, everyone))
+        raise UserError(
+            f"{node.name}: is not up, so it is not upgraded: {before.lacks}"
+            + (", and it sees no replica of the other nodes" if cut_off else "")
+        )
     if before.version == offer.version:
         track.record.after = before.system
         track.say(f"{node.name}: has version {offer.version} already")
         return CURRENT
+    seen = _seen_peers(state, before, everyone)
     track.say(f"{node.name}: downloads and installs, over version {before.version}")
     _install(state, node, offer, track)
     track.say(f"{node.name}: has installed version {offer.version}; reboots")
     # The machine may end the connection before the command has ended: what counts is what boots.
     ssh.run(state, node, [*_AS_ORCHESTRATOR, "-c", shlex.quote(_COMMIT)], _COMMIT_SECONDS)
     track.mark(COMMITTED)
-    after = _wait_for_confirmation(state, before, timeout, track)
+    after = _wait_for_confirmation(state, before, seen, timeout, track)
     track.record.after = after.system
     if after.version != offer.version:
         raise UserError(f"{node.name}: runs version {after.version}, and the image has {offer.version}")
     track.mark(CONFIRMED)
     track.say(f"{node.name}: version {after.version} is confirmed")
     return UPGRADED
+
+
+def _seen_peers(state: State, before: Observation, everyone: Sequence[LocalNode]) -> list[LocalNode]:
+    """Returns the nodes whose replicas a node sees: its new system has to see them, too.
+
+    Raises:
+        UserError: it sees none of those whose machines run.
+    """
+    node, others, found = before.node, peers(before.node, everyone), before
+
+    def is_linked() -> bool:
+        nonlocal found
+        if is_cut_off(state, found, others):
+            found = observe(state, node, everyone)
+        return not is_cut_off(state, found, others)
+
+    if not wait_for(is_linked, _LINK_SECONDS, _PAUSE_SECONDS):
+        names = ", ".join(unseen(state, found, others))
+        raise UserError(f"{node.name}: is not upgraded, since it sees no replica of the other nodes: {names}")
+    return [each for each in others if found.sees(each)]
 
 
 def _install(state: State, node: LocalNode, offer: Offer, track: Track) -> None:
@@ -182,8 +210,13 @@ def _call(state: State, node: LocalNode, script: str, timeout: float, what: str)
         raise UserError(f"{node.name}: {what}: exit status {result.returncode}: {said[-1] if said else 'no message'}")
 
 
-def _wait_for_confirmation(state: State, before: Observation, timeout: float, track: Track) -> Observation:
-    """Waits until a node is up after another boot, or fell back; if its machine has ended, until it runs again, too."""
+def _wait_for_confirmation(
+    state: State, before: Observation, seen: Sequence[LocalNode], timeout: float, track: Track
+) -> Observation:
+    """Waits until a node is up after another boot and sees the nodes that it saw, or fell back.
+
+    If its machine has ended, it waits until that runs again, too.
+    """
     node = before.node
     everyone = state.deployed_nodes()
     found = before
@@ -194,10 +227,16 @@ def _wait_for_confirmation(state: State, before: Observation, timeout: float, tr
         if was_running and not found.running:
             track.mark(LOST)
             track.say(f"{node.name}: the machine has ended; icos_deploy starts it, and this command waits for it")
-        return found.boot_id not in (None, before.boot_id) and (found.is_up or found.slot == before.slot)
+        if found.boot_id in (None, before.boot_id):
+            return False
+        return found.slot == before.slot or (found.is_up and not unseen(state, found, seen))
 
     if not wait_for(is_decided, timeout, _PAUSE_SECONDS):
-        raise UserError(f"{node.name}: not upgraded within {timeout:.0f} s: {found.lacks or 'it has not rebooted'}")
+        lacks = found.lacks
+        if not lacks and found.boot_id == before.boot_id:
+            lacks = "it has not rebooted"
+        lacks = lacks or f"it does not see the replica of {', '.join(unseen(state, found, seen))}"
+        raise UserError(f"{node.name}: not upgraded within {timeout:.0f} s: {lacks}")
     if found.slot == before.slot:
         track.record.after = found.system
         raise UserError(f"{node.name}: fell back to version {found.version}; its journal has the reason")

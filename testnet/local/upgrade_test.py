@@ -44,7 +44,8 @@ class Fleet:
     """Nodes that answer to SSH as machines do: a commit leads to another boot.
 
     Attributes:
-        behaviour: what a node does that does not upgrade: `refuses` the image, `falls back`, `hangs` or `ends`.
+        behaviour: what a node does that does not upgrade: `refuses` the image, `falls back`, `hangs`, `ends`, is
+            `cut off` from the other nodes, or `gets lost` to them by the upgrade.
         downloaded: what each node got by HTTP.
     """
 
@@ -84,11 +85,13 @@ class Fleet:
             self.missed[node.name] += 1
             if self.missed[node.name] < self.back_after:
                 return Observation(node, running=False)
+        behaviour = self.behaviour.get(node.name)
+        is_cut_off = behaviour == "cut off" or (behaviour == "gets lost" and version == "2.0")
         answer = {
             "boot_id": str(boot),
             "system": "starting" if self.behaviour.get(node.name) == "starts" else "running",
             "slots": {"current": slot, "version": version, "stable": True},
-            "replicas": {each.ip: {} for each in nodes},
+            "replicas": {each.ip: {} for each in nodes if each == node or not is_cut_off},
         }
         return Observation(node, running=True, answer=answer)
 
@@ -101,6 +104,7 @@ def fleet(monkeypatch, state, nodes):
     monkeypatch.setattr(ssh, "run", fleet.run)
     monkeypatch.setattr(upgrade, "observe", fleet.observe)
     monkeypatch.setattr(upgrade, "_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(upgrade, "_LINK_SECONDS", 0.05)
     monkeypatch.setattr(machine, "is_running", lambda *_: True)
     return fleet
 
@@ -141,6 +145,8 @@ def test_all_nodes_are_upgraded(state, nodes, image, fleet):
         ("ends", "net.2.2: not upgraded within 0 s: its machine does not run", 0.05),
         ("other version", "net.2.2: runs version 1.9, and the image has 2.0", 60),
         ("starts", "net.2.2: is not up, so it is not upgraded: the system is starting", 60),
+        ("cut off", "net.2.2: is not upgraded, since it sees no replica of the other nodes: net.0.0, net.0.1", 60),
+        ("gets lost", "net.2.2: not upgraded within 0 s: it does not see the replica of net.0.0, net.0.1", 0.05),
     ],
 )
 def test_a_failure_halts_the_roll_out(state, nodes, image, fleet, behaviour, message, timeout):
@@ -154,6 +160,14 @@ def test_a_failure_halts_the_roll_out(state, nodes, image, fleet, behaviour, mes
     assert said[-1].startswith("halted: 2 nodes keep their system")
     assert [fleet.state[name][1] for name in ("net.0.0", "net.0.1")] == ["1.0", "1.0"]
     assert set(fleet.downloaded) <= {"net.x.3", "net.2.2"}
+
+
+def test_nodes_whose_machines_do_not_run_need_not_be_seen(state, nodes, image, fleet, monkeypatch):
+    fleet.behaviour["net.2.2"] = "cut off"
+    others = {"net.0.0", "net.0.1"}
+    asked = [node for node in nodes if node.name not in others]
+    monkeypatch.setattr(machine, "is_running", lambda _, node: node.name not in others)
+    assert [each.result for each in roll_out(state, asked, image, Limits(60), lambda _: None).nodes] == [UPGRADED] * 2
 
 
 def test_failures_that_are_tolerated(state, nodes, image, fleet):

@@ -190,12 +190,21 @@ def test_a_full_disk_halts_the_roll_out(fleet, deployed):
     assert_no_image(fleet)
 
 
-def test_a_cut_link_halts_the_roll_out(fleet, deployed):
-    assert fleet.manage("unplug", "1.1", "--card=outside") == 0
+@pytest.mark.parametrize(
+    ("card", "problem"),
+    [
+        ("outside", "is not up, so it is not upgraded"),
+        ("link", "it sees no replica of the other nodes"),
+    ],
+)
+def test_a_cut_link_halts_the_roll_out(fleet, deployed, card, problem):
+    """The link that leads outwards, or the one between the nodes."""
+    assert fleet.manage("unplug", "1.1", f"--card={card}") == 0
     try:
-        assert_halted(*fleet.upgrade(), "is not up, so it is not upgraded")
+        assert_halted(*fleet.upgrade(), problem)
     finally:
-        assert fleet.manage("plug", "1.1", "--card=outside") == 0
+        assert fleet.manage("plug", "1.1", f"--card={card}") == 0
+    assert wait_for(lambda: fleet.observe(1).sees(fleet.nodes()[0]), SECONDS)
     assert_unchanged(fleet, deployed[1])
 
 
