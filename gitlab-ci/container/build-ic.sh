@@ -33,6 +33,10 @@ options:
                            they accept none, and a warning says so
       --signing-key=LABEL  Bazel target of the private key that signs upgrade images of production; without it no
                            machine accepts them, and a warning says so
+      --secure-boot-key=LABEL, --secure-boot-certificate=LABEL
+                           Bazel targets of the private key that signs boot loader and kernel of production for UEFI
+                           Secure Boot, and of its certificate. Without them the images have the distribution's boot
+                           loader, whose configuration nobody signs, and a warning says so
       --here               build without a container, with the bazel of this machine
 
 exit status: 0, or 1 after an error; 125 when the container could not be set up.
@@ -46,7 +50,7 @@ fail() {
 
 parse_options() {
     images=disk-img formats=gz type=prod version="" executables=reference actions=() in_container=yes
-    distribution="" update_keys="" signing_key="" canisters=""
+    distribution="" update_keys="" signing_key="" secure_boot_key="" secure_boot_certificate="" canisters=""
     local name
     while [ $# -gt 0 ]; do
         name=$1
@@ -67,7 +71,7 @@ parse_options() {
         case $name:${1-} in -i: | -i:-* | --icos:*) continue ;; esac
         case $name in
             -i | --images | -f | --formats | -t | --type | -v | --version | -x | --executables | \
-                -d | --distribution | --update-keys | --signing-key)
+                -d | --distribution | --update-keys | --signing-key | --secure-boot-key | --secure-boot-certificate)
                 [ $# -gt 0 ] && [ -n "$1" ] || fail "$name: needs a value"
                 ;;
         esac
@@ -80,6 +84,8 @@ parse_options() {
             -d | --distribution) distribution=$1 ;;
             --update-keys) update_keys=$1 ;;
             --signing-key) signing_key=$1 ;;
+            --secure-boot-key) secure_boot_key=$1 ;;
+            --secure-boot-certificate) secure_boot_certificate=$1 ;;
             *) fail "unknown option '$name'; --help lists the options" ;;
         esac
         shift
@@ -98,14 +104,14 @@ check_words() {
     done
 }
 
-# check_key OPTION VALUE: the value is empty, or the label of a target with keys for production.
+# check_key OPTION VALUE FOLDER: the value is empty, or the label of a target with keys for production. FOLDER has those of dev.
 check_key() {
     case $2 in
         "") return ;;
         //?* | @?*) ;;
         *) fail "$1: '$2' is not the label of a Bazel target" ;;
     esac
-    [ "$type" = prod ] || fail "$1: dev has the key in ic-os/guestos/update-keys; leave it out, or build -t prod"
+    [ "$type" = prod ] || fail "$1: dev has the key in ic-os/guestos/$3; leave it out, or build -t prod"
 }
 
 check_canisters() {
@@ -121,8 +127,12 @@ check_options() {
     check_words --formats "$formats" gz zst tar
     [ "$type" = prod ] || [ "$type" = dev ] || fail "--type: must be prod or dev, not '$type'"
     [[ $distribution =~ ^(|debian|ubuntu)$ ]] || fail "--distribution: must be debian or ubuntu, not '$distribution'"
-    check_key --update-keys "$update_keys"
-    check_key --signing-key "$signing_key"
+    check_key --update-keys "$update_keys" update-keys
+    check_key --signing-key "$signing_key" update-keys
+    check_key --secure-boot-key "$secure_boot_key" secure-boot-keys
+    check_key --secure-boot-certificate "$secure_boot_certificate" secure-boot-keys
+    [ "${secure_boot_key:+x}" = "${secure_boot_certificate:+x}" ] ||
+        fail "--secure-boot-key, --secure-boot-certificate: belong together; give both or none"
     check_canisters
     [ -n "$version" ] || version=$(checkout_version)
     [[ $version =~ ^[0-9A-Za-z.+~_-]+$ ]] || fail "--version: '$version' has other characters than letters, digits and . + ~ _ -"
@@ -202,6 +212,11 @@ warn() {
 allow_missing_keys() {
     local -n added=$1
     [ "$type" = prod ] || return 0
+    if [ -z "$secure_boot_key" ]; then
+        warn "without --secure-boot-key, the images have the distribution's boot loader: who can write to the disk decides" \
+            "what it starts"
+        added+=(--//ic-os/guestos:prod_trust=distribution)
+    fi
     if [ -z "$update_keys" ]; then
         warn "without --update-keys, machines with this image accept no upgrade, ever: it is for trying out only"
         added+=(--//ic-os/guestos:allow_prod_without_update_keys)
@@ -218,6 +233,10 @@ build_images() {
     [ -z "$distribution" ] || options+=("--//ic-os/guestos:distribution=$distribution")
     [ -z "$update_keys" ] || options+=("--//ic-os/guestos:update_keys=$update_keys")
     [ -z "$signing_key" ] || options+=("--//ic-os/guestos:signing_key=$signing_key")
+    [ -z "$secure_boot_key" ] || options+=(
+        "--//ic-os/guestos:secure_boot_key=$secure_boot_key"
+        "--//ic-os/guestos:secure_boot_certificate=$secure_boot_certificate"
+    )
     for image in ${images//,/ }; do
         for format in ${formats//,/ }; do
             file=//ic-os/guestos/$type:$image.tar

@@ -63,11 +63,14 @@ def test_without_options_it_builds_the_disk_of_production(checkout):
     done = checkout.run("--here")
     assert done.returncode == 0
     assert done.stderr == (
+        "build-ic: warning: without --secure-boot-key, the images have the distribution's boot loader: "
+        "who can write to the disk decides what it starts\n"
         "build-ic: warning: without --update-keys, machines with this image accept no upgrade, ever: "
         f"it is for trying out only\n{KEYS.decode()}"
     )
     assert checkout.built() == [
         "--//ic-os/guestos:version=0.0.0",
+        "--//ic-os/guestos:prod_trust=distribution",
         "--//ic-os/guestos:allow_prod_without_update_keys",
         "//ic-os/guestos/prod:disk-img.tar.gz",
         "//ic-os/guestos/prod:disk-img.tar.gz.sha256",
@@ -161,35 +164,41 @@ def test_options_choose_images_and_binaries(checkout):
 
 def test_options_choose_distribution_and_keys(checkout):
     checkout.output("x", b"")
-    options = ["-d", "ubuntu", "--update-keys=//my:keys", "--signing-key", "@keys//:key.pem"]
+    options = ["-d", "ubuntu", "--update-keys=//my:keys", "--signing-key", "@keys//:key.pem", *SECURE_BOOT]
     assert checkout.run("--here", *options).returncode == 0
-    assert checkout.built()[1:4] == [
+    assert checkout.built()[1:6] == [
         "--//ic-os/guestos:distribution=ubuntu",
         "--//ic-os/guestos:update_keys=//my:keys",
         "--//ic-os/guestos:signing_key=@keys//:key.pem",
+        "--//ic-os/guestos:secure_boot_key=//my:key.pem",
+        "--//ic-os/guestos:secure_boot_certificate=//my:certificate.pem",
     ]
 
 
 UPDATE_KEYS = "--//ic-os/guestos:allow_prod_without_update_keys"
 UNSIGNED = "--//ic-os/guestos:allow_unsigned_prod"
+DISTRIBUTION = "--//ic-os/guestos:prod_trust=distribution"
+SECURE_BOOT = ["--secure-boot-key=//my:key.pem", "--secure-boot-certificate=//my:certificate.pem"]
 
 
 @pytest.mark.parametrize(
     ("options", "allowed"),
     [
-        ([], [UPDATE_KEYS]),
-        (["-i", "update-img"], [UPDATE_KEYS, UNSIGNED]),
-        (["-i", "disk-img,update-img", "--update-keys=//my:keys"], [UNSIGNED]),
-        (["-i", "update-img", "--signing-key=//my:key.pem"], [UPDATE_KEYS]),
-        (["--update-keys=//my:keys"], []),
-        (["-i", "update-img", "--update-keys=//my:keys", "--signing-key=//my:key.pem"], []),
+        ([], [DISTRIBUTION, UPDATE_KEYS]),
+        (["-i", "update-img"], [DISTRIBUTION, UPDATE_KEYS, UNSIGNED]),
+        ([*SECURE_BOOT, "-i", "update-img"], [UPDATE_KEYS, UNSIGNED]),
+        ([*SECURE_BOOT, "-i", "disk-img,update-img", "--update-keys=//my:keys"], [UNSIGNED]),
+        ([*SECURE_BOOT, "-i", "update-img", "--signing-key=//my:key.pem"], [UPDATE_KEYS]),
+        (["--update-keys=//my:keys"], [DISTRIBUTION]),
+        ([*SECURE_BOOT, "--update-keys=//my:keys"], []),
+        ([*SECURE_BOOT, "-i", "update-img", "--update-keys=//my:keys", "--signing-key=//my:key.pem"], []),
         (["-t", "dev", "-i", "disk-img,update-img"], []),
     ],
 )
 def test_a_missing_key_is_allowed_with_a_warning(checkout, options, allowed):
     done = checkout.run("--here", *options)
     assert done.returncode == 0
-    assert [word for word in checkout.built() if word in (UPDATE_KEYS, UNSIGNED)] == allowed
+    assert [word for word in checkout.built() if word in (DISTRIBUTION, UPDATE_KEYS, UNSIGNED)] == allowed
     assert done.stderr.count("build-ic: warning: ") == len(allowed)
     assert done.stderr.endswith(KEYS.decode())
 
@@ -227,6 +236,14 @@ def test_downloaded_binaries_are_taken_where_they_are(checkout):
         (
             ["-t", "dev", "--signing-key=//my:key.pem"],
             "--signing-key: dev has the key in ic-os/guestos/update-keys; leave it out, or build -t prod",
+        ),
+        (
+            ["-t", "dev", *SECURE_BOOT],
+            "--secure-boot-key: dev has the key in ic-os/guestos/secure-boot-keys; leave it out, or build -t prod",
+        ),
+        *(
+            ([option], "--secure-boot-key, --secure-boot-certificate: belong together; give both or none")
+            for option in SECURE_BOOT
         ),
         (["-c"], "-c: this repository builds no canisters; give --canisters=LABEL"),
         (["--canisters=wasm"], "--canisters: 'wasm' is not the label of a Bazel target"),

@@ -8,8 +8,9 @@ load("//defs:partitions.bzl", "ext4_image", "verity_image")
 load("//defs:rootfs.bzl", "rootfs_sbom", "rootfs_tree")
 load("//defs:testing.bzl", "filesystem_check_test", "image_structure_test")
 load("//defs:vm.bzl", "raw_disk")
-load("//ic-os/guestos:keys.bzl", "required_keys", "update_keys_list")
-load("//ic-os/guestos:own_keys.bzl", "own_keys_images", "own_keys_system")
+load("//ic-os/guestos:boot_structure.bzl", "boot_structure_tests")
+load("//ic-os/guestos:keys.bzl", "required_keys", "secure_boot_key_problem", "update_keys_list")
+load("//ic-os/guestos:own_keys.bzl", "OWN_KEYS_BOOT", "OWN_KEYS_ESP", "own_keys_images", "own_keys_shared", "own_keys_system")
 load("//ic-os/guestos:partition_sizes.bzl", "size_attribute")
 load("//ic-os/guestos:payload.bzl", "payload")
 load("//ic-os/guestos:release_binaries.bzl", "REQUIRED_BINARIES")
@@ -44,6 +45,8 @@ _SHARED_PARTITIONS = {
     ":root": "A_root",
     "//ic-os/guestos/bootloader:grub_image": "grub",
 }
+
+_DISTRIBUTION_ESP = "//ic-os/guestos/bootloader:esp_image"
 
 # The boot partition has the kernel and the initramfs; other files that packages install in /boot are not needed.
 _NOT_IN_ROOT = [
@@ -123,8 +126,8 @@ def guestos_image(
     list of keys by which machines accept upgrades; `bootstrap-keys.txt`, the list of those that sign bootstrap media.
 
     An image of `prod` that lacks a key is an error, unless //ic-os/guestos:allow_prod_without_update_keys or
-    allow_unsigned_prod is set. So a build of all targets leaves the images of prod out; name them to build them. Tests use
-    `tested-disk-img.tar`, which is the same disk without this check.
+    allow_unsigned_prod is set; so is one in own-key mode that is signed by the key for tests. A build of all targets leaves
+    the images of prod out; name them to build them. Tests use `tested-disk-img.tar`, which is the same disk without these checks.
 
     Args:
         name: of the variant, which update images contain: `dev` or `prod`.
@@ -134,9 +137,10 @@ def guestos_image(
         update_keys: public keys as PEM files; machines accept upgrades that are signed by one of them.
         signing_key: the private key that signs the update images, as a PEM file; a target without files means no key.
         passwords: dict of accounts to passwords in clear text.
-        secure_boot: from `own_keys`: there are also the disk and the update images in own-key mode, with the same roots:
-            `own-keys-disk-img.tar`, `own-keys-update-img.tar` and others, and `own-keys-enroll` with the keys for firmware.
-            They are built by name. doc/Trust.adoc has what each mode protects.
+        secure_boot: from `own_keys`. The images of prod are in own-key mode, unless //ic-os/guestos:prod_trust says
+            `distribution`. Of `dev` there are images of both modes, with the same roots; those in own-key mode are
+            `own-keys-disk-img.tar`, `own-keys-update-img.tar` and others, which are built by name. `own-keys-enroll` has
+            the keys for firmware. doc/Trust.adoc has what each mode protects.
         version_suffixes: dict of suffixes, of the version and of names of targets, to tags of these targets.
     """
     if name == "prod" and passwords:
@@ -208,10 +212,13 @@ def guestos_image(
     if name == "prod" and secure_boot and secure_boot.key == _SECURE_BOOT_TEST_KEY:
         fail("//%s: secure_boot: the private half of this key is public; give prod a key of its own" % native.package_name())
     if name == "prod":
-        _require_keys(signing_key, update_keys)
+        _require_keys(signing_key, update_keys, secure_boot)
         layout, signing_key, release_tags = ":layout_for_update_keys", ":required_signing_key", ["manual"]
     else:
         layout, release_tags = LAYOUT, []
+    boot, esp, trust = ":boot", _DISTRIBUTION_ESP, "distribution"
+    if name == "prod" and secure_boot:
+        boot, esp, trust = _started_by_prod_trust(version_suffixes)
 
     # Attributes of the update images of both modes of trust.
     upgrade = {
@@ -232,11 +239,12 @@ def guestos_image(
             own_keys_system(suffix, secure_boot, _BOOT_UUID)
         upgrade_image(
             name = "update-img" + suffix,
-            boot_partition = ":boot" + suffix,
+            boot_partition = boot + suffix,
             root_partition = ":root" + suffix,
             # They are of one manifest, that without a suffix.
             signatures = [_SIGNATURES] if name == "prod" and not suffix else [],
             tags = tags + release_tags,
+            trust = trust,
             version_file = ":version%s.txt" % suffix,
             visibility = ["//visibility:public"],
             **upgrade
@@ -251,17 +259,19 @@ def guestos_image(
         uuid = _CONFIG_UUID,
     )
     if secure_boot:
+        own_keys_shared(secure_boot, DISK_GUID)
+    if secure_boot and name != "prod":
         own_keys_images(
-            secure_boot,
             disk_guid = DISK_GUID,
             layout = layout,
             root_and_config = _SHARED_PARTITIONS,
             suffixes = version_suffixes,
             upgrade = upgrade,
         )
-    _disk("disk-img", layout, release_tags)
+    started = {boot: "A_boot", esp: "esp"}
+    _disk("disk-img", started, layout, release_tags)
     if name == "prod":
-        _disk(_TESTED_DISK[name], LAYOUT, ["manual"])
+        _disk(_TESTED_DISK[name], started, LAYOUT, ["manual"])
     raw_disk(
         name = "disk.img",
         disk = ":disk-img.tar",
@@ -277,30 +287,66 @@ def guestos_image(
         deps = ["//ic-os/guestos/tools:guestos_tools"],
     )
 
-def _disk(name, layout, tags):
-    """Declares the disk image of a variant."""
+def _started_by_prod_trust(version_suffixes):
+    """Declares names for the partitions that start prod in the mode of //ic-os/guestos:prod_trust.
+
+    Args:
+        version_suffixes: see `guestos_image`.
+
+    Returns:
+        labels of the boot partition, which a version's suffix follows, and of the EFI system partition; the mode.
+    """
+    for suffix in version_suffixes:
+        native.alias(
+            name = "started-boot" + suffix,
+            actual = _by_prod_trust(":boot" + suffix, OWN_KEYS_BOOT + suffix),
+            tags = ["manual"],
+        )
+    native.alias(
+        name = "started-esp",
+        actual = _by_prod_trust(_DISTRIBUTION_ESP, OWN_KEYS_ESP),
+        tags = ["manual"],
+    )
+    return ":started-boot", ":started-esp", _by_prod_trust("distribution", "own_keys")
+
+def _by_prod_trust(distribution, own_keys):
+    return select({
+        "//conditions:default": own_keys,
+        "//ic-os/guestos:prod_trusts_distribution": distribution,
+    })
+
+def _disk(name, started, layout, tags):
+    """Declares the disk image of a variant; `started` are the partitions that depend on the mode of trust."""
     disk_image(
         name = name,
         disk_guid = DISK_GUID,
         expanded_size = "50G",
         layout = layout,
-        partitions = _SHARED_PARTITIONS | {
-            ":boot": "A_boot",
-            "//ic-os/guestos/bootloader:esp_image": "esp",
-        },
+        partitions = _SHARED_PARTITIONS | started,
         tags = tags,
         visibility = ["//visibility:public"],
         without = ["store"],
     )
 
-def _require_keys(signing_key, update_keys):
+def _require_keys(signing_key, update_keys, secure_boot):
     """Declares what images of prod depend on, so that one without keys is an error.
 
     Args:
         signing_key: label flag.
         update_keys: list of one label flag.
+        secure_boot: from `own_keys`, with label flags, or None.
     """
     (keys,) = update_keys
+    if secure_boot:
+        secure_boot_key_problem(
+            name = "secure_boot_key_problem",
+            certificate_flag = secure_boot.certificate,
+            key = secure_boot.key,
+            key_flag = secure_boot.key,
+            refused_keys = [_SECURE_BOOT_TEST_KEY],
+            tags = ["manual"],
+            trust = "//ic-os/guestos:prod_trust",
+        )
     required_keys(
         name = "layout_for_update_keys",
         src = LAYOUT,
@@ -308,6 +354,7 @@ def _require_keys(signing_key, update_keys):
         example = "//my:keys",
         flag = keys,
         keys = [keys],
+        problems = [":secure_boot_key_problem"] if secure_boot else [],
         tags = ["manual"],
         unless = "//ic-os/guestos:allow_prod_without_update_keys",
     )
@@ -352,33 +399,8 @@ def guestos_tests(name, variant, secure_boot = False, present = {}, absent = [],
         main = "//ic-os/guestos/tools:guestos_tools/named_paths.py",
         deps = ["//ic-os/guestos/tools:guestos_tools"],
     )
-    image_structure_test(
-        name = "boot_structure_test",
-        contains = {"/extra_boot_args": ["^extra_boot_args=.* dfinity.hash_offset=3221225472 dfinity.root_hash=[0-9a-f]{64}$"]},
-        image = disk,
-        partition = "A_boot",
-        present = {
-            "/config": "type=dir",
-            "/efi": "type=dir",
-            "/extra_boot_args": "type=file size=1024",
-            "/grub": "type=dir",
-            "/initrd.img": "type=file mode=0644",
-            "/version.txt": "type=file",
-            "/vmlinuz": "type=file mode=0644",
-        },
-    )
-    image_structure_test(
-        name = "esp_structure_test",
-        image = disk,
-        partition = "esp",
-        present = {
-            "/EFI/BOOT/BOOTX64.EFI": "type=file",
-            "/EFI/BOOT/grubx64.efi": "type=file",
-        } | select({
-            "//conditions:default": {"/EFI/debian/grub.cfg": "type=file"},
-            "//ic-os/guestos:ubuntu": {"/EFI/ubuntu/grub.cfg": "type=file"},
-        }),
-    )
+    # Prod's disk is in the mode of //ic-os/guestos:prod_trust.
+    boot_structure_tests("", disk, None if variant == "prod" else "distribution")
     guestos_boot_test(
         name = "boot_test",
         args = ["--secure_boot"] if secure_boot else [],

@@ -1,20 +1,28 @@
-"""Rules for the keys of upgrades: a check that they are there, and a list of those that machines accept."""
+"""Rules for the keys of releases: checks that they are there, and a list of those whose upgrades machines accept."""
 
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
+
+KeyProblemInfo = provider(
+    doc = "What is wrong with a key of a release.",
+    fields = {"problem": "String: what is wrong, and what to do; empty if nothing is wrong."},
+)
 
 def _option(label):
     """Returns the option of the command line for a build setting."""
     return "--" + str(label).replace("@@//", "//")
 
 def _required_keys_impl(ctx):
+    problems = [target[KeyProblemInfo].problem for target in ctx.attr.problems]
     if not ctx.files.keys and not ctx.attr.unless[BuildSettingInfo].value:
-        fail("%s: %s: give %s=%s, or, if that is meant, %s; ic-os/guestos/doc/Upgrade.adoc explains the keys" % (
-            ctx.label.package,
+        problems.append("%s: give %s=%s, or, if that is meant, %s; ic-os/guestos/doc/Upgrade.adoc explains the keys" % (
             ctx.attr.consequence,
             _option(Label(ctx.attr.flag)),
             ctx.attr.example,
             _option(ctx.attr.unless.label),
         ))
+    problems = ["%s: %s" % (ctx.label.package, problem) for problem in problems if problem]
+    if problems:
+        fail("\n".join(problems))
     return [DefaultInfo(files = depset(ctx.files.src))]
 
 required_keys = rule(
@@ -28,6 +36,7 @@ required_keys = rule(
             mandatory = True,
         ),
         "keys": attr.label_list(allow_files = True, doc = "The keys, label flags; one must have files.", mandatory = True),
+        "problems": attr.label_list(doc = "Checks of other keys that the image needs.", providers = [KeyProblemInfo]),
         "src": attr.label(allow_files = True, doc = "The files of this target.", mandatory = True),
         "unless": attr.label(
             doc = "The build setting that says that the image is meant to have no keys.",
@@ -35,6 +44,35 @@ required_keys = rule(
             providers = [BuildSettingInfo],
         ),
     },
+)
+
+def _secure_boot_key_problem_impl(ctx):
+    problem = ""
+    if ctx.attr.trust[BuildSettingInfo].value == "own_keys" and ctx.file.key in ctx.files.refused_keys:
+        problem = ("is signed for Secure Boot by the key for tests, which everybody has: give %s=//my:key.pem and " +
+                   "%s=//my:certificate.pem, or, if the distribution's boot loader is meant, whose configuration nobody " +
+                   "signs, %s=distribution; ic-os/guestos/doc/Trust.adoc explains the modes") % (
+            _option(Label(ctx.attr.key_flag)),
+            _option(Label(ctx.attr.certificate_flag)),
+            _option(ctx.attr.trust.label),
+        )
+    return [KeyProblemInfo(problem = problem)]
+
+secure_boot_key_problem = rule(
+    implementation = _secure_boot_key_problem_impl,
+    doc = "Checks that images of a release are not signed for Secure Boot by a key that is public.",
+    attrs = {
+        "certificate_flag": attr.string(doc = "The label flag of the certificate, for the message.", mandatory = True),
+        "key": attr.label(allow_single_file = [".pem"], doc = "The private key that signs.", mandatory = True),
+        "key_flag": attr.string(doc = "The label flag of the key, for the message.", mandatory = True),
+        "refused_keys": attr.label_list(allow_files = [".pem"], doc = "Private keys that are public."),
+        "trust": attr.label(
+            doc = "The build setting of the mode of trust; only own_keys needs the key.",
+            mandatory = True,
+            providers = [BuildSettingInfo],
+        ),
+    },
+    provides = [KeyProblemInfo],
 )
 
 def _update_keys_list_impl(ctx):

@@ -1,4 +1,4 @@
-"""The images of a variant in own-key mode, in which firmware starts only what the product's key has signed."""
+"""The partitions and images of a variant in own-key mode: firmware starts only what the product's key has signed."""
 
 load("@bazel_skylib//rules:write_file.bzl", "write_file")
 load("//defs:disk.bzl", "disk_image", "upgrade_image")
@@ -13,6 +13,10 @@ load("//ic-os/guestos:settings.bzl", "rollback_index_file")
 
 _PREFIX = "own-keys-"
 _COMMON = {"tags": ["manual"], "visibility": ["//ic-os/guestos:__subpackages__"]}
+
+# Labels of the partitions, in the package of a variant; that of a version's boot partition ends with its suffix.
+OWN_KEYS_BOOT = ":%sboot" % _PREFIX
+OWN_KEYS_ESP = ":%sesp" % _PREFIX
 
 # The boot loader appends these to the command line of a kernel without a signature.
 _ARGUMENTS = [
@@ -71,16 +75,12 @@ def own_keys_system(suffix, keys, boot_uuid):
     )
 
 # buildifier: disable=unnamed-macro
-def own_keys_images(keys, disk_guid, layout, suffixes, root_and_config, upgrade):
-    """Declares the disk and update images of a variant in own-key mode, and what enrolls its keys.
+def own_keys_shared(keys, disk_guid):
+    """Declares what versions share: the EFI system partition with the signed boot loader, and what enrolls the keys.
 
     Args:
         keys: from `own_keys`.
         disk_guid: GUID of the machines' disks, which also names the product in lists of keys.
-        layout: of the disk.
-        suffixes: of versions.
-        root_and_config: dict of partitions of the disk to their places, which both modes share.
-        upgrade: dict of attributes of the update images, which both modes share.
     """
     rollback_index_file(
         name = _PREFIX + "rollback-index",
@@ -120,14 +120,26 @@ def own_keys_images(keys, disk_guid, layout, suffixes, root_and_config, upgrade)
         **_COMMON
     )
     own_keys_enrollment(name = _PREFIX + "enroll", keys = keys, owner = disk_guid, **_COMMON)
+
+# buildifier: disable=unnamed-macro
+def own_keys_images(disk_guid, layout, suffixes, root_and_config, upgrade):
+    """Declares disk and update images in own-key mode beside those of a variant in the other mode.
+
+    Args:
+        disk_guid: GUID of the machines' disks.
+        layout: of the disk.
+        suffixes: of versions.
+        root_and_config: dict of partitions of the disk to their places, which both modes share.
+        upgrade: dict of attributes of the update images, which both modes share.
+    """
     disk_image(
         name = _PREFIX + "disk-img",
         disk_guid = disk_guid,
         expanded_size = "50G",
         layout = layout,
         partitions = root_and_config | {
-            ":%sboot" % _PREFIX: "A_boot",
-            ":%sesp" % _PREFIX: "esp",
+            OWN_KEYS_BOOT: "A_boot",
+            OWN_KEYS_ESP: "esp",
         },
         without = ["store"],
         **_COMMON
@@ -135,7 +147,7 @@ def own_keys_images(keys, disk_guid, layout, suffixes, root_and_config, upgrade)
     for suffix in suffixes:
         upgrade_image(
             name = _PREFIX + "update-img" + suffix,
-            boot_partition = ":%sboot%s" % (_PREFIX, suffix),
+            boot_partition = OWN_KEYS_BOOT + suffix,
             root_partition = ":root" + suffix,
             trust = "own_keys",
             version_file = ":version%s.txt" % suffix,

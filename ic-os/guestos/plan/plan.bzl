@@ -106,6 +106,8 @@ _SETTINGS = {
     "//ic-os/guestos/packages:guestos": Label("//ic-os/guestos/plan:guestos"),
     "//ic-os/guestos/packages:guestos-dev": Label("//ic-os/guestos/plan:guestos-dev"),
     "//ic-os/guestos/packages:installer": Label("//ic-os/guestos/plan:installer"),
+    # The scripts have no key for Secure Boot.
+    "//ic-os/guestos:prod_trust": "distribution",
     "//ic-os/guestos:release_binaries": Label("//ic-os/guestos/plan:executables"),
     "//ic-os/guestos:signing_key": Label("//ic-os/guestos/plan:signing_key"),
     "//ic-os/guestos:update_keys": Label("//ic-os/guestos/plan:update_keys"),

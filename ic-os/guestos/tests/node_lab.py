@@ -16,6 +16,7 @@ from tools.image.rawfile import write_raw
 from tools.tar.image_file import open_image
 from tools.testing.machines import emulator
 from tools.tree.node import Directory, File
+from tools.vm.firmware import Firmware
 from tools.vm.machine import Drive, Machine, Settings
 
 HOST = "10.0.2.2"
@@ -67,7 +68,9 @@ def node(
     log: Path,
     drives: Sequence[Drive],
     forwards: Sequence[tuple[int, int]] = (),
+    *,
     arguments: Sequence[str] = (),
+    firmware: Firmware | None = None,
 ) -> Machine:
     """Returns the machine of a node.
 
@@ -77,8 +80,12 @@ def node(
         drives: its disks.
         forwards: see `tools.vm.machine.Settings`.
         arguments: further arguments for QEMU.
+        firmware: UEFI firmware in place of the one without Secure Boot.
     """
-    settings = Settings(**emulator(), drives=drives, forwards=forwards, watchdog=True, arguments=arguments)
+    found = emulator()
+    if firmware:
+        found["firmware"] = firmware
+    settings = Settings(**found, drives=drives, forwards=forwards, watchdog=True, arguments=arguments)
     return Machine(settings, folder, log)
 
 

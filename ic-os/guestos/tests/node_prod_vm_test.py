@@ -1,5 +1,7 @@
 """A node with an image of prod: registration and an upgrade by HTTP, as seen from outside, since nobody becomes root.
 
+The firmware trusts the key of a release alone, which has signed boot loader and kernel images of both systems.
+
 The registry has an SSH key for an account that may read logs. The orchestrator's dashboard shows the replica; the
 journal's gateway shows which units failed, and the accounts of the services. All answer only after the orchestrator's
 firewall rules are loaded, since the first rules admit SSH alone, and SSH starts when there is a key.
@@ -7,6 +9,7 @@ firewall rules are loaded, since the first rules admit SSH alone, and SSH starts
 
 import http.client
 import json
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -22,6 +25,7 @@ from sample_node import Nns
 from tools.image.rawfile import write_raw
 from tools.inspect.volumes import open_partition, read_tree
 from tools.testing.oracles import oracle
+from tools.testing.own_keys import own_firmware
 from tools.tree.node import File, walk
 from tools.vm import ssh
 from tools.vm.machine import Drive
@@ -29,6 +33,7 @@ from tools.vm.network import forwarded_port, greeting
 
 IMAGES = Path("ic-os/guestos/tests")
 VERSIONS = Path("ic-os/guestos/prod")
+CERTIFICATE = Path("ic-os/guestos/scripts/testdata/secure-boot.pem")
 BOOT_SECONDS = 900
 JOURNAL_SECONDS = 120
 PAUSE_SECONDS = 0.5
@@ -47,6 +52,10 @@ ACCOUNTS = {
     "ic-crypto-csp.service": "ic-csp-vault",
     "node_exporter.service": "node_exporter",
 }
+
+# Of the kernel. systemd's stub appends the host's arguments behind `--`.
+SECURE_BOOT = "secureboot: Secure boot enabled"
+SIGNED_COMMAND_LINE = re.compile(r"(Kernel c|C)ommand line: .* dfinity\.root_hash=[0-9a-f]{64} --")
 
 # Of the kernel; in complain mode the message goes on.
 ENFORCING = "AppArmor: AppArmor initialized"
@@ -72,7 +81,8 @@ def machine(tmp_path, artifacts, nns):
     bootstrap = tmp_path / "medium.img"
     write_raw(medium(configuration(nns)), bootstrap)
     drives = [disk(IMAGES / "prod_disk.tar", tmp_path), Drive(path=str(bootstrap), read_only=True, removable=True)]
-    with node(tmp_path, artifacts / "console.log", drives, forwards) as result:
+    firmware = own_firmware(tmp_path, CERTIFICATE)
+    with node(tmp_path, artifacts / "console.log", drives, forwards, firmware=firmware) as result:
         yield result
 
 
@@ -119,6 +129,12 @@ def is_enforced(entries):
     return loaded and any(each.get("_TRANSPORT") == "kernel" and each.get("MESSAGE") == ENFORCING for each in entries)
 
 
+def is_verified(entries):
+    """Returns whether the firmware started what is signed alone, with the command line of a signed image."""
+    texts = [str(each.get("MESSAGE")) for each in entries if each.get("_TRANSPORT") == "kernel"]
+    return SECURE_BOOT in texts and any(SIGNED_COMMAND_LINE.fullmatch(text) for text in texts)
+
+
 def passwd_of(disk: Path) -> str:
     files = walk(read_tree(open_partition(disk, "A_root"), "A_root"))
     node = next(node for path, node in files if path == b"etc/passwd")
@@ -160,6 +176,7 @@ def check_node(machine, version, passwd, key):
     assert accounts(entries, passwd) == {unit: {account} for unit, account in ACCOUNTS.items()}
     assert violations(str(entry.get("MESSAGE")) for entry in entries) == [], "AppArmor denied nothing"
     assert is_enforced(entries)
+    assert is_verified(entries)
 
 
 @pytest.fixture
