@@ -399,6 +399,7 @@ def guestos_tests(name, variant, secure_boot = False, present = {}, absent = [],
         main = "//ic-os/guestos/tools:guestos_tools/named_paths.py",
         deps = ["//ic-os/guestos/tools:guestos_tools"],
     )
+
     # Prod's disk is in the mode of //ic-os/guestos:prod_trust.
     boot_structure_tests("", disk, None if variant == "prod" else "distribution")
     guestos_boot_test(

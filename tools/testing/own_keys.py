@@ -5,9 +5,13 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
 from tools.commands import secure_boot_keys
 from tools.core.cli import call
 from tools.core.errors import UserError
+from tools.grub import openpgp
 from tools.image.extents import Image
 from tools.pe.authenticode import read_certificate, sign, signed, to_sign
 from tools.pe.headers import read_pe
@@ -39,8 +43,14 @@ def own_firmware(folder: Path, certificate: Path) -> Firmware:
     return dataclasses.replace(secure, variables=str(variables))
 
 
-def signed_program(path: Path, key: Path, certificate: Path) -> bytes:
+def signed_program(program: Image, key: Path, certificate: Path) -> Image:
     """Returns a program for UEFI with a signature for the firmware."""
-    file, signer = read_pe(Image.from_file(path), str(path)), read_certificate(str(certificate))
-    image = signed(file, sign(to_sign(file), str(key), signer), signer)
-    return image.read(0, image.size)
+    file, signer = read_pe(program, "program"), read_certificate(str(certificate))
+    return signed(file, sign(to_sign(file), str(key), signer), signer)
+
+
+def loader_signature(file: Image, key: Path) -> bytes:
+    """Returns the signature of a file for GRUB."""
+    private = load_pem_private_key(key.read_bytes(), None)
+    assert isinstance(private, rsa.RSAPrivateKey)
+    return openpgp.detached_signature(file, openpgp.sign(file, private), private.public_key(), "file")

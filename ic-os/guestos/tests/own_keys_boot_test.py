@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pefile
 import pytest
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from guestos.boot_state import (
     DAMAGED,
     FAILSAFE_CHECK,
@@ -25,13 +24,12 @@ from tools.commands.boot_args import environment_block
 from tools.ext4.reader import read_ext4
 from tools.fat.reader import read_fat
 from tools.fat.writer import Options, fat_image
-from tools.grub.openpgp import detached_signature, sign
 from tools.image.extents import Image
-from tools.image.rawfile import write_raw
+from tools.image.rawfile import open_raw, write_raw
 from tools.pe.headers import read_pe
 from tools.tar.image_file import open_image
 from tools.testing.machines import emulator
-from tools.testing.own_keys import own_firmware, signed_program
+from tools.testing.own_keys import loader_signature, own_firmware, signed_program
 from tools.testing.sample_disk import ext4
 from tools.testing.uefi_files import make_certificate
 from tools.tree.node import Directory, File, Symlink
@@ -110,8 +108,7 @@ def config_store(floor):
 
 def signature(data, key=KEYS[0]):
     """Returns the signature of a file for the boot loader."""
-    private, content = load_pem_private_key(Path(key).read_bytes(), None), Image.from_bytes(data)
-    return detached_signature(content, sign(content, private), private.public_key(), "file")
+    return loader_signature(Image.from_bytes(data), Path(key))
 
 
 def block(*lines):
@@ -126,9 +123,15 @@ def flipped(data, place):
     return bytes(changed)
 
 
+def signed(path, key, certificate):
+    """Returns the content of a program with a signature for the firmware."""
+    image = signed_program(open_raw(path), key, certificate)
+    return image.read(0, image.size)
+
+
 @pytest.fixture(scope="module")
 def program():
-    return signed_program(PROGRAM, *KEYS)
+    return signed(PROGRAM, *KEYS)
 
 
 @pytest.fixture(scope="module")
@@ -175,7 +178,7 @@ def test_a_file_of_variables_is_data(machine):
 def changes(program, tmp_path_factory):
     """Boot partitions whose image must not be started."""
     other = make_certificate(tmp_path_factory.mktemp("other"), "other")
-    unsigned, foreign = PROGRAM.read_bytes(), signed_program(PROGRAM, *other)
+    unsigned, foreign = PROGRAM.read_bytes(), signed(PROGRAM, *other)
     return {
         "a bit of the code": (flipped(program, 0x1100), signature(program)),
         "a bit of the signature": (program, flipped(signature(program), -1)),
@@ -230,7 +233,7 @@ def changed_loaders(loader, folder):
     places += [file.FILE_HEADER.get_file_offset() + 4, loader.index(b"Chooses the slot to boot"), len(loader) - 64]
     bad = [flipped(loader, place) for place in places]
     bad += [(folder / "unsigned").read_bytes()]
-    return [*bad, signed_program(folder / "unsigned", *make_certificate(folder, "other"))]
+    return [*bad, signed(folder / "unsigned", *make_certificate(folder, "other"))]
 
 
 def changed_images(image, folder):
@@ -245,7 +248,7 @@ def changed_images(image, folder):
     assert image.count(b" fsck.repair=yes ") == 1
     bad += [image.replace(b" fsck.repair=yes ", b" rdinit=/bin/sh ")]
     bad += [(folder / "unsigned").read_bytes()]
-    return [*bad, signed_program(folder / "unsigned", *make_certificate(folder, "other"))]
+    return [*bad, signed(folder / "unsigned", *make_certificate(folder, "other"))]
 
 
 def test_nothing_that_was_changed_is_started(own_emulator, tmp_path, artifacts):

@@ -1,4 +1,4 @@
-"""The boot loader boots a good slot of the disks that a power cut may leave in each phase of an upgrade."""
+"""In both modes of trust, the boot loader boots a good slot of the disks that a power cut in an upgrade may leave."""
 
 import os
 import shutil
@@ -7,23 +7,42 @@ from pathlib import Path
 import pytest
 from file_machine import FileMachine
 from guestos.boot_state import decide
-from loader_machine import Booted, find_loader
+from guestos.booted import DISTRIBUTION, OWN_KEYS
+from loader_machine import Booted, LoaderMachine, Parts, find_loader
 from power_cut import PHASES, copy_disk, cuts, holds_whole, record_upgrade, replay
-from update_images import Kernel, boot_image
+from update_images import REASONS, Kernel, SignedKernel, boot_image, signed_boot_image
 
 from tools.image.extents import Image
 from tools.image.rawfile import open_raw
+from tools.testing.machines import emulator
+from tools.testing.own_keys import loader_signature, own_firmware, signed_program
 
 BUILT = Path(os.environ.get("TEST_SRCDIR", Path(__file__).parents[3]), os.environ.get("TEST_WORKSPACE", ""))
-SAMPLE = {"install": 6, "commit": 3, "boot": 3, "confirm": 3}
+KERNEL = BUILT / "ic-os/guestos/dev/initrd.vmlinuz"
+STUB = BUILT / "ic-os/guestos/dev/own-keys-uki.stub"
+OWN_ESP = BUILT / "ic-os/guestos/dev/own-keys-esp.img.tar"
+CONFIG = BUILT / "ic-os/guestos/bootloader/grub/grub.cfg"
+KEYS = [BUILT / f"ic-os/guestos/secure-boot-keys/test-only.{suffix}" for suffix in ("key.pem", "pem")]
+INITRAMFS = Image.from_bytes(b"no archive".ljust(4096))
+"""The test only waits for the kernel's first output."""
+
+SAMPLE = {
+    DISTRIBUTION: {"install": 6, "commit": 3, "boot": 3, "confirm": 3},
+    OWN_KEYS: {"install": 2, "commit": 3, "boot": 2, "confirm": 2},
+}
 """The number of power cuts that are tried in each phase, evenly spread over it."""
-CASES = [(phase, number) for phase, count in SAMPLE.items() for number in range(count)]
+CASES = [
+    (trust, phase, number)
+    for trust, phases in SAMPLE.items()
+    for phase, count in phases.items()
+    for number in range(count)
+]
 
 
-@pytest.fixture(scope="module")
-def kernel():
-    """The GuestOS's kernel; the test only waits for its first output."""
-    return Kernel(open_raw(BUILT / "ic-os/guestos/dev/initrd.vmlinuz"), Image.from_bytes(b"no archive".ljust(4096)))
+def sign(image):
+    """Returns a kernel image with a signature for the firmware, and its signature for the boot loader."""
+    program = signed_program(image, *KEYS)
+    return program, loader_signature(program, KEYS[0])
 
 
 @pytest.fixture(scope="module")
@@ -32,31 +51,49 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def upgraded(folder, update, kernel, keys):
+def kernels():
+    """Attributes of an update image that the machine can start, by mode of trust."""
+    return {
+        DISTRIBUTION: {"kernel": Kernel(open_raw(KERNEL), INITRAMFS)},
+        OWN_KEYS: {"signed_kernel": SignedKernel(open_raw(KERNEL), INITRAMFS, open_raw(STUB), sign)},
+    }
+
+
+@pytest.fixture(scope="module")
+def upgraded(folder, update, kernels, keys, trust):
     """An upgrade to a system with the GuestOS's kernel: update image, machine, copy of the disk from before, events."""
-    bootable = update.but(kernel=kernel)
-    machine = FileMachine(folder / "machine", bootable.images[0].size)
+    bootable = update.but(**kernels[trust])
+    machine = FileMachine(folder / trust, bootable.images[0].size, trust)
     shutil.copy(keys / "test.pem", machine.folder / "share/update-keys")
-    before = folder / "before"
+    before = folder / f"{trust}-before"
     before.mkdir()
-    events = record_upgrade(machine, bootable.write(folder / "update-img.tar"), before)
+    events = record_upgrade(machine, bootable.write(folder / f"{trust}.tar"), before)
     return bootable, machine, before, events
 
 
 @pytest.fixture(scope="module")
-def loader(folder, kernel):
+def loader(folder, kernels, trust):
     """The machine that boots; slot A has the system from before the upgrade."""
-    (folder / "loader").mkdir()
-    with find_loader(BUILT)(folder / "loader", boot_image=boot_image("1.2.3", "00ff", kernel)) as machine:
+    place = folder / f"{trust}-loader"
+    place.mkdir()
+    if trust == DISTRIBUTION:
+        found = find_loader(BUILT)(place, boot_image=boot_image("1.2.3", "00ff", **kernels[trust]))
+    else:
+        own = emulator()
+        own["firmware"] = own_firmware(place, KEYS[1])
+        parts = Parts(esp=OWN_ESP, kernel=KERNEL, initramfs=KERNEL, config=CONFIG)
+        system = signed_boot_image("1.2.3", "00ff", 0, REASONS, *kernels[trust].values())
+        found = LoaderMachine(own, parts, place, boot_image=system)
+    with found as machine:
         yield machine
 
 
-@pytest.mark.parametrize(("phase", "number"), CASES, ids=str)
-def test_21_31_a_good_slot_boots(upgraded, loader, tmp_path, phase, number):
+@pytest.mark.parametrize(("trust", "phase", "number"), CASES, ids=str, indirect=["trust"])
+def test_21_31_a_good_slot_boots(upgraded, loader, tmp_path, trust, phase, number):
     update, recorded, before, events = upgraded
     possible = [cut for cut in cuts(events) if cut.done and events[cut.done - 1].label == phase]
-    cut = possible[number * (len(possible) - 1) // (SAMPLE[phase] - 1)]
-    after = FileMachine(tmp_path / "after", recorded.boot_size)
+    cut = possible[number * (len(possible) - 1) // (SAMPLE[trust][phase] - 1)]
+    after = FileMachine(tmp_path / "after", recorded.boot_size, trust)
     copy_disk(before, after.folder)
     replay(events, cut, recorded.folder, after.folder)
     expected = decide(after.read_state())
@@ -68,5 +105,6 @@ def test_21_31_a_good_slot_boots(upgraded, loader, tmp_path, phase, number):
     assert loader.read_state() == expected.after
 
 
-def test_every_phase_is_sampled():
-    assert set(SAMPLE) == set(PHASES)
+@pytest.mark.parametrize("phases", SAMPLE.values(), ids=SAMPLE)
+def test_every_phase_is_sampled(phases):
+    assert set(phases) == set(PHASES)

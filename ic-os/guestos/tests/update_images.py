@@ -73,18 +73,50 @@ def boot_image(version: str, root_hash: str, kernel: Kernel | None = None) -> Im
     )
 
 
-def signed_boot_image(version: str, root_hash: str, rollback_index: int, reasons: Sequence[str]) -> Image:
-    """Returns the file system of a boot partition in own-key mode; nothing verifies its signature."""
-    image = unified_kernel_image(
-        Parts(
-            stub=Image.from_bytes(pe_file()),
-            kernel=Image.from_bytes(sample_kernel()),
-            initrd=Image.from_bytes(random.Random(version).randbytes(MIB + 5000)),
-            os_release=Image.from_bytes(b"ID=guestos\n"),
-            words=[*_arguments(root_hash), f"dfinity.rollback_index={rollback_index}"],
+@dataclass(frozen=True)
+class SignedKernel:
+    """A kernel and its initramfs, as parts of a signed image.
+
+    Attributes:
+        program: the kernel.
+        initramfs: its initial RAM file system.
+        stub: systemd's stub.
+        sign: returns the image with a signature for the firmware, and its signature for the boot loader.
+    """
+
+    program: Image
+    initramfs: Image
+    stub: Image
+    sign: Callable[[Image], tuple[Image, bytes]]
+
+
+def sample_signed_kernel(version: str) -> SignedKernel:
+    """Returns a kernel that cannot start, and whose signature nothing verifies."""
+    return SignedKernel(
+        program=Image.from_bytes(sample_kernel()),
+        initramfs=Image.from_bytes(random.Random(version).randbytes(MIB + 5000)),
+        stub=Image.from_bytes(pe_file()),
+        sign=lambda image: (image, b"signature"),
+    )
+
+
+def signed_boot_image(
+    version: str, root_hash: str, rollback_index: int, reasons: Sequence[str], kernel: SignedKernel | None = None
+) -> Image:
+    """Returns the file system of a boot partition in own-key mode."""
+    kernel = kernel or sample_signed_kernel(version)
+    image, signature = kernel.sign(
+        unified_kernel_image(
+            Parts(
+                stub=kernel.stub,
+                kernel=kernel.program,
+                initrd=kernel.initramfs,
+                os_release=Image.from_bytes(b"ID=guestos\n"),
+                words=[*_arguments(root_hash), f"dfinity.rollback_index={rollback_index}"],
+            )
         )
     )
-    return _boot_partition(version, {b"uki.efi": image, b"uki.efi.sig": Image.from_bytes(b"signature")}, reasons)
+    return _boot_partition(version, {b"uki.efi": image, b"uki.efi.sig": Image.from_bytes(signature)}, reasons)
 
 
 def _arguments(root_hash: str) -> list[str]:
@@ -115,6 +147,7 @@ class Update:
     signers: Sequence[str] = ("test",)
     root: Image | None = None
     kernel: Kernel | None = None
+    signed_kernel: SignedKernel | None = None
     root_hash: str = ""
     boot_root_hash: str = ""
     boot_version: str = ""
@@ -135,7 +168,7 @@ class Update:
         version, root_hash = self.boot_version or self.version, self.boot_root_hash or self.hash
         if self.own_keys:
             index = self.rollback_index if self.boot_rollback_index is None else self.boot_rollback_index
-            boot = signed_boot_image(version, root_hash, index, self.boot_reasons)
+            boot = signed_boot_image(version, root_hash, index, self.boot_reasons, self.signed_kernel)
         else:
             boot = boot_image(version, root_hash, self.kernel)
         return boot, self.root or root_image(self.version)
