@@ -37,7 +37,7 @@ from pathlib import Path
 from guestos_tools.artifacts import parse_sums
 from guestos_tools.checksums import SIGNATURES, SUMS, sign_sums, write_sums
 from guestos_tools.options import say
-from guestos_tools.stores import Store, open_store
+from guestos_tools.stores import Store, is_url, open_store
 from guestos_tools.webdav import without_credentials
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
@@ -122,7 +122,7 @@ class Publication:
         """Changes nothing."""
         self._store = store
         self._address = address
-        self._local = "://" not in address
+        self._local = not is_url(address)
         self._revision = revision
 
     def publish(self, folder: str, stage: Path, *, replace: bool) -> None:

@@ -337,10 +337,20 @@ def test_folders_are_exchanged_also_where_the_file_system_cannot_do_it_in_one_st
         exchange(tmp_path / "none", tmp_path / "second")
 
 
-def test_addresses(tmp_path, built):
-    for address in ("ftp://host/a", "file:///a"):
+def test_addresses(tmp_path, built, monkeypatch):
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    for address in ("ftp://host/a", "file:///a", "s3://", "s3:/bucket", "https://", "https:///a", "HTTPS://host"):
         with pytest.raises(UserError, match=f"--to: '{address}' is no folder, and no URL with s3://"):
             open_store(address, {}, insecure=False)
+    with pytest.raises(UserError, match="--to: 'https://' is no folder"):
+        open_store("https://user:secret@", {}, insecure=False)
+    with pytest.raises(UserError, match="--to: is empty; give a folder or a URL"):
+        open_store("", {}, insecure=False)
+    assert not list(here.iterdir())
+    open_store("./s3:/bucket", {}, insecure=False).put("a", Path(__file__))
+    assert files_of(here).keys() == {"s3:/bucket/a"}
     with pytest.raises(UserError, match="--to: 'http://host/a' is not a URL with https://; --insecure permits it"):
         open_store("http://host/a", {}, insecure=False)
     with pytest.raises(UserError, match="--to: 'http://minio' is not a URL with https://; --insecure permits it"):

@@ -71,21 +71,31 @@ class Objects:
             raise UserError(f"{self._address}/{path}: cannot be {done}: {_first_line(error)}") from error
 
 
+def is_url(address: str) -> bool:
+    """Returns whether an address begins as a URL does, complete or not; others are folders."""
+    return re.match(r"\s*[A-Za-z][A-Za-z0-9+.-]*:/", address) is not None
+
+
 def open_store(address: str, environment: Mapping[str, str], *, insecure: bool) -> Store:
     """Opens an address.
 
     Raises:
         UserError: it is none, or has no TLS and that isn't permitted.
     """
-    scheme = re.match(r"([a-z0-9+.-]+)://.", address)
-    if scheme is None:
+    if not address:
+        raise UserError("--to: is empty; give a folder or a URL")
+    if not is_url(address):
         try:
             return Objects(LocalStore(prefix=Path(address).absolute(), mkdir=True), address.rstrip("/"))
         except (BaseError, OSError) as error:
             raise UserError(f"--to: {address}: cannot be used as a folder: {_first_line(error)}") from error
     shown = without_credentials(address)
-    if scheme[1] not in ("s3", "https", "http"):
-        raise UserError(f"--to: {shown!r} is no folder, and no URL with s3://, https:// or http://")
+    scheme = re.match(r"(s3|https?)://[^/?#]", shown)
+    if scheme is None:
+        raise UserError(
+            f"--to: {shown!r} is no folder, and no URL with s3://, https:// or http:// and a name; "
+            "a folder of that name is given as ./NAME"
+        )
     endpoint = environment.get("AWS_ENDPOINT_URL", "") if scheme[1] == "s3" else address
     if endpoint.startswith("http://") and not insecure:
         raise UserError(f"--to: {without_credentials(endpoint)!r} is not a URL with https://; --insecure permits it")
