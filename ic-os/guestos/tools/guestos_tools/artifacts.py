@@ -429,7 +429,7 @@ def _switch(environment: Mapping[str, str], name: str, default: bool) -> bool:
 
 def get(request: Request, artifacts: Path, policy: Policy) -> None:
     """Downloads what is asked for into a folder; see `main`."""
-    policy = replace(policy, https_only=request.https_only)
+    policy = replace(policy, https_only=request.https_only, permission=f"{INSECURE_VARIABLE}=1")
     artifacts.mkdir(parents=True, exist_ok=True)
     with locked(artifacts, lambda: say(f"{artifacts}: waiting for another call")):
         commit = revision(request.url, request.revision, policy)

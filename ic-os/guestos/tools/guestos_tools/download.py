@@ -54,12 +54,14 @@ class Policy:
         timeout: how long to wait for a server, in seconds.
         pause: before the second attempt, in seconds; it doubles from attempt to attempt.
         https_only: whether a URL without TLS is refused, also one that a server redirects to.
+        permission: what the user gives to have it taken, for the message; empty if nothing does.
     """
 
     attempts: int = 5
     timeout: float = 30
     pause: float = 1
     https_only: bool = False
+    permission: str = ""
 
 
 def fetch(
@@ -270,7 +272,10 @@ def _answer(url: str, begin: int, policy: Policy) -> http.client.HTTPResponse:
 def _check_scheme(url: str, actual: str, policy: Policy) -> None:
     if policy.https_only and not actual.startswith("https://"):
         by = "" if actual == url else f"is redirected to {actual}, which "
-        raise UserError(f"{url}: {by}is not an https:// URL, and anybody between here and there could change the files")
+        remedy = f"; {policy.permission} permits it" if policy.permission else ""
+        raise UserError(
+            f"{url}: {by}is not an https:// URL, and anybody between here and there could change the files{remedy}"
+        )
 
 
 def _begin(answer: http.client.HTTPResponse) -> int:

@@ -232,7 +232,7 @@ def main(arguments: Arguments) -> None:
     """
     checkout = os.environ.get("BUILD_WORKSPACE_DIRECTORY", ".")
     commit = commit_of(arguments.revision, checkout)
-    policy = Policy(https_only=not arguments.insecure)
+    policy = Policy(https_only=not arguments.insecure, permission="--insecure")
     keys = [Path(key) for key in arguments.key]
     published = published_files(arguments.url.rstrip("/"), commit, Sums(keys, policy))
     with built(commit, checkout, arguments) as folder:

@@ -195,7 +195,7 @@ def test_compression_alone(site, capfd):
     [
         ({}, "has no checksums of binaries or images, so it is not published there"),
         ({"revision": "none"}, "--revision: 'none' is no revision of the checkout "),
-        ({"insecure": False}, "is not an https:// URL"),
+        ({"insecure": False}, "is not an https:// URL, and .*; --insecure permits it$"),
     ],
 )
 def test_what_cannot_be_compared_is_not_built(site, options, message):
