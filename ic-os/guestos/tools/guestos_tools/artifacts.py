@@ -73,6 +73,8 @@ _IMAGES = {"disk-img": ("disk-img",), "update-img": ("update-img", "update-img-t
 
 _CHUNK = 1 << 20
 _MIB = 1 << 20
+_MOST_BYTES, _MOST_BYTES_OF_IMAGE = 4 << 30, 64 << 30
+"""Most bytes of an unpacked file; that of a disk has its data, and not its holes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +86,14 @@ class Wanted:
         name: of the file when it is unpacked.
         mode: of the file.
         required: whether nothing works without it.
+        most: its largest size in bytes when it is unpacked.
     """
 
     urls: tuple[str, ...]
     name: str
     mode: int
     required: bool
+    most: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,9 +284,26 @@ def _unpack(source: Source, incoming: Path, policy: Policy) -> str:
     path, output = incoming / source.remote, _unpacked(source, incoming)
     with replacing(output) as fd:
         with _opened(path, source, policy) as file, open(fd, "wb", closefd=False) as unpacked:
-            shutil.copyfileobj(file, unpacked, _CHUNK)
+            _copy(file, unpacked, source)
         os.fchmod(fd, source.wanted.mode)
     return sha256_of(output)
+
+
+def _copy(file: IO[bytes], unpacked: IO[bytes], source: Source) -> None:
+    """Copies the unpacked content of a download.
+
+    Raises:
+        UserError: it is larger than it should be; a small download may unpack to any size.
+    """
+    size = 0
+    while chunk := file.read(_CHUNK):
+        size += len(chunk)
+        if size > source.wanted.most:
+            raise UserError(
+                f"{source.url}/{source.remote}: has the right SHA-256, but unpacks to more than "
+                f"{source.wanted.most / _MIB:.0f} MiB, which is not what it should be"
+            )
+        unpacked.write(chunk)
 
 
 @contextlib.contextmanager
@@ -454,7 +475,8 @@ def get(request: Request, artifacts: Path, policy: Policy) -> None:
 def _binaries(url: str, commit: str) -> list[Wanted]:
     constants = image_constants()
     urls = folder_urls(url, commit, *RELEASE_FOLDERS)
-    return [Wanted(urls, name, 0o755, name in constants["REQUIRED_BINARIES"]) for name in constants["RELEASE_BINARIES"]]
+    required = constants["REQUIRED_BINARIES"]
+    return [Wanted(urls, name, 0o755, name in required, _MOST_BYTES) for name in constants["RELEASE_BINARIES"]]
 
 
 def _canisters(url: str, commit: str, sums: Sums) -> list[Wanted]:
@@ -464,13 +486,19 @@ def _canisters(url: str, commit: str, sums: Sums) -> list[Wanted]:
     if listed is None:
         say(f"  {urls[-1]}: is not there; no canisters are taken")
     names = {match[1] for name in listed or () if (match := _CANISTER.fullmatch(name))}
-    return [Wanted(urls, name, 0o644, required=False) for name in sorted(names)]
+    return [Wanted(urls, name, 0o644, required=False, most=_MOST_BYTES) for name in sorted(names)]
 
 
 def _images(url: str, commit: str, variant: str) -> list[Wanted]:
     suffix = "-dev" if variant == "dev" else ""
     return [
-        Wanted(folder_urls(url, commit, f"guest-os/{folder}{suffix}"), f"{image}.tar", 0o644, image == "disk-img")
+        Wanted(
+            folder_urls(url, commit, f"guest-os/{folder}{suffix}"),
+            f"{image}.tar",
+            0o644,
+            image == "disk-img",
+            _MOST_BYTES_OF_IMAGE,
+        )
         for folder, images in _IMAGES.items()
         for image in images
     ]

@@ -301,6 +301,21 @@ def test_what_is_no_zstd_file_is_refused(built, tmp_path):
     assert not (tmp_path / "release" / "replica").exists()
 
 
+@pytest.mark.parametrize("name", ["replica.gz", "replica.zst"])
+def test_what_unpacks_to_more_than_it_should_is_refused(built, tmp_path, monkeypatch, name):
+    monkeypatch.setattr(artifacts, "_MOST_BYTES", 1 << 20)
+    compress = gzip.compress if name.endswith(".gz") else zstandard.compress
+    for size in (1 << 20, (1 << 20) + 1):
+        build(built, COMMIT, "release", {"orchestrator": b"", name: compress(bytes(size))})
+        if size == 1 << 20:
+            take(built, tmp_path)
+            continue
+        with pytest.raises(UserError, match=rf"{name}: has the right SHA-256, but unpacks to more than 1 MiB, which"):
+            take(built, tmp_path)
+    assert contents(tmp_path / "release") == {"orchestrator": b"", "replica": bytes(1 << 20)}
+    assert not list(tmp_path.rglob("*.unpacked"))
+
+
 def test_without_tls_nothing_is_asked_for(built, tmp_path):
     with pytest.raises(UserError, match=r"is not an https:// URL, and .*; ICOS_ARTIFACTS_INSECURE=1 permits it$"):
         get(Request(built.url, COMMIT), tmp_path, POLICY)
