@@ -325,6 +325,8 @@ def _opened(path: Path, source: Source, policy: Policy) -> Iterator[IO[bytes]]:
             file = importlib.import_module("tools.core.frames").zstd_reader(file)
             damage = (*damage, importlib.import_module("zstandard").ZstdError)
         try:
+            if suffix and path.stat().st_size == 0:  # the readers take it for one without content
+                raise EOFError("it is empty")
             yield file
         except damage as error:
             raise UserError(

@@ -316,6 +316,15 @@ def test_what_unpacks_to_more_than_it_should_is_refused(built, tmp_path, monkeyp
     assert not list(tmp_path.rglob("*.unpacked"))
 
 
+@pytest.mark.parametrize("name", ["replica.gz", "replica.zst"])
+def test_an_empty_file_is_no_compressed_file(built, tmp_path, name):
+    build(built, COMMIT, "release", {"orchestrator": b"", name: b""})
+    suffix = name.removeprefix("replica")
+    with pytest.raises(UserError, match=rf"{name}: has the right SHA-256, but cannot be unpacked as {suffix}: it is e"):
+        take(built, tmp_path)
+    assert not contents(tmp_path / "release")
+
+
 def test_without_tls_nothing_is_asked_for(built, tmp_path):
     with pytest.raises(UserError, match=r"is not an https:// URL, and .*; ICOS_ARTIFACTS_INSECURE=1 permits it$"):
         get(Request(built.url, COMMIT), tmp_path, POLICY)
