@@ -87,6 +87,7 @@ class Wanted:
         mode: of the file.
         required: whether nothing works without it.
         most: its largest size in bytes when it is unpacked.
+        without: what the user gives to go without it, for the message; empty if nothing does.
     """
 
     urls: tuple[str, ...]
@@ -94,6 +95,7 @@ class Wanted:
     mode: int
     required: bool
     most: int
+    without: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +201,8 @@ def find_sources(wanted: Iterable[Wanted], sums: Sums) -> list[Source]:
     for each in wanted:
         url, listed = sums.first(each.urls)
         if listed is None and each.required:
-            raise NotThereError(", nor is ".join([f"{each.urls[0]}/{SUMS}: is not there", *each.urls[1:]]))
+            text = ", nor is ".join([f"{each.urls[0]}/{SUMS}: is not there", *each.urls[1:]])
+            raise NotThereError(f"{text}; {each.without}" if each.without else text)
         remote = next((each.name + suffix for suffix in _SUFFIXES if each.name + suffix in (listed or {})), None)
         if listed is not None and remote is not None:
             sources.append(Source(each, url, remote, listed[remote]))
@@ -500,6 +503,7 @@ def _images(url: str, commit: str, variant: str) -> list[Wanted]:
             0o644,
             image == "disk-img",
             _MOST_BYTES_OF_IMAGE,
+            "GET_GUEST_OS=0 takes no images",
         )
         for folder, images in _IMAGES.items()
         for image in images

@@ -181,6 +181,13 @@ def test_a_revision_that_was_not_built_is_an_error(built, tmp_path):
     assert contents(tmp_path) == {}
 
 
+def test_a_revision_without_images_is_an_error_where_they_are_wanted(server, tmp_path):
+    build(server, COMMIT, "release", {"orchestrator": b"", "replica": b""})
+    with pytest.raises(UserError, match=r"/disk-img/SHA256SUMS: is not there; GET_GUEST_OS=0 takes no images$"):
+        take(server, tmp_path, images="prod")
+    assert contents(tmp_path) == {}
+
+
 def test_sums_of_every_form_are_read():
     text = f"{'a' * 64}  plain\n{'b' * 64} *binary\n{'c' * 64}  ./dotted\n"
     assert parse_sums(text, "SUMS") == {"plain": "a" * 64, "binary": "b" * 64, "dotted": "c" * 64}
