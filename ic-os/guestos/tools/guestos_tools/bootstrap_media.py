@@ -19,6 +19,7 @@ from guestos import bootstrap, bootstrap_signature, network, signatures
 from guestos.bootstrap import ACCOUNT_KEYS, ARCHIVE
 from guestos.errors import GuestError
 
+from guestos_tools.bootstrap_limits import check_archive
 from guestos_tools.bootstrap_settings import SETTINGS
 from guestos_tools.options import Parser, run, say
 from tools.core.errors import UserError
@@ -269,6 +270,19 @@ def _check_account_keys(folder: str) -> None:
         read_account_keys(path)
 
 
+def archive_of(root: Directory) -> Image:
+    """Returns the archive.
+
+    Raises:
+        UserError: a machine would refuse it, or it is too large for a file of a FAT file system.
+    """
+    archive = tar_image(root)
+    if archive.size > _MAX_ARCHIVE:
+        raise UserError(f"the configuration has {archive.size} bytes; a machine takes up to {_MAX_ARCHIVE}")
+    check_archive(archive)
+    return archive
+
+
 def medium(root: Directory, signature: bytes | None = None) -> Image:
     """Returns the image of a medium: of 10 MiB, or as much more as the archive needs.
 
@@ -277,11 +291,9 @@ def medium(root: Directory, signature: bytes | None = None) -> Image:
         signature: the file of signatures of the archive; None for a medium without one.
 
     Raises:
-        UserError: the archive is too large for a file of a FAT file system.
+        UserError: a machine would refuse the archive, or it is too large for a file of a FAT file system.
     """
-    archive = tar_image(root)
-    if archive.size > _MAX_ARCHIVE:
-        raise UserError(f"the configuration has {archive.size} bytes; a machine takes up to {_MAX_ARCHIVE}")
+    archive = archive_of(root)
     size = max(SIZE, 2 * archive.size + (1 << 20) >> 20 << 20)
     options = dataclasses.replace(_FORMAT, size=size)
     files = Directory(entries={ARCHIVE.encode(): File(content=archive)})
@@ -357,7 +369,7 @@ def main(arguments: Sequence[str]) -> None:
             raise UserError("--signature: is for a medium; -t writes an archive alone, which is signed after that")
         with _naming("signature"):
             signature = _read_signature(given.signature)
-    write_raw(tar_image(root) if given.tar else medium(root, signature), given.out, secret=has_secrets(root))
+    write_raw(archive_of(root) if given.tar else medium(root, signature), given.out, secret=has_secrets(root))
 
 
 if __name__ == "__main__":
