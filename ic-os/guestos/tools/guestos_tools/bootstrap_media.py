@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from guestos import bootstrap, bootstrap_signature, network, signatures
+from guestos import bootstrap, bootstrap_signature, network, signatures, ssh_keys
 from guestos.bootstrap import ACCOUNT_KEYS, ARCHIVE
 from guestos.errors import GuestError
 
@@ -35,6 +35,9 @@ SIZE = 10 << 20
 
 _MAX_ARCHIVE = (1 << 32) - 1
 """The largest file of a FAT file system, in bytes."""
+
+_ACCOUNTS = ("root", *ssh_keys.READABLE)
+"""Those that can log in on a machine; root on one of dev alone."""
 
 _SECRET = tuple(name for name, place in bootstrap.MEMBERS.items() if not place.mode & 0o077)
 """Members with private keys."""
@@ -268,6 +271,8 @@ def _check_account_keys(folder: str) -> None:
         if not path.is_file() or not re.fullmatch("[a-z_][a-z0-9_-]*", path.name):
             raise UserError(f"{path}: must be a file that is named as an account, such as admin")
         read_account_keys(path)
+        if path.name not in _ACCOUNTS:
+            say(f"warning: {path}: has no effect, since only {', '.join(_ACCOUNTS)} can log in")
 
 
 def archive_of(root: Directory) -> Image:

@@ -389,6 +389,19 @@ def test_the_archive_alone(tmp_path, everything, option):
     assert archive_in(tmp_path / "config.img", tmp_path).read_bytes() == (tmp_path / "config.tar").read_bytes()
 
 
+def test_keys_of_an_account_that_cannot_log_in_are_taken_with_a_warning(tmp_path, capsys):
+    keys = tmp_path / "keys"
+    keys.mkdir()
+    for account in ("admin", "backup", "readonly", "root"):
+        (keys / account).write_text(KEY)
+    main([str(tmp_path / "out"), f"--{ACCOUNT_KEYS}={keys}"])
+    assert capsys.readouterr().err == ""
+    (keys / "amdin").write_text(KEY)
+    main([str(tmp_path / "out"), f"--{ACCOUNT_KEYS}={keys}"])
+    warning = f"warning: {keys}/amdin: has no effect, since only root, admin, backup, readonly can log in\n"
+    assert capsys.readouterr().err == warning
+
+
 def test_a_large_configuration_gets_a_larger_medium(tmp_path):
     (tmp_path / "registry").mkdir()
     (tmp_path / "registry" / "file").write_bytes(b"x" * SIZE)
