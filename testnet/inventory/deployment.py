@@ -255,7 +255,7 @@ def _nodes(groups: Mapping[str, Group], hosts: Mapping[str, Host], deployment: s
                 key = (what, value)
                 if key in taken:
                     line = taken[key]
-                    raise _LineError(entry.line, f"{node.name}: the {what} {value} has the node of line {line}, too")
+                    raise _LineError(entry.line, f"{node.name}: the node of line {line} has the {what} {value}, too")
                 taken[key] = entry.line
             yield node
 

@@ -64,7 +64,7 @@ def test_a_node_is_found_by_its_name():
     ("change", "message"),
     [
         (("net.0.1 ic", "net.0.0 ic"), "hosts.ini:3: the node net.0.0 is there already, in line 2"),
-        (("net.2.2", "net.2.0"), "hosts.ini:6: net.2.0: the index 0 has the node of line 2, too"),
+        (("net.2.2", "net.2.0"), "hosts.ini:6: net.2.0: the node of line 2 has the index 0, too"),
         (("net.2.2", "net.3.2"), "hosts.ini:6: net.3.2: nodes of [subnet_2] are named net.2.NUMBER"),
         (("net.2.2", "other.2.2"), "hosts.ini:6: other.2.2: nodes of [subnet_2] are named net.2.NUMBER"),
         (("net.x.3", "net.3.3"), "hosts.ini:9: net.3.3: nodes of [subnet_unassigned] are named net.x.NUMBER"),
@@ -113,7 +113,7 @@ def test_nodes_cannot_share_an_address(variable):
     text = edited(
         ('.0 ic_host="h1"', f'.0 ic_host="h1" {variable}'), ('.2 ic_host="h1"', f'.2 ic_host="h1" {variable}'), prefix
     )
-    with pytest.raises(UserError, match=r"hosts.ini:6: net.2.2: the (MAC )?address \S+ has the node of line 2, too"):
+    with pytest.raises(UserError, match=r"hosts.ini:6: net.2.2: the node of line 2 has the (MAC )?address \S+, too"):
         build(text, "hosts.ini", "net")
 
 

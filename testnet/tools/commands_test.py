@@ -82,7 +82,7 @@ def test_another_file(called, monkeypatch):
         (inventory, ["net"], "one of the arguments --list --host --nodes --media-json --ssh-config is required"),
         (inventory, ["net", "--host=h9", "--media-json"], "not allowed with argument"),
         (inventory, ["net", "--host=h9"], "--host: h9: is neither a node nor a physical host"),
-        (inventory, ["none", "--list"], "none: there is no folder"),
+        (inventory, ["none", "--list"], "env/none; deployments are net\n"),
         (inventory, ["..", "--list"], "..: there is no folder"),
         (inventory, ["net", "--list", "--hosts-ini=no.ini"], "no.ini: cannot be read: No such file"),
         (icos_deploy, ["net"], "--disk: is missing"),
@@ -109,6 +109,12 @@ def test_errors_are_one_line(called, command, words, message):
     assert errors.startswith(f"{command.PROGRAM}: error: ")
     assert message in errors
     assert errors.count("\n") == 1
+
+
+def test_a_folder_without_deployments(env, capfd):
+    assert call(inventory.PROGRAM, inventory.main, ["net", "--list", "--env=nowhere"]) == 2
+    message = "inventory: error: net: there is no folder nowhere/net; nowhere has no deployments\n"
+    assert capfd.readouterr() == ("", message)
 
 
 def test_a_dry_run_starts_nothing(called, tmp_path, monkeypatch):

@@ -90,7 +90,8 @@ def deployment(options: argparse.Namespace) -> Deployment:
     folder = root / name
     if "/" in name or name in ("", ".", "..") or not folder.is_dir():
         known = sorted(path.parent.name for path in root.glob(f"*/{_HOSTS}"))
-        raise UserError(f"{name}: there is no folder {folder}; deployments are {', '.join(known) or 'missing there'}")
+        there = f"deployments are {', '.join(known)}" if known else f"{root} has no deployments"
+        raise UserError(f"{name}: there is no folder {folder}; {there}")
     return read(folder / (options.hosts_ini or os.environ.get(_HOSTS_VARIABLE) or _HOSTS), name)
 
 
