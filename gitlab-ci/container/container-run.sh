@@ -120,10 +120,13 @@ compose_environment() {
 # Sets `module`, the root of the Bazel module that the current folder is in, or the checkout; and `workspace`, which has
 # a container of its own: the module, but for one inside of the checkout, which shares the checkout's.
 find_workspace() {
+    local above
     module=$(pwd -P)
     until is_module "$module"; do module=$(dirname "$module"); done
-    # The container's home takes the place of this one.
-    case $(cd "$HOME" && pwd -P)/ in "${module%/}"/*) module=$checkout ;; esac
+    # The container's home takes the place of this one. In a variable, since bash matches "${module%/}"/* with no path if
+    # the module is /.
+    above=${module%/}
+    case $(cd "$HOME" && pwd -P)/ in "$above"/*) module=$checkout ;; esac
     workspace=$module
     case $module/ in "$checkout"/*) workspace=$checkout ;; esac
 }

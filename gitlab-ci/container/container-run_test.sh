@@ -211,6 +211,14 @@ test_module_stands_under_its_path_and_is_writable() {
         expect "written there" there "$([ -e "$unshown/elsewhere/folder/written" ] && echo there)"
 }
 
+test_in_no_module_nothing_more_than_the_checkout_is_shown() {
+    local name=${unshown##*/}
+    cd / || return
+    run "--backend=$1" sh -c "pwd; ls '$unshown'; touch '/$name'"
+    cd - >/dev/null || return
+    expect output "$PWD" "$output" && expect "written here" "" "$([ ! -e "/$name" ] || echo there)"
+}
+
 test_stop_stops_the_module_of_the_current_folder_alone() {
     make_modules
     run_in checkout "--backend=$1" bazel build 86011
@@ -353,6 +361,7 @@ main() {
         for test in status_is_handed_through arguments_are_handed_through input_and_binary_output_are_handed_through \
             environment_is_not_the_hosts checkout_stands_under_its_path_and_is_writable home_is_kept_between_calls \
             links_of_bazel_lead_to_the_same_files_outside module_stands_under_its_path_and_is_writable \
+            in_no_module_nothing_more_than_the_checkout_is_shown \
             stop_stops_the_module_of_the_current_folder_alone build_at_a_terminal_alone_has_last_words daemon_outlives_its_call interrupt_ends_the_command_and_leaves_no_process \
             interrupt_on_a_busy_machine_leaves_no_process command_that_ignores_a_signal_is_killed \
             interrupt_key_at_a_terminal; do
