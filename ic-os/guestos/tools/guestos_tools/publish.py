@@ -236,8 +236,17 @@ def revision_of(given: str | None, checkout: str) -> str:
         raise UserError(f"{checkout}: has no commit; give --revision")
     changed = [line for line in status.splitlines() if not line.startswith("#")]
     if changed:
-        raise UserError(f"{checkout}: has {len(changed)} files that differ from commit {commit[1]}; commit them first")
+        raise UserError(
+            f"{checkout}: has {len(changed)} files that differ from commit {commit[1]}, such as {_path(changed[0])}; "
+            "commit them first"
+        )
     return commit[1]
+
+
+def _path(line: str) -> str:
+    """Returns the path in a line of `git status --porcelain=v2` (git-status(1), "Porcelain Format Version 2")."""
+    fields_before = {"1": 8, "2": 9, "u": 10}.get(line[:1], 1)
+    return line.split(" ", fields_before)[-1].partition("\t")[0]
 
 
 def main(arguments: Arguments) -> None:

@@ -380,6 +380,13 @@ def test_a_revision_is_what_was_committed(tmp_path):
     subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "a"], check=True)
     commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
     assert revision_of(None, str(tmp_path)) == commit
-    (tmp_path / "new").write_bytes(b"")
-    with pytest.raises(UserError, match=f"has 1 files that differ from commit {commit}; commit them first"):
+    (tmp_path / "a new").mkdir()
+    (tmp_path / "a new" / "file").write_bytes(b"")
+    message = f"has 1 files that differ from commit {commit}, such as"
+    with pytest.raises(UserError, match=f"{message} a new/; commit them first"):
+        revision_of(None, str(tmp_path))
+    for command in (["add", "."], ["commit", "-q", "-m", "b"]):
+        subprocess.run([*git, *command], check=True)
+    subprocess.run([*git, "mv", "a new/file", "b"], check=True)
+    with pytest.raises(UserError, match=", such as b; commit them first"):
         revision_of(None, str(tmp_path))
