@@ -133,7 +133,8 @@ def main(arguments: Arguments) -> None:
             target.chmod(0o644)
     if not read_object(folder / ".bcr" / METADATA).get("maintainers"):
         print(
-            f"release: warning: .bcr/{METADATA}: has no maintainers; the registry requires one",
+            f"release: warning: .bcr/{METADATA}: has no maintainers; the registry requires one: "
+            f'{{"github": "ACCOUNT", "github_user_id": NUMBER, "name": "NAME"}}',
             file=sys.stderr,
         )
     for path in files:
