@@ -31,7 +31,9 @@ load(
     _raw_partition = "raw_partition",
     _squashfs_image = "squashfs_image",
     _swap_image = "swap_image",
+    _verity_hash_image = "verity_hash_image",
     _verity_image = "verity_image",
+    _verity_signature_image = "verity_signature_image",
     _vfat_image = "vfat_image",
 )
 load("//defs:report.bzl", _image_budget_test = "image_budget_test", _image_report = "image_report")
@@ -84,7 +86,9 @@ secure_boot_keys = _secure_boot_keys
 tree_snapshot_test = _tree_snapshot_test
 unified_kernel_image = _unified_kernel_image
 upgrade_image = _upgrade_image
+verity_hash_image = _verity_hash_image
 verity_image = _verity_image
+verity_signature_image = _verity_signature_image
 vfat_image = _vfat_image
 virtual_disk = _virtual_disk
 vm_boot_test = _vm_boot_test

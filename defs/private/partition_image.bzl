@@ -96,7 +96,7 @@ def partition_image(ctx, tool, mnemonic, parameters, inputs = [], resources = No
     contents = image_contents(tree, files, rootfs.locks if rootfs else depset()) if tree["layers"] else None
     return partition_providers(ctx, output, size, contents, size_attribute)
 
-def partition_providers(ctx, output, size, contents = None, size_attribute = None):
+def partition_providers(ctx, output, size, contents = None, size_attribute = None, groups = {}):
     """Returns the providers of a rule that makes the image of a partition.
 
     Args:
@@ -105,13 +105,14 @@ def partition_providers(ctx, output, size, contents = None, size_attribute = Non
         size: of the image, in bytes; None if it is not known before it is built.
         contents: what a bill of materials of it lists, of `image_contents`; None if it has no files.
         size_attribute: what sets the size, for messages; by default `partition_size` of the target.
+        groups: dict of further output groups to depsets of Files.
     """
     parts = [struct(image = output, offset = 0, payloads = compressed_payloads(ctx, output))]
     listing = export_image(ctx, ".mtree", parts) if contents else None
     sbom = sbom_outputs(ctx, {"": contents}) if contents else None
     return [
         DefaultInfo(files = depset([output])),
-        OutputGroupInfo(**partition_groups(ctx, parts, listing, sbom)),
+        OutputGroupInfo(**(groups | partition_groups(ctx, parts, listing, sbom))),
         PartitionInfo(
             contents = contents,
             listing = listing,

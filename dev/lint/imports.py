@@ -18,6 +18,7 @@ LAYERS: Sequence[Sequence[str]] = (
     ("tools.report",),
     ("tools.inspect",),
     (
+        "tools.ddi",
         "tools.erofs",
         "tools.ext4",
         "tools.fat",

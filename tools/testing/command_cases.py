@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,12 @@ CASES: dict[str, dict[str, Any]] = {
         "output": "out/file",
         "root_hash_file": "out/hash",
     },
+    "verity_signature_image": {
+        "root_hash_file": "in/root_hash",
+        "key": "in/platform.key.pem",
+        "certificate": "in/platform.pem",
+        "output": "out/file",
+    },
     "vfat_image": {"size": MIB, "volume_id": "12AB34CD", "file": ["a=in/text", "b=in/folder"], "output": "out/file"},
     "virtual_disk": {"disk": "in/disk.img", "format": "qcow2", "output": "out/file"},
     "vulnerability_report": {
@@ -126,6 +133,7 @@ def make_inputs(folder: Path, content: str = "secret") -> None:
     (folder / "folder").mkdir(parents=True)
     for path in ("text", "folder/file"):
         (folder / path).write_text(f"{content}\n")
+    (folder / "root_hash").write_text(hashlib.sha256(content.encode()).hexdigest())
     (folder / "text.zst").write_bytes(zstandard.compress(content.encode()))
     (folder / "stub.efi").write_bytes(pe_file())
     (folder / "store.fd").write_bytes(variable_store())

@@ -1,0 +1,50 @@
+"""The action that makes a dm-verity hash tree."""
+
+load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS", "command_args")
+load("//defs/private:uuid.bzl", "check_uuid")
+
+HASH_BLOCK = 4096
+
+HASH_TREE_ATTRS = {
+    "salt": attr.string(
+        doc = "Up to 256 bytes, as hexadecimal digits, that are hashed before every block. Images of different " +
+              "products should have different salts.",
+        mandatory = True,
+    ),
+    "uuid": attr.string(doc = "UUID of the hash tree.", mandatory = True),
+    "_verity_image": attr.label(default = "//tools/commands:verity_image", executable = True, cfg = "exec"),
+}
+
+def hash_tree(ctx, source, hashes):
+    """Declares the action that makes the hash tree over an image.
+
+    Args:
+        ctx: of a rule with HASH_TREE_ATTRS and `src`.
+        source: PartitionInfo of `src`.
+        hashes: File to write, a tar with the hash tree.
+
+    Returns:
+        The File with the root hash.
+    """
+    if len(source.parts) != 1 or source.parts[0].offset != 0:
+        fail("%s: src: %s is made of %d parts; give the image of one file system" % (ctx.label, ctx.attr.src.label, len(source.parts)))
+    if source.size != None and source.size % HASH_BLOCK:
+        fail("%s: src: %s has %d bytes; choose a size in whole blocks of %d bytes" % (ctx.label, ctx.attr.src.label, source.size, HASH_BLOCK))
+    data = source.parts[0].image
+    root_hash = ctx.actions.declare_file(ctx.label.name + ".root_hash")
+    args = command_args(ctx)
+    args.add(data, format = "--input=%s")
+    args.add(hashes, format = "--output=%s")
+    args.add(root_hash, format = "--root_hash_file=%s")
+    args.add(ctx.attr.salt, format = "--salt=%s")
+    args.add(check_uuid(ctx.attr.uuid, "%s: uuid" % ctx.label), format = "--uuid=%s")
+    ctx.actions.run(
+        arguments = [args],
+        executable = ctx.executable._verity_image,
+        execution_requirements = WORKER_REQUIREMENTS,
+        inputs = [data],
+        mnemonic = "VerityImage",
+        outputs = [hashes, root_hash],
+        progress_message = "Hashing %{input}",
+    )
+    return root_hash

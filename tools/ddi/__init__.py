@@ -1,0 +1,1 @@
+"""Discoverable disk images: what systemd finds, verifies and mounts by itself."""
