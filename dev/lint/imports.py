@@ -31,7 +31,7 @@ LAYERS: Sequence[Sequence[str]] = (
         "tools.uefi",
         "tools.vm",
     ),
-    ("tools.ext4.format", "tools.tree"),
+    ("tools.ext4.format", "tools.pieces", "tools.tree"),
     ("tools.tar",),
     ("tools.elf", "tools.gpt", "tools.pe", "tools.swap", "tools.upgrade", "tools.verity", "tools.virtual_disk"),
     ("tools.image",),

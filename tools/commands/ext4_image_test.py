@@ -7,6 +7,7 @@ import pytest
 from tools.commands.ext4_image import Arguments, main
 from tools.core.cli import call
 from tools.ext4.reader import read_ext4
+from tools.pieces.piece_digests import digests_of, read_piece_digests
 from tools.tar.image_file import open_image
 from tools.testing.oracles import ask
 from tools.testing.surroundings import other_surroundings
@@ -64,6 +65,13 @@ def test_a_tar_with_the_image(folder):
     said = ask("dumpe2fs", "-h", "root.img")
     assert f"Filesystem UUID:          {UUID}" in said
     assert "Filesystem volume name:   root" in said
+
+
+@pytest.mark.parametrize("flags", [[], ["--raw"]])
+def test_digests_are_of_the_image(folder, flags):
+    assert build("--layer=base.tar", "--digests=root.json", *flags) == 0
+    image = open_image("root.img.tar")
+    assert read_piece_digests("root.json", image) == digests_of(image)
 
 
 def test_a_raw_image_from_a_specification(folder):

@@ -15,6 +15,8 @@ from tools.image.checksum_file import digest_for_bazel
 from tools.image.extents import Image
 from tools.image.holes import BLOCK_SIZE
 from tools.image.rawfile import write_raw
+from tools.pieces.piece_digests import digests_of
+from tools.tar.image_file import open_image
 from tools.tar.sparse_archive import Member, archive_of
 from tools.tree.capacity import CapacityError
 
@@ -26,6 +28,9 @@ class ImageOutput:
     output: OutputName = argument("file to write")
     member: str | None = argument("name of the image in the output; by default the output's without .tar", default=None)
     raw: bool = argument("write the image itself, instead of a tar with it", default=False)
+    digests: OutputName | None = argument(
+        "file to write with the SHA-256 of each MiB of the image; see tools/pieces/piece_digests.py", default=None
+    )
     size_attribute: str = argument(
         "what sets the size, such as //app:disk: root_files_size; named if the tree doesn't fit", default=""
     )
@@ -61,3 +66,5 @@ class ImageOutput:
         shown = progress(f"writing {self.output}", image.data_size)
         with shown as tell, digest_for_bazel(self.output) as digest:
             write_raw(image, self.output, tell, digest=digest)
+        if self.digests is not None:
+            digests_of(open_image(self.output)).write(self.digests)
