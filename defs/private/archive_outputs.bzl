@@ -13,12 +13,13 @@ ARCHIVE_ATTRS = {
     "zst_sha256": attr.output(doc = "The SHA-256 of `zst`; it has that name and `.sha256`.", mandatory = True),
 }
 
-def part_specs(partition, codec):
+def part_specs(partition, codec, with_digests = False):
     """Returns the parts of a partition for the JSON spec of a tool, and the files that they name.
 
     Args:
         partition: PartitionInfo.
         codec: name of the codec whose compressed data the tool needs; None if it needs the images only.
+        with_digests: whether the tool takes the digests of the images' pieces.
     """
     specs, inputs = [], []
     for part in partition.parts:
@@ -27,6 +28,9 @@ def part_specs(partition, codec):
         if codec:
             spec[codec] = part.payloads[codec]
             inputs.append(part.payloads[codec])
+        if with_digests and getattr(part, "digests", None):
+            spec["digests"] = part.digests
+            inputs.append(part.digests)
         specs.append(spec)
     return specs, inputs
 

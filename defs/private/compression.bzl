@@ -9,12 +9,14 @@ COMPRESS_ATTRS = {
     "_compress": attr.label(default = "//tools/commands:compress", executable = True, cfg = "exec"),
 }
 
-def compressed_payloads(ctx, image):
+def compressed_payloads(ctx, image, digests = None):
     """Declares actions that compress the payload data of an image. Bazel runs them only if the outputs are requested.
 
     Args:
         ctx: of a rule with COMPRESS_ATTRS.
         image: File, a tar whose one member is a sparse file, named `NAME.img.tar`.
+        digests: File with the SHA-256 of each MiB of the image, by which a worker knows what it has compressed before;
+            None if there is none.
 
     Returns:
         Dict of codecs to Files.
@@ -26,11 +28,13 @@ def compressed_payloads(ctx, image):
         args.add("--data")
         args.add(image, format = "--input=%s")
         args.add(output, format = "--output=%s")
+        if digests:
+            args.add(digests, format = "--digests=%s")
         ctx.actions.run(
             arguments = [args],
             executable = ctx.executable._compress,
             execution_requirements = WORKER_REQUIREMENTS,
-            inputs = [image],
+            inputs = [image] + ([digests] if digests else []),
             mnemonic = "CompressImage",
             outputs = [output],
             progress_message = "Compressing %{output}",

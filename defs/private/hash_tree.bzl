@@ -24,7 +24,7 @@ def hash_tree(ctx, source, hashes):
         hashes: File to write, a tar with the hash tree.
 
     Returns:
-        The File with the root hash.
+        The File with the root hash, and that with the SHA-256 of each MiB of the hash tree.
     """
     if len(source.parts) != 1 or source.parts[0].offset != 0:
         fail("%s: src: %s is made of %d parts; give the image of one file system" % (ctx.label, ctx.attr.src.label, len(source.parts)))
@@ -36,15 +36,20 @@ def hash_tree(ctx, source, hashes):
     args.add(data, format = "--input=%s")
     args.add(hashes, format = "--output=%s")
     args.add(root_hash, format = "--root_hash_file=%s")
+    digests = getattr(source.parts[0], "digests", None)
+    if digests:
+        args.add(digests, format = "--digests=%s")
+    hash_digests = ctx.actions.declare_file(ctx.label.name + ".hashes.digests.json")
+    args.add(hash_digests, format = "--hash_digests=%s")
     args.add(ctx.attr.salt, format = "--salt=%s")
     args.add(check_uuid(ctx.attr.uuid, "%s: uuid" % ctx.label), format = "--uuid=%s")
     ctx.actions.run(
         arguments = [args],
         executable = ctx.executable._verity_image,
         execution_requirements = WORKER_REQUIREMENTS,
-        inputs = [data],
+        inputs = [data] + ([digests] if digests else []),
         mnemonic = "VerityImage",
-        outputs = [hashes, root_hash],
+        outputs = [hashes, root_hash, hash_digests],
         progress_message = "Hashing %{input}",
     )
-    return root_hash
+    return root_hash, hash_digests

@@ -62,6 +62,7 @@ def partition_image(ctx, tool, mnemonic, parameters, inputs = [], resources = No
         The rule's providers.
     """
     output = ctx.actions.declare_file(ctx.label.name + ".img.tar")
+    digests = ctx.actions.declare_file(ctx.label.name + ".digests.json")
     size_attribute = ctx.attr.size_attribute or "%s: partition_size" % ctx.label
     size = None
     if ctx.attr.partition_size or sized:
@@ -78,6 +79,7 @@ def partition_image(ctx, tool, mnemonic, parameters, inputs = [], resources = No
     tree["layers"] = tree["layers"] + entries_layer(ctx.label, entries)
     files = depset([entry["source"] for entry in entries if "source" in entry], transitive = [rootfs.inputs] if rootfs else [])
     spec = tree | parameters | {
+        "digests": digests,
         "member": ctx.label.name + ".img",
         "output": output,
         "size": size,
@@ -89,14 +91,14 @@ def partition_image(ctx, tool, mnemonic, parameters, inputs = [], resources = No
         execution_requirements = WORKER_REQUIREMENTS,
         inputs = depset(inputs, transitive = [files]),
         mnemonic = mnemonic,
-        outputs = [output],
+        outputs = [output, digests],
         progress_message = "Building %{output}",
         resource_set = resources,
     )
     contents = image_contents(tree, files, rootfs.locks if rootfs else depset()) if tree["layers"] else None
-    return partition_providers(ctx, output, size, contents, size_attribute)
+    return partition_providers(ctx, output, size, contents, size_attribute, digests)
 
-def partition_providers(ctx, output, size, contents = None, size_attribute = None, groups = {}):
+def partition_providers(ctx, output, size, contents = None, size_attribute = None, digests = None, groups = {}):
     """Returns the providers of a rule that makes the image of a partition.
 
     Args:
@@ -105,9 +107,11 @@ def partition_providers(ctx, output, size, contents = None, size_attribute = Non
         size: of the image, in bytes; None if it is not known before it is built.
         contents: what a bill of materials of it lists, of `image_contents`; None if it has no files.
         size_attribute: what sets the size, for messages; by default `partition_size` of the target.
+        digests: File with the SHA-256 of each MiB of the image, or None.
         groups: dict of further output groups to depsets of Files.
     """
-    parts = [struct(image = output, offset = 0, payloads = compressed_payloads(ctx, output))]
+    payloads = compressed_payloads(ctx, output, digests)
+    parts = [struct(digests = digests, image = output, offset = 0, payloads = payloads)]
     listing = export_image(ctx, ".mtree", parts) if contents else None
     sbom = sbom_outputs(ctx, {"": contents}) if contents else None
     return [

@@ -8,6 +8,8 @@ PartitionInfo = provider(
         "parts": """List of structs, the parts of the partition:
 
             - `offset`: int, in bytes.
+            - `digests`: File, the SHA-256 of each MiB of `image`, an output of the same action; None, or left out, if
+              there is none.
             - `image`: File, a tar whose one member is a sparse file.
             - `payloads`: dict of codecs (`zst`, `gz`) to Files, the compressed data of `image`.""",
         "size": "Int: size of the file system, in bytes. The hash tree that follows it with `verity` is not counted. None if it is as large as its files need.",

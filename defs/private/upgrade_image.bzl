@@ -16,7 +16,7 @@ def _manifest(ctx, partitions):
     output = ctx.actions.declare_file(ctx.label.name + ".manifest.json")
     images, inputs = [], [ctx.file.version_file] + ctx.files.layout + ctx.files.rollback_index_file
     for name, partition in partitions.items():
-        specs, files = part_specs(partition, None)
+        specs, files = part_specs(partition, None, with_digests = True)
         image = {"name": name, "parts": specs}
         if partition.verity:
             image["root_hash_file"] = partition.verity.root_hash

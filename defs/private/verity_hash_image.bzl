@@ -10,9 +10,9 @@ load("//defs/private:verity_info.bzl", "VerityInfo")
 
 def _verity_hash_image_impl(ctx):
     hashes = ctx.actions.declare_file(ctx.label.name + ".img.tar")
-    root_hash = hash_tree(ctx, ctx.attr.src[PartitionInfo], hashes)
+    root_hash, hash_digests = hash_tree(ctx, ctx.attr.src[PartitionInfo], hashes)
     verity = VerityInfo(hash_offset = 0, root_hash = root_hash)
-    return partition_providers(ctx, hashes, None, groups = {"root_hash": depset([root_hash])}) + [verity]
+    return partition_providers(ctx, hashes, None, digests = hash_digests, groups = {"root_hash": depset([root_hash])}) + [verity]
 
 verity_hash_image = rule(
     implementation = _verity_hash_image_impl,

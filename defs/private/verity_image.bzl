@@ -11,11 +11,12 @@ load("//defs/private:verity_info.bzl", "VerityInfo")
 def _verity_image_impl(ctx):
     source = ctx.attr.src[PartitionInfo]
     hashes = ctx.actions.declare_file(ctx.label.name + ".hashes.img.tar")
-    root_hash = hash_tree(ctx, source, hashes)
+    root_hash, hash_digests = hash_tree(ctx, source, hashes)
     if source.size == None:
         fail("%s: src: %s is as large as its files need; set its partition_size, after which the hash tree stands" % (ctx.label, ctx.attr.src.label))
     verity = VerityInfo(hash_offset = source.size, root_hash = root_hash)
-    parts = source.parts + [struct(image = hashes, offset = source.size, payloads = compressed_payloads(ctx, hashes))]
+    payloads = compressed_payloads(ctx, hashes, hash_digests)
+    parts = source.parts + [struct(digests = hash_digests, image = hashes, offset = source.size, payloads = payloads)]
     contents = partition_contents(source, "")
     listing = getattr(source, "listing", None)
     sbom = sbom_outputs(ctx, contents) if contents else None

@@ -18,6 +18,8 @@ from tools.image.compressed_file import write_compressed
 from tools.image.compression import Codec, Gzip, Zstd, unchanged
 from tools.image.piece_store import PieceStore
 from tools.image.rawfile import open_allocated
+from tools.pieces.kept_compression import fits, write_data
+from tools.pieces.piece_digests import read_piece_digests
 from tools.tar.image_file import open_member
 from tools.tar.sparse_archive import data_cuts, data_of
 
@@ -32,6 +34,10 @@ class Arguments:
         "whether the input is a tar with an image, of which just the data is compressed, without headers and holes: "
         "what archives that hold the image take over",
         default=False,
+    )
+    digests: FileName | None = argument(
+        "file with the SHA-256 of each MiB of the image, which the command that made the image wrote; for --data",
+        default=None,
     )
     level: int | None = argument("zstd: 1 to 22, default 3; gzip: 0 to 12, default 6", default=None)
     window_log: int | None = argument(
@@ -80,6 +86,8 @@ def main(arguments: Arguments) -> None:
     """Runs the command line."""
     codec = codec_of(arguments)
     _check("threads", arguments.threads, 1, 1024)
+    if arguments.digests is not None and not arguments.data:
+        raise UserError("--digests: are those of an image, of which --data compresses the data; give both")
     image, cuts = open_allocated(arguments.input), []
     if arguments.data:
         member = open_member(arguments.input)
@@ -87,6 +95,11 @@ def main(arguments: Arguments) -> None:
     remember = _store().remembering if is_worker() else unchanged
     shown = progress(f"compressing {arguments.input}", image.size)
     with shown as tell, digest_for_bazel(arguments.output) as digest:
+        if arguments.digests is not None and is_worker() and fits(codec):
+            given = read_piece_digests(arguments.digests, member)
+            store, threads = _store(), arguments.threads
+            write_data(member, given, arguments.output, codec, store, threads=threads, progress=tell, digest=digest)
+            return
         write_compressed(
             image,
             arguments.output,

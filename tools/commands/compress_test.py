@@ -3,12 +3,15 @@ import gzip
 import pytest
 import zstandard
 
+from tools.commands import compress as command
 from tools.commands.compress import Arguments, codec_of, main
 from tools.core.cli import call
 from tools.core.errors import UserError
 from tools.image.compression import Gzip, Zstd
 from tools.image.extents import Extent, Image, Pattern
 from tools.image.rawfile import write_raw
+from tools.pieces.piece_digests import digests_of
+from tools.tar.image_file import open_member
 from tools.tar.sparse_archive import Member, archive_of, data_of
 from tools.testing.images import content
 
@@ -30,6 +33,33 @@ def test_file_and_data(tmp_path, suffix, decompress):
     assert decompress((tmp_path / f"whole.{suffix}").read_bytes()) == (tmp_path / "x.img.tar").read_bytes()
     assert compress(f"--input={tmp_path}/x.img.tar", f"--output={tmp_path}/data.{suffix}", "--data") == 0
     assert decompress((tmp_path / f"data.{suffix}").read_bytes()) == content(data_of(IMAGE, 4096))
+
+
+@pytest.mark.parametrize("suffix", ["zst", "gz"])
+@pytest.mark.parametrize("piece_size", ["4M", "100000"])
+def test_digests_change_no_byte(tmp_path, monkeypatch, suffix, piece_size):
+    write_raw(archive_of([Member.of("x.img", IMAGE)]).image, tmp_path / "x.img.tar")
+    digests_of(open_member(tmp_path / "x.img.tar")).write(tmp_path / "x.json")
+    given = [f"--input={tmp_path}/x.img.tar", "--data", f"--piece_size={piece_size}"]
+    assert compress(*given, f"--output={tmp_path}/alone.{suffix}") == 0
+    assert compress(*given, f"--output={tmp_path}/process.{suffix}", f"--digests={tmp_path}/x.json") == 0
+    monkeypatch.setattr(command, "is_worker", lambda: True)
+    for number in range(2):
+        assert compress(*given, f"--output={tmp_path}/{number}.{suffix}", f"--digests={tmp_path}/x.json") == 0
+    made = {(tmp_path / f"{name}.{suffix}").read_bytes() for name in ("alone", "process", "0", "1")}
+    assert len(made) == 1
+
+
+def test_digests_of_another_image_are_an_error(tmp_path, monkeypatch, capsys):
+    write_raw(archive_of([Member.of("x.img", IMAGE)]).image, tmp_path / "x.img.tar")
+    digests_of(Image(4096)).write(tmp_path / "x.json")
+    monkeypatch.setattr(command, "is_worker", lambda: True)
+    given = [f"--input={tmp_path}/x.img.tar", f"--digests={tmp_path}/x.json", f"--output={tmp_path}/x.gz"]
+    assert compress(*given, "--data") == 2
+    assert "x.json: is of another image: of 4096 bytes with data in 0 pieces, not of" in capsys.readouterr().err
+    assert compress(*given) == 2
+    assert "error: --digests: are those of an image, of which --data compresses" in capsys.readouterr().err
+    assert not (tmp_path / "x.gz").exists()
 
 
 def framed(path):

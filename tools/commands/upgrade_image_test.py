@@ -12,6 +12,7 @@ from tools.gpt.listing import listing
 from tools.image.compare import first_difference
 from tools.image.extents import Data, Extent, Image, Pattern
 from tools.image.rawfile import write_raw
+from tools.pieces.piece_digests import digests_of
 from tools.tar.image_file import open_member
 from tools.tar.sparse_archive import Member, archive_of
 from tools.testing.oracles import ask
@@ -92,6 +93,56 @@ def test_manifest_describes_the_images(folder):
         pieces = [expected.read(begin, MIB) for begin in range(0, expected.size, MIB)]
         assert image["piece_size"] == MIB
         assert image["pieces"] == [hashlib.sha256(piece).hexdigest() for piece in pieces]
+
+
+def digested(names, offset):
+    """Returns the specs of the images, with the digests of those that are named and the tree at an offset."""
+    given = images()
+    given[1]["parts"][1]["offset"] = offset
+    for part in (part for image in given for part in image["parts"]):
+        name = part["image"].partition(".")[0]
+        digests_of(open_member(part["image"])).write(f"{name}.json")
+        if name in names:
+            part["digests"] = f"{name}.json"
+    return given
+
+
+@pytest.mark.parametrize("offset", [5 * MIB, 6 * MIB, 5 * MIB + 512])
+@pytest.mark.parametrize("names", [["boot"], ["root"], ["hashes"], ["boot", "root", "hashes"]])
+def test_manifest_of_digests_is_that_of_the_images(folder, names, offset):
+    assert build_manifest(images=digested([], offset)) == 0
+    expected = (folder / "manifest.json").read_bytes()
+    assert build_manifest(images=digested(names, offset)) == 0
+    assert (folder / "manifest.json").read_bytes() == expected
+
+
+def test_a_last_piece_that_two_images_share_is_read(folder):
+    """The end of an image whose size is no whole MiB, and the image behind it, are in one piece."""
+    for name, image in (("root", ROOT.slice(0, 4 * MIB - 4096)), ("hashes", HASHES.slice(0, 8192))):
+        write_raw(archive_of([Member.of(f"{name}.img", image)]).image, f"{name}.img.tar")
+    offset = 4 * MIB - 4096
+    assert build_manifest(images=digested([], offset)) == 0
+    expected = (folder / "manifest.json").read_bytes()
+    assert build_manifest(images=digested(["root", "hashes"], offset)) == 0
+    assert (folder / "manifest.json").read_bytes() == expected
+
+
+def test_what_has_digests_is_not_read(folder, monkeypatch):
+    given = digested(["boot", "root", "hashes"], 6 * MIB)
+
+    def refuse(*_arguments):
+        raise AssertionError("an image is read")
+
+    monkeypatch.setattr(upgrade_manifest, "piece_digests", refuse)
+    assert build_manifest(images=given) == 0
+
+
+def test_digests_of_another_image_are_an_error(folder, capsys):
+    given = digested(["boot"], 6 * MIB)
+    digests_of(ROOT).write("boot.json")
+    assert build_manifest(images=given) == 2
+    assert "error: boot.json: is of another image: of 5242880 bytes" in capsys.readouterr().err
+    assert not (folder / "manifest.json").exists()
 
 
 def test_manifest_has_the_rollback_index(folder):

@@ -6,6 +6,7 @@ The data is not copied: the tree is an image of its own, which stands after the 
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from dataclasses import dataclass
@@ -16,7 +17,11 @@ from tools.core.errors import UserError
 from tools.core.json_spec import FileName, OutputName, Size
 from tools.core.outputs import replacing, write_all
 from tools.core.progress import progress
+from tools.core.worker import is_worker
+from tools.image.checksum_file import digest_for_bazel
 from tools.image.rawfile import write_raw
+from tools.pieces.kept_hashes import HashStore, hash_tree_by_digests
+from tools.pieces.piece_digests import digests_of, read_piece_digests
 from tools.tar.image_file import open_image
 from tools.tar.sparse_archive import Member, archive_of
 from tools.verity.superblock import Superblock
@@ -30,6 +35,10 @@ class Arguments:
     input: FileName = argument("the data: a tar with one image, or a raw file", positional=True)
     output: OutputName = argument("the tar to write, with the hash tree as its one file", positional=True)
     root_hash_file: OutputName = argument("the file to write with the root hash, in hexadecimal digits")
+    digests: FileName | None = argument(
+        "file with the SHA-256 of each MiB of the data, which the command that made the data wrote", default=None
+    )
+    hash_digests: OutputName | None = argument("file to write with the SHA-256 of each MiB of the tree", default=None)
     salt: str = argument("hexadecimal digits, at most 256 bytes; - for none")
     uuid: str = argument("UUID of the hash tree")
     data_block_size: int = argument("1024, 2048 or 4096 bytes", default=4096)
@@ -72,18 +81,31 @@ def parameters_of(arguments: Arguments, data_size: int) -> Superblock:
     return parameters
 
 
+@functools.cache
+def _store() -> HashStore:
+    """Returns what a worker keeps: digests of blocks."""
+    return HashStore()
+
+
 def main(arguments: Arguments) -> None:
     """Runs the command line."""
     data = open_image(arguments.input)
     parameters = parameters_of(arguments, data.size)
     with progress(f"hashing {arguments.input}", data.data_size) as tell:
-        tree = hash_tree(data, parameters, tell)
+        if arguments.digests is not None and is_worker():
+            given = read_piece_digests(arguments.digests, data)
+            tree = hash_tree_by_digests(data, given, parameters, _store(), tell)
+        else:
+            tree = hash_tree(data, parameters, tell)
     name = arguments.member or os.path.basename(arguments.output).removesuffix(".tar")
     image = tree.image if arguments.raw else archive_of([Member.of(name, tree.image)]).image
     with replacing(arguments.root_hash_file) as fd:
         write_all(fd, f"{tree.root_hash.hex()}\n".encode())
-        with progress(f"writing {arguments.output}", image.data_size) as tell:
-            write_raw(image, arguments.output, tell)
+        shown = progress(f"writing {arguments.output}", image.data_size)
+        with shown as tell, digest_for_bazel(arguments.output) as digest:
+            write_raw(image, arguments.output, tell, digest=digest)
+    if arguments.hash_digests is not None:
+        digests_of(open_image(arguments.output)).write(arguments.hash_digests)
 
 
 if __name__ == "__main__":

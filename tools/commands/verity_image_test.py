@@ -8,6 +8,7 @@ from tools.commands import verity_image, verity_verify
 from tools.core.cli import call
 from tools.image.extents import Data, Extent, Image
 from tools.image.rawfile import write_raw
+from tools.pieces.piece_digests import digests_of, read_piece_digests
 from tools.tar.image_file import open_image
 from tools.tar.sparse_archive import Member, archive_of
 from tools.testing.oracles import ask
@@ -51,6 +52,26 @@ def test_no_salt_and_other_block_sizes(folder):
     assert sign(salt="-", data_block_size=1024, hash_block_size=2048, raw="true", output="hashes.img") == 0
     write_raw(ROOT, "root.img")
     ask("veritysetup", "verify", "root.img", "hashes.img", (folder / "root_hash").read_text().strip())
+
+
+def test_digests_change_no_byte(folder, monkeypatch):
+    digests_of(open_image("root.img.tar")).write("root.json")
+    assert sign() == 0
+    expected = (folder / "hashes.img.tar").read_bytes(), (folder / "root_hash").read_bytes()
+    for is_worker in (False, True, True):
+        monkeypatch.setattr(verity_image, "is_worker", lambda answer=is_worker: answer)
+        assert sign(digests="root.json", hash_digests="hashes.json") == 0
+        assert ((folder / "hashes.img.tar").read_bytes(), (folder / "root_hash").read_bytes()) == expected
+        hashes = open_image("hashes.img.tar")
+        assert read_piece_digests("hashes.json", hashes) == digests_of(hashes)
+
+
+def test_digests_of_another_image_are_an_error(folder, monkeypatch, capsys):
+    digests_of(Image(4096)).write("root.json")
+    monkeypatch.setattr(verity_image, "is_worker", lambda: True)
+    assert sign(digests="root.json") == 2
+    assert "root.json: is of another image: of 4096 bytes" in capsys.readouterr().err
+    assert not (folder / "hashes.img.tar").exists()
 
 
 def test_verify(folder, capsys):
