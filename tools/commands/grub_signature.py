@@ -16,7 +16,8 @@ from tools.core.json_spec import FileName, KeyName, OutputName
 from tools.core.outputs import replacing, write_all
 from tools.grub.openpgp import detached_signature, sign, to_sign
 from tools.image.extents import Image
-from tools.pe.authenticode import read_certificate, read_key, read_signature
+from tools.pe.authenticode import read_certificate
+from tools.pe.rsa_keys import read_private_key, read_signature
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +54,7 @@ def _signature(arguments: Arguments, file: Image) -> bytes:
         raise UserError("--certificate: is missing; it has the public key")
     signer = read_certificate(arguments.certificate)
     if arguments.key is not None:
-        signature = sign(file, read_key(arguments.key, signer))
+        signature = sign(file, read_private_key(arguments.key, signer.key, signer.path))
     else:
         signature = read_signature(arguments.signature or "")
     return detached_signature(file, signature, signer.key, arguments.file)

@@ -17,8 +17,9 @@ from tools.core.json_spec import FileName, KeyName, OutputName
 from tools.core.outputs import replacing, write_all
 from tools.image.extents import Image
 from tools.image.rawfile import write_raw
-from tools.pe.authenticode import read_certificate, read_signature, sign, signed, to_sign
+from tools.pe.authenticode import read_certificate, sign, signed, to_sign
 from tools.pe.headers import read_pe
+from tools.pe.rsa_keys import read_signature
 
 
 @dataclass(frozen=True, kw_only=True)

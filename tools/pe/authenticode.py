@@ -11,19 +11,19 @@ from __future__ import annotations
 import hashlib
 import struct
 from dataclasses import dataclass
-from pathlib import Path
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from tools.core.errors import UserError
 from tools.image.digest import sha256
 from tools.image.extents import Image
 from tools.pe import der
 from tools.pe.headers import PeFile
+from tools.pe.rsa_keys import LEAST_BITS, read_file, read_private_key
 
 _SIGNED_DATA = der.object_identifier("1.2.840.113549.1.7.2")
 _RSA = der.object_identifier("1.2.840.113549.1.1.1")
@@ -36,10 +36,6 @@ _PE_IMAGE_DATA = der.object_identifier("1.3.6.1.4.1.311.2.1.15")
 _NULL = der.element(der.NULL)
 _SHA256_ALGORITHM = der.sequence(_SHA256, _NULL)
 _RSA_ALGORITHM = der.sequence(_RSA, _NULL)
-
-_LEAST_BITS = 2048
-_MOST_SIGNATURE = 1 << 12
-"""Most bytes of a signature by a private key."""
 
 _UNIT = 8
 """Certificates are aligned to this many bytes."""
@@ -63,12 +59,12 @@ def read_certificate(path: str) -> Signer:
         UserError: it is not a certificate of an RSA key that firmware accepts.
     """
     try:
-        certificate = x509.load_pem_x509_certificate(_read(path))
+        certificate = x509.load_pem_x509_certificate(read_file(path))
         key = certificate.public_key()
     except (ValueError, UnsupportedAlgorithm) as error:
         raise UserError(f"{path}: is not a certificate (X.509) as PEM: {error}") from error
-    if not isinstance(key, rsa.RSAPublicKey) or key.key_size < _LEAST_BITS:
-        raise UserError(f"{path}: is not of an RSA key of {_LEAST_BITS} bits or more, which is what firmware accepts")
+    if not isinstance(key, rsa.RSAPublicKey) or key.key_size < LEAST_BITS:
+        raise UserError(f"{path}: is not of an RSA key of {LEAST_BITS} bits or more, which is what firmware accepts")
     return Signer(path, certificate, key)
 
 
@@ -103,36 +99,7 @@ def sign(data: bytes, path: str, signer: Signer) -> bytes:
     Raises:
         UserError: it is not a private key of RSA, or not that of the certificate.
     """
-    return read_key(path, signer).sign(data, padding.PKCS1v15(), hashes.SHA256())
-
-
-def read_key(path: str, signer: Signer) -> rsa.RSAPrivateKey:
-    """Returns the private key of a certificate from a PEM file.
-
-    Raises:
-        UserError: it is not a private key of RSA, or not that of the certificate.
-    """
-    try:
-        key = load_pem_private_key(_read(path), password=None)
-    except TypeError as error:  # how the library reports that a password is needed
-        raise UserError(f"{path}: is encrypted; `openssl pkey -in {path}` decrypts it") from error
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise UserError(f"{path}: is not a private key as PEM") from error
-    if not isinstance(key, rsa.RSAPrivateKey) or key.public_key() != signer.key:
-        raise UserError(f"{path}: is not the private key of {signer.path}")
-    return key
-
-
-def read_signature(path: str) -> bytes:
-    """Returns the content of a file with a signature that was made elsewhere.
-
-    Raises:
-        UserError: it cannot be read, or is too large.
-    """
-    data = _read(path)
-    if len(data) > _MOST_SIGNATURE:
-        raise UserError(f"{path}: has {len(data)} bytes; a signature by RSA has as many as the key, such as 256")
-    return data
+    return read_private_key(path, signer.key, signer.path).sign(data, padding.PKCS1v15(), hashes.SHA256())
 
 
 def signed(file: PeFile, signature: bytes, signer: Signer) -> Image:
@@ -199,10 +166,3 @@ def _signed_data(file: PeFile, signature: bytes, signer: Signer) -> bytes:
         der.set_of(signer_info),
     )
     return der.sequence(_SIGNED_DATA, der.tagged(0, data))
-
-
-def _read(path: str) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error

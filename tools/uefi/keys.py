@@ -12,15 +12,12 @@ import struct
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key, pkcs7
+from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
-from tools.core.errors import UserError
 from tools.pe.authenticode import Signer
+from tools.pe.rsa_keys import read_private_key
 
 GLOBAL = uuid.UUID("8be4df61-93ca-11d2-aa0d-00e098032b8c")  # EFI_GLOBAL_VARIABLE
 _DATABASE = uuid.UUID("d719b2cb-3d3a-4596-a3bc-dad00e67656f")  # EFI_IMAGE_SECURITY_DATABASE_GUID
@@ -99,22 +96,9 @@ def authenticated(variable: Variable, signer: Signer, key_path: str) -> bytes:
         UserError: it is not a private key of RSA, or not that of the certificate.
     """
     options = [pkcs7.PKCS7Options.DetachedSignature, pkcs7.PKCS7Options.Binary, pkcs7.PKCS7Options.NoAttributes]
+    key = read_private_key(key_path, signer.key, signer.path)
     builder = pkcs7.PKCS7SignatureBuilder().set_data(signed_bytes(variable))
-    builder = builder.add_signer(signer.certificate, _private_key(key_path, signer), hashes.SHA256())
+    builder = builder.add_signer(signer.certificate, key, hashes.SHA256())
     message = builder.sign(Encoding.DER, options)[_CONTENT_INFO:]
     header = _CERTIFICATE.pack(_CERTIFICATE.size + len(message), _REVISION, _EFI_GUID, _PKCS7.bytes_le)
     return encoded_time(variable.time) + header + message + variable.data
-
-
-def _private_key(path: str, signer: Signer) -> rsa.RSAPrivateKey:
-    try:
-        key = load_pem_private_key(Path(path).read_bytes(), password=None)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-    except TypeError as error:  # how the library reports that a password is needed
-        raise UserError(f"{path}: is encrypted; `openssl pkey -in {path}` decrypts it") from error
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise UserError(f"{path}: is not a private key as PEM") from error
-    if not isinstance(key, rsa.RSAPrivateKey) or key.public_key() != signer.key:
-        raise UserError(f"{path}: is not the private key of {signer.path}")
-    return key
