@@ -1,11 +1,13 @@
 """Processes that go on after the program that started them: started, found again, ended.
 
-The file of a process has its number, and when it started: the number alone may be that of another process by now.
+The file of a process has its number, and when it started: the number alone may be that of another process by now. In
+another container the number means nothing; so the process keeps the file locked as long as it runs.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import select
@@ -20,6 +22,7 @@ from pathlib import Path
 from tools.core.errors import UserError
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_NAMESPACE = "/proc/self/ns/pid"
 _GRACE_SECONDS = 10
 _START_TIME = 19
 """Index of the start time among the fields of /proc/PID/stat after the name; its unit is a clock tick (proc(5))."""
@@ -33,11 +36,13 @@ class Identity:
         pid: its number.
         started: when it started, in clock ticks since the boot.
         boot: identifies the boot of this machine.
+        namespace: identifies the PID namespace, such as that of a container (namespaces(7)).
     """
 
     pid: int
     started: int
     boot: str
+    namespace: int
 
 
 def identify(pid: int) -> Identity | None:
@@ -46,16 +51,37 @@ def identify(pid: int) -> Identity | None:
         fields = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    return None if fields[0] in "ZX" else Identity(pid, int(fields[_START_TIME]), _BOOT_ID.read_text().strip())
+    if fields[0] in "ZX":
+        return None
+    return Identity(pid, int(fields[_START_TIME]), _BOOT_ID.read_text().strip(), _namespace())
+
+
+def _namespace() -> int:
+    return os.stat(_NAMESPACE).st_ino
 
 
 def find(file: Path) -> int | None:
-    """Returns the number of the process that a file names; None if it has ended, or there is no such file."""
+    """Returns the number of the process that a file names; None if it has ended, or there is no such file.
+
+    Raises:
+        UserError: it runs in another container, so that it has no number here.
+    """
     try:
         known = Identity(**json.loads(file.read_bytes()))
     except (FileNotFoundError, ValueError, TypeError):
         return None
+    if known.namespace != _namespace() and _is_locked(file):
+        raise UserError(f"{file}: the process runs in another container; use the checkout that it was started from")
     return known.pid if identify(known.pid) == known else None
+
+
+def _is_locked(file: Path) -> bool:
+    with contextlib.suppress(FileNotFoundError), file.open("rb") as opened:
+        try:
+            fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def start(file: Path, log: Path, folder: Path, run: Callable[[Callable[[], None]], None]) -> None:
@@ -102,9 +128,7 @@ def _become(pipe: int, file: Path, log: Path, folder: Path, run: Callable[[Calla
             os._exit(0)
         _detach(pipe, log)
         os.chdir(folder)
-        identity = identify(os.getpid())
-        assert identity is not None
-        file.write_text(json.dumps(asdict(identity)), encoding="ascii")
+        _write_locked(file)
         run(lambda: os.close(pipe))
         status = 0
     except BaseException as error:
@@ -114,6 +138,17 @@ def _become(pipe: int, file: Path, log: Path, folder: Path, run: Callable[[Calla
             os.write(2, traceback.format_exc().encode())
     finally:
         os._exit(status)
+
+
+def _write_locked(file: Path) -> None:
+    """Writes the identity of this process to a file, which stays open and locked, also when a program is executed."""
+    identity = identify(os.getpid())
+    assert identity is not None
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    os.set_inheritable(descriptor, True)
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, json.dumps(asdict(identity)).encode("ascii"))
 
 
 def _detach(pipe: int, log: Path) -> None:

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import signal
@@ -75,14 +76,28 @@ def test_another_process_with_the_number_is_left_alone(file):
     try:
         identity = process.identify(other.pid)
         for change in ({"started": identity.started - 1}, {"boot": "another"}):
-            known = {"pid": other.pid, "started": identity.started, "boot": identity.boot} | change
-            file.write_text(json.dumps(known))
+            file.write_text(json.dumps(dataclasses.asdict(identity) | change))
             assert process.find(file) is None
             assert not process.end(file, 0)
             assert other.poll() is None
     finally:
         other.kill()
         other.wait()
+
+
+@pytest.mark.parametrize("run", [sleeper, lambda _ready: os.execv("/bin/sleep", ["sleep", "1000"])])
+def test_a_process_of_another_container_is_neither_found_nor_taken_for_ended(file, run):
+    start(file, run)
+    known = file.read_text()
+    elsewhere = json.loads(known) | {"namespace": 1}
+    file.write_text(json.dumps(elsewhere))
+    for use in (process.find, lambda path: process.end(path, 0)):
+        with pytest.raises(UserError, match=r"it\.pid: the process runs in another container; use the checkout that"):
+            use(file)
+    file.write_text(known)
+    assert process.end(file, SECONDS)
+    file.write_text(json.dumps(elsewhere))
+    assert process.find(file) is None
 
 
 @pytest.mark.parametrize("text", ["", "1", "{}", '{"pid": 1}', "[1, 2, 3]"])
