@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from testnet.local import link, process
+from testnet.local.requirements import TRANSLATED_MIB
 from testnet.local.state import HOST, PORTS, LocalNode, State
 from testnet.local.waiting import wait_for
 from tools.core.errors import UserError
@@ -79,7 +80,7 @@ def settings(node: LocalNode, programs: Programs) -> Settings:
     return Settings(
         qemu=programs.qemu,
         firmware=programs.firmware,
-        accel=programs.accel,
+        accel=f"{programs.accel},tb-size={TRANSLATED_MIB}" if programs.accel.startswith("tcg") else programs.accel,
         drives=[
             Drive(path=str(folder / DISK), format="qcow2", keep=True),
             Drive(path=str(folder / MEDIUM), read_only=True, removable=True),

@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 import os
 import socket
@@ -30,6 +31,10 @@ def test_the_command_line(nodes):
     cards = [value for value in options(words, "-device") if value.startswith("virtio-net")]
     assert cards == [f"virtio-net-pci,netdev=link,mac={nodes[2].mac}", "virtio-net-pci,netdev=outside"]
     assert options(words, "-m") == ["768"]
+    # Emulation keeps less translated code than by default: 1 GiB, as much as the machine itself has.
+    assert options(words, "-accel") == ["tcg,tb-size=256"]
+    programs = dataclasses.replace(PROGRAMS, accel="kvm")
+    assert options(command_line(settings(nodes[2], programs), None), "-accel") == ["kvm"]
     assert "exit-with-parent=on" not in words
     drives = options(words, "-drive")
     assert [drive for drive in drives if "file=net.2.2/disk.qcow2" in drive and "snapshot=off" in drive]

@@ -20,12 +20,17 @@ from tools.vm.firmware import find_firmware
 from tools.vm.qemu import find_qemu
 
 _MEMINFO = Path("/proc/meminfo")
+_KVM = Path("/dev/kvm")
 _LEAST_MEMORY_MIB = 512
 _MOST_CORES = 255
 GUEST_OVERHEAD_MIB = 150
-"""What QEMU takes besides the memory of its machine."""
+"""What QEMU takes besides the memory of its machine, in MiB."""
 
-WRITTEN_BYTES = 256 << 20
+TRANSLATED_MIB = 256
+"""Limit for the code that QEMU keeps translated where it emulates the processor, in MiB; its own default is 1 GiB
+(QEMU documentation, `-accel tcg,tb-size`)."""
+
+WRITTEN_BYTES = 640 << 20
 """What a machine writes to its disk at its first boot, with a reserve, in bytes."""
 
 
@@ -79,13 +84,19 @@ def check_programs() -> None:
         raise UserError("qemu-img: not found; install it (Debian: qemu-utils)")
 
 
-def check_memory(nodes: Sequence[LocalNode], meminfo: Path = _MEMINFO) -> None:
+def overhead_mib(*, emulated: bool) -> int:
+    """Returns what QEMU takes besides the memory of its machine, in MiB; more where it emulates the processor."""
+    return GUEST_OVERHEAD_MIB + (TRANSLATED_MIB if emulated else 0)
+
+
+def check_memory(nodes: Sequence[LocalNode], meminfo: Path = _MEMINFO, kvm: Path = _KVM) -> None:
     """Checks that there is memory for machines that are to be started.
 
     Raises:
         UserError: there is too little.
     """
-    needed = sum(node.memory_mib + GUEST_OVERHEAD_MIB for node in nodes)
+    overhead = overhead_mib(emulated=not os.access(kvm, os.R_OK | os.W_OK))
+    needed = sum(node.memory_mib + overhead for node in nodes)
     match = re.search(r"^MemAvailable: +(\d+) kB$", meminfo.read_text("ascii"), re.MULTILINE)
     available = int(match[1]) >> 10 if match else needed
     if needed > available:

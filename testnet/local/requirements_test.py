@@ -30,14 +30,17 @@ def test_another_deployment_is_refused(text, message):
     assert message in str(error.value)
 
 
-def test_too_little_memory(nodes, tmp_path):
+@pytest.mark.parametrize(("has_kvm", "needed"), [(True, 4 * (1024 + 150)), (False, 4 * (1024 + 150 + 256))])
+def test_too_little_memory(nodes, tmp_path, has_kvm, needed):
     nodes = [dataclasses.replace(node, memory_mib=1024) for node in nodes]
-    meminfo = tmp_path / "meminfo"
-    meminfo.write_text("MemTotal:       99999999 kB\nMemAvailable:    4810752 kB\n")  # 4698 MiB
-    check_memory(nodes, meminfo)
-    meminfo.write_text("MemTotal:       99999999 kB\nMemAvailable:    4803584 kB\n")  # 4691 MiB
-    with pytest.raises(UserError, match="memory: 4 machines need 4696 MiB, and 4691 MiB are available"):
-        check_memory(nodes, meminfo)
+    meminfo, kvm = tmp_path / "meminfo", tmp_path / "kvm"
+    if has_kvm:
+        kvm.touch()
+    meminfo.write_text(f"MemTotal:       99999999 kB\nMemAvailable:    {needed << 10} kB\n")
+    check_memory(nodes, meminfo, kvm)
+    meminfo.write_text(f"MemTotal:       99999999 kB\nMemAvailable:    {(needed << 10) - 1} kB\n")
+    with pytest.raises(UserError, match=f"memory: 4 machines need {needed} MiB, and {needed - 1} MiB are available"):
+        check_memory(nodes, meminfo, kvm)
 
 
 def test_too_little_space(nodes, tmp_path):

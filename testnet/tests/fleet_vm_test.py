@@ -20,6 +20,7 @@ import pytest
 from guestos_tools.options import call
 from testnet.local import machine, process, report, ssh
 from testnet.local.observe import observe
+from testnet.local.requirements import WRITTEN_BYTES, overhead_mib
 from testnet.local.state import State
 from testnet.local.waiting import wait_for
 from testnet.tools import icos_deploy, icos_destroy, manage, model_rollout
@@ -157,6 +158,7 @@ def test_machines_see_each_other(fleet, deployed):
     assert [each["failed_units"] for each in (first, second)] == [[], []]
     assert [each["slot"] for each in (first, second)] == ["A", "A"]
 
+    assert max(each["disk_mib"] for each in (first, second)) << 20 <= WRITTEN_BYTES
     # Each is reached by its name, and has the name and the address of the inventory.
     for node in fleet.nodes():
         command = "hostname; ip -6 -brief address show scope global"
@@ -252,6 +254,8 @@ def test_an_upgrade_goes_from_subnet_to_subnet(fleet, deployed, capfd):
     found = json.loads(capfd.readouterr().out)
     assert [(each["slot"], each["version"], each["failed_units"]) for each in found] == [("B", run.version, [])] * 2
     status, run = fleet.upgrade()
+    # What emulation takes after some boots was reserved for it.
+    assert max(each["memory_mib"] for each in found) <= fleet.nodes()[0].memory_mib + overhead_mib(emulated=True)
     assert (status, [each.result for each in run.nodes]) == (0, [report.CURRENT] * 2)
 
 
