@@ -36,7 +36,7 @@ _PHASES = {
     DOWNLOADED: ("installs", "#5b9bd5"),
     INSTALLED: ("commits", "#2f5f93"),
     COMMITTED: ("boots, is confirmed", "#70ad47"),
-    LOST: ("without its machine", "#7f7f7f"),
+    LOST: ("is lost", "#7f7f7f"),
 }
 """What a node does after a step, and the colour of that."""
 

@@ -26,7 +26,7 @@ def test_bars_are_as_long_as_the_phases():
         ("commits: 40 s to 50 s", 128, 32),
         ("boots, is confirmed: 50 s to 100 s", 160, 160),
         ("downloads: 100 s to 150 s", 320, 160),
-        ("without its machine: 150 s to 200 s", 480, 160),
+        ("is lost: 150 s to 200 s", 480, 160),
         ("<broken> & gone", 640, 4),
     ]
 

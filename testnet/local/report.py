@@ -32,7 +32,8 @@ FINISHED, HALTED, INTERRUPTED = "finished", "halted", "interrupted"
 STARTED, DOWNLOADED, INSTALLED, COMMITTED, LOST, CONFIRMED = (
     *("started", "downloaded", "installed", "committed", "lost", "confirmed"),
 )
-"""Steps of a node, in their order; LOST: its machine has ended, and is waited for. The last step may be FAILED."""
+"""Steps of a node, in their order. LOST: it is not up, and is waited for; STARTED follows again, unless it boots the
+new system. The last step may be FAILED."""
 
 _FORMAT = 1
 _RESULTS = (UPGRADED, CURRENT, FAILED, NOT_TRIED, RUNNING)

@@ -25,7 +25,7 @@ class Limits:
     """What a roll-out puts up with.
 
     Attributes:
-        timeout: how long a node's new system may take until it is confirmed, in seconds.
+        timeout: how long a node may take until it is up, and until its new system is confirmed, in seconds.
         tolerate: how many nodes of a subnet may fail before the roll-out halts.
     """
 

@@ -53,6 +53,9 @@ _AS_ORCHESTRATOR = ("sudo", "-u", "ic-replica", "sh")
 _INSTALL_SECONDS = 1800
 _COMMIT_SECONDS = 300
 _STALLED_SECONDS = 120
+_ATTEMPTS = 3
+"""How often an image is installed at most, if the machine ends meanwhile."""
+
 _LINK_SECONDS = 60
 _PIECE = 1 << 20
 _PAUSE_SECONDS = 3.0
@@ -132,7 +135,7 @@ def upgrade(state: State, node: LocalNode, offer: Offer, timeout: float, track: 
         state: of the deployment.
         node: to upgrade.
         offer: the update image.
-        timeout: how long the new system may take until it is confirmed, in seconds.
+        timeout: how long the node may take until it is up, and until its new system is confirmed, in seconds.
         track: gets the steps, the versions before and after, and messages.
 
     Returns:
@@ -143,22 +146,14 @@ def upgrade(state: State, node: LocalNode, offer: Offer, timeout: float, track: 
     """
     track.mark(STARTED)
     everyone = state.deployed_nodes()
-    before = observe(state, node, everyone)
+    before = _wait_until_up(state, node, timeout, track)
     track.record.before = before.system
-    if not before.is_up:
-        # The system takes the address off a card whose link is cut.
-        cut_off = before.answer is not None and is_cut_off(state, before, peers(node, everyone))
-        raise UserError(
-            f"{node.name}: is not up, so it is not upgraded: {before.lacks}"
-            + (", and it sees no replica of the other nodes" if cut_off else "")
-        )
     if before.version == offer.version:
         track.record.after = before.system
         track.say(f"{node.name}: has version {offer.version} already")
         return CURRENT
     seen = _seen_peers(state, before, everyone)
-    track.say(f"{node.name}: downloads and installs, over version {before.version}")
-    _install(state, node, offer, track)
+    before = _install_despite_losses(state, before, offer, timeout, track)
     track.say(f"{node.name}: has installed version {offer.version}; reboots")
     # The machine may end the connection before the command has ended: what counts is what boots.
     ssh.run(state, node, [*_AS_ORCHESTRATOR, "-c", shlex.quote(_COMMIT)], _COMMIT_SECONDS)
@@ -170,6 +165,41 @@ def upgrade(state: State, node: LocalNode, offer: Offer, timeout: float, track: 
     track.mark(CONFIRMED)
     track.say(f"{node.name}: version {after.version} is confirmed")
     return UPGRADED
+
+
+def _wait_until_up(state: State, node: LocalNode, timeout: float, track: Track) -> Observation:
+    """Returns what a node is once it is up; its machine may boot, or have ended and be started again meanwhile.
+
+    Raises:
+        UserError: it is not up in time.
+    """
+    everyone = state.deployed_nodes()
+    found: Observation | None = None
+
+    def is_up() -> bool:
+        nonlocal found
+        is_first, found = found is None, observe(state, node, everyone)
+        if is_first and not found.is_up:
+            track.mark(LOST)
+            track.say(f"{node.name}: {_lost(found)}, and this command waits for it")
+        return found.is_up
+
+    is_there = wait_for(is_up, timeout, _PAUSE_SECONDS)
+    assert found is not None
+    if not is_there:
+        # The system takes the address off a card whose link is cut.
+        cut_off = found.answer is not None and is_cut_off(state, found, peers(node, everyone))
+        raise UserError(
+            f"{node.name}: is not up within {timeout:.0f} s, so it is not upgraded: {found.lacks}"
+            + (", and it sees no replica of the other nodes" if cut_off else "")
+        )
+    if track.record.steps[-1].what == LOST:
+        track.mark(STARTED)
+    return found
+
+
+def _lost(found: Observation) -> str:
+    return f"is not up: {found.lacks}" if found.running else "the machine has ended; icos_deploy starts it"
 
 
 def _seen_peers(state: State, before: Observation, everyone: Sequence[LocalNode]) -> list[LocalNode]:
@@ -190,6 +220,28 @@ def _seen_peers(state: State, before: Observation, everyone: Sequence[LocalNode]
         names = ", ".join(unseen(state, found, others))
         raise UserError(f"{node.name}: is not upgraded, since it sees no replica of the other nodes: {names}")
     return [each for each in others if found.sees(each)]
+
+
+def _install_despite_losses(
+    state: State, before: Observation, offer: Offer, timeout: float, track: Track
+) -> Observation:
+    """Installs the image, again if the machine ends or boots meanwhile; returns what the node is then.
+
+    Raises:
+        UserError: it refuses the image, did not come back in time, or was lost too often.
+    """
+    node = before.node
+    for attempt in range(1, _ATTEMPTS + 1):
+        track.say(f"{node.name}: downloads and installs, over version {before.version}")
+        try:
+            _install(state, node, offer, track)
+            break
+        except UserError:
+            found = _wait_until_up(state, node, timeout, track)
+            if found.boot_id == before.boot_id or attempt == _ATTEMPTS:
+                raise
+            before = found
+    return before
 
 
 def _install(state: State, node: LocalNode, offer: Offer, track: Track) -> None:
@@ -226,7 +278,7 @@ def _wait_for_confirmation(
         was_running, found = found.running, observe(state, node, everyone)
         if was_running and not found.running:
             track.mark(LOST)
-            track.say(f"{node.name}: the machine has ended; icos_deploy starts it, and this command waits for it")
+            track.say(f"{node.name}: {_lost(found)}, and this command waits for it")
         if found.boot_id in (None, before.boot_id):
             return False
         return found.slot == before.slot or (found.is_up and not unseen(state, found, seen))

@@ -45,7 +45,10 @@ class Fleet:
 
     Attributes:
         behaviour: what a node does that does not upgrade: `refuses` the image, `falls back`, `hangs`, `ends`, is
-            `cut off` from the other nodes, or `gets lost` to them by the upgrade.
+            `cut off` from the other nodes, or `gets lost` to them by the upgrade, `loses power` while it installs, or
+            `was off` when its turn came.
+        losses: how often a node that loses its power does so.
+        back_after: how often a node that has ended is asked in vain.
         downloaded: what each node got by HTTP.
     """
 
@@ -54,6 +57,7 @@ class Fleet:
         self.downloaded = {}
         self.scripts = []
         self.missed = collections.Counter()
+        self.losses = 1
         self.back_after = float("inf")
         self.state = {node.name: ("A", "1.0", 1) for node in nodes}
 
@@ -65,6 +69,12 @@ class Fleet:
             url = next(word for word in script.split() if word.startswith("http://"))
             with urllib.request.urlopen(url.replace("10.0.2.2", "127.0.0.1")) as response:
                 self.downloaded[node.name] = response.read()
+            if behaviour == "loses power" and self.losses > 0:
+                self.losses -= 1
+                self.missed[node.name] = 0
+                slot, version, boot = self.state[node.name]
+                self.state[node.name] = (slot, version, boot + 1)
+                return subprocess.CompletedProcess([], 255, "", "")
             if behaviour == "refuses":
                 return subprocess.CompletedProcess([], 4, "", "checking\nmanageboot.sh: its signature is wrong\n")
         else:
@@ -81,15 +91,15 @@ class Fleet:
 
     def observe(self, _state, node, nodes):
         slot, version, boot = self.state[node.name]
-        if self.behaviour.get(node.name) == "ends" and node.name in self.downloaded:
+        behaviour = self.behaviour.get(node.name)
+        if behaviour == "was off" or (behaviour in ("ends", "loses power") and node.name in self.downloaded):
             self.missed[node.name] += 1
             if self.missed[node.name] < self.back_after:
                 return Observation(node, running=False)
-        behaviour = self.behaviour.get(node.name)
         is_cut_off = behaviour == "cut off" or (behaviour == "gets lost" and version == "2.0")
         answer = {
             "boot_id": str(boot),
-            "system": "starting" if self.behaviour.get(node.name) == "starts" else "running",
+            "system": "starting" if behaviour == "starts" else "running",
             "slots": {"current": slot, "version": version, "stable": True},
             "replicas": {each.ip: {} for each in nodes if each == node or not is_cut_off},
         }
@@ -144,7 +154,9 @@ def test_all_nodes_are_upgraded(state, nodes, image, fleet):
         ("hangs", "net.2.2: not upgraded within 0 s: it has not rebooted", 0.05),
         ("ends", "net.2.2: not upgraded within 0 s: its machine does not run", 0.05),
         ("other version", "net.2.2: runs version 1.9, and the image has 2.0", 60),
-        ("starts", "net.2.2: is not up, so it is not upgraded: the system is starting", 60),
+        ("starts", "net.2.2: is not up within 0 s, so it is not upgraded: the system is starting", 0.05),
+        ("was off", "net.2.2: is not up within 0 s, so it is not upgraded: its machine does not run", 0.05),
+        ("loses power", "net.2.2: is not up within 0 s, so it is not upgraded: its machine does not run", 0.05),
         ("cut off", "net.2.2: is not upgraded, since it sees no replica of the other nodes: net.0.0, net.0.1", 60),
         ("gets lost", "net.2.2: not upgraded within 0 s: it does not see the replica of net.0.0, net.0.1", 0.05),
     ],
@@ -209,6 +221,32 @@ def test_a_machine_that_comes_back_is_waited_for(state, nodes, image, fleet):
     assert [each.result for each in run.nodes] == [UPGRADED] * 4
     assert [step.what for step in run.nodes[1].steps][-3:] == [COMMITTED, LOST, CONFIRMED]
     assert sum("the machine has ended; icos_deploy starts it" in each for each in said) == 1
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "steps"),
+    [
+        ("was off", [STARTED, LOST, STARTED, DOWNLOADED, INSTALLED, COMMITTED, CONFIRMED]),
+        ("loses power", [STARTED, DOWNLOADED, LOST, STARTED, DOWNLOADED, INSTALLED, COMMITTED, CONFIRMED]),
+    ],
+)
+def test_a_machine_that_is_lost_before_it_has_installed_is_waited_for(state, nodes, image, fleet, behaviour, steps):
+    fleet.behaviour["net.2.2"] = behaviour
+    fleet.back_after = 3
+    said = []
+    run = roll_out(state, nodes, image, Limits(60), said.append)
+    assert [each.result for each in run.nodes] == [UPGRADED] * 4
+    assert [step.what for step in run.nodes[1].steps] == steps
+    assert (run.nodes[1].before, run.nodes[1].after) == ("1.0 in A", "2.0 in B")
+    assert said.count("net.2.2: the machine has ended; icos_deploy starts it, and this command waits for it") == 1
+
+
+def test_a_machine_that_always_ends_when_it_installs_halts_the_roll_out(state, nodes, image, fleet):
+    fleet.behaviour["net.2.2"] = "loses power"
+    fleet.losses, fleet.back_after = 99, 2
+    run = roll_out(state, nodes, image, Limits(60), lambda _: None)
+    assert (run.result, run.nodes[1].problem) == (HALTED, "net.2.2: upgrade-install: exit status 255: no message")
+    assert fleet.losses == 99 - 3
 
 
 def test_machines_may_be_stopped_and_started_meanwhile_but_not_upgraded(state, nodes, image, fleet):

@@ -72,7 +72,11 @@ def parser() -> Parser:
     change.add_argument("nodes", metavar="NODE", nargs="*", help="by default all")
     change.add_argument("--image", metavar="FILE", required=True, help="update image, such as update-img.tar.zst")
     change.add_argument(
-        "--timeout", metavar="SECONDS", type=places.seconds, default=1200, help="for the boot of a node (default: 1200)"
+        "--timeout",
+        metavar="SECONDS",
+        type=places.seconds,
+        default=1200,
+        help="for a boot of a node, or until it is back (default: 1200)",
     )
     change.add_argument(
         "--tolerate",
