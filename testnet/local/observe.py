@@ -1,8 +1,9 @@
-"""What the nodes of a deployment are and see: asked by SSH, of all nodes at the same time."""
+"""What the nodes of a deployment are and see: asked by SSH, of several nodes at the same time."""
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -106,8 +107,11 @@ def observe(state: State, node: LocalNode, nodes: Sequence[LocalNode]) -> Observ
 
 
 def observe_all(state: State, nodes: Sequence[LocalNode]) -> list[Observation]:
-    """Asks all nodes."""
-    with ThreadPoolExecutor(max(1, len(nodes))) as pool:
+    """Asks all nodes, as many at the same time as there are processors.
+
+    An answer is work for a machine: if more machines shared a processor for it, none would answer in time.
+    """
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         return list(pool.map(lambda node: observe(state, node, nodes), nodes))
 
 

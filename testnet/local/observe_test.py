@@ -1,6 +1,7 @@
 import json
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -52,6 +53,19 @@ def test_all_are_up(state, nodes, answers):
     )
     assert (last["replica"], last["subnet"], last["does_not_see"]) == (None, None, [])
     assert json.loads(json.dumps(first)) == first
+
+
+def test_no_more_nodes_are_asked_at_a_time_than_there_are_processors(state, nodes, answers, monkeypatch):
+    workers = []
+
+    def pool(count):
+        workers.append(count)
+        return ThreadPoolExecutor(count)
+
+    monkeypatch.setattr(observe, "ThreadPoolExecutor", pool)
+    monkeypatch.setattr(observe.os, "sched_getaffinity", lambda _: {0, 1})
+    assert [each.running for each in observe_all(state, nodes)] == [False] * 4
+    assert workers == [2]
 
 
 def test_what_is_missing(state, nodes, answers):
