@@ -6,14 +6,35 @@ from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
 from tools.core.errors import UserError
 
 LEAST_BITS = 2048
-"""Least size of a key that firmware accepts."""
+"""Least size of a key that firmware and TPMs accept."""
 _MOST_SIGNATURE = 1 << 12
 """Most bytes of a signature by a private key."""
+
+
+def public_key(data: bytes, path: str) -> rsa.RSAPublicKey:
+    """Returns the public key in a text as PEM.
+
+    Args:
+        data: the text.
+        path: where it is from, for messages.
+
+    Raises:
+        UserError: it is not a public key of RSA with LEAST_BITS or more.
+    """
+    try:
+        key = load_pem_public_key(data)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise UserError(
+            f"{path}: is not a public key as PEM, as `openssl pkey -in KEY.pem -pubout` prints it"
+        ) from error
+    if not isinstance(key, rsa.RSAPublicKey) or key.key_size < LEAST_BITS:
+        raise UserError(f"{path}: is not a public key of RSA with {LEAST_BITS} bits or more")
+    return key
 
 
 def read_private_key(path: str, public: rsa.RSAPublicKey, public_path: str) -> rsa.RSAPrivateKey:

@@ -2,7 +2,8 @@
 
 See the UAPI Group's Unified Kernel Image specification. The program in the file is systemd's stub, which finds the
 others in these sections: `.osrel` (os-release), `.cmdline`, `.uname` (the version of the kernel), `.sbat` (generations
-for revocation, shim's SBAT.md), `.initrd` and `.linux`. A signature of the file covers all of them.
+for revocation, shim's SBAT.md), `.initrd` and `.linux`. A signature of the file covers all of them. `.pcrpkey` is the
+public key of `pcr_policy`, which adds the last section, `.pcrsig`.
 """
 
 from __future__ import annotations
@@ -12,9 +13,12 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cryptography.hazmat.primitives.asymmetric import rsa
+
 from tools.core.errors import UserError
 from tools.image.extents import Image
 from tools.pe.headers import PeFile, add_sections, read_pe
+from tools.pe.pcr_policy import PUBLIC_KEY, public_key_section
 
 _MOST_TEXT = 1 << 16
 _SETUP_MAGIC, _SETUP_MAGIC_OFFSET = b"HdrS", 0x202
@@ -41,6 +45,7 @@ class Parts:
         sbat: further lines of SBAT, besides those of the stub.
         min_stub_version: the lowest major version of systemd that the stub may be of, such as 257; 0 takes any stub.
             The initramfs may rely on variables that older stubs don't write (systemd-stub(7), "EFI Variables").
+        pcr_public_key: key whose signatures of register 11 the image will have; None: it has none.
     """
 
     stub: Image
@@ -50,6 +55,7 @@ class Parts:
     words: Sequence[str]
     sbat: bytes = b""
     min_stub_version: int = 0
+    pcr_public_key: rsa.RSAPublicKey | None = None
 
 
 def unified_kernel_image(parts: Parts) -> Image:
@@ -67,6 +73,8 @@ def unified_kernel_image(parts: Parts) -> Image:
         present = stub.find(".sbat")
         before = b"" if present is None else parts.stub.read(present.offset, present.virtual_size)
         contents.append((".sbat", Image.from_bytes(merged_sbat(before, parts.sbat))))
+    if parts.pcr_public_key:
+        contents.append((PUBLIC_KEY, Image.from_bytes(public_key_section(parts.pcr_public_key))))
     contents += [(".initrd", parts.initrd), (".linux", parts.kernel)]
     for name, content in contents:
         if not content.size:

@@ -60,6 +60,7 @@ CASES: dict[str, dict[str, Any]] = {
         "output": "out/file",
     },
     "oci_root": {"layout": "in/layout", "output": "out/file"},
+    "pcr_signature": {"file": "in/uki.efi", "key": "in/platform.key.pem", "output": "out/file"},
     "raw_disk": {"disk": "in/disk.img", "output": "out/file"},
     "raw_partition": {"input": "in/text", "size": MIB, "output": "out/file"},
     "sbom": {
@@ -137,7 +138,9 @@ def make_inputs(folder: Path, content: str = "secret") -> None:
     (folder / "text.zst").write_bytes(zstandard.compress(content.encode()))
     (folder / "stub.efi").write_bytes(pe_file())
     (folder / "store.fd").write_bytes(variable_store())
-    make_certificate(folder, "platform")
+    key, _ = make_certificate(folder, "platform")
+    public = ask("openssl", "pkey", "-in", key, "-pubout").encode()
+    (folder / "uki.efi").write_bytes(pe_file([(".linux", b"kernel"), (".pcrpkey", public)]))
     (folder / "kernel").write_bytes(kernel())
     (folder / "partitions.csv").write_text("root,2048,16384,L,,\n")
     (folder / "advisories.json").write_text("{}")
