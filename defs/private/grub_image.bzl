@@ -6,7 +6,7 @@ load("//defs/private:execution.bzl", "LINUX")
 load("//defs/private:secure_boot.bzl", "SECURE_BOOT_ATTRS", "signed_program")
 
 def _unsigned(ctx, output):
-    """Declares the action that puts the program together."""
+    """Declares the action that puts the program together; returns no further output groups."""
     debs = [info.deb for info in ctx.attr.src[DebianPackagesInfo].packages]
     inputs = debs + ctx.files.configs + ctx.files.sbat
     args = command_args(ctx)
@@ -27,6 +27,7 @@ def _unsigned(ctx, output):
         outputs = [output],
         progress_message = "Building %{output}",
     )
+    return {}
 
 def _grub_image_impl(ctx):
     return signed_program(ctx, _unsigned)

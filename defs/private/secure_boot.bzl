@@ -66,7 +66,8 @@ def signed_program(ctx, build):
 
     Args:
         ctx: of a rule with SECURE_BOOT_ATTRS.
-        build: function that declares the action for the program without a signature: `build(ctx, output)`.
+        build: function that declares the action for the program without a signature, `build(ctx, output)`, and returns a
+            dict of further output groups.
     """
     if ctx.file.secure_boot_key and ctx.file.secure_boot_signature:
         fail("%s: secure_boot_key, secure_boot_signature: exclude each other; give one of them" % ctx.label)
@@ -75,10 +76,10 @@ def signed_program(ctx, build):
         fail("%s: secure_boot_certificate: belongs to secure_boot_key or secure_boot_signature; give both or none" % ctx.label)
     output = ctx.actions.declare_file(ctx.label.name + ".efi")
     unsigned = ctx.actions.declare_file(ctx.label.name + ".unsigned.efi") if is_signed else output
-    build(ctx, unsigned)
+    groups = build(ctx, unsigned)
     if is_signed:
         _sign(ctx, unsigned, output)
     return [
         DefaultInfo(files = depset([output])),
-        OutputGroupInfo(to_sign = depset([_to_sign(ctx, unsigned)])),
+        OutputGroupInfo(to_sign = depset([_to_sign(ctx, unsigned)]), **groups),
     ]

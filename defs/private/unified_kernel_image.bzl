@@ -3,10 +3,11 @@
 load("//defs/private:boot_args.bzl", "KERNEL_ARGUMENT_ATTRS", "kernel_arguments")
 load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS")
 load("//defs/private:execution.bzl", "LINUX")
+load("//defs/private:pcr_signature.bzl", "PCR_SIGNATURE_ATTRS", "with_pcr_signatures")
 load("//defs/private:secure_boot.bzl", "SECURE_BOOT_ATTRS", "signed_program")
 
-def _unsigned(ctx, output):
-    """Declares the action that puts the image together."""
+def _parts(ctx, output):
+    """Declares the action that puts the image together, without signatures."""
     args, inputs = kernel_arguments(ctx)
     for name in ("stub", "kernel", "initrd", "os_release"):
         file = getattr(ctx.file, name)
@@ -15,6 +16,9 @@ def _unsigned(ctx, output):
     if ctx.attr.min_stub_version:
         args.add(ctx.attr.min_stub_version, format = "--min_stub_version=%s")
     args.add_all(ctx.files.sbat, format_each = "--sbat=%s")
+    if ctx.file.pcr_public_key:
+        args.add(ctx.file.pcr_public_key, format = "--pcr_public_key=%s")
+        inputs.append(ctx.file.pcr_public_key)
     args.add(output, format = "--output=%s")
     ctx.actions.run(
         arguments = [args],
@@ -26,6 +30,9 @@ def _unsigned(ctx, output):
         progress_message = "Building %{output}",
     )
 
+def _unsigned(ctx, output):
+    return with_pcr_signatures(ctx, output, _parts)
+
 def _unified_kernel_image_impl(ctx):
     return signed_program(ctx, _unsigned)
 
@@ -35,8 +42,15 @@ unified_kernel_image = rule(
 
 With `secure_boot_key` it is signed for UEFI Secure Boot, and the signature covers all of them. If the private key must not
 be on the build machine, sign elsewhere: the output group `to_sign` is the file to sign, and `secure_boot_signature` takes
-what `openssl dgst -sha256 -sign KEY.pem -out SIGNATURE NAME.to_sign`, or a hardware module, makes of it.""",
-    attrs = KERNEL_ARGUMENT_ATTRS | SECURE_BOOT_ATTRS | {
+what `openssl dgst -sha256 -sign KEY.pem -out SIGNATURE NAME.to_sign`, or a hardware module, makes of it.
+
+With `pcr_key` and `pcr_public_key` it also has signatures of the values of PCR 11 that it leads to in a TPM 2, in the bank of
+SHA-256, as `systemd-measure sign` makes them. A key of a disk that is sealed to the public key, by
+`systemd-cryptenroll --tpm2-device=auto --tpm2-public-key=PUBLIC.pem --tpm2-public-key-pcrs=11`, opens under images with
+signatures by the private key, so after upgrades, too, and under no other system. They can be made elsewhere, too: each file of
+the output group `pcr_to_sign`, `NAME.pcr_to_sign.NUMBER`, is signed in the same way, and `pcr_signatures` takes the results.
+The signature for Secure Boot covers them, so it is made last.""",
+    attrs = KERNEL_ARGUMENT_ATTRS | SECURE_BOOT_ATTRS | PCR_SIGNATURE_ATTRS | {
         "initrd": attr.label(allow_single_file = True, doc = "The initramfs.", mandatory = True),
         "kernel": attr.label(allow_single_file = True, doc = "The kernel (bzImage).", mandatory = True),
         "min_stub_version": attr.int(
