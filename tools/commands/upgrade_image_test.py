@@ -107,13 +107,13 @@ def digested(names, offset):
     return given
 
 
-@pytest.mark.parametrize("offset", [5 * MIB, 6 * MIB, 5 * MIB + 512])
-@pytest.mark.parametrize("names", [["boot"], ["root"], ["hashes"], ["boot", "root", "hashes"]])
-def test_manifest_of_digests_is_that_of_the_images(folder, names, offset):
-    assert build_manifest(images=digested([], offset)) == 0
-    expected = (folder / "manifest.json").read_bytes()
-    assert build_manifest(images=digested(names, offset)) == 0
-    assert (folder / "manifest.json").read_bytes() == expected
+def test_manifest_of_digests_is_that_of_the_images(folder):
+    for offset in (5 * MIB, 6 * MIB, 5 * MIB + 512):
+        assert build_manifest(images=digested([], offset)) == 0
+        expected = (folder / "manifest.json").read_bytes()
+        for names in (["boot"], ["root"], ["hashes"], ["boot", "root", "hashes"]):
+            assert build_manifest(images=digested(names, offset)) == 0
+            assert (folder / "manifest.json").read_bytes() == expected
 
 
 def test_a_last_piece_that_two_images_share_is_read(folder):
