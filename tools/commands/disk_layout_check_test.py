@@ -51,8 +51,12 @@ def test_what_does_not_fit_comes_with_what_to_do(check):
     ("sizes", "arguments", "message"),
     [
         ([("one", (1 << 20) + 1)], {}, "partition one: has 1048576 bytes in .*partitions.csv, and 1048577 are needed"),
-        ([("three", 1)], {}, "partition three: is not in .*partitions.csv, which has one, two"),
-        ([("one", 1), ("one", 2)], {}, "partition one: is given twice"),
+        (
+            [("three", 1)],
+            {},
+            "partition three: is not in .*partitions.csv, which has one, two; correct the name.*, or add a row",
+        ),
+        ([("one", 1), ("one", 2)], {}, "partition one: is given twice.*; leave one out"),
         ([("two", 1)], {"without": ("two",)}, "partition two: is not in .*partitions.csv, which has one"),
         ([], {"expanded_size": 1 << 20}, "disk"),
     ],

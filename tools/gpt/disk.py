@@ -109,9 +109,12 @@ def check_contents(table: Table, contents: Iterable[Content], layout: str = "the
     for content in contents:
         name = content.name
         if name not in entries:
-            raise UserError(f"partition {name}: is not in {layout}, which has {', '.join(entries)}")
+            raise UserError(
+                f"partition {name}: is not in {layout}, which has {', '.join(entries)}; correct the name"
+                f"{content.note}, or add a row"
+            )
         if name in found:
-            raise UserError(f"partition {name}: is given twice")
+            raise UserError(f"partition {name}: is given twice{content.note}; leave one out")
         found[name] = entries[name]
         if content.size > found[name].size:
             raise UserError(

@@ -198,7 +198,9 @@ def _header(cells: list[str]) -> list[str]:
 def _named(columns: Sequence[str], cells: list[str]) -> Iterable[tuple[str, str]]:
     needed = len(columns) - 1 if columns[-1] in _OPTIONAL_COLUMNS else len(columns)
     if len(cells) < needed:
-        raise ValueError(f"too few columns: {len(cells)}; required are {','.join(columns)}")
+        other = next((sign for sign in ";\t" if any(sign in cell for cell in cells)), None)
+        hint = f"; separate them by commas, not by {other!r}" if other else ""
+        raise ValueError(f"too few columns: {len(cells)}; required are {','.join(columns)}{hint}")
     if len(cells) > len(columns):
         raise ValueError(f"too many columns: {len(cells)} for {','.join(columns)}; quote a cell that has a comma")
     return zip(columns, cells, strict=False)
@@ -211,7 +213,7 @@ def _partition(row: dict[str, str], before: list[Partition], origin: str) -> Par
     guid = parse_guid(row["uuid"]) if row["uuid"] else None
     for other in before:
         if other.name == row["name"]:
-            raise ValueError(f"name {other.name!r} is also that of {other.origin}")
+            raise ValueError(f"name {other.name!r} is also that of {other.origin}; choose another one")
         if guid is not None and other.uuid == guid:
             raise ValueError(f"GUID {row['uuid']} is also that of {other.name} at {other.origin}")
     return Partition(

@@ -41,7 +41,9 @@ def parse_guid(text: str) -> UUID:
         ValueError: the text has another form, or is all zeros, which marks an unused entry.
     """
     if not _GUID.fullmatch(text):
-        raise ValueError(f"{text!r} is not a GUID of the form 01234567-89AB-CDEF-0123-456789ABCDEF")
+        raise ValueError(
+            f"{text!r} is not a GUID of the form 01234567-89AB-CDEF-0123-456789ABCDEF; `uuidgen` makes one"
+        )
     guid = UUID(text)
     if not guid.int:
         raise ValueError("the GUID of zeros marks an unused entry")
