@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from tools.core.errors import UserError
@@ -107,12 +107,14 @@ def _layer(spec: LayerSpec, drop_keywords: Collection[str]) -> Layer:
     layer = read_archive(spec.archive, spec.label, drop_keywords) if spec.archive else Layer.empty(spec.label)
     try:
         before: dict[tuple[bytes, ...], tuple[Entry, Node]] = {}
+        above: dict[tuple[bytes, ...], Entry] = {}
         for entry in spec.entries:
             if entry.type == "files":
                 layer.directory(components(entry.path))
             for each in _files(entry) if entry.type == "files" else (entry,):
                 parts, node = components(each.path), _node(each)
                 _check_same(*before.setdefault(parts, (each, node)), each, node)
+                _check_place(before, above, each, parts)
                 layer.add(parts, node)
         strip(layer.root, spec.strip_paths)
         if spec.owner:
@@ -130,6 +132,36 @@ def _check_same(one: Entry, one_node: Node, other: Entry, other_node: Node) -> N
             f"{one.path}: is given twice, by {_description(one)} and by {_description(other)}, with different "
             f"{', '.join(fields)}; remove one"
         )
+
+
+def _check_place(
+    before: Mapping[tuple[bytes, ...], tuple[Entry, Node]],
+    above: dict[tuple[bytes, ...], Entry],
+    entry: Entry,
+    parts: tuple[bytes, ...],
+) -> None:
+    """Raises a `UserError` if a path is that of a file of the same layer and also a directory of another entry.
+
+    Args:
+        before: the entries so far, and this one, by their paths.
+        above: the directories above the entries so far, with one entry of each; those of this one are added.
+        entry: the entry.
+        parts: its path.
+    """
+    if parts in above and isinstance(before[parts][1], File):
+        raise _not_below(entry, above[parts])
+    for length in range(1, len(parts)):
+        place = before.get(parts[:length])
+        if place and isinstance(place[1], File):
+            raise _not_below(place[0], entry)
+        above.setdefault(parts[:length], entry)
+
+
+def _not_below(file: Entry, below: Entry) -> UserError:
+    return UserError(
+        f"{file.path}: is a file, {_description(file)}, but {_description(below)} is to be below it, at {below.path}; "
+        "correct one of the two paths"
+    )
 
 
 def _description(entry: Entry) -> str:

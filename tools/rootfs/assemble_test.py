@@ -167,6 +167,18 @@ def test_subdir_and_strip_paths():
     assert sorted(tree([LayerSpec("x", entries=entries)], strip_paths=("boot/dr*",), subdir="boot")) == [b"", b"keep"]
 
 
+def test_a_file_where_a_directory_is_needed():
+    """The message names both entries, whichever comes first."""
+    file, below = Entry("etc/nginx", source="content"), Entry("/etc/nginx/sites/a", "symlink", target="b")
+    message = (
+        "test.img: //a:b: etc/nginx: is a file, content, but a link to b is to be below it, at /etc/nginx/sites/a; "
+        "correct one of the two paths"
+    )
+    for entries in ([file, below], [below, file]):
+        with pytest.raises(UserError, match=f"^{re.escape(message)}$"):
+            tree([LayerSpec("//a:b", entries=entries)])
+
+
 def test_layers_are_placed_stripped_and_owned():
     layer = LayerSpec("x", "base.tar", prefix="opt/x", strip_paths=["usr/fi*"], owner="5:6", entries=[Entry("usr/e")])
     nodes = tree([layer])
