@@ -6,7 +6,7 @@ load("//defs/private:executables.bzl", "executables_aspect")
 load("//defs/private:image_groups.bzl", "EXPORT_ATTRS", "export_image", "partition_groups")
 load("//defs/private:json_spec.bzl", "json_spec")
 load("//defs/private:partition_info.bzl", "PartitionInfo")
-load("//defs/private:rootfs_info.bzl", "RootfsInfo", "rootfs_arguments")
+load("//defs/private:rootfs_info.bzl", "RootfsInfo", "rootfs_arguments", "strip_spec")
 load("//defs/private:rootfs_tree.bzl", "entries_layer", "extra_file_entries")
 load("//defs/private:sbom.bzl", "SBOM_ATTRS", "image_contents", "sbom_outputs")
 load("//defs/private:size.bzl", "SECTOR", "parse_size")
@@ -68,7 +68,7 @@ def partition_image(ctx, tool, mnemonic, parameters, inputs = [], resources = No
     if ctx.attr.partition_size or sized:
         size = parse_size(ctx.attr.partition_size, size_attribute, unit)
     rootfs = ctx.attr.src[RootfsInfo] if ctx.attr.src else None
-    tree = rootfs_arguments(rootfs, ctx.attr.subdir, ctx.attr.strip_paths, ctx.attr.mtime) if rootfs else {
+    tree = rootfs_arguments(rootfs, ctx.attr.subdir, strip_spec(ctx), ctx.attr.mtime) if rootfs else {
         "layers": [],
         "mtime": ctx.attr.mtime,
     }

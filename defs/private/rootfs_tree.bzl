@@ -12,7 +12,7 @@ load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS", "command_args")
 load("//defs/private:debian_providers.bzl", "DebianInstalledInfo")
 load("//defs/private:executables.bzl", "executable_of", "executables_aspect", "pkg_files_without_mode", "programs_of", "runfiles_entries")
 load("//defs/private:execution.bzl", "LINUX")
-load("//defs/private:rootfs_info.bzl", "RootfsInfo", "rootfs_arguments")
+load("//defs/private:rootfs_info.bzl", "RootfsInfo", "rootfs_arguments", "strip_spec")
 load("//defs/private:sbom.bzl", "SBOM_ATTRS", "image_contents", "sbom_outputs")
 
 _COMPRESSED = [".tar.gz", ".tgz", ".tar.zst", ".tar.xz"]
@@ -227,7 +227,7 @@ def _rootfs_tree_impl(ctx):
     layers += entries_layer(ctx.label, entries, ctx.attr.overrides, ctx.attr.directories, metadata or None)
     inputs.append(depset([entry["source"] for entry in entries if "source" in entry]))
     if ctx.attr.sysusers or ctx.attr.passwords:
-        accounts = {"passwords": ctx.attr.passwords, "sysusers": ctx.attr.sysusers}
+        accounts = {"label": str(ctx.label), "passwords": ctx.attr.passwords, "sysusers": ctx.attr.sysusers}
     if ctx.attr.executables:
         executables.append({"architecture": image_architecture(ctx), "paths": ctx.attr.executables})
     if ctx.attr.check_units or ctx.attr.required_units:
@@ -242,7 +242,7 @@ def _rootfs_tree_impl(ctx):
         inputs = depset(transitive = inputs),
         layers = layers,
         locks = depset(transitive = locks),
-        strip_paths = strip_paths + ctx.attr.strip_paths,
+        strip_paths = strip_paths + strip_spec(ctx),
         units = units,
     )
     contents = image_contents(rootfs_arguments(info), info.inputs, info.locks)

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
-IN_AN_IMAGE = frozenset({"link", "overrides", "path", "paths", "strip_paths", "target"})
+IN_AN_IMAGE = frozenset({"link", "overrides", "path", "paths", "target"})
 """Keys of tools' specifications whose values are paths in the image, and so may be absolute."""
 
 REQUIREMENTS = frozenset(

@@ -154,4 +154,5 @@ def test_conflicts_name_both_layers(folder, capfd):
 
 def test_an_error_of_the_tree_names_the_image_once(folder, capsys):
     assert build("--strip_paths=/none") == 2
-    assert capsys.readouterr().err == "error: root.img: strip_paths: /none: does not exist\n"
+    said = "error: root.img: strip_paths: /none: does not exist; correct the path, or leave it out\n"
+    assert capsys.readouterr().err == said

@@ -131,4 +131,5 @@ def test_what_cannot_be_stored_is_named_with_its_archive(capfd):
 
 def test_an_error_of_the_tree_names_the_image_once(folder, capsys):
     assert build("--strip_paths=/none") == 2
-    assert capsys.readouterr().err == "error: root.img: strip_paths: /none: does not exist\n"
+    said = "error: root.img: strip_paths: /none: does not exist; correct the path, or leave it out\n"
+    assert capsys.readouterr().err == said

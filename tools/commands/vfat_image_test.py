@@ -120,4 +120,5 @@ def test_errors_leave_no_output(folder, capsys, flags, message):
 
 def test_an_error_of_the_tree_names_the_image_once(folder, capsys):
     assert build("--strip_paths=/none") == 2
-    assert capsys.readouterr().err == "error: esp.img: strip_paths: /none: does not exist\n"
+    said = "error: esp.img: strip_paths: /none: does not exist; correct the path, or leave it out\n"
+    assert capsys.readouterr().err == said

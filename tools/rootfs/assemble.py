@@ -16,7 +16,7 @@ from tools.rootfs.executables import check_executables
 from tools.rootfs.file_metadata import parse_owner, set_metadata
 from tools.rootfs.sha512crypt import derived_salt, sha512crypt
 from tools.rootfs.sysusers import parse_sysusers
-from tools.rootfs.tree_spec import AccountsSpec, Entry, LayerSpec, RootfsArguments
+from tools.rootfs.tree_spec import AccountsSpec, Entry, LayerSpec, RootfsArguments, StripSpec
 from tools.rootfs.units import check_units
 from tools.tree.compare import node_differences
 from tools.tree.layer import NOT_COMPARED, Layer, placed_under
@@ -24,7 +24,7 @@ from tools.tree.merge import Directories, merge
 from tools.tree.metadata import clamp_times, set_owner, set_times
 from tools.tree.node import Directory, File, Node, Symlink
 from tools.tree.paths import components, directory_at, lookup
-from tools.tree.select import strip
+from tools.tree.select import Place, remove, select, strip
 from tools.tree.selinux import FileContexts, label_tree
 from tools.tree.tar_reader import read_archive
 
@@ -77,9 +77,9 @@ def _assembled(spec: RootfsArguments, origin: str, own_directories: Iterable[byt
     if spec.accounts is not None:
         for database in _DATABASES:
             tree.record_change((b"etc", database.encode()))
-        add_accounts(tree.root, spec.accounts)
-    with _located("strip_paths"):
-        strip(tree.root, spec.strip_paths)
+        with _located(spec.accounts.label):
+            add_accounts(tree.root, spec.accounts)
+    _strip(tree.root, (StripSpec("", list(spec.strip_paths)), *spec.strip))
     check_executables(tree.root, spec.executables)
     check_units(tree.root, spec.units, {layer.label for layer in layers if layer.entries})
     with _located("subdir"):
@@ -96,11 +96,20 @@ def _assembled(spec: RootfsArguments, origin: str, own_directories: Iterable[byt
 
 @contextlib.contextmanager
 def _located(where: str) -> Iterator[None]:
-    """Puts the place of a value before the message of a `UserError` in the block."""
+    """Puts the place of a value, if it has one, before the message of a `UserError` in the block."""
     try:
         yield
     except UserError as error:
-        raise UserError(f"{where}: {error}") from error
+        raise UserError(f"{where}: {error}" if where else str(error)) from error
+
+
+def _strip(root: Directory, specs: Iterable[StripSpec]) -> None:
+    """Removes paths from the complete tree; all are looked up before any is removed."""
+    places: list[Place] = []
+    for spec in specs:
+        with _located(f"{spec.label}: strip_paths" if spec.label else "strip_paths"):
+            places += [place for pattern in spec.paths for place in select(root, pattern)]
+    remove(places)
 
 
 def _layer(spec: LayerSpec, drop_keywords: Collection[str]) -> Layer:

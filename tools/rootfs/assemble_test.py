@@ -9,7 +9,7 @@ import pytest
 
 from tools.core.errors import UserError
 from tools.rootfs.assemble import assemble, assemble_layers
-from tools.rootfs.tree_spec import AccountsSpec, Entry, LayerSpec, MetadataSpec, RootfsArguments, UnitsSpec
+from tools.rootfs.tree_spec import AccountsSpec, Entry, LayerSpec, MetadataSpec, RootfsArguments, StripSpec, UnitsSpec
 from tools.tree.capability import from_text
 from tools.tree.node import Directory, File, Symlink, walk
 
@@ -177,6 +177,13 @@ def test_a_file_where_a_directory_is_needed():
     for entries in ([file, below], [below, file]):
         with pytest.raises(UserError, match=f"^{re.escape(message)}$"):
             tree([LayerSpec("//a:b", entries=entries)])
+
+
+def test_targets_may_strip_the_same_paths():
+    """All patterns are looked up before any path is removed."""
+    entries = [Entry("boot/file"), Entry("other")]
+    strip = (StripSpec("//a:b", ["/boot"]), StripSpec("//a:c", ["/boot/file", "/boot/*"]))
+    assert sorted(tree([LayerSpec("x", entries=entries)], strip=strip)) == [b"", b"other"]
 
 
 def test_layers_are_placed_stripped_and_owned():
@@ -354,10 +361,22 @@ def test_units_of_entries_are_checked():
     ("arguments", "message"),
     [
         ({"strip_paths": ("/bin/c",)}, "test.img: strip_paths: /bin/c: does not exist"),
+        (
+            {"strip": (StripSpec("//a:b", ["/bin/*"]), StripSpec("//a:c", ["/bin/c"]))},
+            "test.img: //a:c: strip_paths: /bin/c: does not exist; correct the path, or leave it out",
+        ),
         ({"subdir": "boot"}, "test.img: subdir: /boot: does not exist"),
         (
             {"accounts": AccountsSpec(passwords={"admin": "secret"})},
             "test.img: passwords: admin has a password, but there is no such account; create it by sysusers",
+        ),
+        (
+            {"accounts": AccountsSpec(passwords={"admin": "secret"}, label="//a:b")},
+            "test.img: //a:b: passwords: admin has a password, but there is no such account; create it by sysusers",
+        ),
+        (
+            {"accounts": AccountsSpec(sysusers=["/x.conf"], label="//a:b")},
+            "test.img: //a:b: sysusers: /x.conf is not a file in the tree; correct the path, or add the file",
         ),
         (
             {"accounts": AccountsSpec(sysusers=["/x.conf"])},

@@ -85,10 +85,25 @@ class AccountsSpec:
     Attributes:
         sysusers: paths in the tree of sysusers.d(5) files.
         passwords: clear-text passwords by account; only for images to which everybody may log in.
+        label: the target that adds them, for messages.
     """
 
     sysusers: list[str] = field(default_factory=list)
     passwords: dict[str, str] = field(default_factory=dict)
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StripSpec:
+    """Paths to remove from the complete tree.
+
+    Attributes:
+        label: the target that removes them, for messages.
+        paths: patterns of the paths; see `tools.tree.select`.
+    """
+
+    label: str
+    paths: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +146,7 @@ class RootfsArguments:
     )
     accounts: AccountsSpec | None = argument("accounts to add to those of the layers; see there, too", default=None)
     strip_paths: tuple[str, ...] = argument("pattern of paths to remove", default=())
+    strip: tuple[StripSpec, ...] = argument("the same with the targets that remove them; see there, too", default=())
     executables: tuple[ExecutablesSpec, ...] = argument(
         "programs to check: that they can start in the tree; see there, too", default=()
     )

@@ -74,11 +74,11 @@ def lookup(root: Directory, parts: Sequence[bytes], *, follow: bool = False) -> 
         if follow or not parts:
             return _walk(root, parts, None)
         return directory_at(root, parts[:-1]).entries.get(parts[-1])
-    except _MissingError:
+    except MissingError:
         return None
 
 
-class _MissingError(UserError):
+class MissingError(UserError):
     """A path does not exist."""
 
 
@@ -95,7 +95,7 @@ def _walk(root: Directory, parts: Sequence[bytes], make: Callable[[], Directory]
         child = place[-1].entries.get(part)
         if child is None:
             if make is None:
-                raise _MissingError(f"{_show(parts)}: does not exist")
+                raise MissingError(f"{_show(parts)}: does not exist")
             child = place[-1].entries[part] = make()
         if isinstance(child, Symlink):
             links += 1

@@ -15,7 +15,7 @@ from fnmatch import fnmatchcase
 from tools.core.errors import UserError
 from tools.tree.compare import printable
 from tools.tree.node import Directory
-from tools.tree.paths import components, directory_at
+from tools.tree.paths import MissingError, components, directory_at
 
 Place = tuple[Directory, bytes]
 """A path, as (directory, name in it)."""
@@ -35,11 +35,14 @@ def select(root: Directory, pattern: str | bytes) -> list[Place]:
     if not parts:
         raise UserError("/: the root itself can't be selected; use /* for all its content")
     plain = next((index for index, part in enumerate(parts) if _SPECIAL.search(part)), len(parts))
-    if plain < len(parts):
-        return list(_matches(directory_at(root, parts[:plain]), parts[plain:]))
-    parent = directory_at(root, parts[:-1])
-    if parts[-1] not in parent.entries:
-        raise UserError(f"{printable(b'/'.join(parts))}: does not exist")
+    try:
+        if plain < len(parts):
+            return list(_matches(directory_at(root, parts[:plain]), parts[plain:]))
+        parent = directory_at(root, parts[:-1])
+        if parts[-1] not in parent.entries:
+            raise MissingError(f"{printable(b'/'.join(parts))}: does not exist")
+    except MissingError as error:
+        raise UserError(f"{error}; correct the path, or leave it out") from error
     return [(parent, parts[-1])]
 
 
@@ -79,5 +82,10 @@ def strip(root: Directory, patterns: Iterable[str | bytes]) -> None:
     Raises:
         UserError: as for `select`; then nothing is removed.
     """
-    for directory, name in [place for pattern in patterns for place in select(root, pattern)]:
+    remove([place for pattern in patterns for place in select(root, pattern)])
+
+
+def remove(places: Iterable[Place]) -> None:
+    """Removes paths from their tree, directories with all their content. A path may be given twice."""
+    for directory, name in places:
         directory.entries.pop(name, None)

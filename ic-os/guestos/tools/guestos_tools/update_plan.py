@@ -25,6 +25,8 @@ _OUTPUT = re.compile(r"bazel-out/[^/]+/bin/([^\"]+)")
 _PLACEHOLDER = re.compile(r"ic-os/guestos/plan/placeholder/([^/]+)/(.+)")
 _VERSION = "PLACEHOLDER"
 _WIDTH = 120
+_OF_TARGETS = {"directories", "passwords", "paths"}
+"""Keys of the parts of a specification whose `label` is that of a target of this repository, for messages."""
 
 
 def plan_text(actions: Mapping[str, Any]) -> str:
@@ -104,7 +106,7 @@ def _action(action: Mapping[str, Any]) -> dict[str, Any]:
 def _spec(value: Any, sources: set[str]) -> Any:
     if isinstance(value, dict):
         spec = {key: _spec(inner, sources) for key, inner in value.items()}
-        if "label" in spec and "directories" in spec:
+        if "label" in spec and not _OF_TARGETS.isdisjoint(spec):
             spec["label"] = spec["label"].lstrip("@")
         if "passwords" in spec:
             spec["passwords"] = dict.fromkeys(spec["passwords"], "${password}")
