@@ -4,12 +4,12 @@ load("//defs/private:archive_outputs.bzl", "ARCHIVE_ATTRS", "part_specs", "write
 load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS")
 load("//defs/private:disk_image_info.bzl", "DiskImageInfo")
 load("//defs/private:execution.bzl", "LINUX")
+load("//defs/private:identifiers.bzl", "check_uuid")
 load("//defs/private:image_groups.bzl", "EXPORT_ATTRS", "GROUPS_DOC", "archive_groups", "export_image")
 load("//defs/private:json_spec.bzl", "json_spec")
 load("//defs/private:partition_info.bzl", "PartitionInfo")
 load("//defs/private:sbom.bzl", "SBOM_ATTRS", "partition_contents", "sbom_outputs")
 load("//defs/private:size.bzl", "SECTOR", "parse_size")
-load("//defs/private:uuid.bzl", "check_uuid")
 
 def _check_layout(ctx, common):
     """Declares the validation action, which checks names and sizes of partitions. It needs no image.
@@ -41,7 +41,21 @@ def _check_layout(ctx, common):
     )
     return output
 
+def _check_partitions(ctx):
+    """Fails if something in `partitions` is no image of a partition, or if a partition has two images."""
+    images = {}
+    for target, names in ctx.attr.partitions.items():
+        if PartitionInfo not in target:
+            fail("%s: partitions: %s is not the image of a partition; give one, such as an ext4_image, or make a raw_partition of the file" % (ctx.label, target.label))
+        for name in names.split(" "):
+            if not name:
+                fail("%s: partitions: the names of %s are %r; write one, or several with a space between them" % (ctx.label, target.label, names))
+            if name in images:
+                fail("%s: partitions: %s has two images, %s and %s; leave one out" % (ctx.label, name, images[name], target.label))
+            images[name] = target.label
+
 def _disk_image_impl(ctx):
+    _check_partitions(ctx)
     common = {
         "disk_guid": check_uuid(ctx.attr.disk_guid, "%s: disk_guid" % ctx.label),
         "layout": ctx.file.layout,
@@ -105,9 +119,10 @@ The data of a partition is compressed once for each format, also if several imag
         ),
         "member": attr.string(default = "disk.img", doc = "Name of the disk in the tar."),
         "partitions": attr.label_keyed_string_dict(
+            # Without providers: the implementation checks for PartitionInfo, and says what to do.
+            allow_files = True,
             doc = "Dict of images to the names of the partitions that contain them, separated by spaces. Other " +
                   "partitions are empty.",
-            providers = [PartitionInfo],
         ),
         "without": attr.string_list(doc = "Partitions of the layout that are not in the disk's partition table."),
         "_disk_image": attr.label(default = "//tools/commands:disk_image", executable = True, cfg = "exec"),

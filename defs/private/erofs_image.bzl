@@ -2,10 +2,10 @@
 
 load("//defs/private:compression.bzl", "COMPRESS_ATTRS")
 load("//defs/private:execution.bzl", "LINUX")
+load("//defs/private:identifiers.bzl", "EROFS_LABEL", "check_label", "check_uuid")
 load("//defs/private:image_groups.bzl", "GROUPS_DOC")
 load("//defs/private:partition_image.bzl", "CONTEXTS_ATTRS", "TREE_ATTRS", "partition_image")
 load("//defs/private:partition_info.bzl", "PartitionInfo")
-load("//defs/private:uuid.bzl", "check_uuid")
 
 _BLOCK = 4096
 
@@ -17,7 +17,7 @@ def _erofs_image_impl(ctx):
         parameters = {
             "file_contexts": ctx.files.file_contexts,
             "file_contexts_subs": ctx.file.file_contexts_subs,
-            "label": ctx.attr.label or None,
+            "label": check_label(ctx.attr.label, "%s: label" % ctx.label, EROFS_LABEL) or None,
             "uuid": check_uuid(ctx.attr.uuid, "%s: uuid" % ctx.label),
         },
         inputs = ctx.files.file_contexts + ctx.files.file_contexts_subs,

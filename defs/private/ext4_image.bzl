@@ -2,10 +2,10 @@
 
 load("//defs/private:compression.bzl", "COMPRESS_ATTRS")
 load("//defs/private:execution.bzl", "LINUX")
+load("//defs/private:identifiers.bzl", "EXT4_LABEL", "check_label", "check_uuid")
 load("//defs/private:image_groups.bzl", "GROUPS_DOC")
 load("//defs/private:partition_image.bzl", "CONTEXTS_ATTRS", "TREE_ATTRS", "partition_image")
 load("//defs/private:partition_info.bzl", "PartitionInfo")
-load("//defs/private:uuid.bzl", "check_uuid")
 
 def _ext4_image_impl(ctx):
     return partition_image(
@@ -16,10 +16,10 @@ def _ext4_image_impl(ctx):
             "block_size": ctx.attr.block_size,
             "file_contexts": ctx.files.file_contexts,
             "file_contexts_subs": ctx.file.file_contexts_subs,
-            "hash_seed": check_uuid(ctx.attr.hash_seed, "%s: hash_seed" % ctx.label) or None,
+            "hash_seed": check_uuid(ctx.attr.hash_seed, "%s: hash_seed" % ctx.label, optional = True) or None,
             "inode_ratio": ctx.attr.inode_ratio or None,
             "journal": ctx.attr.journal,
-            "label": ctx.attr.label or None,
+            "label": check_label(ctx.attr.label, "%s: label" % ctx.label, EXT4_LABEL) or None,
             "metadata_csum": ctx.attr.metadata_csum,
             "uuid": check_uuid(ctx.attr.uuid, "%s: uuid" % ctx.label),
         },

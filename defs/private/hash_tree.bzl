@@ -1,14 +1,14 @@
 """The action that makes a dm-verity hash tree."""
 
 load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS", "command_args")
-load("//defs/private:uuid.bzl", "check_uuid")
+load("//defs/private:identifiers.bzl", "check_salt", "check_uuid")
 
 HASH_BLOCK = 4096
 
 HASH_TREE_ATTRS = {
     "salt": attr.string(
-        doc = "Up to 256 bytes, as hexadecimal digits, that are hashed before every block. Images of different " +
-              "products should have different salts.",
+        doc = "Up to 256 bytes, as hexadecimal digits, that are hashed before every block; `-` for none. " +
+              "Images of different products should have different salts.",
         mandatory = True,
     ),
     "uuid": attr.string(doc = "UUID of the hash tree.", mandatory = True),
@@ -41,7 +41,7 @@ def hash_tree(ctx, source, hashes):
         args.add(digests, format = "--digests=%s")
     hash_digests = ctx.actions.declare_file(ctx.label.name + ".hashes.digests.json")
     args.add(hash_digests, format = "--hash_digests=%s")
-    args.add(ctx.attr.salt, format = "--salt=%s")
+    args.add(check_salt(ctx.attr.salt, "%s: salt" % ctx.label), format = "--salt=%s")
     args.add(check_uuid(ctx.attr.uuid, "%s: uuid" % ctx.label), format = "--uuid=%s")
     ctx.actions.run(
         arguments = [args],

@@ -2,6 +2,7 @@
 
 load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS")
 load("//defs/private:execution.bzl", "LINUX")
+load("//defs/private:identifiers.bzl", "check_uuid")
 load("//defs/private:json_spec.bzl", "json_spec")
 load("//defs/private:rootfs_info.bzl", "RootfsInfo", "rootfs_arguments")
 
@@ -10,7 +11,7 @@ def _initramfs_impl(ctx):
     kernel = ctx.actions.declare_file(ctx.label.name + ".vmlinuz")
     rootfs = ctx.attr.rootfs[RootfsInfo]
     spec = rootfs_arguments(rootfs) | {
-        "disk_guid": ctx.attr.disk_guid,
+        "disk_guid": check_uuid(ctx.attr.disk_guid, "%s: disk_guid" % ctx.label),
         "folders": ctx.attr.folders,
         "init": ctx.file.init,
         "kernel_output": kernel,

@@ -115,6 +115,10 @@ def extra_file_entries(extra_files, label, runfiles_prefix = None):
         if len(files) != 1:
             fail("%s: extra_files: %s has %d files; choose one for %s, as by a filegroup" % (label, target.label, len(files), place))
         path, _, mode = place.partition(":")
+        if not path.strip("/") and not files[0].is_directory:
+            fail("%s: extra_files: %s: %r has no path; write PATH or PATH:MODE" % (label, target.label, place))
+        if mode.strip("01234567") or len(mode) > 4:
+            fail("%s: extra_files: %s: %r has the mode %r; write up to four octal digits, such as 0755" % (label, target.label, place, mode))
         entries.append(_file_entry(files[0], path, mode, files[0] in programs_of(target)))
         if program and runfiles_prefix:
             entries += runfiles_entries(target, path, runfiles_prefix)

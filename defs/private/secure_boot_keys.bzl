@@ -1,6 +1,7 @@
 """The rule secure_boot_keys."""
 
 load("//defs/private:execution.bzl", "LINUX")
+load("//defs/private:identifiers.bzl", "check_uuid")
 
 _INPUTS = {
     "exchange_certificate": "kek_certificate",
@@ -24,7 +25,7 @@ def _secure_boot_keys_impl(ctx):
             args.add(file, format = "--" + flag + "=%s")
             inputs.append(file)
     args.add_all(ctx.files.certificates, format_each = "--db_certificate=%s")
-    args.add(ctx.attr.owner, format = "--owner=%s")
+    args.add(check_uuid(ctx.attr.owner, "%s: owner" % ctx.label), format = "--owner=%s")
     names = {}
     if keys[0]:
         names = {"pk_output": "PK.auth", "kek_output": "KEK.auth", "db_output": "db.auth"}

@@ -3,12 +3,12 @@
 load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS")
 load("//defs/private:compression.bzl", "COMPRESS_ATTRS")
 load("//defs/private:execution.bzl", "LINUX")
+load("//defs/private:identifiers.bzl", "SWAP_LABEL", "check_label", "check_uuid")
 load("//defs/private:image_groups.bzl", "EXPORT_ATTRS", "GROUPS_DOC")
 load("//defs/private:json_spec.bzl", "json_spec")
 load("//defs/private:partition_image.bzl", "partition_providers")
 load("//defs/private:partition_info.bzl", "PartitionInfo")
 load("//defs/private:size.bzl", "parse_size")
-load("//defs/private:uuid.bzl", "check_uuid")
 
 _PAGE = 4096
 
@@ -16,7 +16,7 @@ def _swap_image_impl(ctx):
     output = ctx.actions.declare_file(ctx.label.name + ".img.tar")
     size = parse_size(ctx.attr.partition_size, "%s: partition_size" % ctx.label, _PAGE)
     spec = {
-        "label": ctx.attr.label,
+        "label": check_label(ctx.attr.label, "%s: label" % ctx.label, SWAP_LABEL),
         "member": ctx.label.name + ".img",
         "output": output,
         "size": size,

@@ -4,6 +4,7 @@ load("//defs/private:architecture.bzl", "ARCHITECTURE_ATTRS", "image_architectur
 load("//defs/private:archive_outputs.bzl", "ARCHIVE_ATTRS", "part_specs", "write_archives")
 load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS")
 load("//defs/private:execution.bzl", "LINUX")
+load("//defs/private:identifiers.bzl", "check_uuid")
 load("//defs/private:image_groups.bzl", "archive_groups")
 load("//defs/private:json_spec.bzl", "json_spec")
 load("//defs/private:partition_info.bzl", "PartitionInfo")
@@ -25,7 +26,7 @@ def _manifest(ctx, partitions):
         inputs += files
     spec = {
         "architecture": image_architecture(ctx),
-        "disk_guid": ctx.attr.disk_guid or None,
+        "disk_guid": check_uuid(ctx.attr.disk_guid, "%s: disk_guid" % ctx.label, optional = True) or None,
         "images": images,
         "layout": ctx.file.layout,
         "output": output,

@@ -2,6 +2,7 @@
 
 load("//defs/private:compression.bzl", "COMPRESS_ATTRS")
 load("//defs/private:execution.bzl", "LINUX")
+load("//defs/private:identifiers.bzl", "check_fat_label", "check_volume_id")
 load("//defs/private:image_groups.bzl", "GROUPS_DOC")
 load("//defs/private:partition_image.bzl", "TREE_ATTRS", "partition_image")
 load("//defs/private:partition_info.bzl", "PartitionInfo")
@@ -12,8 +13,8 @@ def _vfat_image_impl(ctx):
         tool = ctx.executable._vfat_image,
         mnemonic = "VfatImage",
         parameters = {
-            "label": ctx.attr.label or None,
-            "volume_id": ctx.attr.volume_id,
+            "label": check_fat_label(ctx.attr.label, "%s: label" % ctx.label) or None,
+            "volume_id": check_volume_id(ctx.attr.volume_id, "%s: volume_id" % ctx.label),
         },
     )
 

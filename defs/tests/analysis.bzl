@@ -74,6 +74,22 @@ layers_test = analysistest.make(
     attrs = {"labels": attr.string_list(doc = "Names of the targets that have its layers.", mandatory = True)},
 )
 
+def _origins_test_impl(ctx):
+    env = analysistest.begin(ctx)
+    info = analysistest.target_under_test(env)[RootfsInfo]
+    asserts.equals(env, ctx.attr.stripped, [spec["label"].rpartition(":")[2] for spec in info.strip_paths], "targets that strip paths")
+    asserts.equals(env, ctx.attr.accounts, info.accounts["label"].rpartition(":")[2], "target that adds accounts")
+    return analysistest.end(env)
+
+origins_test = analysistest.make(
+    _origins_test_impl,
+    doc = "Checks that a root tree says, for messages, which targets have the attributes.",
+    attrs = {
+        "accounts": attr.string(doc = "Name of the target with `passwords` or `sysusers`.", mandatory = True),
+        "stripped": attr.string_list(doc = "Names of the targets with `strip_paths`, lowest first.", mandatory = True),
+    },
+)
+
 def _units_test_impl(ctx):
     env = analysistest.begin(ctx)
     units = analysistest.target_under_test(env)[RootfsInfo].units
