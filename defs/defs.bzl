@@ -22,6 +22,7 @@ load(
     _upgrade_image = "upgrade_image",
     _virtual_disk = "virtual_disk",
 )
+load("//defs:extension.bzl", _confext_image = "confext_image", _sysext_image = "sysext_image")
 load(
     "//defs:partitions.bzl",
     _PartitionInfo = "PartitionInfo",
@@ -58,6 +59,7 @@ VerityInfo = _VerityInfo
 
 ab_system = _ab_system
 boot_args = _boot_args
+confext_image = _confext_image
 debian_base_root = _debian_base_root
 debian_data = _debian_data
 debian_file = _debian_file
@@ -83,6 +85,7 @@ sha256 = _sha256
 squashfs_image = _squashfs_image
 swap_image = _swap_image
 secure_boot_keys = _secure_boot_keys
+sysext_image = _sysext_image
 tree_snapshot_test = _tree_snapshot_test
 unified_kernel_image = _unified_kernel_image
 upgrade_image = _upgrade_image

@@ -48,6 +48,21 @@ squashfs_image(
     partition_size = "1M",
 )
 
+# A hash tree in a partition of its own, and the signature of its root hash, by which systemd opens it.
+verity_hash_image(
+    name = "application_hashes",
+    src = ":application",
+    salt = "0c9b",
+    uuid = _UUID,
+)
+
+verity_signature_image(
+    name = "application_signature",
+    src = ":application_hashes",
+    certificate = "test-only-verity.pem",
+    key = "test-only-verity.key.pem",
+)
+
 # A file as it is, and a swap area.
 raw_partition(
     name = "notes",

@@ -39,8 +39,22 @@ CASES: dict[str, dict[str, Any]] = {
         "output_raw": "out/raw",
         "sha256": True,
     },
+    "discoverable_image": {
+        "data": "in/root.img.tar",
+        "hashes": "in/root.img.tar",
+        "signature": "in/root.img.tar",
+        "root_hash_file": "in/root_hash",
+        "architecture": "x86_64",
+        "output": "out/file",
+    },
     "erofs_image": {"uuid": ID, "layers": [ENTRY], "output": "out/file"},
     "ext4_image": {"size": MIB, "uuid": ID, "layers": [ENTRY], "output": "out/file"},
+    "extension_release": {
+        "kind": "sysext",
+        "id": "_any",
+        "layers": [{"entries": [{"path": "usr/key", "source": "in/text"}]}],
+        "output": "out/file",
+    },
     "grub_image": {
         "deb": ["in/grub.deb"],
         "config": ["in/text"],

@@ -1,0 +1,147 @@
+"""The rule extension_image, and the targets before it."""
+
+load("//defs/private:architecture.bzl", "ARCHITECTURE_ATTRS", "image_architecture")
+load("//defs/private:attributes.bzl", "check_types", "macro_label")
+load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS", "command_args")
+load("//defs/private:erofs_image.bzl", "erofs_image")
+load("//defs/private:execution.bzl", "LINUX")
+load("//defs/private:extension_release.bzl", "extension_release")
+load("//defs/private:image_groups.bzl", "EXPORT_ATTRS", "export_image")
+load("//defs/private:partition_info.bzl", "PartitionInfo")
+load("//defs/private:rootfs_tree.bzl", "rootfs_tree")
+load("//defs/private:squashfs_image.bzl", "squashfs_image")
+load("//defs/private:verity_hash_image.bzl", "verity_hash_image")
+load("//defs/private:verity_info.bzl", "VerityInfo")
+load("//defs/private:verity_signature_image.bzl", "verity_signature_image")
+
+def _disk(ctx, data):
+    """Declares the action that makes the disk of a signed image."""
+    output = ctx.actions.declare_file(ctx.label.name + ".raw")
+    hashes = ctx.attr.hashes[PartitionInfo].parts[0].image
+    root_hash = ctx.attr.hashes[VerityInfo].root_hash
+    signature = ctx.attr.signature[PartitionInfo].parts[0].image
+    args = command_args(ctx)
+    args.add(data, format = "--data=%s")
+    args.add(hashes, format = "--hashes=%s")
+    args.add(root_hash, format = "--root_hash_file=%s")
+    args.add(signature, format = "--signature=%s")
+    args.add(image_architecture(ctx), format = "--architecture=%s")
+    args.add(output, format = "--output=%s")
+    ctx.actions.run(
+        arguments = [args],
+        executable = ctx.executable._discoverable_image,
+        execution_requirements = WORKER_REQUIREMENTS,
+        inputs = [data, hashes, root_hash, signature],
+        mnemonic = "DiscoverableImage",
+        outputs = [output],
+        progress_message = "Building %{output}",
+    )
+    return output
+
+def _extension_image_impl(ctx):
+    parts = ctx.attr.file_system[PartitionInfo].parts
+    groups = ctx.attr.file_system[OutputGroupInfo]
+    output = _disk(ctx, parts[0].image) if ctx.attr.hashes else export_image(ctx, ".raw", parts)
+    return [
+        DefaultInfo(files = depset([output])),
+        OutputGroupInfo(
+            mtree = groups.mtree,
+            root_hash = ctx.attr.hashes[OutputGroupInfo].root_hash if ctx.attr.hashes else depset(),
+            sbom = groups.sbom,
+            to_sign = ctx.attr.signature[OutputGroupInfo].to_sign if ctx.attr.signature else depset(),
+        ),
+    ]
+
+_extension_image = rule(
+    implementation = _extension_image_impl,
+    doc = "An extension image, `NAME.raw`: a file system, or a disk with one, its hash tree and signature.",
+    attrs = ARCHITECTURE_ATTRS | EXPORT_ATTRS | {
+        "architecture": attr.string(doc = "As `uname -m` prints it; by default that of the target platform."),
+        "file_system": attr.label(doc = "The file system.", mandatory = True, providers = [PartitionInfo]),
+        "hashes": attr.label(doc = "Its hash tree.", providers = [PartitionInfo, VerityInfo]),
+        "signature": attr.label(doc = "The signature of the root hash.", providers = [PartitionInfo]),
+        "_discoverable_image": attr.label(default = "//tools/commands:discoverable_image", executable = True, cfg = "exec"),
+    },
+    exec_compatible_with = LINUX,
+)
+
+def extension_image(
+        name,
+        release,
+        kind,
+        level,
+        src,
+        id,
+        version_id,
+        architecture,
+        file_system,
+        uuid,
+        salt,
+        key,
+        certificate,
+        signature,
+        common):
+    """Declares an extension image and the targets before it.
+
+    Args:
+        name: of the image.
+        release: path of its release file, without `name`.
+        kind: `sysext` or `confext`.
+        level: SYSEXT_LEVEL or CONFEXT_LEVEL of the system.
+        src: see sysext_image, as the other arguments.
+        id: see there.
+        version_id: see there.
+        architecture: see there.
+        file_system: see there.
+        uuid: see there.
+        salt: see there.
+        key: see there.
+        certificate: see there.
+        signature: see there.
+        common: dict of attributes of all targets.
+    """
+    label = macro_label(name)
+    check_types(label, "string", {"file_system": file_system, "salt": salt, "uuid": uuid}, configurable = False)
+    if "/" in name or " " in name:
+        fail("%s: name: is that of the file and must not have a slash or a space" % label)
+    if file_system not in ("erofs", "squashfs"):
+        fail("%s: file_system: %r is neither \"erofs\" nor \"squashfs\"" % (label, file_system))
+    signed = bool(key or signature)
+    if signed != bool(certificate) or (key and signature):
+        fail("%s: certificate: belongs to one of key and signature; give both or none" % label)
+    if not uuid and (signed or file_system == "erofs"):
+        fail("%s: uuid: is missing; `uuidgen` makes one" % label)
+    extension_release(
+        name = name + ".release",
+        src = src,
+        architecture = architecture,
+        id = id,
+        image = label,
+        kind = kind,
+        level = level,
+        version_id = version_id,
+        **common
+    )
+    rootfs_tree(name = name + ".tree", extra_files = {":%s.release" % name: release + name}, layers = [src], **common)
+    if file_system == "erofs":
+        erofs_image(name = name + ".fs", src = ":%s.tree" % name, uuid = uuid, **common)
+    else:
+        squashfs_image(name = name + ".fs", src = ":%s.tree" % name, **common)
+    if signed:
+        verity_hash_image(name = name + ".hashes", src = ":%s.fs" % name, salt = salt or uuid.replace("-", ""), uuid = uuid, **common)
+        verity_signature_image(
+            name = name + ".signature",
+            src = ":%s.hashes" % name,
+            certificate = certificate,
+            key = key,
+            signature = signature,
+            **common
+        )
+    _extension_image(
+        name = name,
+        architecture = "" if architecture == "any" else architecture,
+        file_system = ":%s.fs" % name,
+        hashes = ":%s.hashes" % name if signed else None,
+        signature = ":%s.signature" % name if signed else None,
+        **common
+    )
