@@ -113,7 +113,8 @@ def vm_boot_test(
     """Declares a test that boots a disk image in QEMU with OVMF, and checks the running system.
 
     The system must have its console on ttyS0. With `commands`, `units`, `ports`, `files` or `root` the test logs in there,
-    and the command `poweroff` must end the machine. The output of the console is among the test's outputs, as `console.log`.
+    and the command `poweroff` must end the machine. The output of the console is among the test's outputs, as `console.log`,
+    and a picture of the display when the first check failed, as `screen.png`.
 
     Args:
         name: of the test.

@@ -14,13 +14,14 @@ from tools.core.errors import UserError
 from tools.core.json_spec import FileName, OutputName
 from tools.image.rawfile import write_raw
 from tools.tar.image_file import open_image
-from tools.vm.checks import Checks, default_log
+from tools.vm.checks import Checks, default_log, undeclared_output
 from tools.vm.firmware import firmware_with
 from tools.vm.machine import Drive, Machine, Settings
 from tools.vm.qemu import accelerator, find_qemu
 
 END_SECONDS = 300
 """Timeout for a shutdown, in seconds."""
+_PICTURE = "screen.png"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +37,11 @@ class BootArguments:
     )
     log: OutputName | None = argument(
         "file for the console's output; by default in Bazel's undeclared test outputs", default=None
+    )
+    screenshot: OutputName | None = argument(
+        "PNG file for a picture of the display when a check fails; by default screen.png among Bazel's undeclared test "
+        "outputs",
+        default=None,
     )
     qemu: str | None = argument("path or name of QEMU; by default qemu-system-x86_64 in PATH", default=None)
     accel: str | None = argument("accelerator; by default KVM if it works, else emulation", default=None)
@@ -54,7 +60,7 @@ def booted(
 ) -> Iterator[tuple[Machine, Checks]]:
     """Boots a copy of a disk image; yields the machine and its checks, and ends the machine at the end of the context.
 
-    The console's log is kept in any case.
+    The console's log is kept in any case, and a picture of the display when the first check fails.
 
     Args:
         arguments: the disk image, and how to boot it.
@@ -70,7 +76,6 @@ def booted(
     qemu = find_qemu(arguments.qemu)
     firmware = firmware_with(arguments.secure_boot, arguments.firmware_variables)
     accel = arguments.accel or accelerator(qemu, firmware)
-    checks = Checks()
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="boot-check-") as folder:
         disk = str(Path(folder, "disk.img"))
@@ -84,11 +89,31 @@ def booted(
             cpus=cpus,
             forwards=forwards,
             watchdog=watchdog,
+            display=True,
         )
         with Machine(settings, folder, arguments.log or default_log()) as machine:
-            yield machine, checks
+            picture = arguments.screenshot or undeclared_output(_PICTURE)
+            checks = Checks(lambda: _take_picture(machine, picture))
+            try:
+                yield machine, checks
+            except UserError:
+                if not checks.failed:
+                    _take_picture(machine, picture)
+                raise
     print(f"{time.monotonic() - started:.0f} s with {accel}")
     checks.raise_failed(arguments.disk)
+
+
+def _take_picture(machine: Machine, path: str | None) -> None:
+    """Writes a picture of a machine's display, if it has not ended."""
+    if path is None:
+        return
+    try:
+        machine.screenshot(path)
+    except UserError as error:
+        print(f"there is no picture of the display: {error}")
+    else:
+        print(f"the display is in {path}")
 
 
 def read_text(path: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from tools.core.errors import CheckError, UserError
@@ -18,8 +19,10 @@ class Checks:
         failed: names of the failed checks.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, on_failure: Callable[[], None] = lambda: None) -> None:
+        """Starts without results; `on_failure` is called when the first check has failed."""
         self.failed: list[str] = []
+        self._on_failure = on_failure
 
     def equal(self, what: str, actual: object, expected: object) -> None:
         """Checks that two values are equal."""
@@ -30,6 +33,8 @@ class Checks:
         print(escaped(f"ok: {what}" if value else f"FAILED: {what}: {otherwise}"), flush=True)
         if not value:
             self.failed.append(what)
+            if len(self.failed) == 1:
+                self._on_failure()
 
     def raise_failed(self, subject: str) -> None:
         """Ends the checks; `subject` is named in the message.
@@ -59,12 +64,19 @@ def check_root(shell: Shell, root_hash: str, checks: Checks) -> None:
 def default_log() -> str:
     """Returns the path of a log in the undeclared outputs of a Bazel test.
 
-    See https://bazel.build/reference/test-encyclopedia#test-interaction-filesystem.
-
     Raises:
         UserError: this process is not a Bazel test.
     """
-    folder = os.environ.get("TEST_UNDECLARED_OUTPUTS_DIR")
-    if folder is None:
+    path = undeclared_output("console.log")
+    if path is None:
         raise UserError("outside of `bazel test`, --log is required: the file for the console's output")
-    return str(Path(folder, "console.log"))
+    return path
+
+
+def undeclared_output(name: str) -> str | None:
+    """Returns the path of a file in the undeclared outputs of a Bazel test; None if this process is none.
+
+    See https://bazel.build/reference/test-encyclopedia#test-interaction-filesystem.
+    """
+    folder = os.environ.get("TEST_UNDECLARED_OUTPUTS_DIR")
+    return None if folder is None else str(Path(folder, name))

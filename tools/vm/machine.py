@@ -61,6 +61,7 @@ class Settings:
         forwards: (port of 127.0.0.1, port of the machine) pairs for TCP port forwarding.
         network: whether there is a network card, with QEMU's user-mode network.
         watchdog: whether there is an i6300esb watchdog, which resets the machine.
+        display: whether there is a display, of which `Machine.screenshot` takes pictures.
         detached: whether QEMU goes on when the process that started it has ended.
         arguments: further arguments for QEMU.
     """
@@ -74,6 +75,7 @@ class Settings:
     forwards: Sequence[tuple[int, int]] = ()
     network: bool = True
     watchdog: bool = False
+    display: bool = False
     detached: bool = False
     arguments: Sequence[str] = field(default=())
 
@@ -109,6 +111,8 @@ def command_line(settings: Settings, variables: str | None) -> list[str]:
         command += ["-netdev", f"user,id=net0{forwards}", "-device", "virtio-net-pci,netdev=net0"]
     if settings.watchdog:
         command += ["-device", "i6300esb", "-action", "watchdog=reset"]
+    if settings.display:
+        command += ["-device", "bochs-display"]
     return [*command, *settings.arguments]
 
 
@@ -229,6 +233,14 @@ class Machine:
             return self._process.wait(timeout)
         except subprocess.TimeoutExpired as error:
             raise UserError(f"the machine still runs after {timeout:g} s; it shows:\n{self.console.tail()}") from error
+
+    def screenshot(self, path: str | os.PathLike[str]) -> None:
+        """Writes what the display shows, as a PNG file.
+
+        Raises:
+            QmpError: QEMU has ended, or cannot write the file.
+        """
+        self.qmp.execute("screendump", filename=os.path.abspath(path), format="png")
 
     def _end(self) -> None:
         assert self._process is not None

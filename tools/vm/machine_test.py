@@ -93,5 +93,11 @@ def test_a_detached_qemu_goes_on_without_us():
     assert "exit-with-parent=on" not in command(qemu=Qemu("qemu", (11, 0)), detached=True)
 
 
+def test_a_display_leaves_the_other_devices_where_they_are():
+    with_display = command(display=True, watchdog=True)
+    assert with_display[-2:] == ["-device", "bochs-display"]
+    assert with_display[:-2] == command(watchdog=True)
+
+
 def test_further_arguments_come_last():
     assert command(arguments=["-s", "-S"])[-2:] == ["-s", "-S"]

@@ -1,0 +1,67 @@
+import pytest
+
+from tools.core.errors import CheckError, UserError
+from tools.image.extents import Image
+from tools.image.rawfile import write_raw
+from tools.testing.machines import emulator
+from tools.vm.boot_check import BootArguments, booted
+from tools.vm.console import ConsoleError
+
+PNG = b"\x89PNG\r\n\x1a\n"
+FIRMWARE = "BdsDxe"
+SECONDS = 300
+
+
+@pytest.fixture
+def arguments(tmp_path):
+    """A machine without a system, whose firmware shows something."""
+    emulator()
+    write_raw(Image(1 << 20, []), tmp_path / "disk.img")
+    files = {"disk": "disk.img", "log": "console.log", "screenshot": "screen.png"}
+    return BootArguments(**{name: str(tmp_path / path) for name, path in files.items()})
+
+
+def test_a_failed_check_leaves_a_picture_of_the_display(arguments, tmp_path, capsys):
+    picture = tmp_path / "screen.png"
+    taken = []
+
+    def boot():
+        with booted(arguments) as (machine, checks):
+            machine.console.expect(FIRMWARE, SECONDS)
+            checks.true("all is well", value=True, otherwise="")
+            assert not picture.exists()
+            checks.true("first", value=False, otherwise="it is not")
+            taken.append(picture.read_bytes())
+            # The machine may have ended when others fail.
+            machine.qmp.execute("quit")
+            checks.true("second", value=False, otherwise="it is not")
+
+    with pytest.raises(CheckError, match="2 checks failed: first; second"):
+        boot()
+    assert taken[0].startswith(PNG)
+    assert taken == [picture.read_bytes()]
+    assert f"the display is in {picture}" in capsys.readouterr().out
+
+
+def test_what_does_not_come_leaves_one_too(arguments, tmp_path):
+    def boot():
+        with booted(arguments) as (machine, _):
+            machine.console.expect(FIRMWARE, SECONDS)
+            machine.console.expect("never", 0.1)
+
+    with pytest.raises(ConsoleError):
+        boot()
+    assert (tmp_path / "screen.png").read_bytes().startswith(PNG)
+
+
+def test_a_machine_that_has_ended_has_no_picture(arguments, tmp_path, capsys):
+    def boot():
+        with booted(arguments) as (machine, _):
+            machine.qmp.execute("quit")
+            machine.wait_end(SECONDS)
+            raise UserError("gone")
+
+    with pytest.raises(UserError, match="gone"):
+        boot()
+    assert not (tmp_path / "screen.png").exists()
+    assert "there is no picture of the display: QEMU" in capsys.readouterr().out
