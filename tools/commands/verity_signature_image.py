@@ -18,7 +18,8 @@ from tools.core.outputs import replacing, write_all
 from tools.ddi.signature import pkcs7_signature, read_root_hash, signature_partition, to_sign
 from tools.image.extents import Image
 from tools.image.rawfile import write_raw
-from tools.pe.authenticode import read_certificate, read_signature, sign
+from tools.pe.authenticode import read_certificate, sign
+from tools.pe.rsa_keys import read_signature
 from tools.tar.sparse_archive import Member, archive_of
 
 
