@@ -45,7 +45,7 @@ phases = st.lists(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(images(), phases)
 def test_the_values_are_those_of_systemd_measure(oracle, sections, phases):
     assert values(image_of(sections), phases) == oracle.calculate(dict(sections), phases)
