@@ -17,6 +17,7 @@ load(
     "//defs:disk.bzl",
     _DiskImageInfo = "DiskImageInfo",
     _UpgradeImageInfo = "UpgradeImageInfo",
+    _discoverable_layout = "discoverable_layout",
     _disk_image = "disk_image",
     _sha256 = "sha256",
     _upgrade_image = "upgrade_image",
@@ -65,6 +66,7 @@ debian_data = _debian_data
 debian_file = _debian_file
 debian_lock = _debian_lock
 debian_package = _debian_package
+discoverable_layout = _discoverable_layout
 disk_image = _disk_image
 erofs_image = _erofs_image
 ext4_image = _ext4_image

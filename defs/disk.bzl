@@ -33,6 +33,13 @@ The same disk for QEMU, Hyper-V or VMware. From [examples/data-disk/BUILD.bazel]
 From [tests/e2e/consumer/BUILD.bazel](../../tests/e2e/consumer/BUILD.bazel):
 
 ```starlark
+# UUIDs by which systemd finds a file system and its hash tree, if it is told the root hash.
+discoverable_layout(
+    name = "discoverable",
+    layout = "partitions.csv",
+    root_hashes = {":application_hashes": "application application-verity"},
+)
+
 upgrade_image(
     name = "upgrade",
     boot_partition = ":boot",
@@ -48,6 +55,7 @@ upgrade_image(
 """
 
 load("//defs/private:attributes.bzl", "check_types", "macro_label")
+load("//defs/private:discoverable_layout.bzl", _discoverable_layout = "discoverable_layout")
 load("//defs/private:disk_image.bzl", _disk_image = "disk_image")
 load("//defs/private:disk_image_info.bzl", _DiskImageInfo = "DiskImageInfo")
 load("//defs/private:sha256.bzl", _sha256 = "sha256")
@@ -57,6 +65,7 @@ load("//defs/private:virtual_disk.bzl", _virtual_disk = "virtual_disk")
 
 DiskImageInfo = _DiskImageInfo
 UpgradeImageInfo = _UpgradeImageInfo
+discoverable_layout = _discoverable_layout
 sha256 = _sha256
 virtual_disk = _virtual_disk
 

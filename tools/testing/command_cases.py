@@ -47,6 +47,11 @@ CASES: dict[str, dict[str, Any]] = {
         "architecture": "x86_64",
         "output": "out/file",
     },
+    "discoverable_layout": {
+        "layout": "in/discoverable.csv",
+        "root_hash_file": {"root": "in/root_hash"},
+        "output": "out/file",
+    },
     "erofs_image": {"uuid": ID, "layers": [ENTRY], "output": "out/file"},
     "ext4_image": {"size": MIB, "uuid": ID, "layers": [ENTRY], "output": "out/file"},
     "extension_release": {
@@ -157,6 +162,7 @@ def make_inputs(folder: Path, content: str = "secret") -> None:
     (folder / "uki.efi").write_bytes(pe_file([(".linux", b"kernel"), (".pcrpkey", public)]))
     (folder / "kernel").write_bytes(kernel())
     (folder / "partitions.csv").write_text("root,2048,16384,L,,\n")
+    (folder / "discoverable.csv").write_text("root,2048,16384,root-x86-64,,\n")
     (folder / "advisories.json").write_text("{}")
     (folder / "sbom.json").write_text('{"bomFormat": "CycloneDX", "serialNumber": "", "components": []}')
     write_raw(tar_image(root_tree(f"usr/lib/modules/6.1/x = {content}", "boot/vmlinuz-6.1 = k")), folder / "tree.tar")
