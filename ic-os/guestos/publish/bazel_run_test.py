@@ -119,7 +119,10 @@ def check_error(done, message):
 
 def test_publish_takes_a_commit_only(site):
     (site.checkout / "new").write_bytes(b"")
-    check_error(site.run("PUBLISH", "--to=ic"), f"has 1 files that differ from commit {site.commit}; commit them first")
+    check_error(
+        site.run("PUBLISH", "--to=ic"),
+        f"has 1 files that differ from commit {site.commit}, such as new; commit them first",
+    )
 
 
 @pytest.mark.parametrize(
