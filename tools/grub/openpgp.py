@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from tools.core.errors import UserError
 from tools.image.extents import Image
 
+_CHUNK = 1 << 20
 _PUBLIC_KEY, _SIGNATURE = 6, 2
 _VERSION, _BINARY_DOCUMENT, _RSA, _SHA256 = 4, 0, 1, 8
 _CREATED, _ISSUER = 2, 16
@@ -38,8 +39,8 @@ def key_id(key: rsa.RSAPublicKey) -> bytes:
 
 def to_sign(content: Image) -> Iterable[bytes]:
     """Yields the parts of what a private key signs, by RSASSA-PKCS1-v1_5 with SHA-256: the file and a trailer."""
-    for _, chunk in content.chunks():
-        yield bytes(chunk)
+    for offset in range(0, content.size, _CHUNK):
+        yield content.read(offset, min(_CHUNK, content.size - offset))
     head = _signature_head()
     yield head + struct.pack(">BBI", _VERSION, 0xFF, len(head))
 

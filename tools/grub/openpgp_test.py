@@ -56,6 +56,13 @@ def test_openssl_makes_the_same_signature(paths, keys, tmp_path):
     assert detached_signature(FILE, signature, keys[0].public_key(), "file")
 
 
+def test_holes_are_signed_as_the_zeros_that_a_file_has(keys):
+    with_holes = Image.compose(3 << 20, [(1 << 20, FILE)])
+    dense = Image.from_bytes(with_holes.read(0, with_holes.size))
+    assert b"".join(to_sign(with_holes)) == b"".join(to_sign(dense))
+    assert sign(with_holes, keys[0]) == sign(dense, keys[0])
+
+
 def test_a_signature_of_another_file_or_key_is_refused(keys):
     for content, key in ((Image.from_bytes(b"another"), keys[0]), (FILE, keys[1])):
         with pytest.raises(UserError, match=r"^file: the signature for the boot loader is not one of this file"):
