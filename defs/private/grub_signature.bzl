@@ -1,44 +1,26 @@
 """The rule grub_signature."""
 
 load("//defs/private:execution.bzl", "LINUX")
+load("//defs/private:signing_action.bzl", "sign_action", "to_sign_action")
 
-def _run(ctx, flags, inputs, output, **kwargs):
+def _args(ctx, flags):
     args = ctx.actions.args()
     args.add(ctx.file.src, format = "--file=%s")
     for flag, file in flags:
         args.add(file, format = "--" + flag + "=%s")
-    ctx.actions.run(
-        arguments = [args],
-        executable = ctx.executable._grub_signature,
-        inputs = [ctx.file.src] + inputs,
-        outputs = [output],
-        progress_message = "Writing %{output}",
-        **kwargs
-    )
+    return args
 
 def _grub_signature_impl(ctx):
     if bool(ctx.file.key) == bool(ctx.file.signature):
         fail("%s: key, signature: exclude each other; give one of them" % ctx.label)
     output = ctx.actions.declare_file(ctx.label.name + ".sig")
     flag, file = ("key", ctx.file.key) if ctx.file.key else ("signature", ctx.file.signature)
-    _run(
-        ctx,
-        [(flag, file), ("certificate", ctx.file.certificate), ("output", output)],
-        [file, ctx.file.certificate],
-        output,
-        # A private key must not be sent to other machines.
-        execution_requirements = {"no-remote-exec": "1", "supports-path-mapping": "1"},
-        mnemonic = "GrubSignature",
-    )
+    args = _args(ctx, [(flag, file), ("certificate", ctx.file.certificate), ("output", output)])
+    inputs = [ctx.file.src, file, ctx.file.certificate]
+    sign_action(ctx, ctx.executable._grub_signature, args, inputs, output, "GrubSignature")
     to_sign = ctx.actions.declare_file(ctx.label.name + ".to_sign")
-    _run(
-        ctx,
-        [("to_sign_output", to_sign)],
-        [],
-        to_sign,
-        execution_requirements = {"supports-path-mapping": "1"},
-        mnemonic = "GrubToSign",
-    )
+    args = _args(ctx, [("to_sign_output", to_sign)])
+    to_sign_action(ctx, ctx.executable._grub_signature, args, [ctx.file.src], to_sign, "GrubToSign")
     return [
         DefaultInfo(files = depset([output])),
         OutputGroupInfo(to_sign = depset([to_sign])),

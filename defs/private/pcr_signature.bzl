@@ -1,5 +1,7 @@
 """Signatures of register 11 of a TPM for unified kernel images."""
 
+load("//defs/private:signing_action.bzl", "sign_action", "to_sign_action")
+
 _DEFAULT_PHASES = [
     "enter-initrd",
     "enter-initrd:leave-initrd",
@@ -38,7 +40,6 @@ PCR_SIGNATURE_ATTRS = {
 }
 
 def _to_sign(ctx, unsigned):
-    """Declares the actions that write what a private key signs; they run only if that is requested."""
     outputs = []
     for number, phase in enumerate(ctx.attr.pcr_phases):
         output = ctx.actions.declare_file("%s.pcr_to_sign.%d" % (ctx.label.name, number))
@@ -46,15 +47,7 @@ def _to_sign(ctx, unsigned):
         args.add(unsigned, format = "--file=%s")
         args.add(phase, format = "--phase=%s")
         args.add(output, format = "--to_sign_output=%s")
-        ctx.actions.run(
-            arguments = [args],
-            executable = ctx.executable._pcr_signature,
-            execution_requirements = {"supports-path-mapping": "1"},
-            inputs = [unsigned],
-            mnemonic = "PcrToSign",
-            outputs = [output],
-            progress_message = "Writing %{output}",
-        )
+        to_sign_action(ctx, ctx.executable._pcr_signature, args, [unsigned], output, "PcrToSign")
         outputs.append(output)
     return outputs
 
@@ -69,16 +62,7 @@ def _sign(ctx, unsigned, output):
         args.add(ctx.file.pcr_key, format = "--key=%s")
         inputs.append(ctx.file.pcr_key)
     args.add(output, format = "--output=%s")
-    ctx.actions.run(
-        arguments = [args],
-        executable = ctx.executable._pcr_signature,
-        # A private key must not be sent to other machines.
-        execution_requirements = {"no-remote-exec": "1", "supports-path-mapping": "1"},
-        inputs = inputs,
-        mnemonic = "PcrSignature",
-        outputs = [output],
-        progress_message = "Signing %{output}",
-    )
+    sign_action(ctx, ctx.executable._pcr_signature, args, inputs, output, "PcrSignature")
 
 def with_pcr_signatures(ctx, output, build):
     """Declares an image with signatures of PCR 11, or without them if the rule has no key; returns a dict of output groups.

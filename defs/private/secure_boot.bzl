@@ -1,5 +1,7 @@
 """Signatures for UEFI Secure Boot on what a rule builds."""
 
+load("//defs/private:signing_action.bzl", "sign_action", "to_sign_action")
+
 SECURE_BOOT_ATTRS = {
     "secure_boot_certificate": attr.label(
         allow_single_file = [".pem"],
@@ -23,20 +25,11 @@ SECURE_BOOT_ATTRS = {
 }
 
 def _to_sign(ctx, unsigned):
-    """Declares the action that writes what a private key signs; it runs only if that is requested."""
     output = ctx.actions.declare_file(ctx.label.name + ".to_sign")
     args = ctx.actions.args()
     args.add(unsigned, format = "--file=%s")
     args.add(output, format = "--to_sign_output=%s")
-    ctx.actions.run(
-        arguments = [args],
-        executable = ctx.executable._secure_boot_signature,
-        execution_requirements = {"supports-path-mapping": "1"},
-        inputs = [unsigned],
-        mnemonic = "SecureBootToSign",
-        outputs = [output],
-        progress_message = "Writing %{output}",
-    )
+    to_sign_action(ctx, ctx.executable._secure_boot_signature, args, [unsigned], output, "SecureBootToSign")
     return output
 
 def _sign(ctx, unsigned, output):
@@ -50,16 +43,7 @@ def _sign(ctx, unsigned, output):
             args.add(file, format = flag)
             inputs.append(file)
     args.add(output, format = "--output=%s")
-    ctx.actions.run(
-        arguments = [args],
-        executable = ctx.executable._secure_boot_signature,
-        # A private key must not be sent to other machines.
-        execution_requirements = {"no-remote-exec": "1", "supports-path-mapping": "1"},
-        inputs = inputs,
-        mnemonic = "SecureBootSignature",
-        outputs = [output],
-        progress_message = "Signing %{output}",
-    )
+    sign_action(ctx, ctx.executable._secure_boot_signature, args, inputs, output, "SecureBootSignature")
 
 def signed_program(ctx, build):
     """Declares NAME.efi, signed if the rule has a key or signature; returns the providers of the rule.

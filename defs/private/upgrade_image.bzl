@@ -10,6 +10,7 @@ load("//defs/private:json_spec.bzl", "json_spec")
 load("//defs/private:partition_info.bzl", "PartitionInfo")
 load("//defs/private:resources.bzl", "threaded_resources")
 load("//defs/private:sbom.bzl", "SBOM_ATTRS", "partition_contents", "sbom_outputs")
+load("//defs/private:signing_action.bzl", "sign_action")
 load("//defs/private:upgrade_image_info.bzl", "UpgradeImageInfo")
 
 def _manifest(ctx, partitions):
@@ -63,16 +64,8 @@ def _signature(ctx, manifest):
     args.add_all(ctx.files.public_keys, format_each = "--public_key=%s")
     args.add_all(ctx.files.refused_keys, format_each = "--refused_key=%s")
     args.add(output, format = "--output=%s")
-    ctx.actions.run(
-        arguments = [args],
-        executable = ctx.executable._upgrade_signature,
-        # A private key must not be sent to other machines.
-        execution_requirements = {"no-remote-exec": "1", "supports-path-mapping": "1"},
-        inputs = [manifest] + ctx.files.signing_key + ctx.files.signatures + ctx.files.public_keys + ctx.files.refused_keys,
-        mnemonic = "UpgradeSignature",
-        outputs = [output],
-        progress_message = "Signing %{label}",
-    )
+    inputs = [manifest] + ctx.files.signing_key + ctx.files.signatures + ctx.files.public_keys + ctx.files.refused_keys
+    sign_action(ctx, ctx.executable._upgrade_signature, args, inputs, output, "UpgradeSignature")
     return output
 
 def _upgrade_image_impl(ctx):

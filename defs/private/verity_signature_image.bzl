@@ -5,25 +5,18 @@ load("//defs/private:execution.bzl", "LINUX")
 load("//defs/private:image_groups.bzl", "EXPORT_ATTRS", "GROUPS_DOC")
 load("//defs/private:partition_image.bzl", "partition_providers")
 load("//defs/private:partition_info.bzl", "PartitionInfo")
+load("//defs/private:signing_action.bzl", "sign_action", "to_sign_action")
 load("//defs/private:size.bzl", "parse_size")
 load("//defs/private:verity_info.bzl", "VerityInfo")
 
 _SIZE_UNIT = 4096
 
-def _run(ctx, arguments, inputs, output, **kwargs):
+def _args(ctx, arguments):
     args = ctx.actions.args()
-    root_hash = ctx.attr.src[VerityInfo].root_hash
-    args.add(root_hash, format = "--root_hash_file=%s")
+    args.add(ctx.attr.src[VerityInfo].root_hash, format = "--root_hash_file=%s")
     for name, value in arguments:
         args.add(value, format = "--" + name + "=%s")
-    ctx.actions.run(
-        arguments = [args],
-        executable = ctx.executable._verity_signature_image,
-        inputs = [root_hash] + inputs,
-        outputs = [output],
-        progress_message = "Writing %{output}",
-        **kwargs
-    )
+    return args
 
 def _verity_signature_image_impl(ctx):
     if bool(ctx.file.key) == bool(ctx.file.signature):
@@ -32,31 +25,20 @@ def _verity_signature_image_impl(ctx):
     size = parse_size(ctx.attr.partition_size, size_attribute, _SIZE_UNIT)
     output = ctx.actions.declare_file(ctx.label.name + ".img.tar")
     signer = ("key", ctx.file.key) if ctx.file.key else ("signature", ctx.file.signature)
-    _run(
-        ctx,
-        [
-            signer,
-            ("certificate", ctx.file.certificate),
-            ("size", str(size)),
-            ("size_attribute", size_attribute),
-            ("member", ctx.label.name + ".img"),
-            ("output", output),
-        ],
-        [signer[1], ctx.file.certificate],
-        output,
-        # A private key must not be sent to other machines.
-        execution_requirements = {"no-remote-exec": "1", "supports-path-mapping": "1"},
-        mnemonic = "VeritySignatureImage",
-    )
+    args = _args(ctx, [
+        signer,
+        ("certificate", ctx.file.certificate),
+        ("size", str(size)),
+        ("size_attribute", size_attribute),
+        ("member", ctx.label.name + ".img"),
+        ("output", output),
+    ])
+    root_hash = ctx.attr.src[VerityInfo].root_hash
+    inputs = [root_hash, signer[1], ctx.file.certificate]
+    sign_action(ctx, ctx.executable._verity_signature_image, args, inputs, output, "VeritySignatureImage")
     to_sign = ctx.actions.declare_file(ctx.label.name + ".to_sign")
-    _run(
-        ctx,
-        [("to_sign_output", to_sign)],
-        [],
-        to_sign,
-        execution_requirements = {"supports-path-mapping": "1"},
-        mnemonic = "VerityToSign",
-    )
+    args = _args(ctx, [("to_sign_output", to_sign)])
+    to_sign_action(ctx, ctx.executable._verity_signature_image, args, [root_hash], to_sign, "VerityToSign")
     return partition_providers(ctx, output, size, groups = {"to_sign": depset([to_sign])})
 
 verity_signature_image = rule(
