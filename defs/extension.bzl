@@ -81,7 +81,6 @@ def sysext_image(
     """
     extension_image(
         name,
-        "usr/lib/extension-release.d/extension-release.",
         "sysext",
         sysext_level,
         src,
@@ -136,7 +135,6 @@ def confext_image(
     """
     extension_image(
         name,
-        "etc/extension-release.d/extension-release.",
         "confext",
         confext_level,
         src,

@@ -14,6 +14,12 @@ load("//defs/private:verity_hash_image.bzl", "verity_hash_image")
 load("//defs/private:verity_info.bzl", "VerityInfo")
 load("//defs/private:verity_signature_image.bzl", "verity_signature_image")
 
+# Where systemd looks for the release file of an extension, by its kind (os-release(5)).
+_RELEASE_FOLDERS = {
+    "confext": "etc",
+    "sysext": "usr/lib",
+}
+
 def _disk(ctx, data):
     """Declares the action that makes the disk of a signed image."""
     output = ctx.actions.declare_file(ctx.label.name + ".raw")
@@ -67,7 +73,6 @@ _extension_image = rule(
 
 def extension_image(
         name,
-        release,
         kind,
         level,
         src,
@@ -85,7 +90,6 @@ def extension_image(
 
     Args:
         name: of the image.
-        release: path of its release file, without `name`.
         kind: `sysext` or `confext`.
         level: SYSEXT_LEVEL or CONFEXT_LEVEL of the system.
         src: see sysext_image, as the other arguments.
@@ -111,6 +115,7 @@ def extension_image(
         fail("%s: certificate: belongs to one of key and signature; give both or none" % label)
     if not uuid and (signed or file_system == "erofs"):
         fail("%s: uuid: is missing; `uuidgen` makes one" % label)
+    release = "%s/extension-release.d/extension-release.%s" % (_RELEASE_FOLDERS[kind], name)
     extension_release(
         name = name + ".release",
         src = src,
@@ -122,7 +127,7 @@ def extension_image(
         version_id = version_id,
         **common
     )
-    rootfs_tree(name = name + ".tree", extra_files = {":%s.release" % name: release + name}, layers = [src], **common)
+    rootfs_tree(name = name + ".tree", extra_files = {":%s.release" % name: release}, layers = [src], **common)
     if file_system == "erofs":
         erofs_image(name = name + ".fs", src = ":%s.tree" % name, uuid = uuid, **common)
     else:
