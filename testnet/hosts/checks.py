@@ -12,7 +12,7 @@ from typing import Any
 
 from testnet.inventory.deployment import Deployment, Host, Node
 from testnet.local import ssh
-from testnet.local.requirements import GUEST_OVERHEAD_MIB, WRITTEN_BYTES, check_machine
+from testnet.local.requirements import WRITTEN_BYTES, check_machine, overhead_mib
 from tools.core.errors import UserError
 from tools.core.text import human_size
 from tools.image.extents import Image
@@ -75,7 +75,8 @@ def _problem(nodes: Sequence[Node], data: int, config: str | None) -> str:
     if answer["problem"]:
         return str(answer["problem"])
     stopped = [node for node in nodes if node.name not in answer["running"]]
-    memory = sum(node.host.memory_mib + GUEST_OVERHEAD_MIB for node in stopped)
+    overhead = overhead_mib(emulated=not answer["has_kvm"])
+    memory = sum(node.host.memory_mib + overhead for node in stopped)
     if memory > answer["memory_mib"]:
         return f"{len(stopped)} guests need {memory} MiB of memory, and {answer['memory_mib']} MiB are available"
     space = data + len(nodes) * WRITTEN_BYTES if stopped else 0

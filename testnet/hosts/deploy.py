@@ -26,7 +26,7 @@ from testnet.hosts.checks import check_deployment, check_hosts, hosts_of, ssh_op
 from testnet.inventory.deployment import Deployment, Host, Node
 from testnet.local import medium, ssh
 from testnet.local.deploy import Request
-from testnet.local.requirements import open_disk
+from testnet.local.requirements import TRANSLATED_MIB, open_disk
 from testnet.local.rollout import stages
 from testnet.local.state import HOST, UPGRADE_LOCK, LocalNode, State, planned
 from testnet.local.update_version import version_of
@@ -200,6 +200,7 @@ def _guest(state: State, node: Node, port: int) -> dict[str, Any]:
         "uuid": str(uuid.uuid5(_NAMESPACE, f"{node.name}/{node.mac}")),
         "mac": node.mac,
         "memory_mib": node.host.memory_mib,
+        "translated_mib": TRANSLATED_MIB,
         "cores": node.host.cores,
         "disk_gb": node.host.disk_gb,
         "ssh_port": port,

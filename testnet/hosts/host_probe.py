@@ -2,6 +2,7 @@
 
 problem         why it cannot run guests; null if it can
 running         names of the guests that run
+has_kvm         whether guests can have KVM
 memory_mib      memory that is available, in MiB
 folder_bytes    space that is available for the folder, in bytes
 
@@ -29,15 +30,22 @@ def missing() -> str | None:
     return None
 
 
+def virsh(uri: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """Returns the result of a command of virsh, whose messages are not translated."""
+    command, environment = ["virsh", "--connect", uri, *words], {**os.environ, "LC_ALL": "C"}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+
 def main(uri: str, folder: str) -> None:
     """Prints the object."""
-    problem, running = missing(), []
+    problem, running, has_kvm = missing(), [], False
     if problem is None:
-        command = ["virsh", "--connect", uri, "list", "--name"]
-        result = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "LC_ALL": "C"})
+        result = virsh(uri, "list", "--name")
         running = result.stdout.split()
         if result.returncode != 0:
             problem = f"libvirt: {uri}: {result.stderr.strip().splitlines()[-1].removeprefix('error: ')}"
+        else:
+            has_kvm = virsh(uri, "domcapabilities", "--virttype", "kvm").returncode == 0
     match = re.search(r"^MemAvailable: +(\d+) kB$", Path("/proc/meminfo").read_text("ascii"), re.MULTILINE)
     place = Path(folder)
     while not place.exists():
@@ -46,6 +54,7 @@ def main(uri: str, folder: str) -> None:
     answer = {
         "problem": problem,
         "running": running,
+        "has_kvm": has_kvm,
         "memory_mib": int(match[1]) >> 10 if match else 0,
         "folder_bytes": status.f_bavail * status.f_frsize,
     }

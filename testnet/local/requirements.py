@@ -23,7 +23,7 @@ _MEMINFO = Path("/proc/meminfo")
 _KVM = Path("/dev/kvm")
 _LEAST_MEMORY_MIB = 512
 _MOST_CORES = 255
-GUEST_OVERHEAD_MIB = 150
+_GUEST_OVERHEAD_MIB = 150
 """What QEMU takes besides the memory of its machine, in MiB."""
 
 TRANSLATED_MIB = 256
@@ -86,7 +86,7 @@ def check_programs() -> None:
 
 def overhead_mib(*, emulated: bool) -> int:
     """Returns what QEMU takes besides the memory of its machine, in MiB; more where it emulates the processor."""
-    return GUEST_OVERHEAD_MIB + (TRANSLATED_MIB if emulated else 0)
+    return _GUEST_OVERHEAD_MIB + (TRANSLATED_MIB if emulated else 0)
 
 
 def check_memory(nodes: Sequence[LocalNode], meminfo: Path = _MEMINFO, kvm: Path = _KVM) -> None:

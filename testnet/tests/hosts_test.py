@@ -125,6 +125,8 @@ def test_guests_are_defined_started_and_destroyed(hosts, capfd):
     disks = hosts.on("h2", "virsh -c qemu:///session domblklist net.1.2")
     assert f"vda      {HOME}/ic/net/net.1.2/disk.qcow2" in disks
     assert f"sda      {HOME}/ic/net/net.1.2/medium.img" in disks
+    # The hosts have no KVM, so the code that QEMU translates is limited, and reserved.
+    assert "<tb-cache unit='KiB'>262144</tb-cache>" in hosts.on("h2", "virsh -c qemu:///session dumpxml net.1.2")
 
     # A guest that has ended is started, and one with another description is defined: each on its host alone.
     hosts.on("h1", "virsh -c qemu:///session destroy net.1.1")
