@@ -49,12 +49,14 @@ podman_running() {
 podman_first_process='trap "exit 0" TERM; while :; do sleep infinity & wait $!; done'
 
 podman_start() {
-    local name=$1 lock options volumes=() folder other
+    local name=$1 lock options volumes=() folder others other
     exec {lock}>"$cache/images/lock"
     flock "$lock"
     if ! podman_running "$name"; then
         # Another container of this workspace has a Bazel server that would hold this one's output base.
-        podman_containers --filter "label=icos.checkout=$workspace" | while read -r other _; do podman_remove "$other"; done
+        mapfile -t others < <(podman_containers --filter "label=icos.checkout=$workspace")
+        for other in "${others[@]}"; do podman_refuse_busy "${other%% *}"; done
+        for other in "${others[@]}"; do podman_remove "${other%% *}"; done
         mapfile -t options < <(podman_options)
         for folder in "${shown[@]}"; do volumes+=(--volume "$folder:$folder"); done
         podman run --detach --rm --replace --name "$name" --runtime="$(cat "$image/runtime")" "${options[@]}" --uts=host \
@@ -64,6 +66,18 @@ podman_start() {
             fail "podman could not start the container: $(tail -n 1 "$cache/podman.log")" "--backend=bubblewrap works without podman"
     fi
     exec {lock}>&-
+}
+
+# Fails if a container runs more than a Bazel server, such as a command or the machines of a test network: they would end
+# with it. What a command or a daemon has started is below process 1, or, by podman exec, below a process outside.
+podman_refuse_busy() {
+    local processes
+    podman_running "$1" || return 0
+    processes=$(podman exec "$1" ps -e -o ppid=,pid=,args= </dev/null 2>/dev/null |
+        awk '$1 <= 1 && $2 != 1 && $3 !~ /^(ps|bazel\(.*)$/ && !($3 == "sleep" && $4 == "infinity") { print $2, $3 }')
+    [ -z "$processes" ] || fail "another container of this checkout, with other folders (--mount), runs ${processes//$'\n'/, }" \
+        "only one can be there, and those processes would end with it" \
+        "give the same --mount as they were started with, or end them: container-run.sh --stop"
 }
 
 podman_run() {

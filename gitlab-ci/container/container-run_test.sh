@@ -280,6 +280,21 @@ test_container_whose_processes_were_killed_is_started_anew() {
     expect output alive "$output" && expect status 0 "$status"
 }
 
+# As machines of a test network, which would end with the container.
+test_container_that_runs_a_daemon_is_not_replaced() {
+    local result=0
+    run --backend=podman sh -c 'setsid sleep 86008 >/dev/null 2>&1 </dev/null &'
+    await asleep 86008 || return
+    run --backend=podman "--mount=$unshown" true
+    { expect status 125 "$status" && expect_in messages "with other folders (--mount), runs " "$messages" &&
+        expect_in messages " sleep" "$messages" && expect_in messages "--stop" "$messages" && asleep 86008; } || result=1
+    run --backend=podman pkill -fx 'sleep 86008'
+    await not_asleep 86008 || result=1
+    run --backend=podman "--mount=$unshown" ls "$unshown"
+    expect status 0 "$status" || result=1
+    return "$result"
+}
+
 test_interrupt_ends_the_command_and_leaves_no_process() {
     local call
     "$here/container-run.sh" "--backend=$1" sh -c 'sleep 86002 & sleep 86003' </dev/null &
@@ -370,7 +385,10 @@ main() {
             attempt "$test" "$backend"
         done
         case $backend in
-            podman) attempt container_whose_processes_were_killed_is_started_anew ;;
+            podman)
+                attempt container_whose_processes_were_killed_is_started_anew
+                attempt container_that_runs_a_daemon_is_not_replaced
+                ;;
             bubblewrap) attempt without_root_links_lead_to_the_same_files_outside ;;
         esac
     done
