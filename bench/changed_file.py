@@ -1,5 +1,8 @@
 """Measures what a changed file costs: from one file below ic-os/guestos/rootfs to all outputs of the GuestOS `dev`.
 
+Then the same for one output alone, and until a machine starts: by launch-local-vm, with a program that ends at once in
+place of QEMU, whose own start does not count.
+
 Bazel builds a scratch copy of the checkout, by a server that is running already. In the same run, the six images are
 copied by cp, and hashed on one processor: what any way of making them takes at least. The best run counts. Processor
 time is that of Bazel's server, of the commands that it keeps running, and of the others; time by actions is from
@@ -25,6 +28,8 @@ from tools.core.errors import UserError
 IMAGES = tuple(f"{name}.tar{suffix}" for name in ("disk-img", "update-img") for suffix in ("", ".gz", ".zst"))
 CHANGED = "ic-os/guestos/rootfs/etc/systemd/journald.conf.d/10-guestos.conf"
 _PACKAGE = "ic-os/guestos/dev"
+_ONE_OUTPUT = f"//{_PACKAGE}:disk-img.tar.zst"
+_LAUNCHER = f"//{_PACKAGE}:launch-local-vm"
 _HASH = """
 import hashlib, sys
 for name in sys.argv[1:]:
@@ -82,10 +87,15 @@ def actions_of(profile: Path) -> Counter[str]:
     return found
 
 
-def change(bazel: ScratchBuild, folder: Path, number: int) -> Change:
-    """Changes the file, and builds."""
+def edit(bazel: ScratchBuild, number: int) -> None:
+    """Changes the file."""
     with (bazel.checkout / CHANGED).open("a") as file:
         file.write(f"# {number}\n")
+
+
+def change(bazel: ScratchBuild, folder: Path, number: int) -> Change:
+    """Changes the file, and builds."""
+    edit(bazel, number)
     profile = folder / "profile.json"
     build = bazel.build(f"--profile={profile}", "--record_full_profiler_data", "--noslim_profile", *targets())
     outputs = bazel.bin() / _PACKAGE
@@ -95,6 +105,32 @@ def change(bazel: ScratchBuild, folder: Path, number: int) -> Change:
 def targets() -> list[str]:
     """Returns the twelve outputs."""
     return [f"//{_PACKAGE}:{name}{digest}" for name in IMAGES for digest in ("", ".sha256")]
+
+
+def one_output(bazel: ScratchBuild, numbers: Sequence[int]) -> float:
+    """Changes the file for each number, builds one output, and returns the least wall time."""
+    taken = []
+    for number in numbers:
+        edit(bazel, number)
+        taken.append(bazel.build(_ONE_OUTPUT).wall)
+    return min(taken)
+
+
+def start(bazel: ScratchBuild, folder: Path, numbers: Sequence[int]) -> float:
+    """Changes the file for each number, starts a machine, and returns the least wall time until QEMU is called.
+
+    Before, it is started once, so that the launcher itself is built.
+    """
+    stand_in = folder / "qemu"
+    stand_in.write_text('#!/bin/sh\n[ "$1" != --version ] || echo "QEMU emulator version 10.0"\n')
+    stand_in.chmod(0o755)
+    options = (f"--qemu={stand_in}", "--accel=tcg", "--ssh_port=0", "--http_port=0")
+    bazel.run(_LAUNCHER, *options)
+    taken = []
+    for number in numbers:
+        edit(bazel, number)
+        taken.append(bazel.run(_LAUNCHER, *options))
+    return min(taken)
 
 
 def report(changes: Sequence[Change], nothing: Build) -> None:
@@ -131,6 +167,10 @@ def main(arguments: Arguments) -> None:
             changes = [change(bazel, folder, number) for number in range(arguments.runs + 1)]
             # The first one starts the commands.
             report(changes[1:], bazel.build(*targets()))
+            numbers = range(len(changes), len(changes) + arguments.runs)
+            print(f"{'one changed file, .tar.zst alone':<32} {one_output(bazel, numbers):8.2f}")
+            numbers = range(numbers.stop, numbers.stop + arguments.runs)
+            print(f"{'one changed file, QEMU is called':<32} {start(bazel, folder, numbers):8.2f}")
 
 
 if __name__ == "__main__":

@@ -63,6 +63,16 @@ class ScratchBuild:
         wall, after = time.monotonic() - begin, self._cpu()
         return Build(wall, {name: max(seconds - before.get(name, 0), 0) for name, seconds in after.items()})
 
+    def run(self, target: str, *arguments: str) -> float:
+        """Builds a program and runs it; returns the seconds until it ended.
+
+        Raises:
+            UserError: the build or the program failed; the message has what they said.
+        """
+        begin = time.monotonic()
+        self._bazel("run", "--color=no", "--curses=no", "--disk_cache=", *self.flags, target, "--", *arguments)
+        return time.monotonic() - begin
+
     def bin(self) -> Path:
         """Returns the directory of outputs."""
         return Path(self._bazel("info", *self.flags, "bazel-bin").splitlines()[-1])
