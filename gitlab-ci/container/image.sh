@@ -25,7 +25,7 @@ packages=(
     sudo systemd
     pigz tar xz-utils zstd
     # Virtual machines.
-    ovmf qemu-system-x86 qemu-utils openssh-client
+    ovmf qemu-system-x86 qemu-utils openssh-client swtpm
     # A host of a test network.
     libvirt-clients libvirt-daemon libvirt-daemon-driver-qemu libvirt-daemon-log openssh-server
     # Servers of a cache and of remote execution, on loopback.
