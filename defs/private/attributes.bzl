@@ -1,6 +1,7 @@
 """Checks of the attributes of macros, in which a wrong type is otherwise an error of an operator."""
 
 _ADVICE = {
+    "bool": "True or False",
     "dict": "a dict in braces",
     "int": "a number",
     "list": "a list in brackets",
@@ -16,7 +17,7 @@ def check_types(where, kind, values, configurable = True):
 
     Args:
         where: label of the target, for messages.
-        kind: `dict`, `int`, `list` or `string`.
+        kind: `bool`, `dict`, `int`, `list` or `string`.
         values: dict of names of attributes to their values.
         configurable: whether a select() is accepted.
     """

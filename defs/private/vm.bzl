@@ -106,6 +106,7 @@ def vm_boot_test(
         root = None,
         user = "root",
         password = "root",
+        tpm = False,
         args = [],
         size = "enormous",
         tags = None,
@@ -130,6 +131,8 @@ def vm_boot_test(
             findmnt and dmsetup.
         user: account that logs in; it needs the rights for the commands.
         password: its password.
+        tpm: whether the machine has a TPM 2, emulated by swtpm, which the machine that tests needs for it. It is a new one,
+            and the machine keeps it until it ends, also when the system reboots.
         args: further arguments of the test, such as `--secure_boot` or `--timeout=900`.
         size: of the test; an emulated boot takes half a minute to several minutes.
         tags: of the test; `vm` is added.
@@ -139,6 +142,7 @@ def vm_boot_test(
     check_types(where, "list", {"args": args, "ports": ports, "tags": tags, "units": units}, configurable = False)
     check_types(where, "dict", {"commands": commands, "files": files}, configurable = False)
     check_types(where, "string", {"password": password, "user": user})
+    check_types(where, "bool", {"tpm": tpm}, configurable = False)
     _check_ports(where, ports)
     expected = _expectations(units, ports, files)
     for command in commands:
@@ -158,6 +162,8 @@ def vm_boot_test(
         "--password=" + password,
     ]
     data = [disk, name + ".spec"]
+    if tpm:
+        arguments.append("--tpm")
     if root:
         native.filegroup(
             name = name + ".root_hash",

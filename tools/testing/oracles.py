@@ -68,6 +68,7 @@ _PACKAGES = {
     "ssh-keygen": "openssh-client",
     "sshd": "openssh-server",
     "swaplabel": "util-linux",
+    "swtpm": "swtpm",
     "systemd-analyze": "systemd",
     "systemd-id128": "systemd",
     "systemd-sysusers": "systemd",

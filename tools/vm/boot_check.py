@@ -35,6 +35,7 @@ class BootArguments:
     firmware_variables: FileName | None = argument(
         "variable store with the keys of a product: boot with UEFI Secure Boot and these keys alone", default=None
     )
+    tpm: bool = argument("the machine has a TPM 2, a new one; needs swtpm", default=False)
     log: OutputName | None = argument(
         "file for the console's output; by default in Bazel's undeclared test outputs", default=None
     )
@@ -90,6 +91,7 @@ def booted(
             forwards=forwards,
             watchdog=watchdog,
             display=True,
+            tpm=str(Path(folder, "tpm")) if arguments.tpm else None,
         )
         with Machine(settings, folder, arguments.log or default_log()) as machine:
             picture = arguments.screenshot or undeclared_output(_PICTURE)

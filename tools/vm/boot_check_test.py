@@ -1,9 +1,12 @@
+import dataclasses
+
 import pytest
 
 from tools.core.errors import CheckError, UserError
 from tools.image.extents import Image
 from tools.image.rawfile import write_raw
 from tools.testing.machines import emulator
+from tools.testing.oracles import oracle
 from tools.vm.boot_check import BootArguments, booted
 from tools.vm.console import ConsoleError
 
@@ -65,3 +68,11 @@ def test_a_machine_that_has_ended_has_no_picture(arguments, tmp_path, capsys):
         boot()
     assert not (tmp_path / "screen.png").exists()
     assert "there is no picture of the display: QEMU" in capsys.readouterr().out
+
+
+def test_a_machine_may_have_a_tpm(arguments):
+    oracle("swtpm")
+    with booted(dataclasses.replace(arguments, tpm=True)) as (machine, _):
+        assert [each["model"] for each in machine.qmp.execute("query-tpm")] == ["tpm-crb"]
+    with booted(arguments) as (machine, _):
+        assert machine.qmp.execute("query-tpm") == []

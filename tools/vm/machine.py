@@ -18,6 +18,7 @@ from tools.vm.console import Console
 from tools.vm.firmware import Firmware
 from tools.vm.qemu import Qemu, option_value
 from tools.vm.qmp import Qmp, QmpError
+from tools.vm.tpm import start_tpm, tpm_arguments
 
 _END_SECONDS = 20
 _EXIT_WITH_PARENT = (10, 2)
@@ -62,6 +63,8 @@ class Settings:
         network: whether there is a network card, with QEMU's user-mode network.
         watchdog: whether there is an i6300esb watchdog, which resets the machine.
         display: whether there is a display, of which `Machine.screenshot` takes pictures.
+        tpm: directory of the state of a TPM 2, which `Machine` starts; None for a machine without one. A machine with
+            the same directory has the same TPM.
         detached: whether QEMU goes on when the process that started it has ended.
         arguments: further arguments for QEMU.
     """
@@ -76,12 +79,13 @@ class Settings:
     network: bool = True
     watchdog: bool = False
     display: bool = False
+    tpm: str | None = None
     detached: bool = False
     arguments: Sequence[str] = field(default=())
 
 
 def command_line(settings: Settings, variables: str | None) -> list[str]:
-    """Returns QEMU's command line for a machine, without console and monitor.
+    """Returns QEMU's command line for a machine, without console, monitor and TPM.
 
     Args:
         settings: configuration of the machine.
@@ -200,18 +204,22 @@ class Machine:
         command += ["-display", "none"]
         command += ["-chardev", f"socket,id=console,fd={console_end.fileno()}", "-serial", "chardev:console"]
         command += ["-chardev", f"socket,id=monitor,fd={monitor_end.fileno()}", "-qmp", "chardev:monitor"]
+        inherited = [console_end, monitor_end]
+        if self._settings.tpm is not None:
+            inherited.append(start_tpm(Path(self._settings.tpm), self._folder / "swtpm.log", cleanup))
+            command += tpm_arguments(inherited[-1].fileno())
         errors = cleanup.enter_context((self._folder / "qemu.log").open("wb"))
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=errors,
             stderr=errors,
-            pass_fds=(console_end.fileno(), monitor_end.fileno()),
+            pass_fds=[each.fileno() for each in inherited],
             env={**os.environ, "TMPDIR": os.fspath(self._folder)},
         )
         cleanup.callback(self._end)
-        console_end.close()
-        monitor_end.close()
+        for each in inherited:
+            each.close()
         log = cleanup.enter_context(self._log.open("ab"))
         self.console = Console(console, log)
         cleanup.callback(self.console.close)
