@@ -34,8 +34,10 @@ _PROGRAMS = [
 
 _MODULES = ["virtio_blk", "ext4", "dm-verity"]
 
-# What it needs besides in own-key mode, to find its slot.
+# What it needs besides in own-key mode, to find its slot and to hand on signatures for a TPM.
 _OWN_KEYS_PROGRAMS = [
+    "usr/bin/cat",
+    "usr/bin/mkdir",
     "usr/bin/tr",
     "usr/bin/umount",
 ]

@@ -23,6 +23,10 @@ _MODULES = [
 # The initramfs finds its slot by the variable StubDevicePartUUID, which stubs of later versions write.
 _MIN_STUB_VERSION = 257
 
+# The initramfs has no systemd, which would measure a phase of the boot: until sysinit.target is reached, the register is as
+# the stub left it.
+_PCR_PHASES = [":"]
+
 _STUB = "usr/lib/systemd/boot/efi/linuxx64.efi.stub"
 
 def own_keys(
@@ -34,6 +38,8 @@ def own_keys(
         platform_certificate = None,
         exchange_key = None,
         exchange_certificate = None,
+        pcr_key = None,
+        pcr_public_key = None,
         ovmf_template = None):
     """Keys and programs of own-key mode, for the attribute `secure_boot` of `ab_system`.
 
@@ -68,11 +74,19 @@ def own_keys(
         platform_certificate: its certificate.
         exchange_key: the private key that changes the certificates on machines later (KEK); by default `key`.
         exchange_certificate: its certificate.
+        pcr_key: a private key, RSA with 2048 bits, as PEM. With it the kernel images have signatures of PCR 11, by which a TPM
+            opens what is sealed to this key, until the system reaches sysinit.target. The initramfs leaves them where systemd
+            looks for them: `/run/systemd/tpm2-pcr-signature.json` and `/run/systemd/tpm2-pcr-public-key.pem`.
+        pcr_public_key: its public key, as PEM.
         ovmf_template: an empty variable store of OVMF; with it there is also one with these keys, for virtual machines.
     """
-    for name, pair in (("platform", (platform_key, platform_certificate)), ("exchange", (exchange_key, exchange_certificate))):
-        if bool(pair[0]) != bool(pair[1]):
-            fail("own_keys: %s_key, %s_certificate: belong together; give both or none" % (name, name))
+    for key_name, public_name, private, public in (
+        ("platform_key", "platform_certificate", platform_key, platform_certificate),
+        ("exchange_key", "exchange_certificate", exchange_key, exchange_certificate),
+        ("pcr_key", "pcr_public_key", pcr_key, pcr_public_key),
+    ):
+        if bool(private) != bool(public):
+            fail("own_keys: %s, %s: belong together; give both or none" % (key_name, public_name))
     return struct(
         certificate = certificate,
         exchange_certificate = exchange_certificate or certificate,
@@ -80,6 +94,8 @@ def own_keys(
         grub = grub,
         key = key,
         ovmf_template = ovmf_template,
+        pcr_key = pcr_key,
+        pcr_public_key = pcr_public_key,
         platform_certificate = platform_certificate or certificate,
         platform_key = platform_key or key,
         stub = stub,
@@ -116,6 +132,8 @@ def own_keys_kernel(name, keys, common, **kwargs):
     """
     stub = name + ".stub"
     debian_file(name = stub, src = keys.stub, packages = ["systemd-boot-efi"], path = _STUB, **common)
+    if keys.pcr_key:
+        kwargs |= {"pcr_key": keys.pcr_key, "pcr_phases": _PCR_PHASES, "pcr_public_key": keys.pcr_public_key}
     unified_kernel_image(
         name = name,
         min_stub_version = _MIN_STUB_VERSION,

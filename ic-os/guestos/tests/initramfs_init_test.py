@@ -248,3 +248,31 @@ def test_another_partition_is_no_slot(tmp_path, guid):
 def test_a_slot_on_the_command_line_is_taken():
     result = run('slot=B trust=distribution; find_slot; echo "$slot"')
     assert (result.returncode, result.stdout, result.stderr) == (0, "B\n", "")
+
+
+def publish_pcr_signatures(tmp_path, trust):
+    """Publishes what systemd's stub leaves in the initramfs; returns the folder of systemd's files."""
+    commands = INIT.read_text()
+    start = commands.index("publish_pcr_signatures() {")
+    function = commands[start : commands.index("\n}\n", start) + 3]
+    function = function.replace("/.extra", f"{tmp_path}/extra").replace("/run/systemd", f"{tmp_path}/systemd")
+    result = run(f"{function}set -e; trust={trust}; publish_pcr_signatures; echo published")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "published\n", "")
+    return tmp_path / "systemd"
+
+
+@pytest.mark.parametrize("names", [[], ["tpm2-pcr-signature.json", "tpm2-pcr-public-key.pem"]])
+def test_signatures_for_a_tpm_are_left_for_systemd(tmp_path, names):
+    (tmp_path / "extra").mkdir()
+    for name in [*names, "other"]:
+        (tmp_path / "extra" / name).write_text(f"content of {name}\n")
+    folder = publish_pcr_signatures(tmp_path, "own_keys")
+    found = {path.name: path.read_text() for path in folder.iterdir()} if names else {}
+    assert found == {name: f"content of {name}\n" for name in names}
+    assert folder.exists() == bool(names)
+
+
+def test_what_no_signed_image_brings_is_not_left_for_systemd(tmp_path):
+    (tmp_path / "extra").mkdir()
+    (tmp_path / "extra/tpm2-pcr-signature.json").touch()
+    assert not publish_pcr_signatures(tmp_path, "distribution").exists()
