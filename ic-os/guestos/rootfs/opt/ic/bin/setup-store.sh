@@ -48,3 +48,4 @@ else
     luks_open store "$DEVICE" || fail "$DEVICE is not blank, and cannot be opened with $KEY_FILE; it is left unchanged"
     vgchange --quiet --activate y "$GROUP"
 fi
+lock_key

@@ -14,6 +14,16 @@ MARKERS=/boot/config/formatting
 HEADERS=/run/guestos/luks
 COPY_HEADER=/opt/ic/bin/copy-luks-header.py
 
+# Of keys that a TPM has sealed.
+TPM=/dev/tpmrm0
+PCR_11=/sys/class/tpm/tpm0/pcr-sha256/11
+PCR_EXTEND=/usr/lib/systemd/systemd-pcrextend
+PCR_SIGNATURE=/run/systemd/tpm2-pcr-signature.json
+PCR_PUBLIC_KEY=/run/systemd/tpm2-pcr-public-key.pem
+SEALED_KEY=/boot/config/disk-key.cred
+PARTITIONS=/run/guestos/partitions
+DEVICES=/dev
+
 say() {
     echo "$*"
 }
@@ -34,16 +44,22 @@ find_key() { # NAME
     case $source in
         clear) make_key ;;
         program) ask_for_key "$1" ;;
+        tpm) unseal_key "$1" ;;
         *) fail "$SYSTEM names no source of disk keys that this system has: '$source'" ;;
     esac
 }
 
-# Asks the program of the image for the key, which is kept in memory until this script ends.
-ask_for_key() { # NAME
-    [ -n "$KEY_PROGRAM" ] || fail "the image has no program disk-key, and $SYSTEM demands one"
+# Sets KEY_FILE to a file in memory, which is removed when this script ends.
+keep_key_in_memory() { # NAME
     mkdir -p "$HEADERS"
     KEY_FILE=$HEADERS/$1.key
     trap 'rm -f "$KEY_FILE"' EXIT
+}
+
+# Asks the program of the image for the key.
+ask_for_key() { # NAME
+    [ -n "$KEY_PROGRAM" ] || fail "the image has no program disk-key, and $SYSTEM demands one"
+    keep_key_in_memory "$1"
     (umask 077 && "$KEY_PROGRAM" "$1" >"$KEY_FILE") || fail "$KEY_PROGRAM has no key of $1, which is left unchanged"
     size=$(stat -c %s "$KEY_FILE")
     [ "$size" = "$KEY_BYTES" ] ||
@@ -58,6 +74,78 @@ make_key() {
     mv "$KEY_FILE.new" "$KEY_FILE"
     sync_folder /boot/config
     say "created a new key for the encrypted volumes"
+}
+
+# Takes the key that the TPM of this machine has sealed. A machine on which no volume is formatted makes one.
+unseal_key() { # NAME
+    [ -e "$TPM" ] || fail "this machine has no TPM 2, by which the key of $1 is sealed, and $1 is left unchanged: add the TPM"
+    for file in "$PCR_SIGNATURE" "$PCR_PUBLIC_KEY"; do
+        [ -s "$file" ] || fail "$file is missing, and $1 is left unchanged: start an image in own-key mode with a pcr_key"
+    done
+    keep_key_in_memory "$1"
+    if [ -e "$SEALED_KEY" ]; then
+        open_sealed "$SEALED_KEY" "$1"
+    else
+        seal_new_key "$1"
+    fi
+}
+
+# Seals a new key to this machine's TPM, the certificates that its firmware trusts (PCR 7), and images with signatures by the
+# PCR key (PCR 11). What was sealed is opened before it is kept: otherwise a volume would be formatted that never opens again.
+seal_new_key() { # NAME
+    find_formatted
+    [ -z "$formatted" ] ||
+        fail "$SEALED_KEY is missing, and only its key opens$formatted; $1 is left unchanged: restore the file, or install" \
+            "the machine anew"
+    (umask 077 && dd if=/dev/urandom of="$KEY_FILE" bs="$KEY_BYTES" count=1 status=none)
+    systemd-creds encrypt --name=disk-key --with-key=tpm2-with-public-key --tpm2-pcrs=7 \
+        --tpm2-public-key="$PCR_PUBLIC_KEY" --tpm2-public-key-pcrs=11 "$KEY_FILE" - >"$SEALED_KEY.new" ||
+        fail "the TPM cannot seal a key, and $1 is left unchanged"
+    open_sealed "$SEALED_KEY.new" "$1"
+    sync "$SEALED_KEY.new"
+    mv "$SEALED_KEY.new" "$SEALED_KEY"
+    sync_folder "${SEALED_KEY%/*}"
+    say "the TPM has sealed a new key for the encrypted volumes"
+}
+
+# Writes a key that the TPM has sealed to KEY_FILE. Credentials of other kinds, which need no TPM, are refused: the file
+# begins with the kind, CRED_AES256_GCM_BY_TPM2_HMAC_WITH_PK of systemd's creds-util.h, in base64.
+open_sealed() { # FILE NAME
+    read -r kind <"$1" || :
+    case $kind in
+        +vfrk0HjQSyhpDb5Wik2*) ;;
+        *) fail "$1 is not a key that a TPM has sealed, and $2 is left unchanged: restore the file, or install the machine anew" ;;
+    esac
+    (umask 077 && systemd-creds decrypt --name=disk-key --tpm2-signature="$PCR_SIGNATURE" "$1" - >"$KEY_FILE") ||
+        fail "the TPM does not open $1, and $2 is left unchanged: it opens on the machine that made it alone, with the same" \
+            "certificates in the firmware and Secure Boot as then, under images that are signed by the same PCR key"
+    size=$(stat -c %s "$KEY_FILE")
+    [ "$size" = "$KEY_BYTES" ] || fail "$1 has a key with $size bytes instead of $KEY_BYTES; $2 is left unchanged"
+}
+
+# Sets `formatted` to the names of the volumes of this machine that have been formatted, each after a space.
+find_formatted() {
+    formatted=
+    for path in "$PARTITIONS"/*; do
+        [ -e "$path" ] || continue
+        name=$(sed -n 's/^GUESTOS_PARTITION=//p' "$path")
+        case $name in
+            [AB]_var) marker=var_${name%_var} ;;
+            store) marker=store ;;
+            *) continue ;;
+        esac
+        is_new "$marker" "$DEVICES/${path##*/}" || formatted="$formatted $name"
+    done
+}
+
+# After the last volume: extends PCR 11, so that the TPM opens the key for no program until the next boot.
+lock_key() {
+    [ "$source" = tpm ] || return 0
+    before=$(cat "$PCR_11")
+    "$PCR_EXTEND" volumes-opened || fail "PCR 11 cannot be extended: programs could read the key of the encrypted volumes"
+    # Without a measured image in the variables of the firmware it does nothing, and says no error.
+    [ "$(cat "$PCR_11")" != "$before" ] ||
+        fail "PCR 11 was not extended: programs could read the key of the encrypted volumes"
 }
 
 is_blank() { # DEVICE
