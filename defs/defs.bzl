@@ -38,7 +38,7 @@ load(
     _verity_signature_image = "verity_signature_image",
     _vfat_image = "vfat_image",
 )
-load("//defs:report.bzl", _image_budget_test = "image_budget_test", _image_report = "image_report")
+load("//defs:report.bzl", _image_budget_test = "image_budget_test", _image_inspector = "image_inspector", _image_report = "image_report")
 load("//defs:rootfs.bzl", _RootfsInfo = "RootfsInfo", _rootfs_sbom = "rootfs_sbom", _rootfs_tree = "rootfs_tree")
 load(
     "//defs:testing.bzl",
@@ -74,6 +74,7 @@ filesystem_check_test = _filesystem_check_test
 grub_image = _grub_image
 grub_signature = _grub_signature
 image_budget_test = _image_budget_test
+image_inspector = _image_inspector
 image_report = _image_report
 image_structure_test = _image_structure_test
 initramfs = _initramfs

@@ -58,6 +58,7 @@ load("//defs/private:attributes.bzl", "check_types", "macro_label")
 load("//defs/private:discoverable_layout.bzl", _discoverable_layout = "discoverable_layout")
 load("//defs/private:disk_image.bzl", _disk_image = "disk_image")
 load("//defs/private:disk_image_info.bzl", _DiskImageInfo = "DiskImageInfo")
+load("//defs/private:image_inspector.bzl", "image_inspector")
 load("//defs/private:sha256.bzl", _sha256 = "sha256")
 load("//defs/private:upgrade_image.bzl", _upgrade_image = "upgrade_image")
 load("//defs/private:upgrade_image_info.bzl", _UpgradeImageInfo = "UpgradeImageInfo")
@@ -97,7 +98,8 @@ def disk_image(name, partitions = {}, visibility = None, tags = None, testonly =
     """Declares the image of a disk as a tar, plain and compressed by gzip and zstd, and a checksum of each.
 
     Targets: `NAME` for all formats; `NAME.tar`, `NAME.tar.gz` and `NAME.tar.zst` for one format each; and for each of
-    these a checksum, such as `NAME.tar.sha256`, which the same action writes. Output groups of NAME: `raw` has the disk as
+    these a checksum, such as `NAME.tar.sha256`, which the same action writes. `bazel run :NAME.inspect` shows what is inside;
+    see image_inspector. Output groups of NAME: `raw` has the disk as
     a raw file, `NAME.raw`, whose holes are zeros to Bazel, which hashes and caches them; `zst` and `gz` have one format
     each; `mtree` has a list of files, in the form of mtree(5), for each partition that has files, and `sbom` bills of
     materials.
@@ -112,6 +114,7 @@ def disk_image(name, partitions = {}, visibility = None, tags = None, testonly =
         **kwargs: further attributes of the rule `disk_image`.
     """
     common = {"tags": tags, "testonly": testonly, "visibility": visibility}
+    image_inspector(name = name + ".inspect", image = name, **common)
     _disk_image(name = name, partitions = _names_by_image(partitions, macro_label(name)), **(_outputs(name) | common | kwargs))
 
 def upgrade_image(name, visibility = None, tags = None, testonly = None, **kwargs):

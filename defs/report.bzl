@@ -1,4 +1,4 @@
-"""Reports on images: what takes the space, special rights, licenses; and budgets.
+"""What is inside images: listings, reports on what takes the space, special rights and licenses; and budgets.
 
 An example. From [examples/data-disk/BUILD.bazel](../../examples/data-disk/BUILD.bazel):
 
@@ -17,12 +17,20 @@ image_budget_test(
     },
     report = ":report.json",
 )
+
+# bazel run :data.inspect -- which /accounts/2025/users.json
+image_inspector(
+    name = "data.inspect",
+    image = ":data",
+)
 ```
 """
 
+load("//defs/private:image_inspector.bzl", _image_inspector = "image_inspector")
 load("//defs/private:image_report.bzl", _image_budget_test = "image_budget_test", _image_report = "image_report")
 
 image_budget_test = _image_budget_test
+image_inspector = _image_inspector
 
 def image_report(name, visibility = None, tags = None, testonly = None, **kwargs):
     """Declares a report on an image: `NAME.html` for people and `NAME.json` for programs.

@@ -84,6 +84,7 @@ def _disk_image_impl(ctx):
         DiskImageInfo(
             archive = outputs["tar"],
             compressed = {codec: outputs[codec] for codec in ("zst", "gz")},
+            contents = contents,
             layout = ctx.file.layout,
         ),
         OutputGroupInfo(

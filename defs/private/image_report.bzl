@@ -7,8 +7,12 @@ load("//defs/private:json_spec.bzl", "json_spec")
 load("//defs/private:size.bzl", "parse_size")
 load("//tools:python.bzl", "py_test")
 
-def _image_of(target):
-    """Returns the one file of a target that has the image."""
+def image_of(target):
+    """Returns the one file of a target that has the image.
+
+    Args:
+        target: a disk_image, or what has one file.
+    """
     if DiskImageInfo in target:
         return target[DiskImageInfo].archive
     files = target[DefaultInfo].files.to_list()
@@ -23,7 +27,7 @@ def _bills_of(target):
     return [file for file in bills if file.basename.endswith(".cdx.json")]
 
 def _image_report_impl(ctx):
-    image, bills = _image_of(ctx.attr.image), _bills_of(ctx.attr.image)
+    image, bills = image_of(ctx.attr.image), _bills_of(ctx.attr.image)
     outputs = {"html": ctx.outputs.html, "json": ctx.outputs.json}
     spec = outputs | {
         "before": ctx.file.before,

@@ -6,6 +6,7 @@ Otherwise only the versions of MODULE.bazel and repositories.bzl are tested.
 """
 
 import hashlib
+import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -141,6 +142,21 @@ def test_bazel_run_takes_paths_from_the_folder_of_the_caller(consumer: Workspace
     status, said = modules.run("run", "//:raw_disk", "--", f"--output={tmp_path}/disk.img")
     assert status == 0, said
     assert (tmp_path / "disk.img").read_bytes()[512:520] == b"EFI PART"
+
+
+def test_what_is_inside_by_bazel_run(consumer: Workspace, tmp_path: Path) -> None:
+    inspector = ("run", "//:disk.inspect", "--")
+    modules = way(consumer, "modules")
+    status, said = modules.run(*inspector, "which", "--partition=A_root", "/etc/motd.txt", "/etc/version")
+    assert status == 0, said
+    assert said.endswith("\n/etc/motd.txt: of no package, layer //:tree\n/etc/version: of no package, layer //:tree\n")
+    relative = os.path.relpath(tmp_path, consumer.folder)
+    status, said = modules.run(*inspector, "extract", "--partition=A_root", "/etc/motd.txt", f"{relative}/motd")
+    assert status == 0, said
+    assert (tmp_path / "motd").read_bytes() == (consumer.folder / "motd.txt").read_bytes()
+    status, said = modules.run(*inspector, "cat", "--partition=none", "/etc/motd.txt")
+    assert status == 2, said
+    assert "none" in said.splitlines()[-1], said
 
 
 def flags_of_later_versions() -> tuple[list[str], list[str]]:

@@ -2,14 +2,19 @@
 
 The image is a raw file, or a member of a plain tar. A path of no package is from another layer of the root tree, or a
 maintainer script made it. A path of several packages, such as a directory, is printed with the last one.
+With --layers, which targets of image_inspector give, the layer is printed, too: the target that put the path into the
+tree.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from tools.core.cli import argument, run
+from tools.core.errors import UserError
+from tools.core.json_file import read_json
+from tools.core.json_spec import FileName
 from tools.core.outputs import write_to_stdout
 from tools.inspect.place import PlaceArguments
 from tools.sbom.installed import read_packages
@@ -23,21 +28,39 @@ class Arguments(PlaceArguments):
     """Arguments of the command line."""
 
     path: tuple[str, ...] = argument("from the root of the file system", positional=True)
+    layers: FileName | None = argument("a file of `image_layers`, about this image", default=None)
 
 
 def lines(arguments: Arguments) -> Iterator[str]:
     """Yields what the command line prints.
 
     Raises:
-        UserError: the image is no file system, or lacks a path.
+        UserError: the image is no file system, or lacks a path, or the layers cannot be read.
     """
     root = arguments.tree(arguments.open(), arguments.path[0])
     owners = file_owners(root)
     versions = {package.name: package.version for package in read_packages(root, {})}
+    layers = {} if arguments.layers is None else _read_layers(arguments.layers, arguments.partition or "")
     for path in arguments.path:
         name, _ = arguments.node(root, path)
         owner = owners.get(_real(root, name))
-        yield f"{printable(name)}: {_origin(owner, versions) if owner else 'of no package'}"
+        package = _origin(owner, versions) if owner else "of no package"
+        yield f"{printable(name)}: {package}{_layer(printable(_real(root, name)), layers)}"
+
+
+def _read_layers(path: str, partition: str) -> dict[str, str]:
+    """Returns the layers of paths; none for a partition without a root tree."""
+    document = read_json(path)
+    try:
+        layers = document.get(partition, {})
+        return {name: layer for layer, names in layers.items() for name in names}
+    except (AttributeError, TypeError) as error:
+        raise UserError(f"{path}: is not a file of image_layers; leave out --layers") from error
+
+
+def _layer(path: str, layers: Mapping[str, str]) -> str:
+    layer = layers.get(path, "").lstrip("@")
+    return f", layer {layer}" if layer else ""
 
 
 def _origin(owner: str, versions: dict[str, str]) -> str:

@@ -12,7 +12,7 @@ from tools.testing.command_cases import CASES, make_inputs
 REQUESTS = ["secret", None, "other", "secret", "other", None, "other", "secret"]
 """Contents of the inputs, one request after the other; None for a request that fails."""
 
-SAME = {"debian_data", "extension_release", "secure_boot_signature", "vulnerability_report"}
+SAME = {"debian_data", "extension_release", "image_layers", "secure_boot_signature", "vulnerability_report"}
 """The commands whose outputs are the same for other contents."""
 
 WITHOUT_INPUTS = {"oci_root": ": is no OCI layout, since it has no file oci-layout; give one, or a tar\n"}

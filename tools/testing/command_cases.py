@@ -70,6 +70,7 @@ CASES: dict[str, dict[str, Any]] = {
     "grub_signature": {"file": "in/text", "to_sign_output": "out/file"},
     "image_export": {"parts": [ARTIFACT], "output": "out/image.raw"},
     "image_extract": {"image": "in/disk.img", "output": "out/file"},
+    "image_layers": {"parts": [{"name": "", "tree": {"layers": [ENTRY]}}], "output": "out/file"},
     "image_report": {"image": "in/disk.img", "html": "out/html", "json": "out/json"},
     "initramfs": {
         "layer": ["in/tree.tar"],
