@@ -47,7 +47,7 @@ load(
     _reproducible_test = "reproducible_test",
     _tree_snapshot_test = "tree_snapshot_test",
 )
-load("//defs:vm.bzl", _raw_disk = "raw_disk", _vm_boot_test = "vm_boot_test", _vm_launcher = "vm_launcher")
+load("//defs:vm.bzl", _qemu_toolchain = "qemu_toolchain", _raw_disk = "raw_disk", _vm_boot_test = "vm_boot_test", _vm_launcher = "vm_launcher")
 
 DebianPackageInfo = _DebianPackageInfo
 DebianInstalledInfo = _DebianInstalledInfo
@@ -79,6 +79,7 @@ image_report = _image_report
 image_structure_test = _image_structure_test
 initramfs = _initramfs
 own_keys = _own_keys
+qemu_toolchain = _qemu_toolchain
 raw_disk = _raw_disk
 raw_partition = _raw_partition
 reproducible_test = _reproducible_test

@@ -29,10 +29,28 @@ vm_boot_test(
     units = ["multi-user.target"],
 )
 ```
+
+A QEMU of one's own. From [tests/e2e/consumer/BUILD.bazel](../../tests/e2e/consumer/BUILD.bazel):
+
+```starlark
+qemu_toolchain(
+    name = "own_qemu_files",
+    code = "version.txt",
+    qemu = "qemu.sh",
+)
+
+toolchain(
+    name = "own_qemu",
+    toolchain = ":own_qemu_files",
+    toolchain_type = "@rules_icos//defs:qemu_toolchain_type",
+)
+```
 """
 
+load("//defs/private:qemu_toolchain.bzl", _qemu_toolchain = "qemu_toolchain")
 load("//defs/private:vm.bzl", _raw_disk = "raw_disk", _vm_boot_test = "vm_boot_test", _vm_launcher = "vm_launcher")
 
+qemu_toolchain = _qemu_toolchain
 raw_disk = _raw_disk
 vm_boot_test = _vm_boot_test
 vm_launcher = _vm_launcher

@@ -1,6 +1,7 @@
 """Macros for virtual machines that boot disk images, for users and for tests."""
 
 load("//defs/private:attributes.bzl", "check_types", "macro_label")
+load("//defs/private:qemu_toolchain.bzl", "QEMU_TOOLCHAINS", "qemu_files")
 load("//tools:python.bzl", "py_binary", "py_test")
 
 def raw_disk(name, disk, output = "disk.img", **kwargs):
@@ -24,11 +25,23 @@ def raw_disk(name, disk, output = "disk.img", **kwargs):
         **kwargs
     )
 
+def _launcher_spec_impl(ctx):
+    output = ctx.actions.declare_file(ctx.label.name + ".json")
+    files, runfiles = qemu_files(ctx)
+    ctx.actions.write(output, json.encode({"toolchain": files} if files else {}) + "\n")
+    return [DefaultInfo(files = depset([output]), runfiles = runfiles)]
+
+_launcher_spec = rule(
+    implementation = _launcher_spec_impl,
+    doc = "A JSON file with the QEMU and firmware of the toolchain, for the tool that boots the machine.",
+    toolchains = QEMU_TOOLCHAINS,
+)
+
 def vm_launcher(name, disk, args = [], **kwargs):
     """Declares a target whose `bazel run` boots a disk image in QEMU, with its console on the terminal.
 
     The image is not changed. `bazel run TARGET -- --help` lists the options, such as ports, memory, KVM or emulation, and
-    `--medium` for a removable disk.
+    `--medium` for a removable disk. QEMU and firmware are those of the machine, or of a `qemu_toolchain`.
 
     Args:
         name: of the target.
@@ -37,14 +50,21 @@ def vm_launcher(name, disk, args = [], **kwargs):
         **kwargs: further attributes of the target, such as `tags` and `visibility`.
     """
     check_types(macro_label(name), "list", {"args": args})
+    tags = kwargs.pop("tags", None) or []
+    _launcher_spec(
+        name = name + ".spec",
+        tags = tags,
+        testonly = kwargs.get("testonly"),
+        visibility = ["//visibility:private"],
+    )
     py_binary(
         name = name,
         srcs = [str(Label("//tools/commands:vm_launcher.py"))],
-        args = ["--disk=runfile:$(rootpath %s)" % disk] + args,
-        data = [disk],
+        args = ["--disk=runfile:$(rootpath %s)" % disk, "--spec=runfile:$(rootpath :%s.spec)" % name] + args,
+        data = [disk, name + ".spec"],
         main = Label("//tools/commands:vm_launcher.py"),
         # tells those who look at what was built that this boots an image
-        tags = (kwargs.pop("tags", None) or []) + ["vm-launcher"],
+        tags = tags + ["vm-launcher"],
         deps = [Label("//tools/commands:vm_launcher")],
         **kwargs
     )
@@ -54,9 +74,11 @@ def _boot_spec_impl(ctx):
 
     # The commands run in the order of the dict, but json.encode sorts the keys of a dict.
     pairs = ["%s: %s" % (json.encode(command), json.encode(expected)) for command, expected in ctx.attr.commands.items()]
-    text = '{"commands": {%s}, "console": %s}' % (", ".join(pairs), json.encode(ctx.attr.console))
+    files, runfiles = qemu_files(ctx)
+    toolchain = ', "toolchain": ' + json.encode(files) if files else ""
+    text = '{"commands": {%s}, "console": %s%s}' % (", ".join(pairs), json.encode(ctx.attr.console), toolchain)
     ctx.actions.write(output, json.indent(text) + "\n")
-    return [DefaultInfo(files = depset([output]))]
+    return [DefaultInfo(files = depset([output]), runfiles = runfiles)]
 
 _boot_spec = rule(
     implementation = _boot_spec_impl,
@@ -65,6 +87,7 @@ _boot_spec = rule(
         "commands": attr.string_dict(doc = "See vm_boot_test."),
         "console": attr.string_list(doc = "See vm_boot_test."),
     },
+    toolchains = QEMU_TOOLCHAINS,
 )
 
 def _quoted(text):
@@ -115,7 +138,8 @@ def vm_boot_test(
 
     The system must have its console on ttyS0. With `commands`, `units`, `ports`, `files` or `root` the test logs in there,
     and the command `poweroff` must end the machine. The output of the console is among the test's outputs, as `console.log`,
-    and a picture of the display when the first check failed, as `screen.png`.
+    and a picture of the display when the first check failed, as `screen.png`. QEMU and firmware are those of the machine that
+    runs the test, or of a `qemu_toolchain`; without either the test fails.
 
     Args:
         name: of the test.

@@ -40,6 +40,13 @@ content_test = analysistest.make(
     attrs = {"content": attr.string(doc = "All of it.", mandatory = True)},
 )
 
+own_qemu_content_test = analysistest.make(
+    _content_test_impl,
+    doc = "Checks the content of the one file that a target writes by itself where there is a toolchain for QEMU.",
+    attrs = {"content": attr.string(doc = "All of it.", mandatory = True)},
+    config_settings = {"//command_line_option:extra_toolchains": str(Label("//defs/tests:own_qemu"))},
+)
+
 def _partition_test_impl(ctx):
     env = analysistest.begin(ctx)
     target = analysistest.target_under_test(env)

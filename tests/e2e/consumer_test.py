@@ -159,6 +159,19 @@ def test_what_is_inside_by_bazel_run(consumer: Workspace, tmp_path: Path) -> Non
     assert "none" in said.splitlines()[-1], said
 
 
+def test_qemu_of_a_toolchain(consumer: Workspace) -> None:
+    """The program of a registered toolchain is what a launcher starts; without one it is that of the machine."""
+    modules = way(consumer, "modules")
+    status, said = modules.run("run", "--extra_toolchains=//:own_qemu", "//:launch", "--", "--accel=tcg")
+    assert status == 0, said
+    started = said.splitlines()[-1]
+    assert started.startswith("own QEMU: -nodefaults -accel tcg "), said
+    assert re.search(r" -drive if=pflash,\S+,file=/\S+/version\.txt ", started), said
+    status, said = modules.run("run", "//:launch", "--", "--qemu=no-such-qemu")
+    assert status == 2, said
+    assert said.endswith("\nerror: no-such-qemu: not found; install QEMU 10 or newer (Debian: qemu-system-x86)\n")
+
+
 def flags_of_later_versions() -> tuple[list[str], list[str]]:
     """Returns the flags of next.bazelrc, and those that it leaves out."""
     text = (RULES / "tests/e2e/next.bazelrc").read_text()

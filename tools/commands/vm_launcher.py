@@ -19,6 +19,7 @@ from tools.tar.image_file import open_image
 from tools.vm.firmware import firmware_with
 from tools.vm.machine import Drive, Settings, command_line, copy_variables, create_overlay
 from tools.vm.qemu import accelerator, find_qemu
+from tools.vm.toolchain import HELP, checked_files
 
 _SSH_PORT = 22
 _BACKING = "disk.img"
@@ -44,14 +45,16 @@ class Arguments:
         "variable store with the keys of a product: boot with UEFI Secure Boot and these keys alone", default=None
     )
     qemu: str | None = argument("QEMU; by default qemu-system-x86_64 on PATH", default=None)
+    toolchain: dict[str, FileName] | None = argument(HELP, default=None)
     accel: str | None = argument("accelerator; by default KVM where it works, else emulation", default=None)
     more: tuple[str, ...] = argument("another argument to QEMU", default=())
 
 
 def main(arguments: Arguments) -> None:
     """Runs the machine until it ends."""
-    qemu = find_qemu(arguments.qemu)
-    firmware = firmware_with(arguments.secure_boot, arguments.firmware_variables)
+    files = checked_files(arguments.toolchain)
+    qemu = find_qemu(arguments.qemu or files.get("qemu"))
+    firmware = firmware_with(arguments.secure_boot, arguments.firmware_variables, files)
     accel = arguments.accel or accelerator(qemu, firmware)
     forwards = [(arguments.ssh_port, _SSH_PORT), (arguments.http_port, arguments.http_target)]
     with tempfile.TemporaryDirectory(prefix="launch-local-vm-", dir=_large_folder()) as temporary:
@@ -60,7 +63,7 @@ def main(arguments: Arguments) -> None:
             qemu=qemu,
             firmware=firmware,
             accel=accel,
-            drives=prepare_drives(arguments, folder),
+            drives=prepare_drives(arguments, folder, files.get("qemu_img", "qemu-img")),
             memory_mib=arguments.memory_mib,
             cpus=arguments.cpus,
             forwards=[(host, machine) for host, machine in forwards if host],
@@ -74,17 +77,18 @@ def main(arguments: Arguments) -> None:
         raise UserError(f"{qemu.program}: ended with status {status}")
 
 
-def prepare_drives(arguments: Arguments, folder: Path) -> list[Drive]:
+def prepare_drives(arguments: Arguments, folder: Path, qemu_img: str = "qemu-img") -> list[Drive]:
     """Returns the drives of a machine: its disk, and the medium if there is one.
 
     Args:
         arguments: the command line.
         folder: directory for a sparse file of the disk image, and for what the machine writes if that is kept.
+        qemu_img: QEMU's program for disk images, by path or name.
 
     Raises:
         UserError: the disk image or the medium cannot be read, or the directory cannot be written.
     """
-    drives = [_prepare_disk(arguments.disk, folder, keep=arguments.keep is not None)]
+    drives = [_prepare_disk(arguments.disk, folder, None if arguments.keep is None else qemu_img)]
     if arguments.medium is not None:
         if not Path(arguments.medium).is_file():
             raise UserError(f"--medium: {arguments.medium}: is not a file; give a raw image of a disk")
@@ -92,16 +96,17 @@ def prepare_drives(arguments: Arguments, folder: Path) -> list[Drive]:
     return drives
 
 
-def _prepare_disk(disk: str, folder: Path, *, keep: bool) -> Drive:
+def _prepare_disk(disk: str, folder: Path, qemu_img: str | None) -> Drive:
+    """Returns the disk; with `qemu_img`, what the machine writes to it is kept."""
     folder.mkdir(parents=True, exist_ok=True)
     image = folder / _BACKING
-    if not keep:
+    if qemu_img is None:
         write_raw(open_image(disk), image, secret=True)  # the machine will write its keys to it
         return Drive(path=str(image))
     overlay = folder / "written.qcow2"
     if not overlay.exists():
         write_raw(open_image(disk), image)
-        create_overlay("qemu-img", str(overlay), str(image))
+        create_overlay(qemu_img, str(overlay), str(image))
     return Drive(path=str(overlay), format="qcow2", keep=True)
 
 

@@ -18,6 +18,7 @@ from tools.vm.checks import Checks, default_log, undeclared_output
 from tools.vm.firmware import firmware_with
 from tools.vm.machine import Drive, Machine, Settings
 from tools.vm.qemu import accelerator, find_qemu
+from tools.vm.toolchain import HELP, checked_files
 
 END_SECONDS = 300
 """Timeout for a shutdown, in seconds."""
@@ -45,6 +46,7 @@ class BootArguments:
         default=None,
     )
     qemu: str | None = argument("path or name of QEMU; by default qemu-system-x86_64 in PATH", default=None)
+    toolchain: dict[str, FileName] | None = argument(HELP, default=None)
     accel: str | None = argument("accelerator; by default KVM if it works, else emulation", default=None)
     memory_mib: int = argument("memory of the machine, in MiB", default=1024)
     timeout: int = argument("timeout for the boot and for each command, in seconds", default=600)
@@ -74,8 +76,9 @@ def booted(
         UserError: a program is missing, or the machine can't be started.
         CheckError: a check failed.
     """
-    qemu = find_qemu(arguments.qemu)
-    firmware = firmware_with(arguments.secure_boot, arguments.firmware_variables)
+    files = checked_files(arguments.toolchain)
+    qemu = find_qemu(arguments.qemu or files.get("qemu"))
+    firmware = firmware_with(arguments.secure_boot, arguments.firmware_variables, files)
     accel = arguments.accel or accelerator(qemu, firmware)
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="boot-check-") as folder:

@@ -6,7 +6,7 @@ the same name in later directories; of several matching descriptors, the first b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -58,21 +58,30 @@ def find_firmware(secure_boot: bool = False, folders: Sequence[str] = FOLDERS) -
     raise UserError(f"no {kind} for QEMU is described in {', '.join(folders)}; install it (Debian: ovmf)")
 
 
-def firmware_with(secure_boot: bool, variables: str | None) -> Firmware:
+def firmware_with(secure_boot: bool, variables: str | None, files: Mapping[str, str] | None = None) -> Firmware:
     """Returns the firmware that a command line asks for.
 
     Args:
         secure_boot: see `find_firmware`.
         variables: path of a variable store with keys for Secure Boot, instead of the enrolled ones; None for none.
+        files: of a toolchain, see `tools.vm.toolchain`; what it lacks is found on the machine.
 
     Raises:
         UserError: no firmware matches, or the variable store is missing.
     """
     if variables is None:
-        return find_firmware(secure_boot)
+        return _own_firmware(secure_boot, files or {}) or find_firmware(secure_boot)
     if not Path(variables).is_file():
         raise UserError(f"{variables}: is missing; `secure_boot_keys` writes such a variable store")
-    return replace(find_firmware(secure_boot=True), variables=variables)
+    found = _own_firmware(True, files or {}) or find_firmware(secure_boot=True)
+    return replace(found, variables=variables)
+
+
+def _own_firmware(secure_boot: bool, files: Mapping[str, str]) -> Firmware | None:
+    """Returns the firmware of a toolchain; None if it has none of the kind."""
+    kind = "secure_boot_" if secure_boot else ""
+    code = files.get(f"{kind}code")
+    return None if code is None else Firmware(code, files.get(f"{kind}variables"), secure_boot)
 
 
 def _firmware(path: Path) -> Firmware | None:
