@@ -40,6 +40,9 @@ unified_kernel_image = rule(
     implementation = _unified_kernel_image_impl,
     doc = """A unified kernel image, `NAME.efi`: kernel, initramfs, command line and os-release in one PE file, which firmware starts.
 
+It is for x86-64 or 64-bit Arm, as its kernel and stub are. Firmware starts it as `EFI/BOOT/BOOTX64.EFI` or
+`EFI/BOOT/BOOTAA64.EFI` of the EFI system partition.
+
 With `secure_boot_key` it is signed for UEFI Secure Boot, and the signature covers all of them. If the private key must not
 be on the build machine, sign elsewhere: the output group `to_sign` is the file to sign, and `secure_boot_signature` takes
 what `openssl dgst -sha256 -sign KEY.pem -out SIGNATURE NAME.to_sign`, or a hardware module, makes of it.
@@ -52,7 +55,7 @@ the output group `pcr_to_sign`, `NAME.pcr_to_sign.NUMBER`, is signed in the same
 The signature for Secure Boot covers them, so it is made last.""",
     attrs = KERNEL_ARGUMENT_ATTRS | SECURE_BOOT_ATTRS | PCR_SIGNATURE_ATTRS | {
         "initrd": attr.label(allow_single_file = True, doc = "The initramfs.", mandatory = True),
-        "kernel": attr.label(allow_single_file = True, doc = "The kernel (bzImage).", mandatory = True),
+        "kernel": attr.label(allow_single_file = True, doc = "The kernel: a bzImage for x86-64, or an uncompressed Image for 64-bit Arm.", mandatory = True),
         "min_stub_version": attr.int(
             doc = """The lowest version of systemd that the stub may be of, such as `257`; 0 takes any stub.
 
@@ -70,7 +73,8 @@ The signature for Secure Boot covers them, so it is made last.""",
         ),
         "stub": attr.label(
             allow_single_file = True,
-            doc = "systemd's stub, `linuxx64.efi.stub` of Debian's package systemd-boot-efi.",
+            doc = "systemd's stub, `linuxx64.efi.stub` of Debian's package systemd-boot-efi; for 64-bit Arm " +
+                  "`linuxaa64.efi.stub`.",
             mandatory = True,
         ),
         "_unified_kernel_image": attr.label(

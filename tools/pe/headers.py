@@ -71,6 +71,11 @@ class PeFile:
     sections: Sequence[Section]
 
     @property
+    def machine(self) -> int:
+        """The processor that it is for, such as 0x8664 for x86-64 and 0xAA64 for 64-bit Arm."""
+        return int(struct.unpack_from("<H", self.head, self.coff)[0])
+
+    @property
     def optional(self) -> int:
         """Offset of the optional header."""
         return self.coff + _COFF.size

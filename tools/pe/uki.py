@@ -17,12 +17,20 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tools.core.errors import UserError
 from tools.image.extents import Image
+from tools.image.stream import buffers
 from tools.pe.headers import PeFile, add_sections, read_pe
 from tools.pe.pcr_policy import PUBLIC_KEY, public_key_section
 
 _MOST_TEXT = 1 << 16
 _SETUP_MAGIC, _SETUP_MAGIC_OFFSET = b"HdrS", 0x202
 _VERSION_POINTER, _VERSION_BASE = 0x20E, 0x200
+_ARM_MAGIC, _ARM_MAGIC_OFFSET = b"ARM\x64", 0x38
+_COMPRESSED = re.compile(rb"\x1f\x8b|MZ..zimg", re.DOTALL)
+_BANNER = re.compile(rb"Linux version ([!-~]{1,64}) ")
+_BANNER_SIZE = 128
+_X86_64, _ARM64 = 0x8664, 0xAA64
+_STUBS = {_X86_64: "linuxx64.efi.stub", _ARM64: "linuxaa64.efi.stub"}
+"""Stubs of systemd by their processors, as the PE header has them."""
 _SBAT_LINE = re.compile(rb"[!-+\--~]+,[1-9][0-9]*(,[^,\n]*)*")
 _SBAT_HEADER = b"sbat,"
 _STUB_SECTION, _STUB_VERSION = ".sdmagic", re.compile(rb"#### LoaderInfo: systemd-stub ([1-9][0-9]{0,4})\b")
@@ -37,8 +45,8 @@ class Parts:
     """What a unified kernel image is made of.
 
     Attributes:
-        stub: systemd's stub, `linuxx64.efi.stub`.
-        kernel: the kernel, as the distribution has it (bzImage).
+        stub: systemd's stub, `linuxx64.efi.stub` or `linuxaa64.efi.stub`.
+        kernel: the kernel, as Debian has it: a bzImage for x86, an uncompressed Image for 64-bit Arm.
         initrd: the initramfs.
         os_release: an os-release file; it names the system for boot menus.
         words: arguments of the kernel command line.
@@ -65,6 +73,7 @@ def unified_kernel_image(parts: Parts) -> Image:
         UserError: a part is not what it must be, or the stub has no room for it.
     """
     stub = read_pe(parts.stub, "stub")
+    _check_processor(stub, parts.kernel)
     if parts.min_stub_version:
         _check_stub_version(stub, parts.min_stub_version)
     contents = [(".osrel", parts.os_release), (".cmdline", Image.from_bytes(_command_line(parts.words)))]
@@ -99,7 +108,7 @@ def stub_version(stub: PeFile) -> int:
     if match is None:
         raise UserError(
             f"{stub.name}: is not systemd's stub: its section {_STUB_SECTION} does not say the version; give "
-            "linuxx64.efi.stub of Debian's package systemd-boot-efi"
+            f"{_STUBS.get(stub.machine, _STUBS[_X86_64])} of Debian's package systemd-boot-efi"
         )
     return int(match[1])
 
@@ -113,22 +122,56 @@ def _check_stub_version(stub: PeFile, least: int) -> None:
         )
 
 
-def kernel_version(kernel: Image) -> bytes:
-    """Returns the version that the header of a kernel has, as uname(1) prints it.
+def _check_processor(stub: PeFile, kernel: Image) -> None:
+    """Checks that the stub is for the processor that the kernel is for."""
+    machine = _ARM64 if _is_arm_kernel(kernel) else _X86_64
+    if stub.machine != machine:
+        name = {_X86_64: "x86-64", _ARM64: "64-bit Arm"}
+        raise UserError(
+            f"{stub.name}: is for {name.get(stub.machine, f'processor {stub.machine:#x}')}, and the kernel for "
+            f"{name[machine]}; give {_STUBS[machine]}"
+        )
 
-    See the kernel's Documentation/arch/x86/boot.rst, `kernel_version`.
+
+def _is_arm_kernel(kernel: Image) -> bool:
+    head = kernel.read(0, min(kernel.size, _MOST_TEXT))
+    return head[_ARM_MAGIC_OFFSET : _ARM_MAGIC_OFFSET + len(_ARM_MAGIC)] == _ARM_MAGIC
+
+
+def kernel_version(kernel: Image) -> bytes:
+    """Returns the version of a kernel, as uname(1) prints it.
+
+    A kernel for x86 has it in its header (the kernel's Documentation/arch/x86/boot.rst, `kernel_version`). One for
+    64-bit Arm (Documentation/arch/arm64/booting.rst) has it in the banner that it prints.
 
     Raises:
-        UserError: it is not a Linux kernel with this header.
+        UserError: it is not a Linux kernel of either form, or is compressed.
     """
+    if _is_arm_kernel(kernel):
+        return _banner_version(kernel)
     head = kernel.read(0, min(kernel.size, _MOST_TEXT))
+    if _COMPRESSED.match(head):
+        raise UserError("kernel: is compressed; give the uncompressed Image, such as Debian's /boot/vmlinuz for arm64")
     if head[_SETUP_MAGIC_OFFSET : _SETUP_MAGIC_OFFSET + 4] != _SETUP_MAGIC:
-        raise UserError("kernel: is not a Linux kernel for x86 (bzImage), such as Debian's /boot/vmlinuz")
+        raise UserError(
+            "kernel: is not a Linux kernel for x86 (bzImage) or 64-bit Arm (Image), such as Debian's /boot/vmlinuz"
+        )
     (pointer,) = struct.unpack_from("<H", head, _VERSION_POINTER)
     text = head[_VERSION_BASE + pointer :].partition(b"\0")[0].split(b" ")[0]
     if not pointer or not re.fullmatch(rb"[!-~]{1,64}", text):
         raise UserError("kernel: its header has no version")
     return text
+
+
+def _banner_version(kernel: Image) -> bytes:
+    """Returns the version in the first banner of a kernel."""
+    end = b""
+    for data in buffers(kernel):
+        text = end + bytes(data)
+        if match := _BANNER.search(text):
+            return match[1]
+        end = text[-_BANNER_SIZE:]
+    raise UserError("kernel: does not contain its version, in a text that begins with `Linux version`")
 
 
 def merged_sbat(before: bytes, more: bytes) -> bytes:

@@ -5,13 +5,16 @@ from tools.core.errors import UserError
 from tools.image.extents import Data, Extent, Image
 from tools.pe.headers import read_pe
 from tools.pe.uki import Parts, kernel_version, merged_sbat, stub_version, unified_kernel_image
-from tools.testing.pe_files import SBAT, kernel, pe_file
+from tools.testing.pe_files import SBAT, arm_kernel, kernel, pe_file
 
 HEADER = SBAT.splitlines(keepends=True)[0]
 
 
 def image(data):
     return Image.from_bytes(data)
+
+
+ARM_STUB = image(pe_file(machine=0xAA64))
 
 
 def parts(**changes):
@@ -96,6 +99,18 @@ def test_a_large_initramfs_is_not_read():
         ({"kernel": image(b"k" * 5000)}, "kernel: is not a Linux kernel for x86"),
         ({"kernel": image(b"")}, "kernel: is not a Linux kernel for x86"),
         ({"kernel": image(kernel(version=""))}, "kernel: its header has no version"),
+        ({"kernel": image(b"\x1f\x8b" + b"k" * 5000)}, "kernel: is compressed; give the uncompressed Image"),
+        ({"kernel": image(b"MZ\0\0zimg" + b"k" * 5000)}, "kernel: is compressed; give the uncompressed Image"),
+        (
+            {"kernel": image(arm_kernel())},
+            "stub: is for x86-64, and the kernel for 64-bit Arm; give linuxaa64.efi.stub",
+        ),
+        ({"stub": ARM_STUB}, "stub: is for 64-bit Arm, and the kernel for x86-64; give linuxx64.efi.stub"),
+        (
+            {"stub": image(pe_file(machine=0x5064)), "kernel": image(arm_kernel())},
+            "stub: is for processor 0x5064, and the kernel for 64-bit Arm",
+        ),
+        ({"stub": ARM_STUB, "kernel": image(arm_kernel(""))}, "kernel: does not contain its version"),
         ({"initrd": image(b"")}, ".initrd: is empty"),
         ({"words": []}, ".cmdline: is empty"),
         ({"words": ["quiet", "--", "x"]}, "--: ends the arguments of the kernel"),
@@ -118,6 +133,18 @@ def test_sbat_needs_the_line_of_the_format_once():
     assert merged_sbat(b"", HEADER + b"a,1\n\0\0") == HEADER + b"a,1\n"
     with pytest.raises(UserError, match="the first line is b'a,1', but must be that of the format"):
         merged_sbat(b"", b"a,1\n")
+
+
+def test_for_64_bit_arm():
+    made = sections(unified_kernel_image(parts(stub=ARM_STUB, kernel=image(arm_kernel("6.12.48-arm64")))))
+    assert made[".uname"] == b"6.12.48-arm64"
+    assert made[".linux"] == arm_kernel("6.12.48-arm64")
+
+
+@pytest.mark.parametrize("place", [0x1000, (1 << 20) - 20, (3 << 20) + 5])
+def test_the_version_of_a_kernel_for_arm(place):
+    """Wherever the banner is, between two pieces that are read, too."""
+    assert kernel_version(image(arm_kernel("6.12.48-arm64", place))) == b"6.12.48-arm64"
 
 
 def test_the_version_of_the_kernel():

@@ -19,14 +19,16 @@ def pe_file(
     room: int = 0x400,
     alignment: int = 0x1000,
     symbols: int = 0,
+    machine: int = 0x8664,
 ) -> bytes:
-    """Returns an EFI application of PE32+ for x86-64.
+    """Returns an EFI application of PE32+.
 
     Args:
         sections: names and contents.
         room: size of the headers, which limits the number of sections.
         alignment: of sections in memory.
         symbols: number of COFF symbols at the end of the file.
+        machine: the processor; by default x86-64.
     """
     entries, contents, offset, address = b"", b"", room, 0x1000
     for name, content in sections:
@@ -41,7 +43,7 @@ def pe_file(
     optional = struct.pack("<HBBIIIII", 0x20B, 2, 0, 0x200, 0, 0, 0x1000, 0x1000)
     optional += struct.pack("<QIIHHHHHHIIIIHH", 0, alignment, 0x200, 0, 0, 0, 0, 0, 0, 0, address, room, 0, 10, 0)
     optional += struct.pack("<QQQQII", 0, 0, 0, 0, 0, 16) + bytes(16 * 8)
-    coff = struct.pack("<HHIIIHH", 0x8664, len(sections), 1, offset if symbols else 0, symbols, len(optional), 0x0206)
+    coff = struct.pack("<HHIIIHH", machine, len(sections), 1, offset if symbols else 0, symbols, len(optional), 0x0206)
     head = b"MZ" + bytes(0x3A) + struct.pack("<I", 0x80) + bytes(0x40) + b"PE\0\0" + coff + optional + entries
     end = bytes(18 * symbols) + struct.pack("<I", 4) if symbols else b""
     return head + bytes(room - len(head)) + contents + end
@@ -55,3 +57,9 @@ def kernel(version: str = "6.12.0-test", size: int = 5000) -> bytes:
     text = f"{version} (builder@host) #1 SMP\0".encode()
     data[0x500 : 0x500 + len(text)] = text
     return bytes(data)
+
+
+def arm_kernel(version: str = "6.12.0-test", place: int = 5000) -> bytes:
+    """Returns what has the header of a Linux kernel for 64-bit Arm, and its banner at a place."""
+    head = b"MZ" + bytes(0x36) + b"ARM\x64"
+    return head.ljust(place, b"k") + f"Linux version {version} (builder@host) #1 SMP\n\0".encode()
