@@ -21,7 +21,7 @@ def example(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 def test_which() -> None:
-    assert EXAMPLES == ["ab-appliance", "data-disk", "minimal-appliance"]
+    assert EXAMPLES == ["ab-appliance", "arm64-kernel", "data-disk", "minimal-appliance"]
 
 
 @pytest.mark.parametrize("example", EXAMPLES, indirect=True)
