@@ -3,7 +3,35 @@
 An example. From [examples/minimal-appliance/BUILD.bazel](../../examples/minimal-appliance/BUILD.bazel):
 
 ```starlark
-# The installed packages. Slow, but only rebuilt if the lock changes.
+# A package that is made here. dpkg installs it with those of the lock, and runs its maintainer script.
+pkg_tar(
+    name = "greeting",
+    srcs = ["package/greeting.txt"],
+    mode = "0644",
+    package_dir = "usr/share/greeter",
+)
+
+pkg_deb(
+    name = "greeter_deb",
+    architecture = "all",
+    data = ":greeting",
+    depends = ["init-system-helpers"],
+    description = "What the greeter says",
+    maintainer = "Appliance <appliance@example.org>",
+    package = "greeter",
+    postinst = "package/postinst",
+    version = "1.0",
+)
+
+debian_package(
+    name = "greeter",
+    architecture = "all",
+    deb = ":greeter_deb",
+    package = "greeter",
+    version = "1.0",
+)
+
+# The installed packages. Slow, but only rebuilt if the lock or the package of above changes.
 debian_base_root(
     name = "base",
     include = ["usr/share/doc/*/copyright"],
@@ -12,6 +40,7 @@ debian_base_root(
         "usr/share/locale/*",
         "usr/share/man/*",
     ],
+    extra_packages = [":greeter"],
     installer = "@packages//:installer",
     packages = "@packages//:system",
 )

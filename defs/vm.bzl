@@ -19,6 +19,8 @@ vm_boot_test(
     name = "boot_test",
     args = ["--timeout=300"],
     commands = {
+        "dpkg --verify greeter": "",
+        "dpkg-query --show --showformat='${db:Status-Status} ${Version}' greeter": "installed 1.0",
         "findmnt --noheadings --output FSTYPE,LABEL /": "ext4 root",
         "systemctl is-system-running --wait": "running",
         "systemctl list-units --failed --plain --no-legend --no-pager": "",
