@@ -36,18 +36,19 @@ _libc.fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c
 
 
 class Partition:
-    """A partition that is open exclusively; use it in a `with` statement.
+    """An open partition; use it in a `with` statement.
 
     Attributes:
         path: of its device.
         size: in bytes.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, exclusive: bool = True) -> None:
         """Opens and locks the device.
 
         Args:
             path: of the device.
+            exclusive: whether it is opened exclusively, to be written. If not, it may be mounted, and is only read.
 
         Raises:
             BusyError: it is mounted, or another program uses it.
@@ -56,8 +57,8 @@ class Partition:
         self.path = path
         try:
             # O_EXCL without O_CREAT: EBUSY if the device is mounted or part of another device (open(2)).
-            exclusive = os.O_EXCL if stat.S_ISBLK(os.stat(path).st_mode) else 0
-            self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC | exclusive)
+            flags = os.O_EXCL if exclusive and stat.S_ISBLK(os.stat(path).st_mode) else 0
+            self._file = os.open(path, flags | (os.O_RDWR if exclusive else os.O_RDONLY) | os.O_CLOEXEC)
         except OSError as error:
             if error.errno == errno.EBUSY:
                 raise BusyError(f"{path}: is mounted or in use, so it is not written") from error
@@ -66,7 +67,8 @@ class Partition:
             cleanup.callback(os.close, self._file)
             try:
                 # The advisory lock that udev and partitioning tools honour: https://systemd.io/BLOCK_DEVICE_LOCKING
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if exclusive:
+                    fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise BusyError(f"{path}: is locked by another program, so it is not written") from error
             self.size = self._size()
@@ -86,6 +88,24 @@ class Partition:
             (size,) = struct.unpack("Q", fcntl.ioctl(self._file, _BLKGETSIZE64, bytes(8)))
             return int(size)
         return status.st_size
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Reads a range, by way of the page cache.
+
+        Args:
+            offset: of the range, in bytes.
+            length: of the range, in bytes.
+
+        Raises:
+            GuestError: the range cannot be read, or is not on the partition.
+        """
+        try:
+            data = os.pread(self._file, length, offset)
+        except OSError as error:
+            raise self._problem("read", offset, error) from error
+        if len(data) != length:
+            raise GuestError(f"{self.path}: ends at byte {offset + len(data)}")
+        return data
 
     def write(self, offset: int, data: bytes) -> None:
         """Writes data at an offset, in bytes. It is only certain to be on the disk after `sync`.
