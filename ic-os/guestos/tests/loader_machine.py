@@ -42,7 +42,6 @@ _PARTS = {
     "esp": "ic-os/guestos/bootloader/esp_image.img.tar",
     "kernel": "ic-os/guestos/dev/initrd.vmlinuz",
     "initramfs": "ic-os/guestos/dev/initrd.img",
-    "config": "ic-os/guestos/bootloader/grub/grub.cfg",
 }
 _LAYOUT = """\
 esp,,204800,U,,
@@ -74,13 +73,11 @@ class Parts:
         esp: the image of the EFI system partition.
         kernel: the kernel.
         initramfs: its initial RAM file system.
-        config: GRUB's configuration.
     """
 
     esp: Path
     kernel: Path
     initramfs: Path
-    config: Path
 
 
 def find_loader(base: Path) -> Callable[..., LoaderMachine]:
@@ -136,9 +133,9 @@ class LoaderMachine:
         return boot_image("1.2.3", "00ff", kernel)
 
     def put(self, files: Mapping[str, bytes]) -> None:
-        """Writes a grub partition with files and GRUB's configuration. The machine must not be using it."""
+        """Writes a grub partition with files. The machine must not be using it."""
         root = Directory()
-        for name, data in {"grub.cfg": self.parts.config.read_bytes(), **files}.items():
+        for name, data in files.items():
             root.entries[name.encode()] = File(content=Image.from_bytes(data))
         image = fat_image(root, Options(size=_GRUB_SIZE, volume_id=2, label="GRUB"))
         with open(self._disk, "r+b") as disk:

@@ -18,6 +18,7 @@ from guestos.boot_state import (
     BootState,
     decide,
 )
+from loader_files import tree, without_signature
 from loader_machine import KERNEL_STARTED, Booted, LoaderMachine, Parts
 
 from tools.commands.boot_args import environment_block
@@ -26,7 +27,6 @@ from tools.fat.reader import read_fat
 from tools.fat.writer import Options, fat_image
 from tools.image.extents import Image
 from tools.image.rawfile import open_raw, write_raw
-from tools.pe.headers import read_pe
 from tools.tar.image_file import open_image
 from tools.testing.machines import emulator
 from tools.testing.own_keys import loader_signature, own_firmware, signed_program
@@ -40,7 +40,6 @@ MIB = 1 << 20
 DISK = Path("ic-os/guestos/dev/own-keys-disk-img.tar")
 ESP = Path("ic-os/guestos/dev/own-keys-esp.img.tar")
 BOOT = Path("ic-os/guestos/dev/own-keys-boot.img.tar")
-CONFIG = Path("ic-os/guestos/bootloader/grub/grub.cfg")
 PROGRAM = Path("ic-os/guestos/tests/slot_program.efi")
 KEYS = (Path("ic-os/guestos/secure-boot-keys/test-only.key.pem"), Path("ic-os/guestos/secure-boot-keys/test-only.pem"))
 
@@ -58,18 +57,6 @@ STATES = [
     BootState(None, STABLE, "B"),
 ]
 """A state for each row of the table; grub_state_test has all of them, with the same configuration."""
-
-
-def tree(files):
-    """Returns a tree of files, by their paths."""
-    root = Directory()
-    for path, data in files.items():
-        *folders, name = path.split("/")
-        folder = root
-        for each in folders:
-            folder = folder.entries.setdefault(each.encode(), Directory())
-        folder.entries[name.encode()] = File(content=Image.from_bytes(data))
-    return root
 
 
 def boot_partition(program, signature):
@@ -143,7 +130,7 @@ def own_emulator(tmp_path_factory):
 @pytest.fixture(scope="module")
 def make(tmp_path_factory, own_emulator, program):
     """Returns a function that creates a machine."""
-    parts = Parts(esp=ESP, kernel=PROGRAM, initramfs=PROGRAM, config=CONFIG)
+    parts = Parts(esp=ESP, kernel=PROGRAM, initramfs=PROGRAM)
     defaults = {"boot_image": boot_partition(program, signature(program)), "started": STARTED}
 
     def create(**options):
@@ -214,13 +201,6 @@ def test_a_changed_image_is_not_started(changed_machine, changes, tmp_path, chan
     changed_machine.put_state("B", FIRST_BOOT, "A")
     assert changed_machine.boot() == Booted("A", FALLBACK)
     assert changed_machine.read_state() == BootState("A", STABLE, "A")
-
-
-def without_signature(program):
-    """Returns a program for UEFI as it is before it is signed."""
-    file = read_pe(Image.from_bytes(program), "program")
-    place, (end, _) = file.certificate_directory, file.certificates
-    return program[:place] + bytes(8) + program[place + 8 : end]
 
 
 def changed_loaders(loader, folder):

@@ -21,7 +21,6 @@ BUILT = Path(os.environ.get("TEST_SRCDIR", Path(__file__).parents[3]), os.enviro
 KERNEL = BUILT / "ic-os/guestos/dev/initrd.vmlinuz"
 STUB = BUILT / "ic-os/guestos/dev/own-keys-uki.stub"
 OWN_ESP = BUILT / "ic-os/guestos/dev/own-keys-esp.img.tar"
-CONFIG = BUILT / "ic-os/guestos/bootloader/grub/grub.cfg"
 KEYS = [BUILT / f"ic-os/guestos/secure-boot-keys/test-only.{suffix}" for suffix in ("key.pem", "pem")]
 INITRAMFS = Image.from_bytes(b"no archive".ljust(4096))
 """The test only waits for the kernel's first output."""
@@ -73,7 +72,7 @@ def loader(folder, kernels, trust):
     else:
         own = emulator()
         own["firmware"] = own_firmware(place, KEYS[1])
-        parts = Parts(esp=OWN_ESP, kernel=KERNEL, initramfs=KERNEL, config=CONFIG)
+        parts = Parts(esp=OWN_ESP, kernel=KERNEL, initramfs=KERNEL)
         system = signed_boot_image("1.2.3", "00ff", 0, REASONS, *kernels[trust].values())
         found = LoaderMachine(own, parts, place, boot_image=system)
     with found as machine:
