@@ -4,7 +4,7 @@ load("//defs:testing.bzl", "image_structure_test")
 
 _FOLDERS = {
     "/config": "type=dir",
-    "/efi": "type=dir",
+    "/esp/EFI/BOOT/BOOTX64.EFI": "type=file mode=0644",
     "/grub": "type=dir",
     "/version.txt": "type=file",
 }
@@ -23,6 +23,7 @@ _BOOT_CONTAINS = {
 }
 _BOOT_PRESENT = {
     "distribution": _FOLDERS | {
+        "/esp/EFI/BOOT/grubx64.efi": "type=file mode=0644",
         "/extra_boot_args": "type=file size=1024",
         "/initrd.img": "type=file mode=0644",
         "/vmlinuz": "type=file mode=0644",

@@ -17,6 +17,7 @@ load("//ic-os/guestos:release_binaries.bzl", "REQUIRED_BINARIES")
 load("//ic-os/guestos:settings.bzl", "release_date_file", "rollback_index_file")
 load("//ic-os/guestos:testing.bzl", "guestos_boot_test")
 load("//ic-os/guestos:version.bzl", "version_file")
+load("//ic-os/guestos/bootloader:loader.bzl", "distribution_loader")
 load("//tools:python.bzl", "py_binary", "py_test")
 
 PRODUCT = "guestos"
@@ -528,7 +529,8 @@ def _system(layers, passwords, suffix, tags):
     ext4_image(
         name = "boot" + suffix,
         src = ":boot_folders",
-        extra_files = {
+        # A confirmed system installs its boot loader from here.
+        extra_files = distribution_loader("esp/") | {
             ":extra_boot_args" + suffix: "extra_boot_args",
             ":initrd": "initrd.img",
             ":kernel": "vmlinuz",

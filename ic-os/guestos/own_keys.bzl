@@ -65,6 +65,8 @@ def own_keys_system(suffix, keys, boot_uuid):
         extra_files = {
             ":%s" % image: "uki.efi",
             ":%s.grub" % image: "uki.efi.sig",
+            # A confirmed system installs its boot loader from here.
+            ":%sloader" % _PREFIX: "esp/EFI/BOOT/BOOTX64.EFI",
             ":version%s.txt" % suffix: "version.txt",
         },
         label = "boot",

@@ -42,7 +42,7 @@ class FileMachine:
     environment: Environment = field(init=False)
 
     def __post_init__(self) -> None:
-        for name in ("grub", "dev", "share/update-keys", "config", "metrics"):
+        for name in ("grub", "dev", "share/update-keys", "config", "metrics", "boot", "variables"):
             (self.folder / name).mkdir(parents=True)
         self.environment = Environment(
             grubenv=str(self.folder / "grub/grubenv"),
@@ -50,9 +50,12 @@ class FileMachine:
             layout=str(self.folder / "layout"),
             devices=str(self.folder / "dev"),
             share=str(self.folder / "share"),
+            boot=str(self.folder / "boot"),
             config=str(self.folder / "config"),
             metrics=str(self.folder / "metrics"),
             synchronized=str(self.folder / "synchronized"),
+            variables=str(self.folder / "variables"),
+            update_loader=("/usr/bin/touch", str(self.folder / "updates-loader")),
             reboot=("/usr/bin/touch", str(self.folder / "rebooted")),
             now=lambda: dt.datetime(2026, 6, 1, tzinfo=dt.UTC).timestamp(),
         )

@@ -24,7 +24,8 @@ _CLASSES: dict[float, str] = {
         boot-metrics bootstrap-ic-node emergency end-trial generate-network-config load-apparmor-profiles
         monitor-expand-shared-data nftables pcscd privileged-scripts@ reload_nftables report-hardening rescue
         retry-ipv6-config save-machine-id setup-hostname setup-node_exporter-keys setup-permissions setup-ssh-host-key
-        setup-store setup-var ssh-session@ systemd-networkd-wait-online systemd-udev-trigger watchdog-fallback
+        setup-store setup-var ssh-session@ systemd-networkd-wait-online systemd-udev-trigger update-loader
+        watchdog-fallback
     """,
 }
 

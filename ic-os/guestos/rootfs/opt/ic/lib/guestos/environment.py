@@ -17,10 +17,13 @@ class Environment:
         layout: the file in which the initramfs lists the partitions of the disk, one per line: number, name, GUID.
         devices: directory with links to the partitions of the booted disk by their names, such as `B_root`.
         share: directory with the image's version, product, variant and update keys.
+        boot: mount point of the boot partition of the slot that runs.
         config: mount point of the config store.
         metrics: directory for the text files of node_exporter.
         synchronized: the file that exists if a time server has set the clock since the boot.
+        variables: directory with the variables of the firmware.
         reboot: the command that reboots the machine.
+        update_loader: the command that starts `manageboot.sh update-loader` as a service.
         now: returns the time, in seconds since the epoch.
     """
 
@@ -29,10 +32,13 @@ class Environment:
     layout: str = "/run/guestos/layout"
     devices: str = "/dev/guestos"
     share: str = "/opt/ic/share"
+    boot: str = "/boot"
     config: str = "/boot/config"
     metrics: str = "/run/node_exporter/collector_textfile"
     synchronized: str = "/run/systemd/timesync/synchronized"
+    variables: str = "/sys/firmware/efi/efivars"
     reboot: Sequence[str] = ("/usr/bin/systemctl", "--no-block", "reboot")
+    update_loader: Sequence[str] = ("/usr/bin/systemctl", "--no-block", "start", "update-loader.service")
     now: Callable[[], float] = time.time
 
     def partition(self, slot: str, name: str) -> str:

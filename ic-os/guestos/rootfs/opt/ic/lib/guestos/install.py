@@ -226,7 +226,7 @@ def find_change(environment: Environment, slot: str, manifest: Manifest) -> str 
         for image, partition in ((manifest.boot, target.boot), (manifest.root, target.root)):
             if image.size > partition.size:
                 return f"{partition.path}: is smaller than {image.name}"
-            found = _first_difference(image, partition, 0, len(image.pieces))
+            found = first_difference(image, partition, 0, len(image.pieces))
             if found is not None:
                 return f"{partition.path}: was changed since the installation, in the MiB from byte {found} on"
         for number, chunk in enumerate(target.var.read_back(0, min(VAR_HEAD, target.var.size))):
@@ -239,13 +239,26 @@ def find_change(environment: Environment, slot: str, manifest: Manifest) -> str 
 
 def _check_image(image: Image, partition: Partition, begin: int, end: int) -> None:
     """Reads pieces `begin` to `end` back from the disk and compares them with the hashes of an image."""
-    found = _first_difference(image, partition, begin, end)
+    found = first_difference(image, partition, begin, end)
     if found is not None:
         raise GuestError(f"{partition.path}: reads back differently from what was written, at byte {found}")
 
 
-def _first_difference(image: Image, partition: Partition, begin: int, end: int) -> int | None:
-    """Reads pieces `begin` to `end` back from the disk; returns the offset of the first one with another hash."""
+def first_difference(image: Image, partition: Partition, begin: int, end: int) -> int | None:
+    """Reads pieces `begin` to `end` back from the disk; returns the offset of the first one with another hash.
+
+    Args:
+        image: whose hashes the pieces should have.
+        partition: that the image was written to.
+        begin: number of the first piece.
+        end: number of the piece behind the last one.
+
+    Returns:
+        the offset in bytes; None if there is none.
+
+    Raises:
+        GuestError: the partition cannot be read.
+    """
     chunks = partition.read_back(begin * PIECE_SIZE, min(end * PIECE_SIZE, image.size))
     for index, chunk in enumerate(chunks, begin):
         # Most of an image is zeros, and a comparison is faster than a hash.

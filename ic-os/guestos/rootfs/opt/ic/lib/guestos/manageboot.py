@@ -23,6 +23,7 @@ from guestos import (
     compressed_stream,
     dates,
     journal,
+    loader,
     manifest,
     privilege,
     status,
@@ -145,6 +146,9 @@ def _parser(environment: Environment) -> argparse.ArgumentParser:
     commit.add_argument("--no-reboot", action="store_true", help="do not reboot")
     commit.add_argument("--version", help="refuse if another version is installed")
     add("confirm", _confirm, "Confirm that the running system works: it is booted from now on.", changes=True)
+    add(
+        "update-loader", _update_loader, "Install the boot loader of the running system, if it is confirmed.", root=True
+    )
     trial = "Reboot into the previous system if the running one is on trial and not confirmed."
     add("end-trial", _end_trial, trial, root=True)
     add("current", _print_current, "Print the slot that runs.")
@@ -217,6 +221,10 @@ def _commit(options: argparse.Namespace, environment: Environment) -> None:
 
 def _confirm(_options: argparse.Namespace, environment: Environment) -> None:
     transitions.confirm(environment)
+
+
+def _update_loader(_options: argparse.Namespace, environment: Environment) -> None:
+    print(loader.update(environment))
 
 
 def _end_trial(_options: argparse.Namespace, environment: Environment) -> None:

@@ -29,7 +29,15 @@ def ran(monkeypatch):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["confirm"], ["upgrade-commit"], ["upgrade-install", "/a b"], ["metrics"], ["end-trial"], ["guestos", "confirm"]],
+    [
+        ["confirm"],
+        ["upgrade-commit"],
+        ["upgrade-install", "/a b"],
+        ["metrics"],
+        ["end-trial"],
+        ["update-loader"],
+        ["guestos", "confirm"],
+    ],
 )
 def test_actions_that_need_root_are_run_by_sudo(ran, arguments):
     with pytest.raises(SystemExit):

@@ -6,7 +6,7 @@ import contextlib
 import fcntl
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from guestos import boot_state, booted, install, journal, rollback, slots, versions
@@ -71,7 +71,8 @@ def _why_not_ready(known: Slot) -> str:
 def confirm(environment: Environment) -> None:
     """Confirms the running slot, which is booted from now on. The boot state is fsynced when this returns.
 
-    If the slot is confirmed already, nothing is written.
+    If the slot is confirmed already, nothing is written. Then the service that installs the slot's boot loader is
+    started, which has an outcome of its own.
 
     Raises:
         StateError: another slot is on trial, or waits for its first boot.
@@ -88,6 +89,10 @@ def confirm(environment: Environment) -> None:
                 boot_state.write(environment.grubenv, confirmed)
         _record_confirmation(environment, slot)
     journal.note(f"confirmed slot {slot}; the boot state was {before.describe()}")
+    try:
+        _run(environment.update_loader)
+    except GuestError as error:
+        journal.warn(f"the boot loader is updated at the next boot: {error}")
 
 
 def _is_recorded_as_committed(environment: Environment, slot: str) -> bool:
@@ -132,11 +137,18 @@ def reboot(environment: Environment) -> None:
         GuestError: the command that reboots fails.
     """
     try:
-        result = subprocess.run(environment.reboot, capture_output=True, text=True, check=False)
+        _run(environment.reboot)
+    except GuestError as error:
+        raise GuestError(f"{error}; reboot the machine by hand") from error
+
+
+def _run(command: Sequence[str]) -> None:
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError as error:
-        raise GuestError(f"{environment.reboot[0]}: cannot be run: {error.strerror}") from error
+        raise GuestError(f"{command[0]}: cannot be run: {error.strerror}") from error
     if result.returncode != 0:
-        raise GuestError(f"{' '.join(environment.reboot)} failed: {result.stderr.strip()}; reboot the machine by hand")
+        raise GuestError(f"{' '.join(command)} failed: {result.stderr.strip()}")
 
 
 @contextlib.contextmanager
