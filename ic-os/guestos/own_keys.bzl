@@ -110,6 +110,8 @@ def own_keys_shared(keys, disk_guid):
             "//ic-os/guestos/bootloader:grub/grub.cfg",
         ],
         keys = keys,
+        # A machine installs no loader of a lower generation.
+        sbat = ["//ic-os/guestos/bootloader:grub/own_keys.sbat.csv"],
         **_COMMON
     )
     vfat_image(

@@ -209,7 +209,7 @@ def changed_loaders(loader, folder):
     (folder / "unsigned").write_bytes(without_signature(loader))
     file = pefile.PE(data=loader, fast_load=True)
     places = [section.PointerToRawData + 16 for section in file.sections]
-    assert len(places) == 4
+    assert len(places) == 5
     places += [file.FILE_HEADER.get_file_offset() + 4, loader.index(b"Chooses the slot to boot"), len(loader) - 64]
     bad = [flipped(loader, place) for place in places]
     bad += [(folder / "unsigned").read_bytes()]
