@@ -8,8 +8,9 @@ from pathlib import Path
 
 from tools.fat.reader import read_fat
 from tools.fat.writer import Options, fat_image
+from tools.gpt.reader import read_table
 from tools.image.extents import Image
-from tools.image.rawfile import open_raw, write_raw
+from tools.image.rawfile import open_raw, write_data, write_raw
 from tools.pe.headers import read_pe
 from tools.testing.own_keys import signed_program
 from tools.testing.pe_files import pe_file
@@ -139,3 +140,11 @@ def files_of(partition: Image) -> dict[str, bytes]:
 def system_partition(files: Mapping[str, bytes], size: int) -> Image:
     """Returns an EFI system partition with the files of a boot loader, by their paths below EFI."""
     return fat_image(tree(below("EFI", files)), Options(size=size, volume_id=1, label="ESP"))
+
+
+def put_loader(disk: Path, files: Mapping[str, bytes]) -> None:
+    """Writes a boot loader to the EFI system partition of a disk."""
+    (entry,) = (each for each in read_table(open_raw(disk)).entries if each.name == "esp")
+    image = system_partition(files, entry.size)
+    with open(disk, "r+b") as file:
+        write_data(image, file.fileno(), entry.offset)

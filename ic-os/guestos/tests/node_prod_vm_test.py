@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import pytest
+from loader_files import changed_message, files_of, put_loader
 from node_lab import configuration, disk, node, offer_update
 
 from guestos_tools.access_control_check import violations
@@ -34,6 +35,7 @@ from tools.vm.network import forwarded_port, greeting
 IMAGES = Path("ic-os/guestos/tests")
 VERSIONS = Path("ic-os/guestos/prod")
 CERTIFICATE = Path("ic-os/guestos/scripts/testdata/secure-boot.pem")
+KEY = Path("ic-os/guestos/scripts/testdata/secure-boot.key.pem")
 BOOT_SECONDS = 900
 JOURNAL_SECONDS = 120
 PAUSE_SECONDS = 0.5
@@ -75,12 +77,20 @@ def nns():
         yield result
 
 
+def disk_with_another_loader(folder):
+    """Returns the disk with a boot loader of the same key that is not the one of the update."""
+    drive = disk(IMAGES / "prod_disk.tar", folder)
+    files = files_of(open_partition(IMAGES / "prod_disk.tar", "esp"))
+    put_loader(Path(drive.path), changed_message(files, (KEY, CERTIFICATE)))
+    return drive
+
+
 @pytest.fixture
 def machine(tmp_path, artifacts, nns):
     forwards = [(0, DASHBOARD_PORT), (0, JOURNAL_PORT), (0, SSH_PORT)]
     bootstrap = tmp_path / "medium.img"
     write_raw(medium(configuration(nns)), bootstrap)
-    drives = [disk(IMAGES / "prod_disk.tar", tmp_path), Drive(path=str(bootstrap), read_only=True, removable=True)]
+    drives = [disk_with_another_loader(tmp_path), Drive(path=str(bootstrap), read_only=True, removable=True)]
     firmware = own_firmware(tmp_path, CERTIFICATE)
     with node(tmp_path, artifacts / "console.log", drives, forwards, firmware=firmware) as result:
         yield result
@@ -188,6 +198,15 @@ def key(tmp_path):
     return path
 
 
+def wait_for_loader(machine, version):
+    """Waits until the confirmed system has installed its boot loader."""
+    installed = f"the boot loader of version {version} is installed; the one before is in EFI.OLD"
+    deadline = time.monotonic() + BOOT_SECONDS
+    while installed not in {each.get("MESSAGE") for each in journal(forwarded_port(machine, JOURNAL_PORT))}:
+        assert time.monotonic() < deadline, "the boot loader is not installed"
+        time.sleep(PAUSE_SECONDS)
+
+
 def test_registers_and_upgrades(machine, nns, key):
     version = (VERSIONS / "version.txt").read_text().strip()
     test_version = (VERSIONS / "version-test.txt").read_text().strip()
@@ -197,6 +216,13 @@ def test_registers_and_upgrades(machine, nns, key):
     check_node(machine, test_version, passwd, key)
     assert [each for _, each, _ in nns.requests if each == path] == [path]
     assert sum(method == "POST" for method, _, _ in nns.requests) == 1, "the node is registered once"
+    wait_for_loader(machine, test_version)
     # Without a confirmation the boot loader goes back to the old system.
+    begin = len(machine.console.text)
     machine.qmp.execute("system_reset")
     check_node(machine, test_version, passwd, key)
+    # The boot loader of the disk image, by the first letters of its message, and that of the update.
+    started = re.compile(r"^Starting (slot|SLOT) ([AB]) \((\w+)\)\.$", re.MULTILINE)
+    text = machine.console.text
+    assert started.findall(text[:begin]) == [("SLOT", "A", "stable"), ("SLOT", "B", "first_boot")]
+    assert started.findall(text[begin:]) == [("slot", "B", "stable")]
