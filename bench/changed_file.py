@@ -1,7 +1,7 @@
 """Measures what a changed file costs: from one file below ic-os/guestos/rootfs to all outputs of the GuestOS `dev`.
 
-Then the same for one output alone, and until a machine starts: by launch-local-vm, with a program that ends at once in
-place of QEMU, whose own start does not count.
+Then the bytes that its actions write, the time for one output alone, and that until a machine starts: by
+launch-local-vm, with a program that ends at once in place of QEMU, whose own start does not count.
 
 Bazel builds a scratch copy of the checkout, by a server that is running already. In the same run, the six images are
 copied by cp, and hashed on one processor: what any way of making them takes at least. The best run counts. Processor
@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.execution_log import written
 from bench.measure import Measure, Step, measure
 from bench.scratch_build import Build, ScratchBuild, scratch_build
 from tools.core.cli import argument, run
@@ -107,6 +108,14 @@ def targets() -> list[str]:
     return [f"//{_PACKAGE}:{name}{digest}" for name in IMAGES for digest in ("", ".sha256")]
 
 
+def written_by_change(bazel: ScratchBuild, folder: Path, number: int) -> Counter[tuple[str, str]]:
+    """Changes the file, builds, and returns the sizes of what actions wrote; see `written`."""
+    edit(bazel, number)
+    log = folder / "spawns.json"
+    bazel.build(f"--execution_log_json_file={log}", *targets())
+    return written(log)
+
+
 def one_output(bazel: ScratchBuild, numbers: Sequence[int]) -> float:
     """Changes the file for each number, builds one output, and returns the least wall time."""
     taken = []
@@ -131,6 +140,24 @@ def start(bazel: ScratchBuild, folder: Path, numbers: Sequence[int]) -> float:
         edit(bazel, number)
         taken.append(bazel.run(_LAUNCHER, *options))
     return min(taken)
+
+
+def report_written(sizes: Counter[tuple[str, str]]) -> None:
+    """Prints the sizes of what actions wrote: the outputs that were asked for, and the others by mnemonics."""
+    asked = {f"bin/{_PACKAGE}/{name}{digest}" for name in IMAGES for digest in ("", ".sha256")}
+    others: Counter[str] = Counter()
+    total = 0
+    for (mnemonic, path), size in sizes.items():
+        # An output is bazel-out/CONFIGURATION/bin/PATH.
+        if path.split("/", 2)[-1] in asked:
+            total += size
+        else:
+            others[mnemonic] += size
+    print(f"{'one changed file writes':<32} {'MB':>8}")
+    print(f"{'the 12 outputs':<32} {total / 1e6:8.2f}")
+    print(f"{'other files':<32} {others.total() / 1e6:8.2f}, {others.total() / max(total, 1):.1%} of these")
+    for mnemonic, size in others.most_common():
+        print(f"  {mnemonic:<30} {size / 1e6:8.2f}")
 
 
 def report(changes: Sequence[Change], nothing: Build) -> None:
@@ -167,7 +194,8 @@ def main(arguments: Arguments) -> None:
             changes = [change(bazel, folder, number) for number in range(arguments.runs + 1)]
             # The first one starts the commands.
             report(changes[1:], bazel.build(*targets()))
-            numbers = range(len(changes), len(changes) + arguments.runs)
+            report_written(written_by_change(bazel, folder, len(changes)))
+            numbers = range(len(changes) + 1, len(changes) + 1 + arguments.runs)
             print(f"{'one changed file, .tar.zst alone':<32} {one_output(bazel, numbers):8.2f}")
             numbers = range(numbers.stop, numbers.stop + arguments.runs)
             print(f"{'one changed file, QEMU is called':<32} {start(bazel, folder, numbers):8.2f}")

@@ -15,6 +15,7 @@ from bench import (
     squashfs_image,
     start_up,
 )
+from bench.execution_log import written
 from bench.measure import Measure, measure
 from bench.scratch_build import SERVER, Build, processes, whole
 
@@ -101,6 +102,28 @@ def test_changed_file(tmp_path, capsys):
         "  Bazel's server                              4.00",
         "  compress                                    2.00",
         "  Ext4Image                          3.00",
+    ]
+
+
+def test_bytes_of_a_changed_file(tmp_path, capsys):
+    def spawn(mnemonic, name, size, **more):
+        path = f"bazel-out/k8-fastbuild/bin/ic-os/guestos/{name}"
+        return {"mnemonic": mnemonic, "actualOutputs": [{"path": path, "digest": {"sizeBytes": str(size)}}], **more}
+
+    spawns = [
+        spawn("DiskImage", "dev/disk-img.tar", 4_000_000),
+        spawn("Ext4Image", "dev/root.img.tar", 1_000_000),
+        spawn("Ext4Image", "dev/boot.img.tar", 500_000),
+        spawn("Initramfs", "dev/initramfs", 7_000_000, cacheHit=True),
+        {"mnemonic": "Empty", "actualOutputs": [{"path": "bazel-out/k8-fastbuild/bin/empty"}]},
+    ]
+    (tmp_path / "spawns.json").write_text("\n".join(json.dumps(each, indent=2) for each in spawns) + "\n")
+    changed_file.report_written(written(tmp_path / "spawns.json"))
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "the 12 outputs                       4.00",
+        "other files                          1.50, 37.5% of these",
+        "  Ext4Image                          1.50",
+        "  Empty                              0.00",
     ]
 
 
