@@ -1,7 +1,7 @@
 """Measures what a changed file costs: from one file below ic-os/guestos/rootfs to all outputs of the GuestOS `dev`.
 
-Then the bytes that its actions write, the time for one output alone, and that until a machine starts: by
-launch-local-vm, with a program that ends at once in place of QEMU, whose own start does not count.
+Then the peak memory of the commands, the bytes that the actions write, the time for one output alone, and that until a
+machine starts: by launch-local-vm, with a program that ends at once in place of QEMU, whose own start does not count.
 
 Bazel builds a scratch copy of the checkout, by a server that is running already. In the same run, the six images are
 copied by cp, and hashed on one processor: what any way of making them takes at least. The best run counts. Processor
@@ -16,7 +16,7 @@ import os
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -160,6 +160,13 @@ def report_written(sizes: Counter[tuple[str, str]]) -> None:
         print(f"  {mnemonic:<30} {size / 1e6:8.2f}")
 
 
+def report_memory(peaks: Mapping[str, int]) -> None:
+    """Prints the peak memory of the commands that Bazel keeps running."""
+    print(f"{'peak memory':<32} {'MiB':>8}")
+    for name, peak in sorted(peaks.items(), key=lambda item: -item[1]):
+        print(f"  {name:<30} {peak / (1 << 20):8.0f}")
+
+
 def report(changes: Sequence[Change], nothing: Build) -> None:
     """Prints the best of the changes."""
     best = min(changes, key=lambda change: change.build.cpu_total)
@@ -194,6 +201,7 @@ def main(arguments: Arguments) -> None:
             changes = [change(bazel, folder, number) for number in range(arguments.runs + 1)]
             # The first one starts the commands.
             report(changes[1:], bazel.build(*targets()))
+            report_memory(bazel.peak_memory())
             report_written(written_by_change(bazel, folder, len(changes)))
             numbers = range(len(changes) + 1, len(changes) + 1 + arguments.runs)
             print(f"{'one changed file, .tar.zst alone':<32} {one_output(bazel, numbers):8.2f}")

@@ -1,7 +1,9 @@
 """Tests that the benchmarks' command lines of this project's commands work; doesn't measure anything."""
 
 import json
+import os
 import subprocess
+import sys
 import tarfile
 import time
 
@@ -17,7 +19,7 @@ from bench import (
 )
 from bench.execution_log import written
 from bench.measure import Measure, measure
-from bench.scratch_build import SERVER, Build, processes, whole
+from bench.scratch_build import SERVER, Build, commands_of, peak_of, processes, whole
 
 MIB = 1 << 20
 
@@ -134,3 +136,18 @@ def test_processor_time_of_what_a_process_started():
         while (used := whole(process.pid, dict(processes()))) < 0.02 and time.monotonic() < deadline:
             pass
     assert used >= 0.02
+
+
+def test_peak_memory_of_a_command(capsys):
+    hold = "import sys; data = b'1' * (64 << 20); del data; print('done', flush=True); sys.stdin.read()"
+    # The command is a child of this process, as a worker is one of Bazel's server, and has a child itself.
+    command = ["sh", "-c", f'"$1" -c "{hold}"; :', "bin/tools/commands/some_image", sys.executable]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        running = dict(processes())
+        assert ("some_image", process.pid) in commands_of(os.getpid(), running)
+        peak = peak_of(process.pid, running)
+    assert 64 * MIB <= peak < 128 * MIB
+    changed_file.report_memory({"some_image": 80 * MIB})
+    assert capsys.readouterr().out.splitlines()[1:] == ["  some_image                           80"]

@@ -17,6 +17,7 @@ from tools.core.errors import UserError
 SERVER = "Bazel's server"
 OTHERS = "programs that ended"
 _TICKS = os.sysconf("SC_CLK_TCK")
+_PEAK = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
 _COMMAND = re.compile(rb"tools/commands/(\w+)")
 
 
@@ -77,6 +78,15 @@ class ScratchBuild:
         """Returns the directory of outputs."""
         return Path(self._bazel("info", *self.flags, "bazel-bin").splitlines()[-1])
 
+    def peak_memory(self) -> dict[str, int]:
+        """Returns the peak memory in bytes of the commands that Bazel keeps running; see `peak_of`."""
+        server = int((self.output_base / "server/server.pid.txt").read_text())
+        running = dict(processes())
+        found: dict[str, int] = {}
+        for name, pid in commands_of(server, running):
+            found[name] = max(found.get(name, 0), peak_of(pid, running))
+        return found
+
     def shut_down(self) -> None:
         """Stops the server."""
         self._bazel("shutdown")
@@ -99,10 +109,8 @@ class ScratchBuild:
         if server not in running:
             return {}
         found = {SERVER: running[server].own, OTHERS: running[server].ended}
-        for pid, process in running.items():
-            if process.parent == server and (command := _COMMAND.search(process.command)):
-                name = command[1].decode()
-                found[name] = found.get(name, 0) + whole(pid, running)
+        for name, pid in commands_of(server, running):
+            found[name] = found.get(name, 0) + whole(pid, running)
         return found
 
 
@@ -132,6 +140,26 @@ def whole(pid: int, running: dict[int, Process]) -> float:
     """Returns the processor time of a process and of all that it started."""
     children = (number for number, process in running.items() if process.parent == pid)
     return running[pid].own + running[pid].ended + sum(whole(child, running) for child in children)
+
+
+def commands_of(server: int, running: dict[int, Process]) -> Iterator[tuple[str, int]]:
+    """Yields the name and the number of each command that a server of Bazel keeps running."""
+    for pid, process in running.items():
+        if process.parent == server and (command := _COMMAND.search(process.command)):
+            yield command[1].decode(), pid
+
+
+def peak_of(pid: int, running: dict[int, Process]) -> int:
+    """Returns the peak resident memory in bytes of the largest of a process and all that it started and that still run.
+
+    https://man7.org/linux/man-pages/man5/proc_pid_status.5.html has it as VmHWM.
+    """
+    try:
+        found = _PEAK.search(Path(f"/proc/{pid}/status").read_text())
+    except (FileNotFoundError, ProcessLookupError):  # it has ended
+        found = None
+    children = (peak_of(number, running) for number, process in running.items() if process.parent == pid)
+    return max(int(found[1]) << 10 if found else 0, *children, 0)
 
 
 @contextmanager
