@@ -27,7 +27,8 @@ options:
                     works, else bubblewrap
   --env=NAME[=VAL]  hand an environment variable to COMMAND; CI, TERM and proxy settings are handed on anyway
   --mount=FOLDER    show one more folder of this machine, under its own path; may be repeated. With Podman a call with
-                    other folders ends the checkout's container and its Bazel server; it is refused while more runs there
+                    other folders ends the checkout's container with its Bazel server, and is refused while more
+                    runs there
   --prune           remove images, and their containers, of other definitions than the current one
   --stop            stop the Bazel server of the current folder's module, and its container; a module inside of the
                     checkout shares the checkout's container, which stays
