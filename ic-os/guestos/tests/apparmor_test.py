@@ -203,3 +203,8 @@ def test_floors_can_be_saved_in_the_config_store(nodes, module, constant, profil
     rules = re.findall(r"^  (/\S*) rw,$", text(nodes[f"{OURS}/{profile}"]), re.MULTILINE)
     writable = {path for rule in rules for path in alternatives(rule)}
     assert {f"/boot/config/{name}", f"/boot/config/{name}.new"} <= writable
+
+
+def test_the_rollback_floor_can_be_kept_in_the_tpm(nodes):
+    device = re.search(r'^    tpm: str = "(.*)"$', text(nodes["opt/ic/lib/guestos/environment.py"]), re.MULTILINE)[1]
+    assert f"\n  {device} rw,\n" in text(nodes[f"{OURS}/manageboot"])

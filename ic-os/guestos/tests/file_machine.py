@@ -55,6 +55,7 @@ class FileMachine:
             metrics=str(self.folder / "metrics"),
             synchronized=str(self.folder / "synchronized"),
             variables=str(self.folder / "variables"),
+            tpm=str(self.folder / "tpm"),
             update_loader=("/usr/bin/touch", str(self.folder / "updates-loader")),
             reboot=("/usr/bin/touch", str(self.folder / "rebooted")),
             now=lambda: dt.datetime(2026, 6, 1, tzinfo=dt.UTC).timestamp(),

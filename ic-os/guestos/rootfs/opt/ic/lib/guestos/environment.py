@@ -22,6 +22,7 @@ class Environment:
         metrics: directory for the text files of node_exporter.
         synchronized: the file that exists if a time server has set the clock since the boot.
         variables: directory with the variables of the firmware.
+        tpm: the device of the TPM 2; it does not exist on a machine without one.
         reboot: the command that reboots the machine.
         update_loader: the command that starts `manageboot.sh update-loader` as a service.
         now: returns the time, in seconds since the epoch.
@@ -37,6 +38,7 @@ class Environment:
     metrics: str = "/run/node_exporter/collector_textfile"
     synchronized: str = "/run/systemd/timesync/synchronized"
     variables: str = "/sys/firmware/efi/efivars"
+    tpm: str = "/dev/tpmrm0"
     reboot: Sequence[str] = ("/usr/bin/systemctl", "--no-block", "reboot")
     update_loader: Sequence[str] = ("/usr/bin/systemctl", "--no-block", "start", "update-loader.service")
     now: Callable[[], float] = time.time

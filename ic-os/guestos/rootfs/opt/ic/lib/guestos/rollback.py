@@ -4,9 +4,10 @@ A release that mends a flaw is built with a higher index than the releases that 
 install those, even though their signatures are good. The index of an update image is in its manifest; that of the
 running system in `rollback-index.txt` of the image, which the root hash covers. An image without one has the index 0.
 
-The floor is the higher one of two numbers: the index of the running system, and that in the file of the same name in
-the config store, where `confirm` saves it. So a system on trial does not raise it, and a fallback stays possible. No
-option lowers it: to go back all the same, the older system is built and signed again with a higher index.
+The floor is the highest one of three numbers: the index of the running system, that in the file of the same name in the
+config store, and that in the TPM if the machine has one; `confirm` saves it in both. So a system on trial does not
+raise it, and a fallback stays possible. Where there is a TPM, deleting the file does not lower the floor. No option
+lowers it: to go back all the same, the older system is built and signed again with a higher index.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from __future__ import annotations
 import os
 import re
 
-from guestos import durable
+from guestos import durable, tpm
 from guestos.environment import Environment
 from guestos.errors import GuestError
 
 INDEX = "rollback-index.txt"
 
-MOST = (1 << 32) - 1
-"""The highest index: one that fits 32 bits, as counters in hardware do."""
+MOST = tpm.MOST
+"""The highest index: one of 32 bits."""
 
 _NUMBER = re.compile("0|[1-9][0-9]{0,9}")
 
@@ -30,21 +31,26 @@ def floor(environment: Environment) -> int:
     """Returns the lowest rollback index that an update may have.
 
     Raises:
-        GuestError: a file exists, but cannot be read or has no index.
+        GuestError: a file exists, but cannot be read or has no index; or the TPM does not say what it keeps.
     """
-    return max(_read(os.path.join(folder, INDEX)) for folder in (environment.share, environment.config))
+    files = [_read(os.path.join(folder, INDEX)) for folder in (environment.share, environment.config)]
+    return max(*files, tpm.read(environment.tpm))
 
 
 def keep_floor(environment: Environment) -> None:
-    """Saves the floor in the config store, if it is higher than the one there; the file is fsynced.
+    """Saves the index of the running system where a lower one is kept: in the config store, fsynced, then in the TPM.
+
+    The running system must be confirmed: the initramfs starts none below the floor. If there is nothing to raise,
+    nothing is written.
 
     Raises:
-        GuestError: a file cannot be read or written.
+        GuestError: a file cannot be read or written, or the TPM refuses.
     """
     path = os.path.join(environment.config, INDEX)
-    highest = floor(environment)
-    if highest > _read(path):
-        durable.replace(path, f"{highest}\n".encode())
+    index = _read(os.path.join(environment.share, INDEX))
+    if index > _read(path):
+        durable.replace(path, f"{index}\n".encode())
+    tpm.keep(environment.tpm, index)
 
 
 def _read(path: str) -> int:

@@ -71,8 +71,9 @@ def _why_not_ready(known: Slot) -> str:
 def confirm(environment: Environment) -> None:
     """Confirms the running slot, which is booted from now on. The boot state is fsynced when this returns.
 
-    If the slot is confirmed already, nothing is written. Then the service that installs the slot's boot loader is
-    started, which has an outcome of its own.
+    If the slot is confirmed already, only a rollback floor that is too low is written: the disk of a new machine has
+    none, and a TPM may have been replaced. Otherwise the service that installs the slot's boot loader is started, which
+    has an outcome of its own.
 
     Raises:
         StateError: another slot is on trial, or waits for its first boot.
@@ -80,6 +81,7 @@ def confirm(environment: Environment) -> None:
     """
     slot = booted.read(environment.booted).slot
     if boot_state.read(environment.grubenv).is_confirmed(slot) and not _is_recorded_as_committed(environment, slot):
+        _keep_rollback_floor(environment, slot)
         return
     with locked(environment):
         before = boot_state.read(environment.grubenv)
@@ -100,10 +102,18 @@ def _is_recorded_as_committed(environment: Environment, slot: str) -> bool:
     return known is not None and known.state == slots.COMMITTED
 
 
+def _keep_rollback_floor(environment: Environment, slot: str) -> None:
+    """Raises the rollback floor; another `confirm` tries again what has failed."""
+    try:
+        rollback.keep_floor(environment)
+    except GuestError as error:
+        journal.warn(f"slot {slot} is confirmed, but its rollback floor cannot be kept: {error}")
+
+
 def _record_confirmation(environment: Environment, slot: str) -> None:
+    _keep_rollback_floor(environment, slot)
     try:
         # The floors come first: as long as the record says COMMITTED, another `confirm` does all of this again.
-        rollback.keep_floor(environment)
         versions.keep_floor(environment)
         known = slots.read(environment, slot)
         if known is not None and known.state == slots.COMMITTED:
