@@ -102,6 +102,7 @@ _INITRAMFS = {
         "usr/bin/chmod",
         "usr/bin/mkdir",
         "usr/bin/mount",
+        "usr/bin/od",
         "usr/bin/readlink",
         "usr/bin/sed",
         "usr/bin/sleep",

@@ -4,6 +4,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from emulated_tpm import emulated_tpm, tpm_device
+from guestos import tpm
+
+from tools.testing.oracles import oracle
 
 INIT = Path(__file__).parents[1] / "initramfs/init"
 _MAIN = "\nmount_kernel_file_systems\n"
@@ -63,7 +67,8 @@ def test_a_file_without_an_index_is_refused(tmp_path, text, where):
 
 def test_the_index_is_checked_before_the_system_is_started():
     calls = INIT.read_text().partition(_MAIN)[2].split("\n")
-    order = ["read_config", "check_signed_index", "open_root", "check_rollback_index /sysroot", "hand_over"]
+    checks = ["read_config", "read_tpm_floor", "check_signed_index", "open_root", "check_rollback_index /sysroot"]
+    order = [*checks, "hand_over"]
     assert [call for call in calls if call in order] == order
 
 
@@ -94,6 +99,78 @@ def test_of_two_config_partitions_the_higher_floor_counts(tmp_path, floors):
     fakes += f"mount() {{ cp -r {tmp_path}/store/${{5##*/}} $6; }}; "
     result = run(f"{fakes}{function}disk=vda; read_config; echo $floor")
     assert (result.returncode, result.stdout, result.stderr) == (0, "7\n", "")
+
+
+def read_tpm_floor(tmp_path, response, floor):
+    """Reads a floor that is higher than another one; `response` is that of the TPM, None without one.
+
+    A file stands for the device: the command is written over its beginning, and the rest is the response.
+    """
+    device, command = tmp_path / "tpm", tpm.read_command()
+    if response is not None:
+        device.write_bytes(bytes(len(command)) + response)
+    result = run(f"set -eu; TPM={device}; floor={floor}; read_tpm_floor; echo $floor")
+    assert response is None or device.read_bytes() == command + response
+    return result
+
+
+@pytest.mark.parametrize(("floor", "highest"), [(0, 7), (6, 7), (7, 7), (8, 8), (4294967295, 4294967295)])
+def test_the_floor_of_a_tpm_counts_if_it_is_higher(tmp_path, floor, highest):
+    response = bytes.fromhex("80020000001d 00000000 0000000a 0008 0000000000000007 0000 01 0000")
+    result = read_tpm_floor(tmp_path, response, floor)
+    assert (result.returncode, result.stdout, result.stderr) == (0, f"{highest}\n", "")
+
+
+def test_without_a_tpm_the_floor_of_the_config_partition_counts(tmp_path):
+    result = read_tpm_floor(tmp_path, None, 7)
+    assert (result.returncode, result.stdout) == (0, "7\n")
+
+
+@pytest.mark.parametrize("number", [None, 0, 7, 2000000010, 4294967295])
+def test_the_floor_of_a_tpm_is_that_which_the_system_keeps(tmp_path, number):
+    oracle("swtpm")
+    with emulated_tpm(tmp_path / "chip") as chip:
+        if number is not None:
+            with tpm_device(chip) as device:
+                tpm.keep(device, number)
+        response = chip(tpm.read_command())
+    result = read_tpm_floor(tmp_path, response, 3)
+    assert (result.returncode, result.stdout, result.stderr) == (0, f"{max(number or 0, 3)}\n", "")
+
+
+@pytest.mark.parametrize("code", ["0000018b", "0000028b", "0000014a"])
+def test_a_tpm_that_keeps_no_floor(tmp_path, code):
+    result = read_tpm_floor(tmp_path, bytes.fromhex(f"80010000000a{code}"), 7)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "7\n", "")
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        "",
+        "8001",
+        "80010000000a00000101",
+        "80010000000a00000146",
+        "80010000000a0000018b00",
+        "80010000000a00000000",
+        "800200000019000000000000000600040000000700000100 00",
+        "80020000001d000000000000000a000800000001000000070000010000",
+        "80020000001d000000000000000a0008000000000000000700000100",
+        "80020000001d000000000000000a00080000000000000007000001000000",
+    ],
+)
+def test_with_any_other_response_of_a_tpm_nothing_is_started(tmp_path, response):
+    result = read_tpm_floor(tmp_path, bytes.fromhex(response), 7)
+    assert (result.returncode, result.stdout) == (1, "")
+    answered = bytes.fromhex(response).hex() or "empty"
+    assert result.stderr == f"the TPM does not say which rollback floor it keeps: its response is {answered}\n"
+
+
+def test_with_a_tpm_that_cannot_be_used_nothing_is_started(tmp_path):
+    (tmp_path / "tpm").mkdir()
+    result = run(f"TPM={tmp_path}/tpm; floor=7; read_tpm_floor; echo $floor")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "the TPM cannot be used" in result.stderr
 
 
 def read_command_line(tmp_path, text):
