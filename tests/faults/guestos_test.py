@@ -82,6 +82,25 @@ guestos_image(
     update_keys = [],
 )
 """
+SEALED = """
+load("@rules_icos//defs:defs.bzl", "own_keys")
+load("@rules_icos//ic-os/guestos:defs.bzl", "guestos_image")
+
+guestos_image(
+    name = "sealed",
+    base = "base.tar",
+    disk_keys = "tpm",
+    secure_boot = {keys},
+    signing_key = None,
+    update_keys = [],
+)
+"""
+OWN_KEYS = 'own_keys(certificate = "db.pem", grub = "grub", key = "db.key.pem", stub = "stub", {pcr})'
+SEALED_WITHOUT = {
+    "own_keys": "None",
+    "pcr_key": OWN_KEYS.format(pcr=""),
+    "pcr_public_key": OWN_KEYS.format(pcr='pcr_key = "pcr.key.pem"'),
+}
 DEV = "@rules_icos//ic-os/guestos/dev:disk-img.tar"
 OPTION = "--@rules_icos//ic-os/guestos:"
 # Another module doesn't have the packages of the GuestOS, which is an error as well. Without --keep_going, Bazel
@@ -97,6 +116,9 @@ def downstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     (found.folder / "MODULE.bazel").write_text(MODULE)
     (found.folder / "BUILD.bazel").write_text(PACKAGE)
     (found.folder / "prod/BUILD.bazel").write_text(PROD_WITH_PASSWORD)
+    for missing, keys in SEALED_WITHOUT.items():
+        (found.folder / "without" / missing).mkdir(parents=True)
+        (found.folder / "without" / missing / "BUILD.bazel").write_text(SEALED.replace("{keys}", keys))
     (found.folder / "layout.csv").write_text(LAYOUT)
     (found.folder / "version.txt").write_text("1\n")
     (found.folder / "replica").write_bytes(b"\1" * (6 << 20))
@@ -128,6 +150,18 @@ def test_password_for_prod(downstream: Workspace) -> None:
     said = refused(downstream, "//prod:all")
     assert "prod: must have no passwords, since nobody logs in there; got one for root" in said, said
     assert "secret" not in said, said
+
+
+@pytest.mark.parametrize("missing", ["own_keys", "pcr_key"])
+def test_keys_that_no_tpm_would_open(downstream: Workspace, missing: str) -> None:
+    said = refused(downstream, f"//without/{missing}:all")
+    message = 'sealed: disk_keys: "tpm" needs the signatures by which a TPM opens the key; give pcr_key in secure_boot'
+    assert message in said, said
+
+
+def test_a_private_pcr_key_alone(downstream: Workspace) -> None:
+    said = refused(downstream, "//without/pcr_public_key:all")
+    assert "own_keys: pcr_key, pcr_public_key: belong together; give both or none" in said, said
 
 
 def test_files_that_do_not_fit(downstream: Workspace) -> None:
