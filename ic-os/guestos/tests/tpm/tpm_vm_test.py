@@ -25,6 +25,10 @@ DECRYPT = f"systemd-creds decrypt --name=disk-key --tpm2-signature=/run/systemd/
 REFUSED = rf"the TPM does not open {SEALED}, and var is left unchanged"
 MISSING = "this machine has no TPM 2, by which the key of var is sealed, and var is left unchanged"
 MADE = "the TPM has sealed a new key for the encrypted volumes"
+INDEX = "/opt/ic/share/rollback-index.txt"
+FLOOR = "/boot/config/rollback-index.txt"
+CONFIRM = f"systemd-run --quiet --wait --property=AppArmorProfile=manageboot {MANAGEBOOT} confirm"
+BELOW = "initramfs: slot A has the rollback index 0, and this machine starts none below 1"
 KEPT_IN_STORE = "/var/lib/ic/data/kept"
 KEPT = f"/boot/config/kept /var/kept {KEPT_IN_STORE}"
 
@@ -90,7 +94,10 @@ def format_volumes(disk):
 
 
 def upgrade_and_fall_back(disk):
-    """Another version in the other slot opens the store; it isn't confirmed, so the next boot is of the first one."""
+    """Another version in the other slot opens the store; it isn't confirmed, so the next boot is of the first one.
+
+    The machine does not start any more when this has ended.
+    """
     with disk.start("upgrade", arguments=without_orchestrator(), update=UPDATE) as machine:
         shell = logged_in(machine)
         check_kept(shell)
@@ -106,17 +113,29 @@ def upgrade_and_fall_back(disk):
         assert (status(shell)["current"], status(shell)["boot_state"]) == ("A", "fallback")
         check_kept(shell)
         assert machine.console.text.count(MADE) == 0
-        end(machine, shell)
+        refuse_below_the_floor(machine, shell)
 
 
 def refuse_others(disk):
-    """Neither another machine nor one without a TPM opens the volumes, nor this one with other certificates."""
+    """Another machine, one without a TPM, and this one with other certificates don't open the volumes."""
     with disk.start("other-tpm", "other-tpm") as machine:
         machine.console.expect(REFUSED, BOOT_SECONDS)
     with disk.start("no-tpm", None) as machine:
         machine.console.expect(MISSING, BOOT_SECONDS)
     with disk.start("other-firmware", firmware=find_firmware()) as machine:
         machine.console.expect(REFUSED, BOOT_SECONDS)
+
+
+def refuse_below_the_floor(machine, shell):
+    """Without the file of the floor, the system isn't started any more after one with a higher index was confirmed."""
+    shell.check(f"echo 1 >/run/index && mount --bind /run/index {INDEX}")
+    shell.check(CONFIRM, BOOT_SECONDS)
+    assert shell.check(f"cat {FLOOR}") == "1"
+    denied = shell.run("journalctl --dmesg --output=cat --no-pager --grep='name=\"/dev/tpm'", BOOT_SECONDS)
+    assert denied.status != 0, denied.output
+    shell.check(f"rm {FLOOR} && sync")
+    shell.start("systemctl reboot")
+    machine.console.expect(BELOW, BOOT_SECONDS)
 
 
 def test_the_volumes_open_on_the_machine_that_formatted_them(tmp_path, artifacts):
