@@ -5,9 +5,11 @@ One disk is started again and again, as it is left by the machine before.
 
 from pathlib import Path
 
+from guestos.partition import punch_hole
 from upgrade_checks import BACK, MANAGEBOOT, install_back, status, without_orchestrator
 
-from tools.image.rawfile import write_raw
+from tools.gpt.reader import read_table
+from tools.image.rawfile import open_raw, write_data, write_raw
 from tools.tar.image_file import open_image
 from tools.testing.machines import emulator
 from tools.testing.oracles import oracle
@@ -18,6 +20,8 @@ from tools.vm.shell import Shell
 
 DISK = Path("ic-os/guestos/tests/tpm/own-keys-disk-img.tar")
 UPDATE = Path("ic-os/guestos/tests/tpm/own-keys-update-img-test.tar")
+BOOT = Path("ic-os/guestos/tests/tpm/own-keys-boot.img.tar")
+OTHER_BOOT = Path("ic-os/guestos/tests/tpm/own-keys-boot-other-pcr-key.img.tar")
 CERTIFICATE = Path("ic-os/guestos/secure-boot-keys/test-only.pem")
 BOOT_SECONDS = 900
 SEALED = "/boot/config/disk-key.cred"
@@ -41,6 +45,13 @@ class Disk:
         self._emulator = emulator() | {"firmware": own_firmware(folder, CERTIFICATE)}
         self._path = folder / "disk.img"
         write_raw(open_image(DISK), self._path)
+
+    def put_boot(self, path):
+        """Replaces the boot partition of slot A by an image."""
+        (entry,) = (entry for entry in read_table(open_raw(self._path)).entries if entry.name == "A_boot")
+        with self._path.open("r+b") as disk:
+            punch_hole(disk.fileno(), entry.offset, entry.size)
+            write_data(open_image(path), disk.fileno(), entry.offset)
 
     def start(self, name, tpm="tpm", update=None, **changes):
         """Returns a machine with the TPM of a name, or without one, and with the disk of an update."""
@@ -117,13 +128,18 @@ def upgrade_and_fall_back(disk):
 
 
 def refuse_others(disk):
-    """Another machine, one without a TPM, and this one with other certificates don't open the volumes."""
+    """Another machine, one without a TPM, and this one with other certificates or images don't open the volumes."""
     with disk.start("other-tpm", "other-tpm") as machine:
         machine.console.expect(REFUSED, BOOT_SECONDS)
     with disk.start("no-tpm", None) as machine:
         machine.console.expect(MISSING, BOOT_SECONDS)
     with disk.start("other-firmware", firmware=find_firmware()) as machine:
         machine.console.expect(REFUSED, BOOT_SECONDS)
+    # The same system, signed by the same key for Secure Boot, and by another one for the TPM.
+    disk.put_boot(OTHER_BOOT)
+    with disk.start("other-pcr-key") as machine:
+        machine.console.expect(REFUSED, BOOT_SECONDS)
+    disk.put_boot(BOOT)
 
 
 def refuse_below_the_floor(machine, shell):
