@@ -28,17 +28,22 @@ def data_ranges(image: Image, block_size: int = BLOCK_SIZE) -> list[Range]:
 
     If the size of the image isn't a multiple of the block size, the last range may end with the image.
     """
+    return rounded(((extent.offset, extent.end) for extent in image.extents), image.size, block_size)
+
+
+def rounded(spans: Iterable[tuple[int, int]], size: int, block_size: int) -> list[Range]:
+    """Returns ascending spans (begin, end) of an image of `size` bytes as `data_ranges` does those of extents."""
     ranges: list[Range] = []
     begin = end = 0
-    for extent in image.extents:
-        start = extent.offset - extent.offset % block_size
+    for first, last in spans:
+        start = first - first % block_size
         if start > end:
             if end > begin:
                 ranges.append(Range(begin, end))
             begin = start
-        end = max(end, -(-extent.end // block_size) * block_size)
+        end = max(end, -(-last // block_size) * block_size)
     if end > begin:
-        ranges.append(Range(begin, min(end, image.size)))
+        ranges.append(Range(begin, min(end, size)))
     return ranges
 
 

@@ -1,7 +1,8 @@
-"""Intermediate artifacts that build actions pass on: images in tars, their compressed data, and archives of them.
+"""Intermediate artifacts that build actions pass on: images, their compressed data, and archives of them.
 
-An image is a tar with one file, `NAME.img.tar`. `NAME.data.zst` and `NAME.data.gz` are its data, compressed, without
-headers and holes, as that tar stores it. A compressed archive with the image reuses the compressed data.
+An image is a tar with one file, `NAME.img.tar`, or a recipe, `NAME.img.recipe` (see `tools.image.recipe`).
+`NAME.data.zst` and `NAME.data.gz` are its data, compressed, without headers and holes, as the tar stores it. A
+compressed archive with the image reuses the compressed data.
 """
 
 from __future__ import annotations
@@ -28,16 +29,18 @@ class Artifact:
     """An image, and its offset in a larger image.
 
     Attributes:
-        image: path of a tar with one file, or of a raw file.
+        image: path of a tar with one file, of a raw file, or of a recipe.
         offset: in bytes.
         zst: path of its data compressed with zstd, or None.
         gz: path of its data compressed with gzip, or None.
+        sources: paths of the files that the recipe was made with, in the same order.
     """
 
     image: str
     offset: Size = 0
     zst: str | None = None
     gz: str | None = None
+    sources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ def open_parts(artifacts: Sequence[Artifact], what: str) -> list[Part]:
     end = 0
     before = ""
     for artifact in sorted(artifacts, key=lambda artifact: artifact.offset):
-        image = open_image(artifact.image)
+        image = open_image(artifact.image, artifact.sources)
         if artifact.offset % _UNIT or image.size % _UNIT:
             size = f"an offset of {artifact.offset} and {image.size} bytes"
             raise UserError(f"{what}: {artifact.image} has {size}; both must be multiples of {_UNIT}")

@@ -1,12 +1,14 @@
-"""Opens members of tar archives and raw files as images, without extracting them."""
+"""Opens members of tar archives, raw files and recipes as images, without extracting them."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from tools.core.errors import UserError
 from tools.image.extents import Image, InputFile
 from tools.image.rawfile import open_raw
+from tools.image.recipe_reader import is_recipe, open_recipe
 from tools.tar import header
 from tools.tar.reader import check_not_compressed, read_members
 
@@ -38,12 +40,21 @@ def open_member(path: str | os.PathLike[str], name: str | None = None) -> Image:
     return found
 
 
-def open_image(path: str | os.PathLike[str]) -> Image:
+def open_image(path: str | os.PathLike[str], sources: Sequence[str | os.PathLike[str]] = ()) -> Image:
     """Opens the single file in a tar archive, or a raw file (with a hole for each block of zeros), as an image.
 
+    Args:
+        path: the archive, the raw file, or a recipe of an image.
+        sources: the files that a recipe was made with, in the same order; see `tools.image.recipe`.
+
     Raises:
-        UserError: the file cannot be read, is compressed, or is an archive without or with several files.
+        UserError: the file cannot be read, is compressed, or is an archive without or with several files; or sources
+            are not those of the recipe, or there is none.
     """
+    if is_recipe(path):
+        return open_recipe(path, sources)
+    if sources:
+        raise UserError(f"{os.fspath(path)}: is no recipe of an image, so it has no sources; leave them out")
     return open_member(path) if is_archive(path) else open_raw(path)
 
 
@@ -51,10 +62,10 @@ def open_images(path: str | os.PathLike[str]) -> dict[str, Image]:
     """Opens all files in a tar archive, by name, or a raw file, with an empty name, as images.
 
     Raises:
-        UserError: the file cannot be read, is compressed, or is a damaged archive.
+        UserError: the file cannot be read, is compressed, or is a damaged archive; or it is a recipe with sources.
     """
     if not is_archive(path):
-        return {"": open_raw(path)}
+        return {"": open_image(path)}
     members = ((member.name.decode(errors="backslashreplace"), member.content) for member in read_members(path))
     return {name: content for name, content in members if content is not None}
 
