@@ -16,11 +16,13 @@ from tools.core.worker import is_worker
 from tools.image.checksum_file import digest_for_bazel
 from tools.image.compressed_file import write_compressed
 from tools.image.compression import Codec, Gzip, Zstd, unchanged
+from tools.image.extents import Image
 from tools.image.piece_store import PieceStore
 from tools.image.rawfile import open_allocated
+from tools.image.recipe_reader import is_recipe
 from tools.pieces.kept_compression import fits, write_data
 from tools.pieces.piece_digests import read_piece_digests
-from tools.tar.image_file import open_member
+from tools.tar.image_file import open_image, open_member
 from tools.tar.sparse_archive import data_cuts, data_of
 
 
@@ -31,9 +33,12 @@ class Arguments:
     input: FileName = argument("the file to compress", positional=True)
     output: OutputName = argument("the file to write, which ends in .zst or .gz", positional=True)
     data: bool = argument(
-        "whether the input is a tar with an image, of which just the data is compressed, without headers and holes: "
-        "what archives that hold the image take over",
+        "whether the input is a tar with an image (or a recipe of one), of which just the data is compressed, without "
+        "headers and holes: what archives that hold the image take over",
         default=False,
+    )
+    source: tuple[FileName, ...] = argument(
+        "a file that the recipe was made with; all of them, in the same order; for --data", default=()
     )
     digests: FileName | None = argument(
         "file with the SHA-256 of each MiB of the image, which the command that made the image wrote; for --data",
@@ -82,15 +87,24 @@ def _store() -> PieceStore:
     return PieceStore()
 
 
+def _open(arguments: Arguments) -> Image:
+    """Opens the image whose data is compressed."""
+    if arguments.source or is_recipe(arguments.input):
+        return open_image(arguments.input, arguments.source)
+    return open_member(arguments.input)
+
+
 def main(arguments: Arguments) -> None:
     """Runs the command line."""
     codec = codec_of(arguments)
     _check("threads", arguments.threads, 1, 1024)
     if arguments.digests is not None and not arguments.data:
         raise UserError("--digests: are those of an image, of which --data compresses the data; give both")
+    if arguments.source and not arguments.data:
+        raise UserError("--source: is of a recipe of an image, of which --data compresses the data; give both")
     image, cuts = open_allocated(arguments.input), []
     if arguments.data:
-        member = open_member(arguments.input)
+        member = _open(arguments)
         image, cuts = data_of(member), data_cuts(member, codec.piece_size)
     remember = _store().remembering if is_worker() else unchanged
     shown = progress(f"compressing {arguments.input}", image.size)

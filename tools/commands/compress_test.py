@@ -8,8 +8,9 @@ from tools.commands.compress import Arguments, codec_of, main
 from tools.core.cli import call
 from tools.core.errors import UserError
 from tools.image.compression import Gzip, Zstd
-from tools.image.extents import Extent, Image, Pattern
+from tools.image.extents import Extent, FileRange, Image, InputFile, Pattern
 from tools.image.rawfile import write_raw
+from tools.image.recipe import recipe_of
 from tools.pieces.piece_digests import digests_of
 from tools.tar.image_file import open_member
 from tools.tar.sparse_archive import Member, archive_of, data_of
@@ -48,6 +49,31 @@ def test_digests_change_no_byte(tmp_path, monkeypatch, suffix, piece_size):
         assert compress(*given, f"--output={tmp_path}/{number}.{suffix}", f"--digests={tmp_path}/x.json") == 0
     made = {(tmp_path / f"{name}.{suffix}").read_bytes() for name in ("alone", "process", "0", "1")}
     assert len(made) == 1
+
+
+@pytest.mark.parametrize("suffix", ["zst", "gz"])
+def test_a_recipe_is_compressed_as_the_tar_of_its_image(tmp_path, monkeypatch, suffix):
+    write_raw(archive_of([Member.of("x.img", IMAGE)]).image, tmp_path / "x.img.tar")
+    write_raw(IMAGE, tmp_path / "x.raw")
+    ranges = [Extent(e.offset, e.length, FileRange(InputFile(tmp_path / "x.raw"), e.offset)) for e in IMAGE.extents]
+    write_raw(recipe_of(Image(IMAGE.size, ranges), [tmp_path / "x.raw"]), tmp_path / "x.recipe")
+    digests_of(open_member(tmp_path / "x.img.tar")).write(tmp_path / "x.json")
+    recipe = [f"--input={tmp_path}/x.recipe", f"--source={tmp_path}/x.raw", f"--digests={tmp_path}/x.json"]
+    assert compress("--data", f"--input={tmp_path}/x.img.tar", f"--output={tmp_path}/tar.{suffix}") == 0
+    assert compress("--data", *recipe, f"--output={tmp_path}/recipe.{suffix}") == 0
+    monkeypatch.setattr(command, "is_worker", lambda: True)
+    assert compress("--data", *recipe, f"--output={tmp_path}/worker.{suffix}") == 0
+    made = {(tmp_path / f"{name}.{suffix}").read_bytes() for name in ("tar", "recipe", "worker")}
+    assert len(made) == 1
+
+
+def test_sources_without_a_recipe_are_an_error(tmp_path, capsys):
+    write_raw(archive_of([Member.of("x.img", IMAGE)]).image, tmp_path / "x.img.tar")
+    given = [f"--input={tmp_path}/x.img.tar", f"--source={tmp_path}/x.img.tar", f"--output={tmp_path}/x.gz"]
+    assert compress(*given, "--data") == 2
+    assert "x.img.tar: is no recipe of an image, so it has no sources; leave them out\n" in capsys.readouterr().err
+    assert compress(*given) == 2
+    assert "error: --source: is of a recipe of an image, of which --data compresses" in capsys.readouterr().err
 
 
 def test_digests_of_another_image_are_an_error(tmp_path, monkeypatch, capsys):

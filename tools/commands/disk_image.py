@@ -35,8 +35,9 @@ class Arguments(TableArguments):
     """Arguments of the command line."""
 
     partitions: tuple[PartitionSpec, ...] = argument(
-        'what partitions hold, as [{"name": …, "parts": [{"image": …, "offset": …, "zst": …, "gz": …}]}]: the tar of '
-        "an image (or a raw file), where it stands in the partition (0), and its data compressed by `compress --data`",
+        'what partitions hold, as [{"name": …, "parts": [{"image": …, "sources": […], "offset": …, "zst": …, "gz": …}]'
+        "}]: the tar of an image (or a raw file, or a recipe with its sources), where it stands in the partition (0), "
+        "and its data compressed by `compress --data`",
         default=(),
     )
     member: str = argument("name of the disk in the tar", default="disk.img")

@@ -7,6 +7,7 @@ import pytest
 from tools.commands.ext4_image import Arguments, main
 from tools.core.cli import call
 from tools.ext4.reader import read_ext4
+from tools.image.compare import first_difference
 from tools.pieces.piece_digests import digests_of, read_piece_digests
 from tools.tar.image_file import open_image
 from tools.testing.oracles import ask
@@ -72,6 +73,39 @@ def test_digests_are_of_the_image(folder, flags):
     assert build("--layer=base.tar", "--digests=root.json", *flags) == 0
     image = open_image("root.img.tar")
     assert read_piece_digests("root.json", image) == digests_of(image)
+
+
+def test_a_recipe_is_the_image_without_the_contents_of_files(folder):
+    entries = [
+        {"path": "opt/large", "source": "large"},
+        {"path": "opt/all", "type": "files", "source": "tree/boot"},
+    ]
+    (folder / "large").write_bytes(b"large" * 100_000)
+    layers = [{"archive": "base.tar"}, {"label": "//:files", "entries": entries}]
+    (folder / "spec.json").write_text(json.dumps({"layers": layers, "uuid": UUID, "size": "4M", "label": "x"}))
+    sources = ["base.tar", "large", "tree/boot"]
+    given = [f"--source={path}" for path in sources]
+    words = ["ext4_image", "--spec=spec.json"]
+    assert call(main, Arguments, "", [*words, "--output=a.img.tar", "--digests=a.json"]) == 0
+    assert call(main, Arguments, "", [*words, "--output=b.recipe", "--digests=b.json", "--recipe", *given]) == 0
+    assert first_difference(open_image("a.img.tar"), open_image("b.recipe", sources)) is None
+    assert (folder / "a.json").read_bytes() == (folder / "b.json").read_bytes()
+    recipe = (folder / "b.recipe").read_bytes()
+    assert len(recipe) < 60_000
+    assert not any(content in recipe for content in (b"large" * 2, b"su" * 3, b"kernel"))
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--raw", "--recipe"], "error: --raw, --recipe: exclude each other; give one of them\n"),
+        (["--source=base.tar"], "error: --source: is for --recipe; give both\n"),
+    ],
+)
+def test_a_recipe_is_a_form_of_its_own(folder, capsys, flags, message):
+    assert build("--layer=base.tar", *flags) == 2
+    assert capsys.readouterr().err == message
+    assert not os.path.exists("root.img.tar")
 
 
 def test_a_raw_image_from_a_specification(folder):

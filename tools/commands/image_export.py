@@ -1,7 +1,7 @@
-"""Writes an image in another form: as a raw file, as a compressed tar, or as a list of its files.
+"""Writes an image in another form: as a raw file, as a tar, plain or compressed, or as a list of its files.
 
-The form follows from the output's suffix: .raw for a file with holes, .tar.zst, .tar.gz, or .mtree for a list in the
-form of mtree(5) with digests of contents.
+The form follows from the output's suffix: .raw for a file with holes, .tar, .tar.zst, .tar.gz, or .mtree for a list in
+the form of mtree(5) with digests of contents.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class Arguments:
     """Arguments of the command line."""
 
     parts: tuple[Artifact, ...] = argument(
-        'the image: [{"image": …, "offset": …, "zst": …, "gz": …}], each a tar with one image (or a raw file), where '
-        "it stands (0), and its data compressed by `compress --data`"
+        'the image: [{"image": …, "sources": […], "offset": …, "zst": …, "gz": …}], each a tar with one image (or a '
+        "raw file, or a recipe with its sources), where it stands (0), and its data compressed by `compress --data`"
     )
     output: OutputName = argument("the file to write")
     member: str | None = argument("name of the image in a tar; by default the output's, without suffix", default=None)
@@ -51,6 +51,10 @@ def _write_raw(member: Member, output: str) -> None:
         write_raw(member.image, output, tell)
 
 
+def _write_tar(member: Member, output: str) -> None:
+    write_archive(archive_of([member]), Outputs(tar=output, zst=None, gz=None))
+
+
 def _write_zst(member: Member, output: str) -> None:
     write_archive(archive_of([member]), Outputs(tar=None, zst=output, gz=None))
 
@@ -70,6 +74,7 @@ def _write_mtree(member: Member, output: str) -> None:
 
 _FORMS: dict[str, Callable[[Member, str], None]] = {
     ".raw": _write_raw,
+    ".tar": _write_tar,
     ".tar.zst": _write_zst,
     ".tar.gz": _write_gz,
     ".mtree": _write_mtree,

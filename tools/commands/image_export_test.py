@@ -2,13 +2,15 @@
 
 import subprocess
 import tarfile
+from dataclasses import replace
 
 import pytest
 
 from tools.commands.image_export import Arguments, main
 from tools.core.errors import UserError
-from tools.image.extents import Image
+from tools.image.extents import Extent, FileRange, Image, InputFile
 from tools.image.rawfile import write_raw
+from tools.image.recipe import recipe_of
 from tools.tar.artifacts import Artifact
 from tools.tar.sparse_archive import Member, archive_of
 from tools.testing.oracles import ask, oracle
@@ -48,6 +50,26 @@ def test_compressed_tars(tmp_path, parts, suffix, program):
         assert archive.extractfile("root.img").read() == content(image)
 
 
+def test_a_tar_of_a_recipe_is_the_tar_of_the_image(tmp_path):
+    image = ext4(root_tree("a = 1", "d/b = 22"))
+    (tmp_path / "file").write_bytes(image.read(0, image.size))
+    ranges = Image(
+        image.size,
+        [Extent(e.offset, e.length, FileRange(InputFile(tmp_path / "file"), e.offset)) for e in image.extents],
+    )
+    write_raw(recipe_of(ranges, [tmp_path / "file"]), tmp_path / "root.img.recipe")
+    write_raw(archive_of([Member.of("root.img", image)]).image, tmp_path / "expected.tar")
+    part = Artifact(str(tmp_path / "root.img.recipe"), sources=(str(tmp_path / "file"),))
+    main(Arguments(parts=(part,), output=str(tmp_path / "root.img.tar")))
+    assert (tmp_path / "root.img.tar").read_bytes() == (tmp_path / "expected.tar").read_bytes()
+
+
+def test_sources_of_what_is_no_recipe_are_an_error(tmp_path, parts):
+    _, (part, _) = parts
+    with pytest.raises(UserError, match=r"root\.img\.tar: is no recipe of an image, so it has no sources; leave them"):
+        main(Arguments(parts=(replace(part, sources=(part.image,)),), output=str(tmp_path / "root.raw")))
+
+
 def test_mtree(tmp_path, parts):
     _, specs = parts
     main(Arguments(parts=specs, output=str(tmp_path / "root.mtree"), member="root"))
@@ -59,7 +81,7 @@ def test_mtree(tmp_path, parts):
 @pytest.mark.parametrize(
     ("output", "message"),
     [
-        ("root.img", r"root\.img must end in one of \.raw, \.tar\.zst, \.tar\.gz, \.mtree"),
+        ("root.img", r"root\.img must end in one of \.raw, \.tar, \.tar\.zst, \.tar\.gz, \.mtree"),
         ("disk.mtree", "disk: is a disk; list its partitions one by one"),
     ],
 )

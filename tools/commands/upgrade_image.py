@@ -32,8 +32,9 @@ class Arguments:
     manifest: FileName = argument("the manifest")
     signature: FileName | None = argument("the manifest's signature", default=None)
     images: tuple[ImageSpec, ...] = argument(
-        'the images, as [{"name": "root.img", "parts": [{"image": …, "offset": …, "zst": …, "gz": …}]}]: the tar of an '
-        "image (or a raw file), where it stands, and its data compressed by `compress --data`"
+        'the images, as [{"name": "root.img", "parts": [{"image": …, "sources": […], "offset": …, "zst": …, "gz": …}]'
+        "}]: the tar of an image (or a raw file, or a recipe with its sources), where it stands, and its data "
+        "compressed by `compress --data`"
     )
     output_tar: OutputName | None = argument("the tar to write", default=None)
     output_zst: OutputName | None = argument("the tar to write, compressed as zstd", default=None)

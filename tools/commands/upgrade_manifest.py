@@ -56,8 +56,9 @@ class Arguments:
     layout: FileName | None = argument("partitions.csv of the machines' disks", default=None)
     disk_guid: str | None = argument("GUID of the disks; needed with --layout", default=None)
     images: tuple[ImageSpec, ...] = argument(
-        'the images in order, as [{"name": "root.img", "root_hash_file": …, "parts": [{"image": …, "offset": …, '
-        '"digests": …}]}]; the last is a file with the SHA-256 of each MiB, which is read then instead of the image'
+        'the images in order, as [{"name": "root.img", "root_hash_file": …, "parts": [{"image": …, "sources": […], '
+        '"offset": …, "digests": …}]}]; the last is a file with the SHA-256 of each MiB, which is read then instead of '
+        "the image"
     )
     output: OutputName = argument("the file to write")
 

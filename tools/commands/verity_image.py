@@ -19,7 +19,9 @@ from tools.core.outputs import replacing, write_all
 from tools.core.progress import progress
 from tools.core.worker import is_worker
 from tools.image.checksum_file import digest_for_bazel
+from tools.image.extents import Image
 from tools.image.rawfile import write_raw
+from tools.image.recipe import recipe_of
 from tools.pieces.kept_hashes import HashStore, hash_tree_by_digests
 from tools.pieces.piece_digests import digests_of, read_piece_digests
 from tools.tar.image_file import open_image
@@ -32,8 +34,11 @@ from tools.verity.tree import check_hash_offset, hash_tree, hash_tree_size
 class Arguments:
     """Arguments of the command line."""
 
-    input: FileName = argument("the data: a tar with one image, or a raw file", positional=True)
+    input: FileName = argument("the data: a tar with one image, a raw file, or a recipe", positional=True)
     output: OutputName = argument("the tar to write, with the hash tree as its one file", positional=True)
+    source: tuple[FileName, ...] = argument(
+        "a file that the recipe was made with; all of them, in the same order", default=()
+    )
     root_hash_file: OutputName = argument("the file to write with the root hash, in hexadecimal digits")
     digests: FileName | None = argument(
         "file with the SHA-256 of each MiB of the data, which the command that made the data wrote", default=None
@@ -49,6 +54,9 @@ class Arguments:
     partition_size: Size | None = argument("size that data and tree must fit into; only checked", default=None)
     member: str | None = argument("name of the tree in the output; by default the output's without .tar", default=None)
     raw: bool = argument("write the tree itself, instead of a tar with it", default=False)
+    recipe: bool = argument(
+        "write a recipe of the tree, in which what repeats in it stands once; see tools/image/recipe.py", default=False
+    )
 
 
 def parameters_of(arguments: Arguments, data_size: int) -> Superblock:
@@ -87,9 +95,21 @@ def _store() -> HashStore:
     return HashStore()
 
 
+def _output_of(arguments: Arguments, tree: Image) -> Image:
+    """Returns the content of the output."""
+    if arguments.raw:
+        return tree
+    if arguments.recipe:
+        return recipe_of(tree, ())
+    name = arguments.member or os.path.basename(arguments.output).removesuffix(".tar")
+    return archive_of([Member.of(name, tree)]).image
+
+
 def main(arguments: Arguments) -> None:
     """Runs the command line."""
-    data = open_image(arguments.input)
+    if arguments.raw and arguments.recipe:
+        raise UserError("--raw, --recipe: exclude each other; give one of them")
+    data = open_image(arguments.input, arguments.source)
     parameters = parameters_of(arguments, data.size)
     with progress(f"hashing {arguments.input}", data.data_size) as tell:
         if arguments.digests is not None and is_worker():
@@ -97,8 +117,7 @@ def main(arguments: Arguments) -> None:
             tree = hash_tree_by_digests(data, given, parameters, _store(), tell)
         else:
             tree = hash_tree(data, parameters, tell)
-    name = arguments.member or os.path.basename(arguments.output).removesuffix(".tar")
-    image = tree.image if arguments.raw else archive_of([Member.of(name, tree.image)]).image
+    image = _output_of(arguments, tree.image)
     with replacing(arguments.root_hash_file) as fd:
         write_all(fd, f"{tree.root_hash.hex()}\n".encode())
         shown = progress(f"writing {arguments.output}", image.data_size)

@@ -6,8 +6,10 @@ import pytest
 
 from tools.commands import verity_image, verity_verify
 from tools.core.cli import call
-from tools.image.extents import Data, Extent, Image
+from tools.image.compare import first_difference
+from tools.image.extents import Data, Extent, FileRange, Image, InputFile
 from tools.image.rawfile import write_raw
+from tools.image.recipe import recipe_of
 from tools.pieces.piece_digests import digests_of, read_piece_digests
 from tools.tar.image_file import open_image
 from tools.tar.sparse_archive import Member, archive_of
@@ -64,6 +66,24 @@ def test_digests_change_no_byte(folder, monkeypatch):
         assert ((folder / "hashes.img.tar").read_bytes(), (folder / "root_hash").read_bytes()) == expected
         hashes = open_image("hashes.img.tar")
         assert read_piece_digests("hashes.json", hashes) == digests_of(hashes)
+
+
+def test_recipes_in_and_out(folder):
+    write_raw(ROOT, "root.raw")
+    ranges = [Extent(e.offset, e.length, FileRange(InputFile("root.raw"), e.offset)) for e in ROOT.extents]
+    write_raw(recipe_of(Image(ROOT.size, ranges), ["root.raw"]), "root.recipe")
+    assert sign(hash_digests="hashes.json") == 0
+    expected = [(folder / name).read_bytes() for name in ("root_hash", "hashes.json")]
+    given = {"input": "root.recipe", "source": "root.raw", "recipe": "true", "output": "hashes.recipe"}
+    assert sign(**given, hash_digests="hashes.json") == 0
+    assert [(folder / name).read_bytes() for name in ("root_hash", "hashes.json")] == expected
+    assert first_difference(open_image("hashes.img.tar"), open_image("hashes.recipe")) is None
+    assert (folder / "hashes.recipe").stat().st_size < 5000  # the digests of the hole stand there once
+
+
+def test_one_form_of_output(folder, capsys):
+    assert sign(raw="true", recipe="true") == 2
+    assert capsys.readouterr().err == "error: --raw, --recipe: exclude each other; give one of them\n"
 
 
 def test_digests_of_another_image_are_an_error(folder, monkeypatch, capsys):

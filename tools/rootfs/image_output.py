@@ -9,12 +9,13 @@ from dataclasses import dataclass
 
 from tools.core.cli import argument
 from tools.core.errors import UserError
-from tools.core.json_spec import OutputName
+from tools.core.json_spec import FileName, OutputName
 from tools.core.progress import progress
 from tools.image.checksum_file import digest_for_bazel
 from tools.image.extents import Image
 from tools.image.holes import BLOCK_SIZE
 from tools.image.rawfile import write_raw
+from tools.image.recipe import recipe_of
 from tools.pieces.piece_digests import digests_of
 from tools.tar.image_file import open_image
 from tools.tar.sparse_archive import Member, archive_of
@@ -23,11 +24,18 @@ from tools.tree.capacity import CapacityError
 
 @dataclass(frozen=True, kw_only=True)
 class ImageOutput:
-    """Arguments of a command that writes an image: as the one member of a tar, or as it is."""
+    """Arguments of a command that writes an image: as the one member of a tar, as it is, or as a recipe."""
 
     output: OutputName = argument("file to write")
     member: str | None = argument("name of the image in the output; by default the output's without .tar", default=None)
     raw: bool = argument("write the image itself, instead of a tar with it", default=False)
+    recipe: bool = argument(
+        "write a recipe of the image: what is in no source, and ranges of the sources; see tools/image/recipe.py",
+        default=False,
+    )
+    source: tuple[FileName, ...] = argument(
+        "an input, or a folder of some, that a reader of the recipe is given, too, in the same order", default=()
+    )
     digests: OutputName | None = argument(
         "file to write with the SHA-256 of each MiB of the image; see tools/pieces/piece_digests.py", default=None
     )
@@ -59,12 +67,18 @@ class ImageOutput:
             block_size: of the map in the tar, in bytes; see `Member.of`.
 
         Raises:
-            UserError: the output cannot be written.
+            UserError: the output cannot be written, or several forms of it are asked for.
         """
-        if not self.raw:
+        if self.raw and self.recipe:
+            raise UserError("--raw, --recipe: exclude each other; give one of them")
+        if self.source and not self.recipe:
+            raise UserError("--source: is for --recipe; give both")
+        if self.recipe:
+            image = recipe_of(image, self.source, block_size)
+        elif not self.raw:
             image = archive_of([Member.of(self.name, image, block_size)]).image
         shown = progress(f"writing {self.output}", image.data_size)
         with shown as tell, digest_for_bazel(self.output) as digest:
             write_raw(image, self.output, tell, digest=digest)
         if self.digests is not None:
-            digests_of(open_image(self.output)).write(self.digests)
+            digests_of(open_image(self.output, self.source)).write(self.digests)
