@@ -8,26 +8,34 @@ from typing import NamedTuple
 
 from tools.core.errors import UserError
 from tools.core.outputs import replacing
+from tools.image.compressed_data import CompressedData
 from tools.image.compression import Codec, Remember, compressed, unchanged
-from tools.image.extents import Buffer, FileRange, Image, InputFile
-from tools.image.rawfile import Progress, copy_range, no_progress
+from tools.image.extents import Buffer, Image
+from tools.image.rawfile import Progress, no_progress, write_data
 from tools.image.running_digest import RunningDigest
 
-_CHUNK = 1 << 20
+
+def content_size(data: CompressedData, codec: Codec) -> int:
+    """Returns the number of bytes that a compressed stream decompresses to.
+
+    Raises:
+        UserError: see `Codec.frames`.
+    """
+    return sum(frame.content_size for frame in codec.frames(data.stream, data.path))
 
 
 class Payload(NamedTuple):
-    """A compressed file with the content of a range of an image.
+    """A compressed stream with the content of a range of an image.
 
     Attributes:
         offset: offset of the range in the image, in bytes.
         length: length of the range in bytes.
-        file: the compressed file.
+        data: the stream.
     """
 
     offset: int
     length: int
-    file: InputFile
+    data: CompressedData
 
 
 def write_compressed(
@@ -48,8 +56,8 @@ def write_compressed(
         image: the image to compress, such as that of an archive.
         path: output file, created atomically.
         codec: the format.
-        payloads: ranges of the image that are already compressed with the same codec, in ascending order; these files
-            are copied unchanged.
+        payloads: ranges of the image that are already compressed with the same codec, in ascending order; these
+            streams are copied unchanged.
         threads: see `compressed`.
         cuts: offsets in the image where a piece ends before it is full.
         remember: see `compressed`.
@@ -74,7 +82,7 @@ def write_compressed(
         for payload in payloads:
             compress_up_to(payload.offset)
             _check(payload, codec)
-            output.append_file(payload.file)
+            output.append_image(payload.data.stream)
             progress(payload.length)
             position = payload.offset + payload.length
         compress_up_to(image.size)
@@ -84,10 +92,10 @@ def write_compressed(
 
 
 def _check(payload: Payload, codec: Codec) -> None:
-    length = codec.content_size(payload.file)
+    length = content_size(payload.data, codec)
     if length != payload.length:
         raise UserError(
-            f"{payload.file.path}: holds {length} bytes compressed, and the image that it belongs to has "
+            f"{payload.data.path}: holds {length} bytes compressed, and the image that it belongs to has "
             f"{payload.length} bytes of data; compress it again"
         )
 
@@ -109,11 +117,7 @@ class _Output:
             self._position += count
             view = view[count:]
 
-    def append_file(self, file: InputFile) -> None:
-        size = file.size()
-        done = copy_range(FileRange(file), size, self._fd, self._position)
-        if self._digest is not None:
-            self._digest.add_range(self._position, FileRange(file), done)
-        self._position += done
-        for offset in range(done, size, _CHUNK):
-            self.append(file.read(offset, min(_CHUNK, size - offset)))
+    def append_image(self, image: Image) -> None:
+        moved = Image.compose(self._position + image.size, [(self._position, image)])
+        write_data(moved, self._fd, 0, digest=self._digest)
+        self._position += image.size

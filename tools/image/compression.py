@@ -10,14 +10,14 @@ import struct
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 import deflate
 import zstandard
 
 from tools.core.errors import UserError
 from tools.core.parallel import default_threads, ordered_map
-from tools.image.extents import Buffer, Image, InputFile
+from tools.image.extents import Buffer, Image
 from tools.image.stream import Piece, pieces
 
 Encoder = Callable[[Buffer], Buffer]
@@ -36,6 +36,20 @@ _MEMORY = 192 << 20
 """Approximate limit of the memory for compression in bytes; a thread needs three pieces: input, output and tables."""
 
 
+class Frame(NamedTuple):
+    """A piece in a compressed stream: a zstd frame or a gzip member.
+
+    Attributes:
+        offset: in the stream, in bytes.
+        length: in the stream, in bytes.
+        content_size: of what it decompresses to, in bytes.
+    """
+
+    offset: int
+    length: int
+    content_size: int
+
+
 class Codec(Protocol):
     """A compressed format and its parameters."""
 
@@ -50,11 +64,15 @@ class Codec(Protocol):
     def encoder(self) -> Encoder:
         """Returns the function that compresses a piece; its result depends only on the piece and the parameters."""
 
-    def content_size(self, file: InputFile) -> int:
-        """Returns the decompressed size in bytes of a file that this codec wrote; reads only its headers.
+    def frames(self, stream: Image, name: str) -> Iterator[Frame]:
+        """Yields the pieces of a stream that this codec wrote; reads only headers.
+
+        Args:
+            stream: the stream.
+            name: of it, for messages.
 
         Raises:
-            UserError: the file has another format, lacks a field that this codec always writes, or is truncated.
+            UserError: the stream has another format, lacks a field that this codec always writes, or is truncated.
         """
 
 
@@ -135,22 +153,24 @@ class Zstd:
 
         return encode
 
-    def content_size(self, file: InputFile) -> int:
-        size, at, total = file.size(), 0, 0
-        while at < size:
-            start = file.read(at, min(_MAX_FRAME_HEADER, size - at))
+    def frames(self, stream: Image, name: str) -> Iterator[Frame]:
+        at = 0
+        while at < stream.size:
+            start = stream.read(at, min(_MAX_FRAME_HEADER, stream.size - at))
             try:
                 header = zstandard.get_frame_parameters(start)
-                at += zstandard.frame_header_size(start)
+                blocks = at + zstandard.frame_header_size(start)
             except zstandard.ZstdError as error:
-                raise UserError(f"{file.path}: has no zstd frame at byte {at}") from error
+                raise UserError(f"{name}: has no zstd frame at byte {at}") from error
             if header.content_size == zstandard.CONTENTSIZE_UNKNOWN or not header.has_checksum:
-                raise UserError(f"{file.path}: has a zstd frame without size or checksum at byte {at}")
-            total += header.content_size
-            at = _end_of_blocks(file, at) + _FRAME_CHECKSUM
-        if at != size or not size:
-            raise UserError(f"{file.path}: ends within a zstd frame; it is truncated")
-        return total
+                raise UserError(f"{name}: has a zstd frame without size or checksum at byte {at}")
+            end = _end_of_blocks(stream, blocks, name) + _FRAME_CHECKSUM
+            if end > stream.size:
+                raise _truncated_frame(name)
+            yield Frame(at, end - at, header.content_size)
+            at = end
+        if not stream.size:
+            raise _truncated_frame(name)
 
 
 _MAX_FRAME_HEADER = 18
@@ -159,11 +179,17 @@ _BLOCK_HEADER = 3
 _BLOCK_RLE = 1
 
 
-def _end_of_blocks(file: InputFile, at: int) -> int:
+def _truncated_frame(name: str) -> UserError:
+    return UserError(f"{name}: ends within a zstd frame; it is truncated")
+
+
+def _end_of_blocks(stream: Image, at: int, name: str) -> int:
     """Returns the offset of the end of a frame's blocks, which start at `at` (RFC 8878, section 3.1.1.2)."""
     last = False
     while not last:
-        header = int.from_bytes(file.read(at, _BLOCK_HEADER), "little")
+        if at + _BLOCK_HEADER > stream.size:
+            raise _truncated_frame(name)
+        header = int.from_bytes(stream.read(at, _BLOCK_HEADER), "little")
         last, kind, length = bool(header & 1), header >> 1 & 3, header >> 3
         at += _BLOCK_HEADER + (1 if kind == _BLOCK_RLE else length)
     return at
@@ -201,18 +227,18 @@ class Gzip:
 
         return encode
 
-    def content_size(self, file: InputFile) -> int:
-        size, at, total = file.size(), 0, 0
+    def frames(self, stream: Image, name: str) -> Iterator[Frame]:
+        at, size = 0, stream.size
         while at < size:
             if size - at < _MEMBER_HEADER.size + _MEMBER_TRAILER.size:
-                raise UserError(f"{file.path}: ends within a gzip member; it is truncated")
-            start, _, _, _, *subfield, length = _MEMBER_HEADER.unpack(file.read(at, _MEMBER_HEADER.size))
+                raise UserError(f"{name}: ends within a gzip member; it is truncated")
+            start, _, _, _, *subfield, length = _MEMBER_HEADER.unpack(stream.read(at, _MEMBER_HEADER.size))
             if start != _MEMBER_START or tuple(subfield) != _SUBFIELD:
-                raise UserError(f"{file.path}: has no gzip member with its size in the header at byte {at}")
+                raise UserError(f"{name}: has no gzip member with its size in the header at byte {at}")
             if not _MEMBER_HEADER.size + _MEMBER_TRAILER.size <= length <= size - at:
-                raise UserError(f"{file.path}: has a gzip member of {length} bytes at byte {at}; it is damaged")
+                raise UserError(f"{name}: has a gzip member of {length} bytes at byte {at}; it is damaged")
+            trailer = stream.read(at + length - _MEMBER_TRAILER.size, _MEMBER_TRAILER.size)
+            yield Frame(at, length, _MEMBER_TRAILER.unpack(trailer)[1])
             at += length
-            total += _MEMBER_TRAILER.unpack(file.read(at - _MEMBER_TRAILER.size, _MEMBER_TRAILER.size))[1]
         if not size:
-            raise UserError(f"{file.path}: is empty, so it is not a gzip file")
-        return total
+            raise UserError(f"{name}: is empty, so it is not a gzip file")

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tools.core.errors import UserError
-from tools.image.compressed_file import Payload, write_compressed
+from tools.image.compressed_data import open_compressed
+from tools.image.compressed_file import Payload, content_size, write_compressed
 from tools.image.compression import Gzip, Zstd, compressed
-from tools.image.extents import Data, Extent, Image, InputFile, Pattern
+from tools.image.extents import Data, Extent, Image, Pattern
 from tools.image.running_digest import RunningDigest
 from tools.testing.images import content, images, input_file
 from tools.testing.oracles import oracle
@@ -70,7 +71,7 @@ def test_tools_decompress_it(file, tmp_path_factory, data, codec):
     write_compressed(image, path, codec)
     for tool in TOOLS[codec.name]:
         assert decompressed_by(tool, path) == content(image)
-    assert codec.content_size(InputFile(path)) == image.size
+    assert content_size(open_compressed(path), codec) == image.size
     path.unlink()
 
 
@@ -84,7 +85,7 @@ def test_payloads_are_reused(file, tmp_path_factory, data, codec):
     payloads = []
     for number, (begin, end) in enumerate(zip(bounds[::2], bounds[1::2], strict=False)):
         write_compressed(image.slice(begin, end - begin), folder / str(number), codec)
-        payloads.append(Payload(begin, end - begin, InputFile(folder / str(number))))
+        payloads.append(Payload(begin, end - begin, open_compressed(folder / str(number))))
     done = []
     digest = RunningDigest()
     write_compressed(image, folder / "all", codec, payloads=payloads, progress=done.append, digest=digest)
@@ -93,7 +94,7 @@ def test_payloads_are_reused(file, tmp_path_factory, data, codec):
     assert decompress(whole, codec) == content(image)
     assert sum(done) == image.size
     for payload in payloads:
-        assert (folder / payload.file.path).read_bytes() in whole
+        assert (folder / payload.data.path).read_bytes() in whole
     for path in folder.iterdir():
         path.unlink()
 
@@ -103,7 +104,7 @@ def test_nothing_compresses_to_a_valid_file(tmp_path, codec):
     write_compressed(Image(0), tmp_path / "data", codec)
     for tool in TOOLS[codec.name]:
         assert decompressed_by(tool, tmp_path / "data") == b""
-    assert codec.content_size(InputFile(tmp_path / "data")) == 0
+    assert content_size(open_compressed(tmp_path / "data"), codec) == 0
 
 
 @pytest.mark.parametrize("codec", [Zstd(), Gzip()])
@@ -150,18 +151,18 @@ def test_damaged_payload_is_refused(file, tmp_path, codec):
         path.write_bytes(whole[:length])
         size = 0
         with contextlib.suppress(UserError):  # at the end of a piece the file is valid, but too short
-            size = codec.content_size(InputFile(path))
+            size = content_size(open_compressed(path), codec)
         assert size < image.size
     for damaged in (whole + b"x", b"x" + whole, whole[:100] + whole, b"x" * 1000, bytes(1000)):
         path.write_bytes(damaged)
         with pytest.raises(UserError, match="data: "):
-            codec.content_size(InputFile(path))
+            content_size(open_compressed(path), codec)
 
 
 @pytest.mark.parametrize("codec", [Zstd(), Gzip()])
 def test_payload_of_other_data_is_refused(tmp_path, codec):
     write_compressed(Image(5000), tmp_path / "other", codec)
-    payload = Payload(4096, 4096, InputFile(tmp_path / "other"))
+    payload = Payload(4096, 4096, open_compressed(tmp_path / "other"))
     with pytest.raises(UserError, match=r"other: holds 5000 bytes compressed, .* has 4096 bytes of data"):
         write_compressed(Image(9000), tmp_path / "out", codec, payloads=[payload])
     assert not (tmp_path / "out").exists()

@@ -14,9 +14,9 @@ from tools.core.errors import UserError
 from tools.core.json_spec import Size
 from tools.core.progress import progress
 from tools.image.checksum_file import checksum_beside
+from tools.image.compressed_data import CompressedData, open_compressed
 from tools.image.compressed_file import Payload, write_compressed
 from tools.image.compression import Codec, Gzip, Zstd
-from tools.image.extents import InputFile
 from tools.image.rawfile import write_raw
 from tools.tar.image_file import open_image
 from tools.tar.sparse_archive import Archive, Member, Part
@@ -31,9 +31,11 @@ class Artifact:
     Attributes:
         image: path of a tar with one file, of a raw file, or of a recipe.
         offset: in bytes.
-        zst: path of its data compressed with zstd, or None.
-        gz: path of its data compressed with gzip, or None.
-        sources: paths of the files that the recipe was made with, in the same order.
+        zst: path of its data compressed with zstd, or of a recipe of that; or None.
+        gz: path of its data compressed with gzip, or of a recipe of that; or None.
+        sources: paths of the files that the recipe of the image was made with, in the same order.
+        zst_sources: the same for the recipe `zst`.
+        gz_sources: the same for the recipe `gz`.
     """
 
     image: str
@@ -41,6 +43,17 @@ class Artifact:
     zst: str | None = None
     gz: str | None = None
     sources: tuple[str, ...] = ()
+    zst_sources: tuple[str, ...] = ()
+    gz_sources: tuple[str, ...] = ()
+
+    def payloads(self) -> dict[str, CompressedData]:
+        """Opens the compressed data; returns it by the names of codecs.
+
+        Raises:
+            UserError: it can't be read.
+        """
+        paths = {Zstd.name: (self.zst, self.zst_sources), Gzip.name: (self.gz, self.gz_sources)}
+        return {name: open_compressed(path, given) for name, (path, given) in paths.items() if path is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +85,7 @@ def open_parts(artifacts: Sequence[Artifact], what: str) -> list[Part]:
             raise UserError(f"{what}: {artifact.image} has {size}; both must be multiples of {_UNIT}")
         if artifact.offset < end:
             raise UserError(f"{what}: {artifact.image} at {artifact.offset} overlaps {before}, which ends at {end}")
-        paths = {Zstd.name: artifact.zst, Gzip.name: artifact.gz}
-        payloads = {name: InputFile(path) for name, path in paths.items() if path is not None}
-        parts.append(Part(artifact.offset, image, payloads=payloads))
+        parts.append(Part(artifact.offset, image, payloads=artifact.payloads()))
         end = artifact.offset + image.size
         before = artifact.image
     return parts

@@ -13,7 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from tools.image.extents import Data, Extent, Image, InputFile
+from tools.image.compressed_data import CompressedData
+from tools.image.extents import Data, Extent, Image
 from tools.image.holes import BLOCK_SIZE, Range, data_ranges, joined, packed, packed_extents
 from tools.tar import header
 from tools.tar.member_header import ALIGNMENT, SparseFile, member_header
@@ -28,13 +29,13 @@ class Part:
         image: the image.
         block_size: block size of the part's map in bytes, a multiple of 512; see `holes.data_ranges`. 512 preserves the
             map of an image from an archive.
-        payloads: codec name to the file with the part's compressed data (see `data_of`).
+        payloads: codec name to the part's compressed data (see `data_of`).
     """
 
     offset: int
     image: Image
     block_size: int = header.BLOCK
-    payloads: Mapping[str, InputFile] = field(default_factory=dict)
+    payloads: Mapping[str, CompressedData] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class Placed(NamedTuple):
 
     offset: int
     length: int
-    payloads: Mapping[str, InputFile]
+    payloads: Mapping[str, CompressedData]
 
 
 @dataclass(frozen=True, slots=True)
