@@ -1,4 +1,5 @@
 import gzip
+import json
 
 import pytest
 import zstandard
@@ -7,15 +8,18 @@ from tools.commands import compress as command
 from tools.commands.compress import Arguments, codec_of, main
 from tools.core.cli import call
 from tools.core.errors import UserError
+from tools.image.compressed_data import open_compressed
 from tools.image.compression import Gzip, Zstd
 from tools.image.extents import Extent, FileRange, Image, InputFile, Pattern
 from tools.image.rawfile import write_raw
 from tools.image.recipe import recipe_of
 from tools.pieces.piece_digests import digests_of
+from tools.tar.artifacts import Artifact, Outputs, member_of, write_archive
 from tools.tar.image_file import open_member
 from tools.tar.sparse_archive import Member, archive_of, data_of
 from tools.testing.images import content
 
+OUTPUTS = {"tar": None, "zst": None, "gz": None}
 IMAGE = Image(20 << 20, [Extent(4096 * n, 1000 + n, Pattern(bytes([n, 7]))) for n in range(1, 200, 3)])
 
 
@@ -149,3 +153,71 @@ def test_data_of_something_else_is_an_error(tmp_path, capsys):
     assert compress(f"--input={tmp_path}/x", f"--output={tmp_path}/x.gz", "--data") == 2
     assert capsys.readouterr().err == f"error: {tmp_path}/x: is not a tar archive: it has 1 bytes\n"
     assert not (tmp_path / "x.gz").exists()
+
+
+def base_and_image(folder):
+    """Writes a base and an image, each with its digests, and the base's data compressed; returns the image's flags."""
+    own = Extent(30 << 20, 5000, Pattern(b"own"))
+    for name, image in (("base", IMAGE.resized(40 << 20)), ("x", Image(40 << 20, [*IMAGE.extents, own]))):
+        write_raw(archive_of([Member.of("x.img", image)]).image, folder / f"{name}.tar")
+        digests_of(open_member(folder / f"{name}.tar")).write(folder / f"{name}.json")
+    for suffix in ("gz", "zst"):
+        assert compress("--data", f"--input={folder}/base.tar", f"--output={folder}/base.{suffix}") == 0
+    return [
+        "--data",
+        f"--input={folder}/x.tar",
+        f"--digests={folder}/x.json",
+    ]
+
+
+def base_flag(folder, data):
+    """Returns the flag for the base."""
+    value = {"image": "base.tar", "digests": "base.json", "data": data}
+    return f"--base={json.dumps({key: f'{folder}/{name}' for key, name in value.items()})}"
+
+
+@pytest.mark.parametrize("suffix", ["zst", "gz"])
+def test_what_the_base_has_is_not_written_again(tmp_path, monkeypatch, suffix):
+    flags = base_and_image(tmp_path)
+    assert compress(*flags[:2], f"--output={tmp_path}/x.{suffix}") == 0
+    for is_worker in (False, True, True):
+        monkeypatch.setattr(command, "is_worker", lambda answer=is_worker: answer)
+        output = f"{tmp_path}/x.{suffix}.recipe"
+        assert compress(*flags, base_flag(tmp_path, f"base.{suffix}"), f"--output={output}") == 0
+        made = open_compressed(output, [tmp_path / f"base.{suffix}"]).stream
+        assert content(made) == (tmp_path / f"x.{suffix}").read_bytes()
+    image = Artifact(
+        str(tmp_path / "x.tar"), 0, **{suffix: output, f"{suffix}_sources": (f"{tmp_path}/base.{suffix}",)}
+    )
+    write_archive(archive_of([member_of("x.img", [image])]), Outputs(**OUTPUTS | {suffix: f"{tmp_path}/all.{suffix}"}))
+    whole = archive_of(
+        [member_of("x.img", [Artifact(str(tmp_path / "x.tar"), 0, **{suffix: f"{tmp_path}/x.{suffix}"})])]
+    )
+    write_archive(whole, Outputs(**OUTPUTS | {suffix: f"{tmp_path}/expected.{suffix}"}))
+    assert (tmp_path / f"all.{suffix}").read_bytes() == (tmp_path / f"expected.{suffix}").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("data", "flags", "message"),
+    [
+        ("base.gz", ["--output={}/x.gz"], "--base: is for an output that ends in .recipe, and such an output needs it"),
+        ("", ["--output={}/x.gz.recipe"], "--base: is for an output that ends in .recipe, and such an output needs it"),
+        ("base.gz", ["--output={}/x.gz.recipe", "--piece_size=1000"], "--piece_size: must be a multiple of 1M with"),
+        ("base.zst", ["--output={}/x.gz.recipe"], "base.zst: has no gzip member with its size"),
+        ("x.json", ["--output={}/x.zst.recipe"], "x.json: has no zstd frame at byte 0"),
+        ("base.gz", ["--output={}/x.recipe"], "x.recipe must end in .zst or .gz"),
+    ],
+)
+def test_a_wrong_base_is_an_error(tmp_path, capsys, data, flags, message):
+    given = base_and_image(tmp_path) + ([base_flag(tmp_path, data)] if data else [])
+    assert compress(*given, *(flag.format(tmp_path) for flag in flags)) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
+    assert not {"x.gz", "x.gz.recipe", "x.zst.recipe"} & {path.name for path in tmp_path.iterdir()}
+
+
+def test_a_base_needs_digests_of_the_image(tmp_path, capsys):
+    given = base_and_image(tmp_path)[:2]
+    assert compress(*given, base_flag(tmp_path, "base.gz"), f"--output={tmp_path}/x.gz.recipe") == 2
+    assert "error: --base: is compared with the image by --digests; give both\n" in capsys.readouterr().err

@@ -8,8 +8,9 @@ from tools.image.extents import Data, Extent, Image, Pattern
 from tools.image.piece_store import PieceStore
 from tools.image.rawfile import write_raw
 from tools.image.running_digest import RunningDigest
-from tools.pieces.kept_compression import fits, write_data
+from tools.pieces.kept_compression import write_data
 from tools.pieces.piece_digests import digests_of
+from tools.pieces.windows import fits
 from tools.tar.image_file import open_member
 from tools.tar.sparse_archive import Member, archive_of, data_cuts, data_of
 from tools.testing.images import images, input_file
