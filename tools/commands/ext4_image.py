@@ -14,9 +14,11 @@ from tools.core.json_spec import Size
 from tools.ext4.format.constants import LOST_AND_FOUND
 from tools.ext4.options import Ext4Options
 from tools.ext4.writer import write_ext4
+from tools.image.extents import Image
 from tools.rootfs.assemble import assemble_layers
 from tools.rootfs.image_output import ImageOutput
 from tools.rootfs.tree_spec import RootfsArguments
+from tools.tree.layer import Layer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +65,22 @@ def main(arguments: Arguments) -> None:
     options = options_of(arguments)
     tree = assemble_layers(arguments, arguments.name, own_directories=(LOST_AND_FOUND,))
     with arguments.naming_errors():
-        image = write_ext4(tree.root, options, tree.overlay)
+        image = _image_of(tree, options, arguments.partial)
     arguments.write(image, options.block_size)
+
+
+def _image_of(tree: Layer, options: Ext4Options, partial: bool) -> Image:
+    """Returns the image of a tree. That of a part of another tree is empty if it can't be made, since the other may.
+
+    Raises:
+        UserError: the tree doesn't fit, or the file system can't have a file of it.
+    """
+    try:
+        return write_ext4(tree.root, options, tree.overlay)
+    except UserError:
+        if partial:
+            return Image(options.size)
+        raise
 
 
 if __name__ == "__main__":

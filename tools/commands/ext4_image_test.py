@@ -136,6 +136,41 @@ def test_a_raw_image_from_a_specification(folder):
     assert nodes[b"usr/bin/su"].permissions == 0o4755
 
 
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--strip_paths=/none", "--strip_paths=/none/*", "--strip_paths=/boot/*"],
+        ["--subdir=none"],
+        ["--size=64K"],
+    ],
+)
+def test_a_part_of_a_tree_may_lack_what_the_whole_has(folder, flags):
+    assert build("--layer=base.tar", *flags) == 2
+    assert build("--layer=base.tar", "--partial", *flags) == 0
+    image = open_image("root.img.tar")
+    if "--size=64K" in flags:
+        assert (image.size, image.data_size) == (65536, 0)
+    else:
+        assert (b"usr/bin/su" in dict(walk(tree()))) == ("--subdir=none" not in flags)
+        assert b"boot/vmlinuz" not in dict(walk(tree()))
+
+
+def test_the_base_alone_has_its_data_where_the_whole_has_it(folder):
+    """By this, compressed data of the base is that of the whole."""
+    (folder / "large").write_bytes(b"large" * 1_000_000)
+    entries = [{"path": "etc/large", "source": "large"}, {"path": "usr/bin/tool", "source": "tree/boot/vmlinuz"}]
+    layers = [{"archive": "base.tar"}, {"label": "//:files", "entries": entries}]
+    whole = {"layers": layers, "uuid": UUID, "size": "64M", "output": "root.img.tar"}
+    base = whole | {"layers": layers[:1], "partial": True, "output": "base.img.tar"}
+    for name, spec in {"whole": whole, "base": base}.items():
+        (folder / f"{name}.json").write_text(json.dumps(spec))
+        assert call(main, Arguments, "", ["ext4_image", f"--spec={name}.json"]) == 0
+    images = [open_image(name) for name in ("base.img.tar", "root.img.tar")]
+    content = (b"su" * 5000)[:8192]
+    places = [image.read(0, image.size).find(content) for image in images]
+    assert places[0] == places[1] > 0
+
+
 def test_labels_of_a_boot_partition(folder):
     assert build("--layer=base.tar", "--subdir=boot", "--file_contexts=contexts", "--raw", output="boot.img") == 0
     ask("e2fsck", "-fn", "boot.img")

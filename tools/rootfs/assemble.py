@@ -79,12 +79,12 @@ def _assembled(spec: RootfsArguments, origin: str, own_directories: Iterable[byt
             tree.record_change((b"etc", database.encode()))
         with _located(spec.accounts.label):
             add_accounts(tree.root, spec.accounts)
-    _strip(tree.root, (StripSpec("", list(spec.strip_paths)), *spec.strip))
+    _strip(tree.root, (StripSpec("", list(spec.strip_paths)), *spec.strip), spec.partial)
     check_executables(tree.root, spec.executables)
     check_units(tree.root, spec.units, {layer.label for layer in layers if layer.entries})
     with _located("subdir"):
         subdir = components(spec.subdir)
-        root = directory_at(tree.root, subdir)
+        root = _below(tree.root, subdir, spec.partial)
     for name in own_directories if spec.file_contexts else ():
         root.entries.setdefault(name, Directory(permissions=0o700))
     (clamp_times if spec.clamp_mtime else set_times)(root, spec.mtime * 10**9)
@@ -103,13 +103,25 @@ def _located(where: str) -> Iterator[None]:
         raise UserError(f"{where}: {error}" if where else str(error)) from error
 
 
-def _strip(root: Directory, specs: Iterable[StripSpec]) -> None:
-    """Removes paths from the complete tree; all are looked up before any is removed."""
+def _strip(root: Directory, specs: Iterable[StripSpec], partial: bool) -> None:
+    """Removes paths from the complete tree, or those of a part that it has; all are looked up before any is removed."""
     places: list[Place] = []
     for spec in specs:
-        with _located(f"{spec.label}: strip_paths" if spec.label else "strip_paths"):
-            places += [place for pattern in spec.paths for place in select(root, pattern)]
+        for pattern in spec.paths:
+            refused = contextlib.suppress(UserError) if partial else contextlib.nullcontext()
+            with refused, _located(f"{spec.label}: strip_paths" if spec.label else "strip_paths"):
+                places += select(root, pattern)
     remove(places)
+
+
+def _below(root: Directory, parts: tuple[bytes, ...], partial: bool) -> Directory:
+    """Returns a directory of the tree; a part of a tree that lacks it has an empty one."""
+    try:
+        return directory_at(root, parts)
+    except UserError:
+        if partial:
+            return Directory()
+        raise
 
 
 def _layer(spec: LayerSpec, drop_keywords: Collection[str]) -> Layer:

@@ -151,6 +151,9 @@ class RootfsArguments:
         "programs to check: that they can start in the tree; see there, too", default=()
     )
     units: tuple[UnitsSpec, ...] = argument("units of systemd to check; see there, too", default=())
+    partial: bool = argument(
+        "the tree is a part of another one: paths of strip_paths and subdir that it lacks are no error", default=False
+    )
     subdir: str = argument("directory of the tree that becomes the root", default="")
     mtime: int = argument("modification time of all files, in seconds since the epoch", default=0)
     clamp_mtime: bool = argument(
