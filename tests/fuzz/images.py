@@ -1,10 +1,11 @@
-"""Fuzz targets for images: EROFS, ext4, FAT, SquashFS, GPT, dm-verity, and a whole disk as the commands see it."""
+"""Fuzz targets for images: EROFS, ext4, FAT, SquashFS, GPT, dm-verity, recipes, and a disk as the commands see it."""
 
 from __future__ import annotations
 
 import functools
 import random
 import struct
+import tempfile
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
@@ -26,8 +27,11 @@ from tools.ext4.writer import write_ext4
 from tools.fat.reader import read_fat
 from tools.fat.writer import Options, fat_image
 from tools.gpt.reader import read_table
-from tools.image.extents import Data, Extent, Image
-from tools.image.rawfile import open_raw
+from tools.image.extents import Data, Extent, FileRange, Image, InputFile, Pattern
+from tools.image.rawfile import open_raw, write_raw
+from tools.image.recipe import recipe_of
+from tools.image.recipe_format import FILE, HEADER, RANGE_SIZE
+from tools.image.recipe_reader import open_recipe
 from tools.inspect.listing import file_lines, nodes_below, partition_lines
 from tools.squashfs.format import SUPERBLOCK_SIZE as SQUASHFS_SUPERBLOCK_SIZE
 from tools.squashfs.format import Superblock as SquashfsSuperblock
@@ -287,6 +291,35 @@ def read_verity(path: Path) -> None:
         raise AssertionError("changed data was accepted")
 
 
+_CONTENT = b"content" * 1000
+
+
+@functools.cache
+def _recipe() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        file = InputFile(f"{folder}/file")
+        Path(file.path).write_bytes(_CONTENT)
+        ranges = [Extent(10_000 * n, 700 * (n + 1), FileRange(file, n)) for n in range(6)]
+        others = [Extent(MIB, 5000, Data(b"table" * 1000)), Extent(2 * MIB, MIB, Pattern(b"digest", 1))]
+        write_raw(recipe_of(Image(4 * MIB, [*ranges, *others]), [file.path]), f"{folder}/recipe")
+        return Path(folder, "recipe").read_bytes()
+
+
+def make_recipe(chance: random.Random) -> bytes:
+    """Returns a recipe of an image with ranges of one file."""
+    return mutated(chance, _recipe(), range(HEADER.size + FILE.size + 8 * RANGE_SIZE), most=chance.choice((1, 3)))
+
+
+def read_recipe(path: Path) -> None:
+    """Reads the start of the image and each of its extents."""
+    file = path.with_name("file")
+    file.write_bytes(_CONTENT)
+    image = open_recipe(path, [file])
+    image.read(0, min(image.size, 4 * MIB))
+    for extent in image.extents:
+        extent.source.read(0, min(extent.length, MIB))
+
+
 def _target(make: Callable[[random.Random], bytes], read: Callable[[Path], None]) -> Target:
     return Target(make, read, (UserError,))
 
@@ -296,6 +329,7 @@ TARGETS = {
     "ext4": _target(make_ext4, read_ext4_file),
     "fat": _target(make_fat, read_fat_file),
     "gpt": _target(make_gpt, read_gpt),
+    "recipe": _target(make_recipe, read_recipe),
     "squashfs": _target(make_squashfs, read_squashfs_file),
     "verity": _target(make_verity, read_verity),
 }
