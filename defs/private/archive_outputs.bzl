@@ -2,6 +2,7 @@
 
 load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS")
 load("//defs/private:json_spec.bzl", "json_spec")
+load("//defs/private:part_image.bzl", "image_files")
 load("//defs/private:resources.bzl", "threaded_resources")
 
 ARCHIVE_ATTRS = {
@@ -23,11 +24,13 @@ def part_specs(partition, codec, with_digests = False):
     """
     specs, inputs = [], []
     for part in partition.parts:
-        spec = {"image": part.image, "offset": part.offset}
-        inputs.append(part.image)
+        image, sources = image_files(part)
+        spec = {"image": image, "offset": part.offset, "sources": sources or None}
+        inputs += [image] + sources
         if codec:
-            spec[codec] = part.payloads[codec]
-            inputs.append(part.payloads[codec])
+            payload_sources = getattr(part, "payload_sources", {}).get(codec, [])
+            spec |= {codec: part.payloads[codec], codec + "_sources": payload_sources or None}
+            inputs += [part.payloads[codec]] + payload_sources
         if with_digests and getattr(part, "digests", None):
             spec["digests"] = part.digests
             inputs.append(part.digests)

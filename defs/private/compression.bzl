@@ -1,6 +1,8 @@
 """Compression of the payload data of partitions, once for each codec."""
 
-load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS", "command_args")
+load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS")
+load("//defs/private:json_spec.bzl", "json_spec")
+load("//defs/private:part_image.bzl", "image_files")
 load("//defs/private:resources.bzl", "threaded_resources")
 
 CODECS = ["zst", "gz"]
@@ -9,7 +11,35 @@ COMPRESS_ATTRS = {
     "_compress": attr.label(default = "//tools/commands:compress", executable = True, cfg = "exec"),
 }
 
-def compressed_payloads(ctx, image, digests = None):
+def _compress(ctx, part, output, base = None, base_data = None):
+    """Declares the action that compresses the payload data of an image.
+
+    Args:
+        ctx: of a rule with COMPRESS_ATTRS.
+        part: struct, as in PartitionInfo.
+        output: File to write.
+        base: struct, as in PartitionInfo, of what the image is compressed over, or None.
+        base_data: File with the compressed data of `base`, or None.
+    """
+    image, sources = image_files(part)
+    spec = {"data": True, "digests": part.digests, "input": image, "output": output, "source": sources or None}
+    inputs = [image] + sources + ([part.digests] if part.digests else [])
+    if base:
+        base_image, base_sources = image_files(base)
+        spec["base"] = {"data": base_data, "digests": base.digests, "image": base_image, "sources": base_sources or None}
+        inputs += [base_image, base.digests, base_data] + base_sources
+    ctx.actions.run(
+        arguments = [json_spec(ctx, spec)],
+        executable = ctx.executable._compress,
+        execution_requirements = WORKER_REQUIREMENTS,
+        inputs = inputs,
+        mnemonic = "CompressImage",
+        outputs = [output],
+        progress_message = "Compressing %{output}",
+        resource_set = threaded_resources,
+    )
+
+def compressed_part(ctx, image, digests = None, offset = 0, recipe = None, sources = [], base = None):
     """Declares actions that compress the payload data of an image. Bazel runs them only if the outputs are requested.
 
     Args:
@@ -17,28 +47,34 @@ def compressed_payloads(ctx, image, digests = None):
         image: File, a tar whose one member is a sparse file, named `NAME.img.tar`.
         digests: File with the SHA-256 of each MiB of the image, by which a worker knows what it has compressed before;
             None if there is none.
+        offset: of the image in its partition, in bytes.
+        recipe: File, the recipe of the image, or None.
+        sources: list of Files that the recipe has ranges of.
+        base: struct with the digests, recipe and sources of an image with much of the same data, which changes less often:
+            what is the same is compressed by an action that depends on it alone. None if there is none.
 
     Returns:
-        Dict of codecs to Files.
+        Struct, a part of a partition, as in PartitionInfo.
     """
-    payloads = {}
+    name = image.basename.removesuffix(".img.tar")
+    part = struct(digests = digests, image = image, recipe = recipe, sources = sources)
+    payloads, payload_sources = {}, {}
     for codec in CODECS:
-        output = ctx.actions.declare_file(image.basename.removesuffix(".img.tar") + ".data." + codec)
-        args = command_args(ctx)
-        args.add("--data")
-        args.add(image, format = "--input=%s")
-        args.add(output, format = "--output=%s")
-        if digests:
-            args.add(digests, format = "--digests=%s")
-        ctx.actions.run(
-            arguments = [args],
-            executable = ctx.executable._compress,
-            execution_requirements = WORKER_REQUIREMENTS,
-            inputs = [image] + ([digests] if digests else []),
-            mnemonic = "CompressImage",
-            outputs = [output],
-            progress_message = "Compressing %{output}",
-            resource_set = threaded_resources,
-        )
-        payloads[codec] = output
-    return payloads
+        if base:
+            base_data = ctx.actions.declare_file("%s.base.data.%s" % (name, codec))
+            _compress(ctx, base, base_data)
+            payloads[codec] = ctx.actions.declare_file("%s.data.%s.recipe" % (name, codec))
+            payload_sources[codec] = [base_data]
+            _compress(ctx, part, payloads[codec], base, base_data)
+        else:
+            payloads[codec] = ctx.actions.declare_file("%s.data.%s" % (name, codec))
+            _compress(ctx, part, payloads[codec])
+    return struct(
+        digests = digests,
+        image = image,
+        offset = offset,
+        payload_sources = payload_sources,
+        payloads = payloads,
+        recipe = recipe,
+        sources = sources,
+    )

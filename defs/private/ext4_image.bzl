@@ -6,6 +6,7 @@ load("//defs/private:identifiers.bzl", "EXT4_LABEL", "check_label", "check_uuid"
 load("//defs/private:image_groups.bzl", "GROUPS_DOC")
 load("//defs/private:partition_image.bzl", "CONTEXTS_ATTRS", "TREE_ATTRS", "partition_image")
 load("//defs/private:partition_info.bzl", "PartitionInfo")
+load("//defs/private:rootfs_info.bzl", "RootfsInfo")
 
 def _ext4_image_impl(ctx):
     return partition_image(
@@ -25,14 +26,24 @@ def _ext4_image_impl(ctx):
         },
         inputs = ctx.files.file_contexts + ctx.files.file_contexts_subs,
         unit = ctx.attr.block_size,
+        recipe = True,
     )
 
 ext4_image = rule(
     implementation = _ext4_image_impl,
     doc = """The image of an ext4 file system, as a tar whose one member is a sparse file.
 
+The tar is made only where it is asked for: other rules take a description of the image, and the contents of files from where
+they are.
+
 """ + GROUPS_DOC,
     attrs = TREE_ATTRS | COMPRESS_ATTRS | CONTEXTS_ATTRS | {
+        "base": attr.label(
+            doc = "A rootfs_tree with what of the tree changes less often than the rest. What an image of it has at the same " +
+                  "places is compressed by actions that depend on it alone. The image itself doesn't depend on it. By " +
+                  "default it is the lowest layer of `src`, if that is a tar.",
+            providers = [RootfsInfo],
+        ),
         "block_size": attr.int(default = 4096, doc = "Size of a block, in bytes: 1024, 2048 or 4096.", values = [1024, 2048, 4096]),
         "hash_seed": attr.string(doc = "UUID that seeds the directory hash; derived from `uuid` by default."),
         "inode_ratio": attr.int(doc = "Bytes of the file system for each inode; 16384 by default."),

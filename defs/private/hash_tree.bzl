@@ -2,6 +2,7 @@
 
 load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS", "command_args")
 load("//defs/private:identifiers.bzl", "check_salt", "check_uuid")
+load("//defs/private:part_image.bzl", "image_args")
 
 HASH_BLOCK = 4096
 
@@ -15,13 +16,14 @@ HASH_TREE_ATTRS = {
     "_verity_image": attr.label(default = "//tools/commands:verity_image", executable = True, cfg = "exec"),
 }
 
-def hash_tree(ctx, source, hashes):
+def hash_tree(ctx, source, hashes, recipe = False):
     """Declares the action that makes the hash tree over an image.
 
     Args:
         ctx: of a rule with HASH_TREE_ATTRS and `src`.
         source: PartitionInfo of `src`.
-        hashes: File to write, a tar with the hash tree.
+        hashes: File to write, a tar with the hash tree, or a recipe of it.
+        recipe: whether it is a recipe.
 
     Returns:
         The File with the root hash, and that with the SHA-256 of each MiB of the hash tree.
@@ -30,11 +32,12 @@ def hash_tree(ctx, source, hashes):
         fail("%s: src: %s is made of %d parts; give the image of one file system" % (ctx.label, ctx.attr.src.label, len(source.parts)))
     if source.size != None and source.size % HASH_BLOCK:
         fail("%s: src: %s has %d bytes; choose a size in whole blocks of %d bytes" % (ctx.label, ctx.attr.src.label, source.size, HASH_BLOCK))
-    data = source.parts[0].image
     root_hash = ctx.actions.declare_file(ctx.label.name + ".root_hash")
     args = command_args(ctx)
-    args.add(data, format = "--input=%s")
+    inputs = image_args(args, source.parts[0])
     args.add(hashes, format = "--output=%s")
+    if recipe:
+        args.add("--recipe")
     args.add(root_hash, format = "--root_hash_file=%s")
     digests = getattr(source.parts[0], "digests", None)
     if digests:
@@ -47,7 +50,7 @@ def hash_tree(ctx, source, hashes):
         arguments = [args],
         executable = ctx.executable._verity_image,
         execution_requirements = WORKER_REQUIREMENTS,
-        inputs = [data] + ([digests] if digests else []),
+        inputs = inputs + ([digests] if digests else []),
         mnemonic = "VerityImage",
         outputs = [hashes, root_hash, hash_digests],
         progress_message = "Hashing %{input}",

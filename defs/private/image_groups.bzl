@@ -13,14 +13,15 @@ GROUPS_DOC = """Output groups: `raw` has the image as a raw file, `NAME.raw`; it
 caches them. `zst` and `gz` have the image in a compressed tar. `mtree` has a list of its files in the form of mtree(5), and
 `sbom` bills of materials, `NAME.spdx.json` (SPDX 2.3) and `NAME.cdx.json` (CycloneDX 1.6), where it has files."""
 
-def export_image(ctx, suffix, parts, codec = None):
+def export_image(ctx, suffix, parts, codec = None, member = ".img"):
     """Declares the action that writes an image in another form; Bazel runs it only if the output is requested.
 
     Args:
         ctx: of a rule with EXPORT_ATTRS.
-        suffix: of the output, which says the form: `.raw`, `.img.tar.zst`, `.img.tar.gz` or `.mtree`.
+        suffix: of the output, which says the form: `.raw`, `.img.tar`, `.img.tar.zst`, `.img.tar.gz` or `.mtree`.
         parts: list of structs, as in PartitionInfo.
         codec: name of the codec whose compressed data is taken over, or None.
+        member: suffix of the image's name in a tar.
 
     Returns:
         The output File.
@@ -28,7 +29,7 @@ def export_image(ctx, suffix, parts, codec = None):
     output = ctx.actions.declare_file(ctx.label.name + suffix)
     specs, inputs = part_specs(struct(parts = parts), codec)
     ctx.actions.run(
-        arguments = [json_spec(ctx, {"member": ctx.label.name + ".img", "output": output, "parts": specs})],
+        arguments = [json_spec(ctx, {"member": ctx.label.name + member, "output": output, "parts": specs})],
         executable = ctx.executable._image_export,
         execution_requirements = WORKER_REQUIREMENTS,
         inputs = inputs,
@@ -38,6 +39,21 @@ def export_image(ctx, suffix, parts, codec = None):
         resource_set = threaded_resources if codec else None,
     )
     return output
+
+def tar_of_recipe(ctx, recipe, sources, name):
+    """Declares the action that writes the image of a recipe as a tar, as the command that made the recipe would have done.
+
+    Args:
+        ctx: of a rule with EXPORT_ATTRS.
+        recipe: File, the recipe.
+        sources: list of Files that it has ranges of.
+        name: of the image, after that of the target: `.img`.
+
+    Returns:
+        The output File.
+    """
+    part = struct(image = None, offset = 0, recipe = recipe, sources = sources)
+    return export_image(ctx, name + ".tar", [part], member = name)
 
 def partition_groups(ctx, parts, listing = None, sbom = None):
     """Returns the output groups of the image of a partition, for OutputGroupInfo.

@@ -50,6 +50,10 @@ def json_spec(ctx, value):
             for index in range(len(pairs) - 1, -1, -1):
                 left.append([pairs[index][1], "," if index < len(pairs) - 1 else ""])
                 left.append(json.encode(pairs[index][0]) + ":")
+        elif type(value) == "list" and value and all([type(each) == "File" and "\"" not in each.path for each in value]):
+            args.add("[")  # at once, since an image may be made of many files
+            args.add_joined(value, expand_directories = False, format_each = "\"%s\"", join_with = ",")
+            args.add("]" + suffix)
         elif type(value) == "list":
             args.add("[")
             left.append("]" + suffix)

@@ -1,9 +1,9 @@
 """The common part of the rules that make images of partitions."""
 
 load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS")
-load("//defs/private:compression.bzl", "compressed_payloads")
+load("//defs/private:compression.bzl", "compressed_part")
 load("//defs/private:executables.bzl", "executables_aspect")
-load("//defs/private:image_groups.bzl", "EXPORT_ATTRS", "export_image", "partition_groups")
+load("//defs/private:image_groups.bzl", "EXPORT_ATTRS", "export_image", "partition_groups", "tar_of_recipe")
 load("//defs/private:json_spec.bzl", "json_spec")
 load("//defs/private:partition_info.bzl", "PartitionInfo")
 load("//defs/private:rootfs_info.bzl", "RootfsInfo", "rootfs_arguments", "strip_spec")
@@ -45,7 +45,7 @@ CONTEXTS_ATTRS = {
     ),
 }
 
-def partition_image(ctx, tool, mnemonic, parameters, inputs = [], resources = None, unit = SECTOR, sized = True):
+def partition_image(ctx, tool, mnemonic, parameters, inputs = [], resources = None, unit = SECTOR, sized = True, recipe = False):
     """Declares the action that writes a root tree into the image of a file system.
 
     Args:
@@ -57,12 +57,12 @@ def partition_image(ctx, tool, mnemonic, parameters, inputs = [], resources = No
         resources: function for what Bazel reserves for the action; by default what it reserves for any.
         unit: bytes of which the size must be a multiple.
         sized: whether `partition_size` must not be empty; without it the image is as large as the tool makes it.
+        recipe: whether the action writes a recipe of the image, of which the tar is made where it is asked for. That is for
+            file systems that have the contents of files as they are. The rule has an attribute `base` then.
 
     Returns:
         The rule's providers.
     """
-    output = ctx.actions.declare_file(ctx.label.name + ".img.tar")
-    digests = ctx.actions.declare_file(ctx.label.name + ".digests.json")
     size_attribute = ctx.attr.size_attribute or "%s: partition_size" % ctx.label
     size = None
     if ctx.attr.partition_size or sized:
@@ -78,27 +78,80 @@ def partition_image(ctx, tool, mnemonic, parameters, inputs = [], resources = No
     ]
     tree["layers"] = tree["layers"] + entries_layer(ctx.label, entries)
     files = depset([entry["source"] for entry in entries if "source" in entry], transitive = [rootfs.inputs] if rootfs else [])
-    spec = tree | parameters | {
+    parameters = parameters | {"size": size, "size_attribute": size_attribute if size != None else None}
+    action = struct(inputs = inputs, mnemonic = mnemonic, parameters = parameters, resources = resources, tool = tool)
+    contents = image_contents(tree, files, rootfs.locks if rootfs else depset()) if tree["layers"] else None
+    if not recipe:
+        made = _image_action(ctx, action, tree, files)
+        return partition_providers(ctx, made.image, size, contents, size_attribute, made.digests)
+    made = _image_action(ctx, action, tree, files, recipe = True)
+    tar = tar_of_recipe(ctx, made.recipe, made.sources, ".img")
+    below = _base_tree(ctx, tree)
+    base = _image_action(ctx, action, below.tree, below.files, ".base", recipe = True) if below else None
+    return partition_providers(ctx, tar, size, contents, size_attribute, made.digests, recipe = made.recipe, sources = made.sources, base = base)
+
+def _image_action(ctx, action, tree, files, suffix = "", recipe = False):
+    """Declares the action that writes an image.
+
+    Args:
+        ctx: of the rule.
+        action: struct of what is the same for each tree; see `partition_image`.
+        tree: dict, the part of the spec that describes the tree.
+        files: depset of Files that `tree` names.
+        suffix: of the name of the image, after that of the target.
+        recipe: whether to write a recipe.
+
+    Returns:
+        Struct with the digests, and with the image, or its recipe and the sources of that.
+    """
+    name = ctx.label.name + suffix
+    output = ctx.actions.declare_file(name + (".img.recipe" if recipe else ".img.tar"))
+    digests = ctx.actions.declare_file(name + ".digests.json")
+    sources = files.to_list() if recipe else []
+    spec = tree | action.parameters | {
         "digests": digests,
-        "member": ctx.label.name + ".img",
+        "member": name + ".img",
         "output": output,
-        "size": size,
-        "size_attribute": size_attribute if size != None else None,
+        "recipe": recipe or None,
+        "source": sources or None,
     }
     ctx.actions.run(
         arguments = [json_spec(ctx, spec)],
-        executable = tool,
+        executable = action.tool,
         execution_requirements = WORKER_REQUIREMENTS,
-        inputs = depset(inputs, transitive = [files]),
-        mnemonic = mnemonic,
+        inputs = depset(action.inputs, transitive = [files]),
+        mnemonic = action.mnemonic,
         outputs = [output, digests],
         progress_message = "Building %{output}",
-        resource_set = resources,
+        resource_set = action.resources,
     )
-    contents = image_contents(tree, files, rootfs.locks if rootfs else depset()) if tree["layers"] else None
-    return partition_providers(ctx, output, size, contents, size_attribute, digests)
+    return struct(
+        digests = digests,
+        image = None if recipe else output,
+        recipe = output if recipe else None,
+        sources = sources,
+    )
 
-def partition_providers(ctx, output, size, contents = None, size_attribute = None, digests = None, groups = {}):
+def _base_tree(ctx, tree):
+    """Returns what of a tree changes less often than the whole: a struct with its description and the Files that it names.
+
+    Args:
+        ctx: of a rule with an attribute `base`.
+        tree: dict, the part of the spec that describes the whole tree.
+
+    Returns:
+        The struct, or None if there is no such part.
+    """
+    if ctx.attr.base:
+        layers, files = ctx.attr.base[RootfsInfo].layers, ctx.attr.base[RootfsInfo].inputs
+    elif len(tree["layers"]) > 1 and "archive" in tree["layers"][0]:
+        layers, files = tree["layers"][:1], depset([tree["layers"][0]["archive"]])
+    else:
+        return None
+    common = {key: tree[key] for key in ("mtime", "strip", "subdir") if key in tree}
+    return struct(files = files, tree = common | {"layers": layers, "partial": True})
+
+def partition_providers(ctx, output, size, contents = None, size_attribute = None, digests = None, groups = {}, recipe = None, sources = [], base = None):
     """Returns the providers of a rule that makes the image of a partition.
 
     Args:
@@ -109,9 +162,11 @@ def partition_providers(ctx, output, size, contents = None, size_attribute = Non
         size_attribute: what sets the size, for messages; by default `partition_size` of the target.
         digests: File with the SHA-256 of each MiB of the image, or None.
         groups: dict of further output groups to depsets of Files.
+        recipe: File, the recipe of the image, or None.
+        sources: list of Files that the recipe has ranges of.
+        base: struct with the digests, recipe and sources of an image with much of the same data, or None.
     """
-    payloads = compressed_payloads(ctx, output, digests)
-    parts = [struct(digests = digests, image = output, offset = 0, payloads = payloads)]
+    parts = [compressed_part(ctx, output, digests, recipe = recipe, sources = sources, base = base)]
     listing = export_image(ctx, ".mtree", parts) if contents else None
     sbom = sbom_outputs(ctx, {"": contents}) if contents else None
     return [

@@ -524,17 +524,20 @@ def _system(layers, passwords, suffix, tags):
             output_group = "kernel",
         )
         rootfs_tree(
-            name = "boot_folders",
+            name = "boot_base",
             srcs = ["//ic-os/guestos:boot_folders"],
+            # A confirmed system installs its boot loader from here.
+            extra_files = distribution_loader("esp/") | {
+                ":initrd": "initrd.img",
+                ":kernel": "vmlinuz",
+            },
         )
     ext4_image(
         name = "boot" + suffix,
-        src = ":boot_folders",
-        # A confirmed system installs its boot loader from here.
-        extra_files = distribution_loader("esp/") | {
+        src = ":boot_base",
+        base = ":boot_base",
+        extra_files = {
             ":extra_boot_args" + suffix: "extra_boot_args",
-            ":initrd": "initrd.img",
-            ":kernel": "vmlinuz",
             ":version%s.txt" % suffix: "version.txt",
         },
         label = "boot",

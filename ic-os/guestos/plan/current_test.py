@@ -67,5 +67,5 @@ def test_the_loader_finds_its_configuration_where_the_distribution_has_it(plan, 
 
 def test_passwords_are_placeholders(plan):
     specs = {name: action.spec for name, action in plan.by_output("debian").items() if action.mnemonic == "Ext4Image"}
-    assert specs["ic-os/guestos/dev/rootfs_image.img.tar"]["accounts"]["passwords"] == {"root": "${password}"}
-    assert specs["ic-os/guestos/prod/rootfs_image.img.tar"]["accounts"]["passwords"] == {}
+    assert specs["ic-os/guestos/dev/rootfs_image.img.recipe"]["accounts"]["passwords"] == {"root": "${password}"}
+    assert specs["ic-os/guestos/prod/rootfs_image.img.recipe"]["accounts"]["passwords"] == {}
