@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from guestos.metrics import FOLDER as METRICS
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
@@ -35,7 +37,7 @@ class Environment:
     share: str = "/opt/ic/share"
     boot: str = "/boot"
     config: str = "/boot/config"
-    metrics: str = "/run/node_exporter/collector_textfile"
+    metrics: str = METRICS
     synchronized: str = "/run/systemd/timesync/synchronized"
     variables: str = "/sys/firmware/efi/efivars"
     tpm: str = "/dev/tpmrm0"

@@ -11,8 +11,9 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+from collections.abc import Iterator
 
-from guestos import boot_state, booted, journal, pe, slots
+from guestos import boot_state, booted, journal, metrics, pe, slots
 from guestos.booted import DISTRIBUTION
 from guestos.environment import Environment
 from guestos.errors import GuestError, ImageError, StateError
@@ -154,16 +155,24 @@ def check(wanted: dict[str, bytes], installed: dict[str, bytes], levels: dict[st
             raise ImageError(f"the boot loader of this system has no file {path}")
     if trust == DISTRIBUTION and not any(path.endswith(CONFIGURATION) and data for path, data in wanted.items()):
         raise ImageError(f"the boot loader of this system has no configuration, {CONFIGURATION[1:]}")
+    with _naming(FIRST_PROGRAM):
+        demanded = pe.automatic_levels(wanted[FIRST_PROGRAM])
     for path in sorted(each for each in wanted if each.endswith(".EFI")):
-        try:
+        with _naming(path):
             pe.check_program(wanted[path])
             found = pe.generations(wanted[path])
-            demanded = pe.automatic_levels(wanted[FIRST_PROGRAM])
-        except ImageError as error:
-            raise ImageError(f"{path} of this system's boot loader {error}") from error
         _compare(path, found, levels, f"what this machine's shim demands ({LEVELS.partition('-')[0]})")
         _compare(path, found, demanded, "what the shim beside it demands")
         _compare(path, found, _generations(installed.get(path)), "that of the installed one")
+
+
+@contextlib.contextmanager
+def _naming(path: str) -> Iterator[None]:
+    """Has errors name a program of the boot loader."""
+    try:
+        yield
+    except ImageError as error:
+        raise ImageError(f"{path} of this system's boot loader {error}") from error
 
 
 def _generations(program: bytes | None) -> dict[str, int]:
@@ -186,15 +195,9 @@ def _compare(path: str, found: dict[str, int], floors: dict[str, int], whose: st
 
 
 def _write_metric(environment: Environment, current: int) -> None:
-    path = os.path.join(environment.metrics, METRICS)
     lines = [
         "# HELP guestos_loader_current 0: the boot loader of the confirmed system could not be installed.",
         "# TYPE guestos_loader_current gauge",
         f"guestos_loader_current {current}",
     ]
-    with contextlib.suppress(OSError):
-        os.makedirs(environment.metrics, exist_ok=True)
-        with open(f"{path}.new", "w", encoding="utf-8") as file:
-            os.fchmod(file.fileno(), 0o644)
-            file.write("\n".join(lines) + "\n")
-        os.replace(f"{path}.new", path)
+    metrics.write(environment.metrics, METRICS, lines)

@@ -41,6 +41,7 @@ def machine(tmp_path):
     machine.boot.write_text("SLOT=B\nDISK=vda\nROOT_HASH=00ff\nBOOT_STATE=\nTRUST=distribution\n")
     machine.state("B", FAILSAFE_CHECK, "A")
     (tmp_path / "config").mkdir()
+    (tmp_path / "metrics").mkdir()
     return machine
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from guestos import durable, ignored_settings, network, settings
 from guestos.addresses import own_address
 from guestos.errors import GuestError
+from guestos.metrics import FOLDER
 
 _PROGRAM = "generate-replica-config.sh"
 _MARK = re.compile(r"\{\{(.*?)\}\}")
@@ -145,7 +146,7 @@ def main(
     arguments: Sequence[str] | None = None,
     address: Address = own_address,
     wait: float = _ADDRESS_SECONDS,
-    metrics: str = ignored_settings.FOLDER,
+    metrics: str = FOLDER,
 ) -> int:
     """Generates the file and returns the exit status.
 

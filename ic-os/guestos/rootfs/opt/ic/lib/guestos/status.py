@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from typing import Any
 
-from guestos import boot_state, booted, slots
+from guestos import boot_state, booted, metrics, slots
 from guestos.boot_state import DAMAGED, FALLBACK, FIRST_BOOT, SLOTS, BootState, other
 from guestos.environment import Environment
 from guestos.system import read_version
@@ -95,14 +93,7 @@ def write_metrics(environment: Environment, done: str = "") -> None:
     """
     status = read_status(environment)
     lines = _metric_lines(status, _boot_actions(environment, status, done))
-    path = os.path.join(environment.metrics, METRICS)
-    with contextlib.suppress(OSError):
-        os.makedirs(environment.metrics, exist_ok=True)
-        with open(f"{path}.new", "w", encoding="utf-8") as file:
-            # Whatever the caller's umask is: node_exporter is another user.
-            os.fchmod(file.fileno(), 0o644)
-            file.write("\n".join(lines) + "\n")
-        os.replace(f"{path}.new", path)
+    metrics.write(environment.metrics, METRICS, lines)
 
 
 def _boot_actions(environment: Environment, status: dict[str, Any], done: str) -> list[str]:
