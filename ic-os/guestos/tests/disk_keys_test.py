@@ -56,7 +56,7 @@ def test_a_program_of_the_image_has_the_key(find_key, tmp_path):
         (None, "the image has no program disk-key, and "),
         ("exit 3", "disk-key has no key of store, which is left unchanged"),
         ("printf %064d 7; exit 3", "disk-key has no key of store, which is left unchanged"),
-        ("printf short", "disk-key wrote a key of store with 5 bytes instead of 64; the volume is left unchanged"),
+        ("printf short", "disk-key gave a key of store with 5 bytes instead of 64; store is left unchanged"),
         ("printf %065d 7", "with 65 bytes instead of 64"),
         ("", "with 0 bytes instead of 64"),
     ],
@@ -217,7 +217,7 @@ def test_a_file_that_no_tpm_has_sealed_is_refused(machine, text):
 
 def test_a_sealed_key_of_another_size_is_refused(machine):
     machine.sealed.write_text(f"{KIND}\nidentity\nABE=\n")
-    assert "has a key with 2 bytes instead of 64; var is left unchanged" in machine.refused()
+    assert "gave a key of var with 2 bytes instead of 64; var is left unchanged" in machine.refused()
 
 
 def test_the_register_is_extended_after_the_last_volume(machine):

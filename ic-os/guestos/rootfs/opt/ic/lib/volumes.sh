@@ -61,9 +61,12 @@ ask_for_key() { # NAME
     [ -n "$KEY_PROGRAM" ] || fail "the image has no program disk-key, and $SYSTEM demands one"
     keep_key_in_memory "$1"
     (umask 077 && "$KEY_PROGRAM" "$1" >"$KEY_FILE") || fail "$KEY_PROGRAM has no key of $1, which is left unchanged"
+    check_key_size "$KEY_PROGRAM" "$1"
+}
+
+check_key_size() { # SOURCE NAME
     size=$(stat -c %s "$KEY_FILE")
-    [ "$size" = "$KEY_BYTES" ] ||
-        fail "$KEY_PROGRAM wrote a key of $1 with $size bytes instead of $KEY_BYTES; the volume is left unchanged"
+    [ "$size" = "$KEY_BYTES" ] || fail "$1 gave a key of $2 with $size bytes instead of $KEY_BYTES; $2 is left unchanged"
 }
 
 make_key() {
@@ -119,8 +122,7 @@ open_sealed() { # FILE NAME
     (umask 077 && systemd-creds decrypt --name=disk-key --tpm2-signature="$PCR_SIGNATURE" "$1" - >"$KEY_FILE") ||
         fail "the TPM does not open $1, and $2 is left unchanged: it opens on the machine that made it alone, with the same" \
             "certificates in the firmware and Secure Boot as then, under images that are signed by the same PCR key"
-    size=$(stat -c %s "$KEY_FILE")
-    [ "$size" = "$KEY_BYTES" ] || fail "$1 has a key with $size bytes instead of $KEY_BYTES; $2 is left unchanged"
+    check_key_size "$1" "$2"
 }
 
 # Sets `formatted` to the names of the volumes of this machine that have been formatted, each after a space.
