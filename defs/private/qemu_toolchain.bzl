@@ -15,10 +15,7 @@ def _qemu_toolchain_impl(ctx):
     for kind in ("", "secure_boot_"):
         if kind + "variables" in given and kind + "code" not in given:
             fail("%s: %svariables: belongs to a firmware; set %scode, too" % (ctx.label, kind, kind))
-    files = {
-        name: ctx.executable.qemu if name == "qemu" else ctx.executable.qemu_img if name == "qemu_img" else getattr(ctx.file, name)
-        for name in given
-    }
+    files = {name: getattr(ctx.executable if name in _PROGRAMS else ctx.file, name) for name in given}
     runfiles = ctx.runfiles(files.values() + ctx.files.data).merge_all([
         target[DefaultInfo].default_runfiles
         for target in given.values() + ctx.attr.data
