@@ -233,6 +233,15 @@ def test_46_a_tpm_that_fails_does_not_hinder_confirm(machine, chip, warnings):
     assert len(warnings) == 1
 
 
+@pytest.mark.parametrize("damage", [lambda path: path.mkdir(), lambda path: path.write_text("seven\n")])
+def test_46_a_config_store_that_fails_does_not_hinder_the_tpm(machine, chip, warnings, damage):
+    damage(machine.folder / "config/rollback-index.txt")
+    assert machine("confirm") == 0
+    assert tpm.read(chip.device) == 7
+    (warning,) = warnings
+    assert f"{machine.folder}/config/rollback-index.txt: " in warning
+
+
 def test_46_a_tpm_that_fails_is_not_taken_for_none(machine, chip, update_tar, capsys):
     machine.state("B", "stable", "B")
     chip.send = lambda command: bytes.fromhex("80010000000a00000101")

@@ -38,19 +38,28 @@ def floor(environment: Environment) -> int:
 
 
 def keep_floor(environment: Environment) -> None:
-    """Saves the index of the running system where a lower one is kept: in the config store, fsynced, then in the TPM.
+    """Saves the index of the running system where a lower one is kept: in the config store, fsynced, and in the TPM.
 
     The running system must be confirmed: the initramfs starts none below the floor. If there is nothing to raise,
-    nothing is written.
+    nothing is written. The TPM keeps it if the config store fails, too.
 
     Raises:
         GuestError: a file cannot be read or written, or the TPM refuses.
     """
-    path = os.path.join(environment.config, INDEX)
     index = _read(os.path.join(environment.share, INDEX))
+    errors = []
+    for keep, place in ((_keep_in_file, os.path.join(environment.config, INDEX)), (tpm.keep, environment.tpm)):
+        try:
+            keep(place, index)
+        except GuestError as error:
+            errors.append(str(error))
+    if errors:
+        raise GuestError("; ".join(errors))
+
+
+def _keep_in_file(path: str, index: int) -> None:
     if index > _read(path):
         durable.replace(path, f"{index}\n".encode())
-    tpm.keep(environment.tpm, index)
 
 
 def _read(path: str) -> int:
