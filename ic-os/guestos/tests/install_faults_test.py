@@ -148,9 +148,13 @@ def test_23_two_at_once(machine, refused, update_tar):
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         refused(BUSY, "another manageboot.sh is running", "upgrade-install", update_tar)
         refused(BUSY, "another manageboot.sh is running", "upgrade-commit")
-        assert machine("confirm") == 0, "confirm has nothing to write"
+        (machine.folder / "share/rollback-index.txt").write_text("7\n")
+        assert machine("confirm") == 0, "the slot is confirmed already"
+        assert not (machine.folder / "config/rollback-index.txt").exists(), "two would write the same new file"
     finally:
         os.close(descriptor)
+    assert machine("confirm") == 0
+    assert (machine.folder / "config/rollback-index.txt").read_text() == "7\n"
 
 
 @pytest.mark.parametrize("name", ["boot", "root", "var"])

@@ -81,7 +81,7 @@ def confirm(environment: Environment) -> None:
     """
     slot = booted.read(environment.booted).slot
     if boot_state.read(environment.grubenv).is_confirmed(slot) and not _is_recorded_as_committed(environment, slot):
-        _keep_rollback_floor(environment, slot)
+        _keep_rollback_floor_again(environment, slot)
         return
     with locked(environment):
         before = boot_state.read(environment.grubenv)
@@ -108,6 +108,15 @@ def _keep_rollback_floor(environment: Environment, slot: str) -> None:
         rollback.keep_floor(environment)
     except GuestError as error:
         journal.warn(f"slot {slot} is confirmed, but its rollback floor cannot be kept: {error}")
+
+
+def _keep_rollback_floor_again(environment: Environment, slot: str) -> None:
+    """Raises the floor of a slot that is confirmed already, unless another manageboot.sh changes something."""
+    try:
+        with locked(environment):
+            _keep_rollback_floor(environment, slot)
+    except GuestError as error:
+        journal.warn(f"slot {slot} is confirmed; the next confirm checks its rollback floor: {error}")
 
 
 def _record_confirmation(environment: Environment, slot: str) -> None:
