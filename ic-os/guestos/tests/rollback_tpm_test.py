@@ -36,10 +36,11 @@ class Chip:
         self.observe(code)
         return self.send(command)
 
-    def define(self, size):
+    def define(self, size, attributes=ATTRIBUTES, password=b""):
         """Defines the index, as something else would, with another size, or as a power cut leaves it."""
-        public = struct.pack(">IHIHH", tpm.HANDLE, 0x000B, ATTRIBUTES, 0, size)
-        self.succeed(NV_DEFINE_SPACE, (OWNER,), struct.pack(">HH", 0, len(public)) + public)
+        public = struct.pack(">IHIHH", tpm.HANDLE, 0x000B, attributes, 0, size)
+        secret = struct.pack(">H", len(password)) + password
+        self.succeed(NV_DEFINE_SPACE, (OWNER,), secret + struct.pack(">H", len(public)) + public)
 
     def write(self, data):
         self.succeed(NV_WRITE, (OWNER, tpm.HANDLE), struct.pack(">H", len(data)) + data + bytes(2))
@@ -132,10 +133,26 @@ def test_an_index_that_belongs_to_something_else_is_left_alone(chip, size, data,
     assert NV_WRITE not in chip.commands
 
 
+@pytest.mark.parametrize(
+    ("attributes", "password", "message"),
+    [
+        (1 << 1 | 1 << 17, b"", f"the index {tpm.HANDLE:#010x} belongs to something else: remove it"),
+        (ATTRIBUTES, b"secret", f"its owner or the index {tpm.HANDLE:#010x} has a password: remove that password"),
+    ],
+)
+def test_an_index_that_cannot_be_read(chip, attributes, password, message):
+    chip.define(8, attributes, password)
+    chip.write(bytes(8))
+    for action in (lambda: tpm.read(chip.device), lambda: tpm.keep(chip.device, 7)):
+        with pytest.raises(GuestError, match=message):
+            action()
+    assert NV_WRITE not in chip.commands
+
+
 def test_an_owner_with_a_password(chip):
     tpm.keep(chip.device, 7)
     chip.set_owner_password()
-    with pytest.raises(GuestError, match="refuses NV_Write with the code 0x0a2: its owner has a password"):
+    with pytest.raises(GuestError, match=r"refuses NV_Write with the code 0x0a2: its owner or .* has a password"):
         tpm.keep(chip.device, 8)
     assert tpm.read(chip.device) == 7
 
@@ -150,6 +167,7 @@ def test_a_cleared_tpm_keeps_nothing(chip):
     ("answer", "message"),
     [
         ("80010000000a00000101", "refuses NV_Read with the code 0x101: it has failed"),
+        ("80010000000a00000920", "refuses NV_Read with the code 0x920: it limits how often"),
         ("80010000000a00000922", "refuses NV_Read with the code 0x922"),
         ("80010000000b00000000", "which is no response"),
         ("80010000000a00000000", "which is no response"),

@@ -41,15 +41,20 @@ _SHA_256 = 0x000B
 # Response codes (part 2, 6.6); those of the second format have the number of a handle or parameter beside them.
 _FORMAT_1, _FORMAT_1_CODE = 0x080, 0x0BF
 _HANDLE, _UNINITIALIZED = 0x08B, 0x14A
+_FOREIGN = f"the index {HANDLE:#010x} belongs to something else: remove it"
+_PASSWORD_SET = f"its owner or the index {HANDLE:#010x} has a password: remove that password"
 _MEANINGS = {
     0x085: "the firmware has disabled the owner's hierarchy",
-    0x08E: "its owner has a password: remove that password",
-    0x0A2: "its owner has a password: remove that password",
+    0x08E: _PASSWORD_SET,
+    0x0A2: _PASSWORD_SET,
     0x101: "it has failed",
-    0x146: f"the index {HANDLE:#010x} belongs to something else: remove it",
-    0x148: f"the index {HANDLE:#010x} belongs to something else: remove it",
-    0x149: f"the index {HANDLE:#010x} belongs to something else: remove it",
+    0x12F: _FOREIGN,
+    0x146: _FOREIGN,
+    0x148: _FOREIGN,
+    0x149: _FOREIGN,
     0x14B: "it has no memory left: remove an index that is not used",
+    0x920: "it limits how often its memory is written: confirm later",
+    0x923: "its memory cannot be written now: confirm later",
 }
 
 
