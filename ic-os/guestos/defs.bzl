@@ -95,7 +95,7 @@ _ABSENT = [
 # The content of the initramfs, which initramfs/init uses. Modules that a distribution builds into its kernel are left out.
 _INITRAMFS = {
     "folders": ["config", "proc", "run", "sys", "sysroot"],
-    "modules": ["virtio_blk", "dm-verity", "ext4", "efivarfs"],
+    "modules": ["virtio_blk", "dm-verity", "ext4", "efivarfs", "tpm_tis", "tpm_crb"],
     "programs": [
         "bin/sh",
         "usr/bin/cat",

@@ -85,6 +85,7 @@ MODULES = {
     "a bootstrap medium on USB": "xhci_pci ehci_pci usb_storage uas vfat",
     "the network": "virtio_net af_packet tcp_bbr sch_fq",
     "the firewall": "nf_tables nft_ct nft_limit nft_connlimit nft_reject_inet nft_log",
+    "a TPM": "tpm_tis tpm_crb",
     "the host": "vmw_vsock_virtio_transport virtio_rng virtio_balloon",
     "the watchdog": "softdog",
 }
