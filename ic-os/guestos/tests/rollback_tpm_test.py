@@ -15,7 +15,8 @@ from tools.testing.oracles import oracle
 
 OWNER = 0x40000001
 NV_DEFINE_SPACE, NV_WRITE, HIERARCHY_CHANGE_AUTH, CLEAR = 0x12A, 0x137, 0x129, 0x126
-LOCKOUT = 0x4000000A
+HIERARCHY_CONTROL = 0x121
+LOCKOUT, PLATFORM = 0x4000000A, 0x4000000C
 ATTRIBUTES = 1 << 1 | 1 << 18 | 1 << 25
 
 
@@ -155,6 +156,18 @@ def test_an_owner_with_a_password(chip):
     with pytest.raises(GuestError, match=r"refuses NV_Write with the code 0x0a2: its owner or .* has a password"):
         tpm.keep(chip.device, 8)
     assert tpm.read(chip.device) == 7
+
+
+def test_a_hierarchy_that_the_firmware_has_disabled_hides_the_number(tmp_path):
+    oracle("swtpm")
+    with started(tmp_path / "chip") as chip:
+        tpm.keep(chip.device, 7)
+        chip.succeed(HIERARCHY_CONTROL, (PLATFORM,), struct.pack(">IB", OWNER, 0))
+        assert tpm.read(chip.device) == 0
+        with pytest.raises(GuestError, match="code 0x085: the firmware has disabled the owner's hierarchy"):
+            tpm.keep(chip.device, 8)
+    with started(tmp_path / "chip") as chip:
+        assert tpm.read(chip.device) == 7
 
 
 def test_a_cleared_tpm_keeps_nothing(chip):
