@@ -208,3 +208,13 @@ def test_floors_can_be_saved_in_the_config_store(nodes, module, constant, profil
 def test_the_rollback_floor_can_be_kept_in_the_tpm(nodes):
     device = re.search(r'^    tpm: str = "(.*)"$', text(nodes["opt/ic/lib/guestos/environment.py"]), re.MULTILINE)[1]
     assert f"\n  {device} rw,\n" in text(nodes[f"{OURS}/manageboot"])
+
+
+@pytest.mark.parametrize("unit", ["privileged-scripts@.service", "ssh-session@.service"])
+def test_who_confirms_is_shown_the_device_of_the_tpm(nodes, unit):
+    """A device that is not there counts as a machine without a TPM."""
+    service = text(nodes[f"{SYSTEM}/{unit}"])
+    hiding = re.findall(
+        r"^(PrivateDevices|DevicePolicy|DeviceAllow|PrivateMounts|RootDirectory)=", service, re.MULTILINE
+    )
+    assert hiding == []
