@@ -163,14 +163,15 @@ def test_with_any_other_response_of_a_tpm_nothing_is_started(tmp_path, response)
     result = read_tpm_floor(tmp_path, bytes.fromhex(response), 7)
     assert (result.returncode, result.stdout) == (1, "")
     answered = bytes.fromhex(response).hex() or "empty"
-    assert result.stderr == f"the TPM does not say which rollback floor it keeps: its response is {answered}\n"
+    message = f"{tmp_path}/tpm: the TPM does not say which rollback floor it keeps: its response is {answered}\n"
+    assert result.stderr == message
 
 
 def test_with_a_tpm_that_cannot_be_used_nothing_is_started(tmp_path):
     (tmp_path / "tpm").mkdir()
     result = run(f"TPM={tmp_path}/tpm; floor=7; read_tpm_floor; echo $floor")
     assert (result.returncode, result.stdout) == (1, "")
-    assert "the TPM cannot be used" in result.stderr
+    assert result.stderr.endswith(f"{tmp_path}/tpm: the TPM cannot be used\n")
 
 
 def read_command_line(tmp_path, text):
