@@ -1,5 +1,7 @@
 """The choice of the slot, and the check of the rollback index, by functions of the init script of the initramfs."""
 
+import os
+import stat
 import subprocess
 from pathlib import Path
 
@@ -63,6 +65,14 @@ def test_a_file_without_an_index_is_refused(tmp_path, text, where):
     result = start(tmp_path, **files)
     assert (result.returncode, result.stdout) == (1, "")
     assert "rollback-index.txt has no rollback index" in result.stderr
+
+
+def test_a_file_that_cannot_be_opened_is_not_taken_for_none(tmp_path):
+    path = tmp_path / "rollback-index.txt"
+    os.mknod(path, stat.S_IFSOCK)
+    result = run(f"read_index {path}; echo $index")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.endswith(f"{path} has no rollback index\n")
 
 
 def test_the_index_is_checked_before_the_system_is_started():
