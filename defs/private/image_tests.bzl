@@ -122,7 +122,7 @@ def tree_snapshot_test(name, src, snapshot, size = "small", **kwargs):
     py_binary(
         name = name + ".update",
         srcs = [main],
-        args = [tree, "--output=workspace:%s/%s" % (native.package_name(), snapshot)],
+        args = [tree, "--output=workspace:" + "/".join([part for part in [native.package_name(), snapshot] if part])],
         data = [name + ".tree"],
         main = main,
         deps = [Label(command)],

@@ -79,6 +79,16 @@ def test_tests_of_the_template_without_passwords(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("example", ["data-disk"], indirect=True)
+def test_the_list_of_files_is_written_into_its_package(example: Workspace) -> None:
+    """In the package at the root of a module, too, whose name is empty; nothing is built."""
+    status, said = example.bazel(
+        "query", *PLAIN_OUTPUT, *MODULE_FLAGS, "--output=build", "//:data_snapshot_test.update"
+    )
+    assert status == 0, said
+    assert '"--output=workspace:data.mtree"' in said, said
+
+
+@pytest.mark.parametrize("example", ["data-disk"], indirect=True)
 def test_the_product_is_out_of_reach(example: Workspace) -> None:
     """The packages in ic-os/ are deleted, so the examples don't need them."""
     status, said = example.build("--nobuild", "@rules_icos//ic-os/guestos/payload:reference")

@@ -44,6 +44,7 @@ def main(arguments: Arguments) -> None:
     if arguments.output is not None:
         with replacing(arguments.output) as fd:
             write_all(fd, tree)
+        print(f"{arguments.output}: written, {len(_lines(tree))} lines")
     if arguments.snapshot is not None:
         if not Path(arguments.snapshot).exists():
             raise UserError(f"{arguments.snapshot}: there is no such list{_advice('to write it', arguments)}")

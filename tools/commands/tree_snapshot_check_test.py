@@ -49,9 +49,10 @@ def test_many_differences_are_cut(files, capsys):
     assert printed[-1] == "..."
 
 
-def test_update(files):
+def test_update(files, capsys):
     (files / "kept").write_text("old")
     main(arguments(files, snapshot=None, output=str(files / "kept")))
+    assert capsys.readouterr().out == f"{files}/kept: written, 3 lines\n"
     assert (files / "kept").read_text() == TREE
     main(arguments(files))
 
