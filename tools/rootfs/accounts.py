@@ -16,6 +16,8 @@ from tools.rootfs.sysusers import Accounts, User
 
 _NOLOGIN = "/usr/sbin/nologin"
 _ROOT_SHELL = "/bin/sh"
+_IN_SHADOW = "x"
+"""The password field of a line in passwd whose password is in shadow (passwd(5))."""
 
 LOCKED = "!*"
 """A password field that matches no password (shadow(5)); logins with SSH keys are still possible."""
@@ -68,7 +70,8 @@ class _Table:
 def merge(databases: Databases, accounts: Accounts, passwords: Mapping[str, str], origin: str) -> Databases:
     """Returns the contents with accounts added.
 
-    Each account without a line in shadow, and each group without one in gshadow, gets one with a locked password.
+    Each account without a line in shadow, and each group without one in gshadow, gets one with a locked password. The
+    line in passwd of an account of `passwords` says that its password is in shadow.
 
     Args:
         databases: the contents before.
@@ -117,7 +120,7 @@ class _Merger:
             return
         gid = self._gid(user.group)
         shell = user.shell or (_NOLOGIN if user.uid else _ROOT_SHELL)
-        self.passwd.add(user.name, "x", str(user.uid), gid, user.description, user.home or "/", shell)
+        self.passwd.add(user.name, _IN_SHADOW, str(user.uid), gid, user.description, user.home or "/", shell)
 
     def _gid(self, name: str) -> str:
         """Returns the ID of a group that is given by its name or ID."""
@@ -148,6 +151,8 @@ class _Merger:
             if name not in self.shadow:
                 self.shadow.add(name, LOCKED, *[""] * 7)
             if name in passwords:
+                # Without the package passwd, those of Debian's base-passwd have "*": no password, whatever shadow has.
+                self.passwd[name][1] = _IN_SHADOW
                 self.shadow[name][1] = passwords[name]
         for name in self.group.names():
             if name not in self.gshadow:

@@ -56,6 +56,14 @@ def test_passwords_are_set_for_any_account():
     assert after.shadow == "root:$6$x:19000:0:99999:7:::\nbackup:!*:::::::\nadmin:!*:::::::\n"
 
 
+def test_passwords_count_without_the_package_passwd():
+    """Its maintainer script moves passwords to shadow; base-passwd has accounts that no password opens."""
+    passwd = "root:*:0:0:root:/root:/bin/bash\nbin:*:2:2:bin:/bin:/usr/sbin/nologin\n"
+    after = merge(Databases(passwd, "", "", ""), parse_sysusers("", "x"), {"root": "$6$x"}, "x")
+    assert after.passwd == passwd.replace("root:*:", "root:x:")
+    assert after.shadow == "root:$6$x:::::::\nbin:!*:::::::\n"
+
+
 def test_nothing_asked_for_locks_what_had_no_password():
     assert merged("").shadow == BEFORE.shadow + "backup:!*:::::::\n"
 
