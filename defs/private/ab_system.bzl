@@ -21,6 +21,9 @@ _HOME = "usr/lib/ab-system/"
 _UNITS = "usr/lib/systemd/system/"
 _SLOTS = "EFI/debian/slots"
 
+# The programs that tools/ab_system/ab_update.py starts in the system.
+_UPDATE_PROGRAMS = ["/usr/bin/openssl"]
+
 # The programs of tools/ab_system/init.
 _PROGRAMS = [
     "bin/sh",
@@ -274,8 +277,9 @@ def ab_system(
     when the units of `healthy` have started; if one of them fails, it reboots into the old one.
 
     In the system, `/usr/lib/ab-system/ab-update` installs update images, `install IMAGE`, and reports, `status`. It needs
-    the packages python3 and openssl; the first process in the initramfs needs cryptsetup-bin, mount and util-linux; the
-    kernel is the one in `layers`. Machines are x86-64 with UEFI.
+    the packages python3 and openssl; the first process in the initramfs needs cryptsetup-bin, mount and util-linux; without
+    them the build ends with an error. The kernel is the one in `layers`. An account of `passwords` logs in on the console
+    by the package login. Machines are x86-64 with UEFI.
 
     The boot loader is one of two. With `grub` and `shim`, Debian's signed ones: Secure Boot of any firmware accepts them, but
     GRUB's configuration, the kernel command line and the initramfs are not signed, so who can write to the disk can change
@@ -284,9 +288,10 @@ def ab_system(
     of them refuse update images for the other.
 
     Targets: `NAME`, the disk, with `NAME.tar` and what else `disk_image` declares; `NAME.update`, the update image, if there
-    is a `signing_key`; `NAME.img`, which writes the raw disk by `bazel run`; `NAME.launch`, which boots it in QEMU; and the
-    parts `NAME.tree`, `NAME.root`, `NAME.boot`, `NAME.esp` and `NAME.data`. With `secure_boot` also `NAME.loader`, `NAME.uki`
-    and `NAME.enroll`, the keys for the firmware.
+    is a `signing_key`; `NAME.img`, which writes the raw disk by `bazel run`; `NAME.launch`, which boots it in QEMU; the
+    parts `NAME.tree`, `NAME.root`, `NAME.boot`, `NAME.esp` and `NAME.data`; and `NAME.partitions.csv`, the layout, by which a
+    `disk_image` of these parts has other data, such as an update for a test. With `secure_boot` also `NAME.loader`,
+    `NAME.uki` and `NAME.enroll`, the keys for the firmware.
 
     Args:
         name: of the disk, and prefix of all targets.
@@ -351,7 +356,8 @@ def ab_system(
     layout = name + ".partitions.csv"
     _text_file(name = layout, lines = _layout(sizes), **common)
     required_units = {where + ": healthy": healthy} | kwargs.pop("required_units", {})
-    tree = {"check_units": True, "layers": layers, "required_units": required_units} | kwargs
+    executables = _UPDATE_PROGRAMS + kwargs.pop("executables", [])
+    tree = {"check_units": True, "executables": executables, "layers": layers, "required_units": required_units} | kwargs
     identity = {
         "product": product,
         "rollback_index": rollback_index,

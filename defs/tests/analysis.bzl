@@ -109,6 +109,18 @@ units_test = analysistest.make(
     attrs = {"units": attr.string(doc = "Those of its RootfsInfo, as JSON.", mandatory = True)},
 )
 
+def _executables_test_impl(ctx):
+    env = analysistest.begin(ctx)
+    found = [path for spec in analysistest.target_under_test(env)[RootfsInfo].executables for path in spec["paths"]]
+    asserts.equals(env, ctx.attr.paths, found, "programs to check")
+    return analysistest.end(env)
+
+executables_test = analysistest.make(
+    _executables_test_impl,
+    doc = "Checks which programs of a root tree are checked.",
+    attrs = {"paths": attr.string_list(doc = "Patterns of their paths.", mandatory = True)},
+)
+
 def _inputs_test_impl(ctx):
     env = analysistest.begin(ctx)
     actions = [

@@ -128,7 +128,10 @@ class _Builder:
                 continue
             child = node.entries.get(part) if isinstance(node, Directory) else None
             if child is None:
-                raise UserError(f"{self._origin}: has no /{asked.decode(errors='replace')}")
+                raise UserError(
+                    f"{self._origin}: has no /{asked.decode(errors='replace')}, which the initramfs needs; "
+                    "add the package that has it"
+                )
             if isinstance(child, Symlink):
                 if links == _MAX_SYMLINKS:
                     raise UserError(f"{self._origin}: too many symbolic links in /{asked.decode(errors='replace')}")

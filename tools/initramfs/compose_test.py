@@ -75,7 +75,7 @@ def test_links_on_the_way_come_along():
 @pytest.mark.parametrize(
     ("lines", "program", "message"),
     [
-        ((), "bin/sh", "root: has no /bin/sh"),
+        ((), "bin/sh", "root: has no /bin/sh, which the initramfs needs; add the package that has it"),
         (("bin -> usr/bin",), "bin/sh", "root: has no /bin/sh"),
         (("bin/",), "bin", "root: /bin is not a file"),
         (("a -> b", "b -> a"), "a", "root: too many symbolic links in /a"),

@@ -11,7 +11,8 @@ from tools.elf.dynamic import is_elf, machine_of
 from tools.rootfs.linking import Linker, find_file
 from tools.rootfs.tree_spec import ExecutablesSpec
 from tools.tree.node import Directory, File, Node, Symlink, walk
-from tools.tree.select import select
+from tools.tree.paths import MissingError
+from tools.tree.select import Place, select
 
 _FIRST_LINE = 256
 """How many bytes the kernel reads of the first line of a script (BINPRM_BUF_SIZE of Linux)."""
@@ -62,7 +63,7 @@ class Programs:
 def _faults(root: Directory, spec: ExecutablesSpec) -> Iterator[str]:
     programs = Programs(root, spec.architecture)
     for pattern in spec.paths:
-        for folder, name in select(root, pattern):
+        for folder, name in _selected(root, pattern):
             path = posixpath.join(programs.path(folder), name)
             node = folder.entries[name]
             if isinstance(node, Directory):
@@ -75,6 +76,17 @@ def _faults(root: Directory, spec: ExecutablesSpec) -> Iterator[str]:
             else:
                 faults = ["is no file"]
             yield from (f"/{escaped(path)} (of {node.origin}) {fault}" for fault in faults)
+
+
+def _selected(root: Directory, pattern: str) -> list[Place]:
+    try:
+        return select(root, pattern)
+    except UserError as error:
+        if not isinstance(error.__cause__, MissingError):
+            raise
+        raise UserError(
+            f"{error.__cause__}, but is one of the executables of the tree; add its package, or correct the path"
+        ) from error
 
 
 def _file_faults(root: Directory, path: bytes, node: File, linker: Linker, architecture: str) -> Iterator[str]:
