@@ -288,10 +288,10 @@ def ab_system(
     of them refuse update images for the other.
 
     Targets: `NAME`, the disk, with `NAME.tar` and what else `disk_image` declares; `NAME.update`, the update image, if there
-    is a `signing_key`; `NAME.img`, which writes the raw disk by `bazel run`; `NAME.launch`, which boots it in QEMU; the
-    parts `NAME.tree`, `NAME.root`, `NAME.boot`, `NAME.esp` and `NAME.data`; and `NAME.partitions.csv`, the layout, by which a
-    `disk_image` of these parts has other data, such as an update for a test. With `secure_boot` also `NAME.loader`,
-    `NAME.uki` and `NAME.enroll`, the keys for the firmware.
+    is a `signing_key`; `NAME.img`, which writes the raw disk by `bazel run`; `NAME.launch`, which boots it in QEMU, under
+    Secure Boot if `own_keys` has an `ovmf_template`; the parts `NAME.tree`, `NAME.root`, `NAME.boot`, `NAME.esp` and
+    `NAME.data`; and `NAME.partitions.csv`, the layout, by which a `disk_image` of these parts has other data, such as an
+    update for a test. With `secure_boot` also `NAME.loader`, `NAME.uki` and `NAME.enroll`, the keys for the firmware.
 
     Args:
         name: of the disk, and prefix of all targets.
@@ -391,7 +391,8 @@ def ab_system(
         **common
     )
     raw_disk(name = name + ".img", disk = name + ".tar", **common)
-    vm_launcher(name = name + ".launch", disk = name + ".tar", **common)
+    variables = name + ".enroll" if secure_boot and secure_boot.ovmf_template else None
+    vm_launcher(name = name + ".launch", disk = name + ".tar", firmware_variables = variables, **common)
     if signing_key:
         upgrade_image(
             name = name + ".update",

@@ -55,10 +55,30 @@ def own_keys(
             certificate = "//keys:secure-boot.pem",
             grub = "@packages//packages:grub-efi-amd64-bin",
             key = "//keys:secure-boot.key.pem",
+            ovmf_template = ":ovmf_variables",
             stub = "@packages//packages:systemd-boot-efi",
         ),
         # its other attributes, without grub and shim
     )
+
+    debian_file(
+        name = "ovmf_variables",
+        src = "@packages//packages:ovmf",
+        path = "usr/share/OVMF/OVMF_VARS_4M.fd",
+    )
+
+    vm_boot_test(
+        name = "boot_test",
+        disk = ":disk.tar",
+        firmware_variables = ":disk.enroll",
+        units = ["multi-user.target"],
+    )
+    ```
+
+    The packages are in a set of the manifest with `dependencies = false`. openssl makes the key and its certificate:
+
+    ```sh
+    openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj /CN=example/ -keyout keys/secure-boot.key.pem -out keys/secure-boot.pem
     ```
 
     The key signs on the machine that builds. For a key that must not be there, put the image together from the rules
@@ -78,7 +98,8 @@ def own_keys(
             opens what is sealed to this key, until the system reaches sysinit.target. The initramfs leaves them where systemd
             looks for them: `/run/systemd/tpm2-pcr-signature.json` and `/run/systemd/tpm2-pcr-public-key.pem`.
         pcr_public_key: its public key, as PEM.
-        ovmf_template: an empty variable store of OVMF; with it there is also one with these keys, for virtual machines.
+        ovmf_template: an empty variable store of OVMF; with it there is also one with these keys, for virtual machines:
+            `NAME.launch` boots with it, and `vm_boot_test` with `firmware_variables`.
     """
     for key_name, public_name, private, public in (
         ("platform_key", "platform_certificate", platform_key, platform_certificate),

@@ -31,10 +31,9 @@ def _secure_boot_keys_impl(ctx):
         names = {"pk_output": "PK.auth", "kek_output": "KEK.auth", "db_output": "db.auth"}
     if ctx.file.ovmf_template:
         names["ovmf_output"] = "ovmf_variables.fd"
-    outputs = []
-    for flag, name in names.items():
-        outputs.append(ctx.actions.declare_file("%s/%s" % (ctx.label.name, name)))
-        args.add(outputs[-1], format = "--" + flag + "=%s")
+    outputs = {flag: ctx.actions.declare_file("%s/%s" % (ctx.label.name, name)) for flag, name in names.items()}
+    for flag, output in outputs.items():
+        args.add(output, format = "--" + flag + "=%s")
     ctx.actions.run(
         arguments = [args],
         executable = ctx.executable._secure_boot_keys,
@@ -42,10 +41,13 @@ def _secure_boot_keys_impl(ctx):
         execution_requirements = {"supports-path-mapping": "1"} | ({"no-remote-exec": "1"} if keys[0] else {}),
         inputs = inputs,
         mnemonic = "SecureBootKeys",
-        outputs = outputs,
+        outputs = outputs.values(),
         progress_message = "Writing Secure Boot keys of %{label}",
     )
-    return [DefaultInfo(files = depset(outputs))]
+    return [
+        DefaultInfo(files = depset(outputs.values())),
+        OutputGroupInfo(ovmf_variables = depset([outputs["ovmf_output"]] if "ovmf_output" in outputs else [])),
+    ]
 
 secure_boot_keys = rule(
     implementation = _secure_boot_keys_impl,
@@ -53,7 +55,9 @@ secure_boot_keys = rule(
 
 With private keys: `NAME/PK.auth`, `NAME/KEK.auth` and `NAME/db.auth`, for firmware in setup mode; enroll PK last, since it
 ends that mode. With `ovmf_template`: `NAME/ovmf_variables.fd`, the variable store of a virtual machine that has these keys
-alone and verifies signatures; start QEMU with a copy of it and the firmware for Secure Boot, such as OVMF_CODE_4M.secboot.fd.""",
+alone and verifies signatures: `firmware_variables` of `vm_boot_test` and `vm_launcher`. It is the output group
+`ovmf_variables`, too. Other machines of QEMU take a copy of it and the firmware for Secure Boot, such as
+OVMF_CODE_4M.secboot.fd.""",
     attrs = {
         "certificates": attr.label_list(
             allow_empty = False,

@@ -25,19 +25,43 @@ def raw_disk(name, disk, output = "disk.img", **kwargs):
         **kwargs
     )
 
+_FIRMWARE = {
+    "firmware_variables": attr.label(allow_files = True, doc = "See vm_boot_test."),
+}
+
+def _variables_of(ctx):
+    """Returns a list with the file of the attribute firmware_variables, or an empty one."""
+    target = ctx.attr.firmware_variables
+    if not target:
+        return []
+    groups = target[OutputGroupInfo] if OutputGroupInfo in target else None
+    files = (groups.ovmf_variables if hasattr(groups, "ovmf_variables") else target.files).to_list()
+    if len(files) != 1:
+        fail("%s: firmware_variables: %s has %d files; give one variable store, or keys with ovmf_template" %
+             (str(ctx.label).removesuffix(".spec"), target.label, len(files)))
+    return files
+
+def _machine_of(ctx):
+    """Returns the arguments for the firmware and QEMU of a machine, as a dict for JSON, and their runfiles."""
+    files, runfiles = qemu_files(ctx)
+    variables = _variables_of(ctx)
+    values = {"firmware_variables": "runfile:" + file.short_path for file in variables}
+    return values | ({"toolchain": files} if files else {}), runfiles.merge(ctx.runfiles(variables))
+
 def _launcher_spec_impl(ctx):
     output = ctx.actions.declare_file(ctx.label.name + ".json")
-    files, runfiles = qemu_files(ctx)
-    ctx.actions.write(output, json.encode({"toolchain": files} if files else {}) + "\n")
+    values, runfiles = _machine_of(ctx)
+    ctx.actions.write(output, json.encode(values) + "\n")
     return [DefaultInfo(files = depset([output]), runfiles = runfiles)]
 
 _launcher_spec = rule(
     implementation = _launcher_spec_impl,
-    doc = "A JSON file with the QEMU and firmware of the toolchain, for the tool that boots the machine.",
+    doc = "A JSON file with the QEMU and firmware, for the tool that boots the machine.",
+    attrs = _FIRMWARE,
     toolchains = QEMU_TOOLCHAINS,
 )
 
-def vm_launcher(name, disk, args = [], **kwargs):
+def vm_launcher(name, disk, firmware_variables = None, args = [], **kwargs):
     """Declares a target whose `bazel run` boots a disk image in QEMU, with its console on the terminal.
 
     The image is not changed. `bazel run TARGET -- --help` lists the options, such as ports, memory, KVM or emulation, and
@@ -46,6 +70,7 @@ def vm_launcher(name, disk, args = [], **kwargs):
     Args:
         name: of the target.
         disk: the image as a tar, such as `:disk-img.tar`.
+        firmware_variables: see vm_boot_test.
         args: further arguments of the launcher.
         **kwargs: further attributes of the target, such as `tags` and `visibility`.
     """
@@ -53,6 +78,7 @@ def vm_launcher(name, disk, args = [], **kwargs):
     tags = kwargs.pop("tags", None) or []
     _launcher_spec(
         name = name + ".spec",
+        firmware_variables = firmware_variables,
         tags = tags,
         testonly = kwargs.get("testonly"),
         visibility = ["//visibility:private"],
@@ -74,9 +100,9 @@ def _boot_spec_impl(ctx):
 
     # The commands run in the order of the dict, but json.encode sorts the keys of a dict.
     pairs = ["%s: %s" % (json.encode(command), json.encode(expected)) for command, expected in ctx.attr.commands.items()]
-    files, runfiles = qemu_files(ctx)
-    toolchain = ', "toolchain": ' + json.encode(files) if files else ""
-    text = '{"commands": {%s}, "console": %s%s}' % (", ".join(pairs), json.encode(ctx.attr.console), toolchain)
+    values, runfiles = _machine_of(ctx)
+    machine = ["%s: %s" % (json.encode(key), json.encode(value)) for key, value in values.items()]
+    text = '{"commands": {%s}, %s}' % (", ".join(pairs), ", ".join(['"console": ' + json.encode(ctx.attr.console)] + machine))
     ctx.actions.write(output, json.indent(text) + "\n")
     return [DefaultInfo(files = depset([output]), runfiles = runfiles)]
 
@@ -86,7 +112,7 @@ _boot_spec = rule(
     attrs = {
         "commands": attr.string_dict(doc = "See vm_boot_test."),
         "console": attr.string_list(doc = "See vm_boot_test."),
-    },
+    } | _FIRMWARE,
     toolchains = QEMU_TOOLCHAINS,
 )
 
@@ -127,6 +153,7 @@ def vm_boot_test(
         ports = [],
         files = {},
         root = None,
+        firmware_variables = None,
         user = "root",
         password = "root",
         tpm = False,
@@ -136,8 +163,8 @@ def vm_boot_test(
         **kwargs):
     """Declares a test that boots a disk image in QEMU with OVMF, and checks the running system.
 
-    The system must have its console on ttyS0. With `commands`, `units`, `ports`, `files` or `root` the test logs in there,
-    and the command `poweroff` must end the machine. The output of the console is among the test's outputs, as `console.log`,
+    The system must have its console on ttyS0. With `commands`, `units`, `ports`, `files` or `root` the test logs in there, for which
+    Debian's systems need the package login, and the command `poweroff` must end the machine. The output of the console is among the test's outputs, as `console.log`,
     and a picture of the display when the first check failed, as `screen.png`. QEMU and firmware are those of the machine that
     runs the test, or of a `qemu_toolchain`; without either the test fails.
 
@@ -153,11 +180,14 @@ def vm_boot_test(
         files: dict of files to regular expressions that must match their complete text.
         root: the verity_image that the system must have opened as /dev/mapper/root; for this check the system needs
             findmnt and dmsetup.
+        firmware_variables: the variable store of firmware that has the keys of a product: the machine boots under Secure Boot,
+            and by these keys alone. A file, or a `secure_boot_keys` with `ovmf_template`, such as `NAME.enroll` of an `ab_system`.
         user: account that logs in; it needs the rights for the commands.
         password: its password.
         tpm: whether the machine has a TPM 2, emulated by swtpm, which the machine that tests needs for it. It is a new one,
             and the machine keeps it until it ends, also when the system reboots.
-        args: further arguments of the test, such as `--secure_boot` or `--timeout=900`.
+        args: further arguments of the test, such as `--secure_boot` or `--timeout=900`, which is seconds for the boot and for each
+            command; `bazel run :NAME -- --help` lists them.
         size: of the test; an emulated boot takes half a minute to several minutes.
         tags: of the test; `vm` is added.
         **kwargs: further attributes of the test, such as `visibility`.
@@ -177,6 +207,7 @@ def vm_boot_test(
         testonly = True,
         commands = expected | commands,
         console = console,
+        firmware_variables = firmware_variables,
         tags = tags,
     )
     arguments = [
