@@ -50,11 +50,11 @@ def image_inspector(name, image, visibility = None, tags = None, testonly = None
 
     What it can do, with `--partition=NAME` for the files of a disk:
 
-    - `bazel run :NAME -- ls [PATH…]` lists the partitions of a disk, or files;
-    - `bazel run :NAME -- cat PATH…` prints files;
+    - `bazel run :NAME -- ls [PATH...]` lists the partitions of a disk, or files;
+    - `bazel run :NAME -- cat PATH...` prints files;
     - `bazel run :NAME -- extract PATH OUTPUT` writes a file, or a directory as a tar; OUTPUT is relative to the current
       folder;
-    - `bazel run :NAME -- which PATH…` prints the Debian package that a path is from, and the target that put it into the
+    - `bazel run :NAME -- which PATH...` prints the Debian package that a path is from, and the target that put it into the
       tree.
 
     A `disk_image` has such a target, `NAME.inspect`. It is not part of `bazel build //...`, and has no action that the image

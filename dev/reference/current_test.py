@@ -61,6 +61,13 @@ def test_everything_has_a_docstring(path):
     assert not found, f"{page.label()}: without a docstring: {', '.join(found)}"
 
 
+@pytest.mark.parametrize("page", sorted(BUILT.iterdir()), ids=lambda page: page.stem)
+def test_docstrings_are_ascii(page):
+    """Bazel 7 reads .bzl files as Latin-1 and writes docstrings as UTF-8, here and for the registry."""
+    found = [line for line in page.read_text().splitlines() if not line.isascii()]
+    assert not found, f"write it in ASCII, such as ... for an ellipsis: {found}"
+
+
 def test_whole_exports_all():
     """The file that exports all symbols exports those of the pages."""
     whole = {name for name, _, _ in page_of(WHOLE).symbols()}
