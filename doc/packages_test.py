@@ -36,9 +36,10 @@ def is_optional(description):
 
 def test_example(read):
     manifest = read(re.search("```toml\n(.*?)```", PAGE, re.DOTALL)[1])
-    assert list(manifest.archives) == ["debian"]
+    assert list(manifest.archives) == ["debian", "debian-security"]
     assert {name: len(manifest.sets[name].packages) for name in manifest.sets} == {
         "bootloader": 2,
+        "installer": 3,
         "system": 4,
         "system-debug": 6,
     }
