@@ -121,7 +121,8 @@ def upgrade_image(name, visibility = None, tags = None, testonly = None, **kwarg
     """Declares an update image as a tar, plain and compressed by gzip and zstd, and a checksum of each.
 
     Targets: `NAME` for all formats; `NAME.tar`, `NAME.tar.gz` and `NAME.tar.zst` for one format each; and for each of
-    these a checksum, such as `NAME.tar.sha256`, which the same action writes.
+    these a checksum, such as `NAME.tar.sha256`, which the same action writes. `bazel run :NAME.inspect` shows what is inside;
+    see image_inspector.
 
     Args:
         name: of the target.
@@ -131,4 +132,5 @@ def upgrade_image(name, visibility = None, tags = None, testonly = None, **kwarg
         **kwargs: attributes of the rule `upgrade_image`.
     """
     common = {"tags": tags, "testonly": testonly, "visibility": visibility}
+    image_inspector(name = name + ".inspect", image = name, **common)
     _upgrade_image(name = name, **(_outputs(name) | common | kwargs))

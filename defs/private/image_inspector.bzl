@@ -7,12 +7,14 @@ load("//defs/private:image_report.bzl", "image_of")
 load("//defs/private:json_spec.bzl", "json_spec")
 load("//defs/private:partition_info.bzl", "PartitionInfo")
 load("//defs/private:sbom.bzl", "partition_contents")
+load("//defs/private:upgrade_image_info.bzl", "UpgradeImageInfo")
 load("//tools:python.bzl", "py_binary")
 
 def _contents_of(target):
     """Returns the root trees of an image by the names of their partitions, `""` for an image that is one tree."""
-    if DiskImageInfo in target:
-        return target[DiskImageInfo].contents
+    for provider in (DiskImageInfo, UpgradeImageInfo):
+        if provider in target:
+            return target[provider].contents
     return partition_contents(target[PartitionInfo], "") if PartitionInfo in target else {}
 
 def _inspected_image_impl(ctx):
@@ -48,21 +50,21 @@ _inspected_image = rule(
 def image_inspector(name, image, visibility = None, tags = None, testonly = None):
     """Declares a target whose `bazel run` shows what is inside an image, without mounting it.
 
-    What it can do, with `--partition=NAME` for the files of a disk:
+    What it can do, with `--partition=NAME` for the files of a disk, and `--member=root.img` for those of an update image:
 
-    - `bazel run :NAME -- ls [PATH...]` lists the partitions of a disk, or files;
-    - `bazel run :NAME -- cat PATH...` prints files;
+    - `bazel run :NAME -- ls [PATH...]` lists the partitions of a disk, the members of an update image, or files;
+    - `bazel run :NAME -- cat PATH...` prints files; `cat --member=manifest.json` the manifest of an update image;
     - `bazel run :NAME -- extract PATH OUTPUT` writes a file, or a directory as a tar; OUTPUT is relative to the current
       folder;
     - `bazel run :NAME -- which PATH...` prints the Debian package that a path is from, and the target that put it into the
       tree.
 
-    A `disk_image` has such a target, `NAME.inspect`. It is not part of `bazel build //...`, and has no action that the image
+    A `disk_image` and an `upgrade_image` have such a target, `NAME.inspect`. It is not part of `bazel build //...`, and has no action that the image
     needs.
 
     Args:
         name: of the target.
-        image: a disk_image, the image of a partition, or a file: a raw image, or a plain tar with one.
+        image: a disk_image, an upgrade_image, the image of a partition, or a file: a raw image, or a plain tar with one.
         visibility: of the target.
         tags: of the target; `manual` is added.
         testonly: of the target.

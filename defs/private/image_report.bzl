@@ -5,16 +5,18 @@ load("//defs/private:disk_image_info.bzl", "DiskImageInfo")
 load("//defs/private:execution.bzl", "LINUX")
 load("//defs/private:json_spec.bzl", "json_spec")
 load("//defs/private:size.bzl", "parse_size")
+load("//defs/private:upgrade_image_info.bzl", "UpgradeImageInfo")
 load("//tools:python.bzl", "py_test")
 
 def image_of(target):
     """Returns the one file of a target that has the image.
 
     Args:
-        target: a disk_image, or what has one file.
+        target: a disk_image, an upgrade_image, or what has one file.
     """
-    if DiskImageInfo in target:
-        return target[DiskImageInfo].archive
+    for provider in (DiskImageInfo, UpgradeImageInfo):
+        if provider in target:
+            return target[provider].archive
     files = target[DefaultInfo].files.to_list()
     if len(files) != 1:
         fail("%s: has %d files; give one image, raw or in a plain tar" % (target.label, len(files)))
@@ -65,7 +67,7 @@ build. The JSON has all files, and is what `image_budget_test` and `before` take
         "html": attr.output(doc = "The page.", mandatory = True),
         "image": attr.label(
             allow_files = True,
-            doc = "A disk_image, the image of a partition, or a file: a raw image, or a plain tar with images.",
+            doc = "A disk_image, an upgrade_image, the image of a partition, or a file: a raw image, or a plain tar with images.",
             mandatory = True,
         ),
         "json": attr.output(doc = "The report for programs.", mandatory = True),

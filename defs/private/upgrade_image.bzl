@@ -100,6 +100,7 @@ def _upgrade_image_impl(ctx):
         UpgradeImageInfo(
             archive = outputs["tar"],
             compressed = {codec: outputs[codec] for codec in ("zst", "gz")},
+            contents = contents,
         ),
     ]
 

@@ -159,6 +159,21 @@ def test_what_is_inside_by_bazel_run(consumer: Workspace, tmp_path: Path) -> Non
     assert "none" in said.splitlines()[-1], said
 
 
+def test_what_is_inside_an_update_by_bazel_run(consumer: Workspace) -> None:
+    inspector = ("run", "//:upgrade.inspect", "--")
+    modules = way(consumer, "modules")
+    status, said = modules.run(*inspector)
+    assert status == 0, said
+    members = ["manifest.json", "manifest.json.sig", "boot.img", "root.img", "VERSION.TXT"]
+    assert [line.split()[-1] for line in said.splitlines()[-len(members) :]] == members, said
+    status, said = modules.run(*inspector, "which", "--member=root.img", "/etc/motd.txt")
+    assert status == 0, said
+    assert said.endswith("\n/etc/motd.txt: of no package, layer //:tree\n")
+    status, said = modules.run(*inspector, "cat", "--member=manifest.json")
+    assert status == 0, said
+    assert '"product": "consumer"' in said, said
+
+
 def test_qemu_of_a_toolchain(consumer: Workspace) -> None:
     """The program of a registered toolchain is what a launcher starts; without one it is that of the machine."""
     modules = way(consumer, "modules")

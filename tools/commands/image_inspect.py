@@ -1,11 +1,11 @@
 """Shows what is inside an image, as `bazel run :IMAGE.inspect -- …` calls it. Nothing is mounted.
 
-    ls [PATH…]           the partitions of a disk, or the files of a file system
-    cat PATH…            the contents of files
+    ls [PATH…]           the partitions of a disk, the files of a file system, or the members of an update image
+    cat PATH…            the contents of files; without a path, a member that is no image, such as manifest.json
     extract PATH OUTPUT  writes a file, or a directory as a tar, to OUTPUT; - is standard output
     which PATH…          the Debian package and the layer of the root tree that each path is from
 
-Of a disk, --partition names the one that the paths are in.
+Of a disk, --partition names the one that the paths are in; of an update image, --member does.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from tools.core.json_spec import FileName
 from tools.core.outputs import write_to_stdout
 from tools.image.stream import buffers
 from tools.inspect.place import PlaceArguments
+from tools.inspect.volumes import is_disk, kind_of
 from tools.tree.compare import printable
 from tools.tree.node import Directory
 
@@ -55,6 +56,11 @@ def show_files(arguments: Arguments) -> None:
     Raises:
         UserError: there is no path, or one is no file.
     """
+    if not arguments.path and arguments.member is not None:
+        image = arguments.open()
+        if kind_of(image) is None and not is_disk(image):
+            write_to_stdout(buffers(image))
+            return
     if not arguments.path:
         raise UserError("cat: PATH is missing; --help shows how the command is called")
     root = arguments.tree(arguments.open(), arguments.path[0])

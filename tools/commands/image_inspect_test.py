@@ -7,9 +7,11 @@ import pytest
 from tools.commands import image_layers
 from tools.commands.image_inspect import Arguments, main
 from tools.core.cli import call
+from tools.image.extents import Image
 from tools.image.rawfile import write_raw
 from tools.rootfs.assemble import assemble
 from tools.rootfs.tree_spec import Entry, LayerSpec, RootfsArguments
+from tools.tar.sparse_archive import Member, archive_of
 from tools.testing.sample_disk import disk, ext4, fat, root_tree
 
 DATABASE = {
@@ -83,6 +85,30 @@ def test_which(image, capfd):
         "/var: of no package, layer //a:packages",
     ]
     assert inspect(capfd, image, "which", "--partition=esp", "/EFI/a")[1] == "/EFI/a: of no package\n"
+
+
+def test_update_image(image, capfd, tmp_path):
+    members = [
+        Member.of("manifest.json", Image.from_bytes(b"{}\n")),
+        Member.of("root.img", ext4(root_tree("etc/own = own"))),
+    ]
+    write_raw(archive_of(members).image, tmp_path / "update.tar")
+    (tmp_path / "layers.json").write_text(json.dumps({"root.img": {"@@//a:own": ["/etc/own"]}}))
+    spec = tmp_path / "spec.json"
+    spec.write_text(json.dumps({"image": str(tmp_path / "update.tar"), "layers": str(tmp_path / "layers.json")}))
+    assert [line.split()[1:] for line in inspect(capfd, spec)[1].splitlines()[1:]] == [
+        ["data", "manifest.json"],
+        ["ext4", "root.img"],
+    ]
+    assert inspect(capfd, spec, "cat", "--member=manifest.json") == (0, "{}\n", "")
+    assert inspect(capfd, spec, "cat", "--member=root.img", "/etc/own") == (0, "own", "")
+    assert inspect(capfd, spec, "cat", "--member=root.img")[2].startswith("error: cat: PATH is missing")
+    assert (
+        inspect(capfd, spec, "which", "--member=root.img", "/etc/own")[1] == "/etc/own: of no package, layer //a:own\n"
+    )
+    status, _, errors = inspect(capfd, spec, "cat", "/etc/own")
+    assert status == 2
+    assert errors.endswith("update.tar: has several files; say by --member which: manifest.json, root.img\n")
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Writes which layer of the root tree each path of an image is from, as JSON for `image_which`.
 
-The object has a key for each partition, or an empty one for an image that is one tree. Below it are the layers, by the
-targets that made them, with lists of the paths that they are the last to bring.
+The object has a key for each partition or member, or an empty one for an image that is one tree. Below it are the
+layers, by the targets that made them, with lists of the paths that they are the last to bring.
 """
 
 from __future__ import annotations

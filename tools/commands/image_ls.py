@@ -1,10 +1,12 @@
 r"""Lists what is in an image: the partitions of a disk, or the files of a file system. Nothing is mounted.
 
-The image is a raw file, or a member of a plain tar. For a disk, --partition names the one whose files to list.
+The image is a raw file, or a member of a plain tar. For a disk, --partition names the one whose files to list. Of a tar
+with several files, such as an update image, these are listed, and --member names one.
 
 --json prints one object. For a disk it has the key `partitions`, a list of objects with the keys `number`, `name`,
 `offset` and `size` in bytes, `guid`, `type_guid`, and `holds`: `EROFS`, `ext4`, `FAT`, `SquashFS`, `swap`, `data` or
-`empty`. For a file system it has the key `files`, a list of objects with the keys `path`, `type` (such as `file`,
+`empty`. For a tar of several files it has the key `members`, a list of objects with `name`, `size` and `holds`. For a
+file system it has the key `files`, a list of objects with the keys `path`, `type` (such as `file`,
 `directory`, `symbolic link`), `mode` (four octal digits), `uid`, `gid`, `mtime` (decimal seconds since the epoch, as
 text), `links` (how many of the listed paths are this file), `size` in bytes, `target`, `device` (major and minor
 number) and `xattrs` (hexadecimal digits by name); what a type does not have is null. A byte of a name that is not UTF-8
@@ -21,7 +23,15 @@ from typing import Literal
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
 from tools.core.outputs import write_to_stdout
-from tools.inspect.listing import file_lines, file_values, nodes_below, partition_lines, partition_values
+from tools.inspect.listing import (
+    file_lines,
+    file_values,
+    member_lines,
+    member_values,
+    nodes_below,
+    partition_lines,
+    partition_values,
+)
 from tools.inspect.place import PlaceArguments
 from tools.inspect.volumes import is_disk
 from tools.tree.compare import printable
@@ -49,6 +59,12 @@ def lines(arguments: Arguments) -> Iterator[str]:
     """Yields what the command line prints."""
     if arguments.json and arguments.format != "long":
         raise UserError("--json: has a format of its own; leave out --format")
+    if not arguments.path and (members := arguments.members()):
+        if arguments.json:
+            yield json.dumps({"members": member_values(members)}, indent=2)
+        else:
+            yield from member_lines(members, in_bytes=arguments.bytes)
+        return
     image = arguments.open()
     if is_disk(image) and not arguments.path:
         if arguments.json:

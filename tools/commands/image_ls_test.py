@@ -171,6 +171,23 @@ def test_lists_as_mtree(images):
     assert next(line for line in mtree(expected) if line.startswith("./usr/lib/x ")) in found
 
 
+def test_lists_members_of_an_update(images, capfd):
+    disk_size = (images / "disk.img").stat().st_size
+    root_size = ext4(root_tree()).size
+    assert listed(images / "update.tar", bytes=True) == [
+        f"{'SIZE':>14} HOLDS    NAME",
+        f"{root_size:>14} ext4     root.img",
+        f"{disk_size:>14} data     x.img",
+    ]
+    assert json.loads("\n".join(listed(images / "update.tar", json=True)))["members"][0] == {
+        "name": "root.img",
+        "size": root_size,
+        "holds": "ext4",
+    }
+    assert call(main, Arguments, "", ["image_ls", f"{images}/update.tar", "/etc"]) == 2
+    assert "update.tar: has several files; say by --member which: root.img, x.img\n" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

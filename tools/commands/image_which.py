@@ -40,7 +40,8 @@ def lines(arguments: Arguments) -> Iterator[str]:
     root = arguments.tree(arguments.open(), arguments.path[0])
     owners = file_owners(root)
     versions = {package.name: package.version for package in read_packages(root, {})}
-    layers = {} if arguments.layers is None else _read_layers(arguments.layers, arguments.partition or "")
+    place = arguments.partition or arguments.member or ""
+    layers = {} if arguments.layers is None else _read_layers(arguments.layers, place)
     for path in arguments.path:
         name, _ = arguments.node(root, path)
         owner = owners.get(_real(root, name))
@@ -48,11 +49,11 @@ def lines(arguments: Arguments) -> Iterator[str]:
         yield f"{printable(name)}: {package}{_layer(printable(_real(root, name)), layers)}"
 
 
-def _read_layers(path: str, partition: str) -> dict[str, str]:
-    """Returns the layers of paths; none for a partition without a root tree."""
+def _read_layers(path: str, place: str) -> dict[str, str]:
+    """Returns the layers of paths; none for a partition or member without a root tree."""
     document = read_json(path)
     try:
-        layers = document.get(partition, {})
+        layers = document.get(place, {})
         return {name: layer for layer, names in layers.items() for name in names}
     except (AttributeError, TypeError) as error:
         raise UserError(f"{path}: is not a file of image_layers; leave out --layers") from error

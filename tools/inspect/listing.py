@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import stat
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tools.core.text import escaped, human_size
@@ -48,6 +48,23 @@ def partition_values(image: Image, origin: str) -> list[dict[str, Any]]:
         }
         for entry, kind in _partitions(image, origin)
     ]
+
+
+def member_lines(members: Mapping[str, Image], *, in_bytes: bool = False) -> Iterator[str]:
+    """Yields a header, and a line for each file of an archive.
+
+    Args:
+        members: the files by their names.
+        in_bytes: give sizes in bytes instead of larger units.
+    """
+    yield f"{'SIZE':>14} {'HOLDS':8} NAME"
+    for name, content in members.items():
+        yield f"{_size(content.size, in_bytes=in_bytes):>14} {holds(content):8} {escaped(name)}"
+
+
+def member_values(members: Mapping[str, Image]) -> list[dict[str, Any]]:
+    """Returns the files of an archive as JSON values; `image_ls` documents the keys."""
+    return [{"name": name, "size": content.size, "holds": holds(content)} for name, content in members.items()]
 
 
 def _partitions(image: Image, origin: str) -> Iterator[tuple[Entry, str]]:

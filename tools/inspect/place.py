@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from tools.core.cli import argument
 from tools.core.errors import UserError
 from tools.core.json_spec import FileName
+from tools.core.text import escaped
 from tools.image.extents import Image
 from tools.inspect.volumes import is_disk, open_partition, read_tree
+from tools.tar.image_file import is_archive, open_images
 from tools.tree.compare import printable
 from tools.tree.node import Directory, Node
 from tools.tree.paths import components, lookup
@@ -26,9 +28,20 @@ class PlaceArguments:
         """Returns the image, or the partition of it.
 
         Raises:
-            UserError: there is none.
+            UserError: there is none, or one of several.
         """
+        if names := ", ".join(escaped(name) for name in self.members()):
+            raise UserError(f"{self.image}: has several files; say by --member which: {names}")
         return open_partition(self.image, self.partition, self.member)
+
+    def members(self) -> dict[str, Image]:
+        """Returns the files of a tar of several by their names; none for a raw file, or where `member` says which.
+
+        Raises:
+            UserError: the file cannot be read.
+        """
+        found = open_images(self.image) if self.member is None and is_archive(self.image) else {}
+        return found if len(found) > 1 else {}
 
     @property
     def origin(self) -> str:
