@@ -20,7 +20,7 @@ _ALL_KINDS = ["configuration", "document", "python", "shell", "starlark"]
 _PATHS = "paths"
 
 # Hidden folders belong to programs, but for these.
-_HIDDEN_FOLDERS = [".bcr", ".ci"]
+_HIDDEN_FOLDERS = [".bcr", ".ci", ".github"]
 
 _CONFIGURATION = [".editorconfig", ".shellcheckrc", "pyproject.toml"]
 _STARLARK = ["BUILD", "BUILD.bazel", "MODULE.bazel", "REPO.bazel", "WORKSPACE", "WORKSPACE.bazel", "WORKSPACE.bzlmod"]
