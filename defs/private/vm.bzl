@@ -54,7 +54,7 @@ def _launcher_spec_impl(ctx):
     ctx.actions.write(output, json.encode(values) + "\n")
     return [DefaultInfo(files = depset([output]), runfiles = runfiles)]
 
-_launcher_spec = rule(
+launcher_spec = rule(
     implementation = _launcher_spec_impl,
     doc = "A JSON file with the QEMU and firmware, for the tool that boots the machine.",
     attrs = _FIRMWARE,
@@ -76,7 +76,7 @@ def vm_launcher(name, disk, firmware_variables = None, args = [], **kwargs):
     """
     check_types(macro_label(name), "list", {"args": args})
     tags = kwargs.pop("tags", None) or []
-    _launcher_spec(
+    launcher_spec(
         name = name + ".spec",
         firmware_variables = firmware_variables,
         tags = tags,

@@ -8,6 +8,10 @@ load("//defs:partitions.bzl", "ext4_image", "verity_image")
 load("//defs:rootfs.bzl", "rootfs_sbom", "rootfs_tree")
 load("//defs:testing.bzl", "filesystem_check_test", "image_structure_test")
 load("//defs:vm.bzl", "raw_disk")
+
+# The product and the library are in one repository, and only the product has a launcher of its own.
+# buildifier: disable=bzl-visibility
+load("//defs/private:vm.bzl", "launcher_spec")
 load("//ic-os/guestos:boot_structure.bzl", "boot_structure_tests")
 load("//ic-os/guestos:keys.bzl", "required_keys", "secure_boot_key_problem", "update_keys_list")
 load("//ic-os/guestos:own_keys.bzl", "OWN_KEYS_BOOT", "OWN_KEYS_ESP", "own_keys_images", "own_keys_shared", "own_keys_system")
@@ -287,11 +291,22 @@ def guestos_image(
         disk = ":disk-img.tar",
         tags = release_tags,
     )
+    launcher_spec(
+        name = "launch-local-vm.spec",
+        tags = tags,
+        visibility = ["//ic-os/guestos:__subpackages__"],
+    )
     py_binary(
         name = "launch-local-vm",
         srcs = ["//ic-os/guestos/tools:guestos_tools/launch_local_vm.py"],
-        args = ["--disk=runfile:$(rootpath :%s.tar)" % _TESTED_DISK[name]],
-        data = [":%s.tar" % _TESTED_DISK[name]],
+        args = [
+            "--disk=runfile:$(rootpath :%s.tar)" % _TESTED_DISK[name],
+            "--spec=runfile:$(rootpath :launch-local-vm.spec)",
+        ],
+        data = [
+            ":%s.tar" % _TESTED_DISK[name],
+            ":launch-local-vm.spec",
+        ],
         main = "//ic-os/guestos/tools:guestos_tools/launch_local_vm.py",
         tags = tags + ["vm-launcher"],  # container-run.sh names such targets after a build
         deps = ["//ic-os/guestos/tools:guestos_tools"],
