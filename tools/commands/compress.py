@@ -75,7 +75,7 @@ class Arguments:
         "…}: what of its compressed data is the same is a range of that file in the recipe that the output is then",
         default=None,
     )
-    level: int | None = argument("zstd: 1 to 22, default 3; gzip: 0 to 12, default 6", default=None)
+    level: int | None = argument("zstd: 1 to 22, default 3; gzip: 0 to 12, default 5", default=None)
     window_log: int | None = argument(
         "zstd: how far back matches may lie, as a power of two; default 23, which is 8 MiB", default=None
     )

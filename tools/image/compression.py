@@ -117,29 +117,38 @@ def compressed(
     yield from ordered_map(work, pieces(image, size, cuts), threads or min(default_threads(), most))
 
 
+_COMMON_WINDOW_LOG = 23  # the largest that every decoder should support (RFC 8878, section 3.1.1.1.2)
+_MIN_HASH_LOG = 18
+"""Binary logarithm of the number of places of earlier data that are known; levels 1 to 3 have 2^14 to 2^17 by default,
+for windows of 0.5 to 2 MiB. For 8 MiB this is smaller and faster than long distance matching with small tables."""
+
+
 @dataclass(frozen=True, slots=True)
 class Zstd:
     """zstd (RFC 8878): a frame for each piece, with its content's size and checksum.
 
     Attributes:
         level: 1 to 22.
-        window_log: binary logarithm of the window size in bytes. Matches are searched in the whole window. The default,
-            8 MiB, is the largest that every decoder should support (RFC 8878, section 3.1.1.1.2).
+        window_log: binary logarithm of the window size in bytes: how far back matches may lie. The default, 8 MiB, is
+            the largest that every decoder should support. Larger ones need long distance matching, which takes longer.
         piece_size: size of a frame's content in bytes.
     """
 
     name: ClassVar[str] = "zst"
 
     level: int = 3
-    window_log: int = 23
+    window_log: int = _COMMON_WINDOW_LOG
     piece_size: int = 8 << 20
 
     def encoder(self) -> Encoder:
+        size, window = self.piece_size, self.window_log
+        usual = zstandard.ZstdCompressionParameters.from_level(self.level, source_size=size, window_log=window)
         parameters = zstandard.ZstdCompressionParameters.from_level(
             self.level,
-            source_size=self.piece_size,
-            window_log=self.window_log,
-            enable_ldm=True,
+            source_size=size,
+            window_log=window,
+            hash_log=max(usual.hash_log, _MIN_HASH_LOG),
+            enable_ldm=window > _COMMON_WINDOW_LOG,
             write_checksum=True,
             write_content_size=True,
         )
@@ -215,7 +224,7 @@ class Gzip:
 
     name: ClassVar[str] = "gz"
 
-    level: int = 6
+    level: int = 5
     piece_size: int = 4 << 20
 
     def encoder(self) -> Encoder:

@@ -141,6 +141,14 @@ def test_long_distance_matches_are_found():
     assert sum(len(data) for _, data in compressed(image, short)) > 1.9 * len(block)
 
 
+@pytest.mark.parametrize(("window_log", "gap"), [(23, 7 << 20), (26, 50 << 20)])
+def test_short_matches_are_found_in_the_whole_window(window_log, gap):
+    block = os.urandom(64 << 10)
+    image = Image.from_bytes(block + os.urandom(gap) + block)
+    codec = Zstd(window_log=window_log, piece_size=64 << 20)
+    assert sum(len(data) for _, data in compressed(image, codec, threads=1)) < image.size - 0.9 * len(block)
+
+
 @pytest.mark.parametrize("codec", [CODECS[1], CODECS[4]])
 def test_damaged_payload_is_refused(file, tmp_path, codec):
     image = Image(1_000_000, [Extent(0, 900_000, Data(file.read(0, 900_000)))])
