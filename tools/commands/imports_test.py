@@ -7,6 +7,7 @@ import sys
 import pytest
 
 EXPENSIVE = {
+    "absl",
     "asyncio",
     "concurrent.futures",
     "cryptography",

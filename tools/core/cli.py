@@ -41,8 +41,6 @@ from collections.abc import Callable, Container, Sequence
 from pathlib import PurePath
 from typing import Any, NoReturn, TypeVar
 
-from absl import flags
-
 from tools.core.errors import UserError
 from tools.core.exit_status import exit_at_sigterm, exit_code
 from tools.core.inputs import record
@@ -141,14 +139,12 @@ def parse(kind: type[_T], description: str | None, argv: Sequence[str], started_
         UserError: they do not match `kind`; the message names the flag, or the file and the key.
     """
     known = parameters(kind)
-    given = _flags(known)
     words = _expanded(argv[1:])
     if words and words[0] == _OBJECT:
         return _of_object(kind, known, parse_object("\n".join(words), "arguments"), started_in)
-    try:
-        rest = given([argv[0], *words])[1:]
-    except flags.Error as error:
-        raise UserError(f"{error}; --help lists the flags") from error
+    from tools.core.flag_values import parse_flags  # noqa: PLC0415 - a command with an object starts earlier
+
+    given, rest = parse_flags(known, [argv[0], *words])
     if given["help"].value:
         print(help_text(PurePath(argv[0]).stem, description or "", known))
         return None
@@ -205,22 +201,6 @@ def _record(value: Any) -> None:
                 _record(each)
         case dict():
             _record(list(value.values()))
-
-
-def _flags(known: Sequence[Parameter]) -> flags.FlagValues:
-    """Returns the flags of a command line, apart from those of other code in the process."""
-    result = flags.FlagValues()  # type: ignore[no-untyped-call]
-    result.set_gnu_getopt()  # flags may follow other words
-    flags.DEFINE_boolean("help", False, "", flag_values=result, short_name="h")
-    flags.DEFINE_string("spec", None, "", flag_values=result)
-    for parameter in known:
-        if parameter.type is bool:
-            flags.DEFINE_boolean(parameter.name, None, "", flag_values=result)
-        elif parameter.repeated:
-            flags.DEFINE_multi_string(parameter.name, None, "", flag_values=result)
-        else:
-            flags.DEFINE_string(parameter.name, None, "", flag_values=result)
-    return result
 
 
 def _positional_values(known: Sequence[Parameter], words: Sequence[str], flagged: Container[str]) -> dict[str, Any]:
