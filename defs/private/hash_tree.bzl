@@ -1,8 +1,9 @@
 """The action that makes a dm-verity hash tree."""
 
-load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS", "command_args")
+load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS")
 load("//defs/private:identifiers.bzl", "check_salt", "check_uuid")
-load("//defs/private:part_image.bzl", "image_args")
+load("//defs/private:json_spec.bzl", "json_spec")
+load("//defs/private:part_image.bzl", "image_files")
 
 HASH_BLOCK = 4096
 
@@ -33,24 +34,25 @@ def hash_tree(ctx, source, hashes, recipe = False):
     if source.size != None and source.size % HASH_BLOCK:
         fail("%s: src: %s has %d bytes; choose a size in whole blocks of %d bytes" % (ctx.label, ctx.attr.src.label, source.size, HASH_BLOCK))
     root_hash = ctx.actions.declare_file(ctx.label.name + ".root_hash")
-    args = command_args(ctx)
-    inputs = image_args(args, source.parts[0])
-    args.add(hashes, format = "--output=%s")
-    if recipe:
-        args.add("--recipe")
-    args.add(root_hash, format = "--root_hash_file=%s")
-    digests = getattr(source.parts[0], "digests", None)
-    if digests:
-        args.add(digests, format = "--digests=%s")
     hash_digests = ctx.actions.declare_file(ctx.label.name + ".hashes.digests.json")
-    args.add(hash_digests, format = "--hash_digests=%s")
-    args.add(check_salt(ctx.attr.salt, "%s: salt" % ctx.label), format = "--salt=%s")
-    args.add(check_uuid(ctx.attr.uuid, "%s: uuid" % ctx.label), format = "--uuid=%s")
+    image, sources = image_files(source.parts[0])
+    digests = getattr(source.parts[0], "digests", None)
+    spec = {
+        "digests": digests,
+        "hash_digests": hash_digests,
+        "input": image,
+        "output": hashes,
+        "recipe": recipe or None,
+        "root_hash_file": root_hash,
+        "salt": check_salt(ctx.attr.salt, "%s: salt" % ctx.label),
+        "source": sources or None,
+        "uuid": check_uuid(ctx.attr.uuid, "%s: uuid" % ctx.label),
+    }
     ctx.actions.run(
-        arguments = [args],
+        arguments = [json_spec(ctx, spec)],
         executable = ctx.executable._verity_image,
         execution_requirements = WORKER_REQUIREMENTS,
-        inputs = inputs + ([digests] if digests else []),
+        inputs = [image] + sources + ([digests] if digests else []),
         mnemonic = "VerityImage",
         outputs = [hashes, root_hash, hash_digests],
         progress_message = "Hashing %{input}",

@@ -11,18 +11,3 @@ def image_files(part):
     """
     recipe = getattr(part, "recipe", None)
     return (recipe, part.sources) if recipe else (part.image, [])
-
-def image_args(args, part):
-    """Adds the arguments by which a command reads the image of a part.
-
-    Args:
-        args: Args of the action.
-        part: struct, as in PartitionInfo.
-
-    Returns:
-        List of the Files that the command reads.
-    """
-    image, sources = image_files(part)
-    args.add(image, format = "--input=%s")
-    args.add_all(sources, expand_directories = False, format_each = "--source=%s")
-    return [image] + sources
