@@ -7,8 +7,10 @@ the best run of each step counts.
 
 from __future__ import annotations
 
+import json
 import shlex
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,35 +73,47 @@ def stock(arguments: Arguments, folder: Path) -> list[Step]:
 def our_file_system(arguments: Arguments) -> Step:
     """Returns the step of this project's tools up to a tar of the file system."""
     flags = [f"--layer={arguments.root_tar}", f"--size={arguments.image_size}", f"--uuid={_UUID}", "--nojournal"]
-    return _tool("ext4_image", *flags, "--output=root.img.tar")
+    return Step("ext4_image", tool_command("ext4_image", *flags, "--output=root.img.tar"))
 
 
 def ours(arguments: Arguments, folder: Path) -> list[Step]:
-    """Returns the steps of this project's tools, the same as the actions of a build."""
+    """Returns the steps of this project's tools: the commands of a build's actions, which are no workers here."""
     sectors = (arguments.image_size + (256 * _MIB)) // _SECTOR
     (folder / "partitions.csv").write_text(f"name,start,size,type,uuid,comment\nroot,{_START},{sectors},L,,\n")
-    parts = ", ".join(
-        f'{{"image": "{name}.img.tar", "offset": {offset}, "zst": "{name}.zst", "gz": "{name}.gz"}}'
-        for name, offset in (("root", 0), ("hash", arguments.image_size))
-    )
-    partitions = f'[{{"name": "root", "parts": [{parts}]}}]'
-    verity = ["--input=root.img.tar", "--output=hash.img.tar", "--root_hash_file=hash", f"--uuid={_UUID}"]
-    disk = ["--layout=partitions.csv", f"--disk_guid={_GUID}", f"--expanded_size={arguments.disk_size}"]
-    outputs = ["--output_zst=disk.tar.zst", "--output_gz=disk.tar.gz"]
+    tar = [arguments.root_tar]
+    root = {"layer": tar, "size": arguments.image_size, "journal": False, "source": tar, "digests": "root.json"}
+    tree = {"input": "root.recipe", "source": tar, "digests": "root.json", "hash_digests": "hash.json", "salt": _SALT}
+    data = {
+        name: {"data": True, "input": f"{name}.recipe", "source": sources, "digests": f"{name}.json"}
+        for name, sources in (("root", tar), ("hash", []))
+    }
+    parts = [
+        {"image": f"{name}.recipe", "sources": sources, "offset": offset, "zst": f"{name}.zst", "gz": f"{name}.gz"}
+        for name, sources, offset in (("root", tar, 0), ("hash", [], arguments.image_size))
+    ]
+    disk = {"layout": "partitions.csv", "disk_guid": _GUID, "expanded_size": arguments.disk_size}
+    disk |= {"output_zst": "disk.tar.zst", "output_gz": "disk.tar.gz", "partitions": [{"name": "root", "parts": parts}]}
     return [
-        our_file_system(arguments),
-        _tool("verity_image", *verity, f"--salt={_SALT}"),
-        *(
-            _tool("compress", "--data", f"--input={name}.img.tar", f"--output={name}.{suffix}", label=suffix)
-            for suffix in ("zst", "gz")
-            for name in ("root", "hash")
+        _action(folder, "ext4_image", root | {"uuid": _UUID, "recipe": True, "output": "root.recipe"}),
+        _action(
+            folder,
+            "verity_image",
+            tree | {"uuid": _UUID, "recipe": True, "output": "hash.recipe", "root_hash_file": "hash"},
         ),
-        _tool("disk_image", *disk, f"--partitions={partitions}", *outputs),
+        *(
+            _action(folder, "compress", data[name] | {"output": f"{name}.{codec}"}, f"{name}.{codec}")
+            for codec in ("zst", "gz")
+            for name in data
+        ),
+        _action(folder, "disk_image", disk),
     ]
 
 
-def _tool(name: str, *flags: str, label: str = "") -> Step:
-    return Step(f"{name} {label}".strip(), tool_command(name, *flags))
+def _action(folder: Path, name: str, spec: Mapping[str, object], label: str = "") -> Step:
+    """Returns the step of a command that gets its arguments as from an action: as an object in a params file."""
+    params = folder / f"{name}{label}.params"
+    params.write_text(json.dumps(spec, indent=1))
+    return Step(f"{name} {label}".strip(), tool_command(name, f"@{params}"))
 
 
 def main(arguments: Arguments) -> None:
@@ -110,7 +124,8 @@ def main(arguments: Arguments) -> None:
             folder.mkdir()
         print("root tar to ext4 in a sparse tar")
         compare(stock_file_system(arguments), [our_file_system(arguments)], arguments.runs, folders)
-        print("\nroot tar to disk.tar.zst and disk.tar.gz")
+        size = Path(arguments.root_tar).stat().st_size
+        print(f"\nroot tar of {size / 1e6:.0f} MB to disk.tar.zst and disk.tar.gz")
         compare(stock(arguments, folders[0]), ours(arguments, folders[1]), arguments.runs, folders)
         compare_sizes(["disk.tar.zst", "disk.tar.gz"], folders)
 
