@@ -5,6 +5,7 @@ The plan is a JSON file, ic-os/guestos/plan/images.json:
 - `locks`: the path of the lock of the packages, by distribution.
 - `wheels`: the Python distributions that commands import.
 - `programs`: modules of other programs that scripts run, by name.
+- `lists`: lists that several actions have, by name; `{"list": NAME}` stands for one.
 - `actions`: how files are made; see `Action`.
 
 Strings of an action have references, `${NAME}`. NAME is an output of an action, a file of the checkout, or a
@@ -85,8 +86,16 @@ class Plan:
 def read_plan(path: Path) -> Plan:
     """Returns the plan in a file."""
     content = read_json(path)
-    actions = [Action(**action) for action in content["actions"]]
+    actions = [Action(**_with_lists(action, content["lists"])) for action in content["actions"]]
     return Plan(content["locks"], content["wheels"], content["programs"], actions)
+
+
+def _with_lists(value: Any, lists: Mapping[str, Sequence[str]]) -> Any:
+    """Returns a value of the plan with the lists instead of their names."""
+    if isinstance(value, dict):
+        name = value.get("list") if len(value) == 1 else None
+        return {key: _with_lists(inner, lists) for key, inner in value.items()} if name is None else lists[name]
+    return [_with_lists(inner, lists) for inner in value] if isinstance(value, list) else value
 
 
 def _references(value: Any) -> Iterator[str]:

@@ -69,14 +69,16 @@ def test_a_plan_is_read(tmp_path):
     actions = [
         {"mnemonic": "FileWrite", "outputs": ["a"], "content": "x"},
         {"distributions": ["one"], "mnemonic": "M", "module": "m.n", "outputs": ["b", "c"], "arguments": []},
-        {"distributions": ["two"], "mnemonic": "M", "module": "m.n", "outputs": ["b", "c"], "spec": {}},
+        {"distributions": ["two"], "mnemonic": "M", "outputs": ["b", "c"], "spec": {"parts": [{"x": {"list": "l"}}]}},
     ]
+    content = {"about": "", "locks": {}, "wheels": [], "programs": {"p": "m.p"}, "lists": {"l": ["${a}", "y"]}}
     path = tmp_path / "plan.json"
-    path.write_text(json.dumps({"about": "", "locks": {}, "wheels": [], "programs": {"p": "m.p"}, "actions": actions}))
+    path.write_text(json.dumps(content | {"actions": actions}))
     plan = read_plan(path)
     assert plan.programs == {"p": "m.p"}
     one, two = (plan.by_output(distribution) for distribution in ("one", "two"))
     assert list(one) == list(two) == ["a", "b", "c"]
     assert one["a"] is two["a"]
     assert one["b"] is one["c"]
-    assert (one["b"].spec, two["b"].spec) == (None, {})
+    assert (one["b"].spec, two["b"].spec) == (None, {"parts": [{"x": ["${a}", "y"]}]})
+    assert two["b"].references() == ["a"]

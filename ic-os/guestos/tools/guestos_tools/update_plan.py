@@ -25,6 +25,8 @@ _OUTPUT = re.compile(r"bazel-out/[^/]+/bin/([^\"]+)")
 _PLACEHOLDER = re.compile(r"ic-os/guestos/plan/placeholder/([^/]+)/(.+)")
 _VERSION = "PLACEHOLDER"
 _WIDTH = 120
+_MIN_SHARED = 10
+"""Minimum number of strings of a list that the plan has once, for all actions with it."""
 _OF_TARGETS = {"directories", "passwords", "paths"}
 """Keys of the parts of a specification whose `label` is that of a target of this repository, for messages."""
 
@@ -44,13 +46,53 @@ def _plan(actions: Mapping[str, Any]) -> dict[str, Any]:
         distribution: _needed([_action(action) for action in found], images)
         for distribution, found in actions["actions"].items()
     }
+    merged = _merged(by_distribution)
+    lists = _shared_lists(merged)
+    names = {json.dumps(value): name for name, value in lists.items()}
     return {
         "about": "Made by bazel run //ic-os/guestos/plan:update; ic-os/guestos/tools/guestos_tools/plan.py reads it.",
         "locks": actions["locks"],
         "wheels": sorted(actions["distributions"]),
         "programs": {name: _module(path) for name, path in actions["programs"].items()},
-        "actions": _merged(by_distribution),
+        "lists": lists,
+        "actions": _with_names(merged, names),
     }
+
+
+def _shared_lists(actions: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
+    """Returns the long lists of strings that several actions have, by a name: where the first of these has it."""
+    users: dict[str, list[str]] = {}
+    for action in actions:
+        for words, key in {words: key for key, words in _long_lists(action)}.items():
+            users.setdefault(words, []).append(f"{key} of {action['outputs'][0]}")
+    lists: dict[str, list[str]] = {}
+    for words, names in users.items():
+        if len(names) > 1:
+            same = sum(name.partition(" (")[0] == names[0] for name in lists)
+            lists[f"{names[0]} ({same + 1})" if same else names[0]] = json.loads(words)
+    return lists
+
+
+def _long_lists(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """Yields key and JSON of each long list of strings in a value."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _long_lists(inner, name)
+    elif isinstance(value, list) and len(value) >= _MIN_SHARED and all(isinstance(inner, str) for inner in value):
+        yield key, json.dumps(value)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _long_lists(inner, key)
+
+
+def _with_names(value: Any, names: Mapping[str, str]) -> Any:
+    """Returns a value with `{"list": NAME}` for lists that have a name, by their JSON."""
+    if isinstance(value, dict):
+        return {key: _with_names(inner, names) for key, inner in value.items()}
+    if not isinstance(value, list):
+        return value
+    name = names.get(json.dumps(value))
+    return [_with_names(inner, names) for inner in value] if name is None else {"list": name}
 
 
 def _merged(by_distribution: Mapping[str, Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:

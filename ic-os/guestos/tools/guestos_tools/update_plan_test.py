@@ -99,6 +99,29 @@ def test_the_plan_has_what_images_need_under_names_that_are_the_same_everywhere(
     assert plan["locks"] == RAW["locks"]
 
 
+def test_a_long_list_of_several_actions_stands_in_the_plan_once():
+    first, second = (
+        ["[", *(f'"{BIN}{start + each}",' for each in range(9)), f'"{BIN}{start + 9}"', "]"] for start in (0, 10)
+    )
+    specs = {
+        "a": ["{", '"source":', *first, ",", '"parts":', "[", "{", '"source":', *second, "}", "]", "}"],
+        "b": ["{", '"parts":', "[", *first, ",", *second, "]", "}"],
+        "c": ["{", '"short":', "[", f'"{BIN}a",', f'"{BIN}b"', "]", "}"],
+    }
+    commands = [command("Image", "image", name, *words) for name, words in specs.items()]
+    plan = json.loads(plan_text(RAW | {"actions": {"one": commands}, "images": list(specs)}))
+    assert plan["lists"] == {
+        "source of a": [f"${{{number}}}" for number in range(10)],
+        "source of a (2)": [f"${{{number}}}" for number in range(10, 20)],
+    }
+    one, two = {"list": "source of a"}, {"list": "source of a (2)"}
+    assert [action["spec"] for action in plan["actions"]] == [
+        {"source": one, "parts": [{"source": two}]},
+        {"parts": [one, two]},
+        {"short": ["${a}", "${b}"]},
+    ]
+
+
 def test_update_writes_the_plan_into_the_checkout(tmp_path, monkeypatch, capsys):
     raw = tmp_path / "actions.json"
     raw.write_text(json.dumps(RAW))
