@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tools.testing.oracles import oracle
+from tools.testing.oracles import oracle, unavailable
 
 RULES = Path(os.path.realpath(__file__)).parents[1]
 
@@ -72,6 +73,18 @@ class Workspace:
         status, said = self.run("info", key)
         assert status == 0, said
         return Path(said.splitlines()[-1])
+
+
+def copy_checkout(folder: Path) -> None:
+    """Copies the files of this repository into a folder, but for those that git ignores."""
+    if not (RULES / ".git").exists():
+        unavailable(f"{RULES} is no checkout in git, whose files could be listed")
+    command = [oracle("git"), "-C", str(RULES), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout.split(b"\0")[:-1]
+    for name in map(os.fsdecode, names):
+        if os.path.lexists(RULES / name):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(RULES / name, folder / name, follow_symlinks=False)
 
 
 def output_user_root() -> Path | None:

@@ -5,7 +5,6 @@ Runs Bazel itself, on PATH. The checkout is released as it is, committed or not,
 
 import os
 import re
-import shutil
 import subprocess
 import tarfile
 from pathlib import Path
@@ -14,9 +13,9 @@ import pytest
 
 from dev.release.module import read_changes, read_module
 from dev.release.release import Arguments, main
-from tests.downstream import MODULE_FLAGS, PLAIN_OUTPUT, RULES, Workspace, repository_cache
+from tests.downstream import MODULE_FLAGS, PLAIN_OUTPUT, RULES, Workspace, copy_checkout, repository_cache
 from tools.core.errors import UserError
-from tools.testing.oracles import oracle, unavailable
+from tools.testing.oracles import oracle
 
 IDENTITY = ("-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false")
 
@@ -70,14 +69,8 @@ def release(checkout: Path, output: Path, url: str) -> Path:
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A git repository with the files of this checkout, and with a changelog section for their version."""
-    if not (RULES / ".git").exists():
-        unavailable(f"{RULES} is no checkout in git, from which a release could be made")
     folder = tmp_path_factory.mktemp("checkout")
-    for name in git(RULES, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split(b"\0")[:-1]:
-        source = RULES / os.fsdecode(name)
-        if source.is_symlink() or source.exists():
-            (folder / os.fsdecode(name)).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, folder / os.fsdecode(name), follow_symlinks=False)
+    copy_checkout(folder)
     changelog, version = folder / "CHANGELOG.md", read_module(folder / "MODULE.bazel").version
     try:
         read_changes(changelog, version)
