@@ -59,8 +59,8 @@ def image_inspector(name, image, visibility = None, tags = None, testonly = None
     - `bazel run :NAME -- which PATH...` prints the Debian package that a path is from, and the target that put it into the
       tree.
 
-    A `disk_image` and an `upgrade_image` have such a target, `NAME.inspect`. It is not part of `bazel build //...`, and has no action that the image
-    needs.
+    A `disk_image` and an `upgrade_image` have such a target, `NAME.inspect`. It is not part of `bazel build //...`, and has no
+    action that the image needs.
 
     Args:
         name: of the target.

@@ -163,10 +163,10 @@ def vm_boot_test(
         **kwargs):
     """Declares a test that boots a disk image in QEMU with OVMF, and checks the running system.
 
-    The system must have its console on ttyS0. With `commands`, `units`, `ports`, `files` or `root` the test logs in there, for which
-    Debian's systems need the package login, and the command `poweroff` must end the machine. The output of the console is among the test's outputs, as `console.log`,
-    and a picture of the display when the first check failed, as `screen.png`. QEMU and firmware are those of the machine that
-    runs the test, or of a `qemu_toolchain`; without either the test fails.
+    The system must have its console on ttyS0. With `commands`, `units`, `ports`, `files` or `root` the test logs in there, for
+    which Debian's systems need the package login, and the command `poweroff` must end the machine. The output of the console
+    is among the test's outputs, as `console.log`, and a picture of the display when the first check failed, as `screen.png`.
+    QEMU and firmware are those of the machine that runs the test, or of a `qemu_toolchain`; without either the test fails.
 
     Args:
         name: of the test.
