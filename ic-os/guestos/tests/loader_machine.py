@@ -195,10 +195,10 @@ class LoaderMachine:
         *_, choice = _CHOICE.finditer(console.text, begin, end)
         return Booted(choice[1], choice[2])
 
-    def expect(self, pattern: str) -> None:
-        """Waits until the console shows a pattern."""
+    def expect(self, pattern: str) -> re.Match[str]:
+        """Waits until the console shows a pattern, after the last one that was waited for; returns the match."""
         assert self._machine is not None
-        self._machine.console.expect(pattern, _BOOT_SECONDS)
+        return self._machine.console.expect(pattern, _BOOT_SECONDS)
 
     def write(self, text: str) -> None:
         """Sends text to the console."""
@@ -208,8 +208,7 @@ class LoaderMachine:
     @property
     def text(self) -> str:
         """All that the console has shown since the machine was first started."""
-        assert self._machine is not None
-        return self._machine.console.text
+        return "" if self._machine is None else self._machine.console.text
 
     def __enter__(self) -> Self:
         return self
