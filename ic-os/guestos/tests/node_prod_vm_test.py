@@ -1,6 +1,7 @@
 """A node with an image of prod: registration and an upgrade by HTTP, as seen from outside, since nobody becomes root.
 
-The firmware trusts the key of a release alone, which has signed boot loader and kernel images of both systems.
+The firmware trusts the key of a release alone, which has signed boot loader and kernel images of both systems. The host
+passes in a credential for systemd that would disable the orchestrator; prod does not take it.
 
 The registry has an SSH key for an account that may read logs. The orchestrator's dashboard shows the replica; the
 journal's gateway shows which units failed, and the accounts of the services. All answer only after the orchestrator's
@@ -17,6 +18,7 @@ from pathlib import Path
 import pytest
 from loader_files import changed_message, files_of, put_loader
 from node_lab import configuration, disk, node, offer_update
+from upgrade_checks import without_orchestrator
 
 from guestos_tools.access_control_check import violations
 from guestos_tools.bootstrap_media import medium
@@ -92,7 +94,9 @@ def machine(tmp_path, artifacts, nns):
     write_raw(medium(configuration(nns)), bootstrap)
     drives = [disk_with_another_loader(tmp_path), Drive(path=str(bootstrap), read_only=True, removable=True)]
     firmware = own_firmware(tmp_path, CERTIFICATE)
-    with node(tmp_path, artifacts / "console.log", drives, forwards, firmware=firmware) as result:
+    # Prod takes no credentials of the host: the orchestrator runs all the same.
+    host = {"arguments": without_orchestrator(), "firmware": firmware}
+    with node(tmp_path, artifacts / "console.log", drives, forwards, **host) as result:
         yield result
 
 
