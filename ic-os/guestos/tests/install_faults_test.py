@@ -15,12 +15,14 @@ from pathlib import Path
 
 import pytest
 from fault_checks import BUSY, FAILED, REFUSED_STATE, check_bad, plain
-from file_machine import SIZES
+from file_machine import SIZES, both_modes
 from guestos import boot_state, partition, slots
 from guestos.boot_state import FAILSAFE_CHECK, FIRST_BOOT, STABLE, BootState
 from update_images import MIB
 
 from tools.image.extents import Extent, Image, Pattern
+
+pytestmark = both_modes
 
 
 def test_10_memory_is_bounded(update, machine, tmp_path):
