@@ -13,9 +13,10 @@ from uuid import UUID
 import pytest
 from guestos.boot_state import FALLBACK, FIRST_BOOT, STABLE
 from loader_files import tree
-from loader_machine import KERNEL_STARTED, Booted, LoaderMachine, Parts
+from loader_machine import KERNEL_STARTED, Booted, LoaderMachine, Parts, find_loader
 from update_images import REASONS
 
+from tools.commands.boot_args import environment_block
 from tools.fat.writer import Options, fat_image
 from tools.image.extents import Image
 from tools.image.rawfile import open_raw, write_raw
@@ -210,3 +211,14 @@ def test_a_changed_system_partition_starts_the_signed_loader_or_nothing(machine,
         text = machine.text[begin:]
         found[what] = [outcome for outcome in (NOT_FOUND, DENIED, STARTED) if outcome in text]
     assert found == {what: [outcome] for what, (_, outcome) in places.items()}
+
+
+def test_in_the_other_mode_an_argument_on_the_disk_starts_a_shell(tmp_path):
+    """What the tests of own-key mode try is an attack indeed."""
+    files = {"vmlinuz": KERNEL.read_bytes(), "initrd.img": INITRAMFS.read_bytes()}
+    size = (sum(map(len, files.values())) // MIB + 4) * MIB
+    files |= {"extra_boot_args": environment_block([ATTACK])}
+    with find_loader(Path())(tmp_path, boot_image=ext4(tree(files), size=size)) as machine:
+        machine.put_state("A", STABLE, "A")
+        assert machine.boot() == Booted("A", STABLE)
+        machine.expect("Run /usr/bin/sh as init process")
