@@ -14,12 +14,14 @@ from bench import (
     erofs_image,
     growth,
     large_file_system,
+    mkosi,
     squashfs_image,
     start_up,
 )
 from bench.execution_log import written
 from bench.measure import Measure, measure
 from bench.scratch_build import SERVER, Build, commands_of, peak_of, processes, whole
+from tools.core.cli import call
 
 MIB = 1 << 20
 
@@ -127,6 +129,32 @@ def test_bytes_of_a_changed_file(tmp_path, capsys):
         "  Ext4Image                          1.50",
         "  Empty                              0.00",
     ]
+
+
+def test_mkosi_gets_the_packages_of_the_lock(tmp_path):
+    lock = {
+        "archives": {"main": {"urls": ["https://one", "https://two"], "released": {"x-updates": "", "x": ""}}},
+        "sets": {"guestos-dev": {"packages": {"amd64": ["a_amd64", "b_all"]}}},
+        "packages": {"a_amd64": {"name": "a"}, "b_all": {"name": "b"}, "c_all": {"name": "c"}},
+    }
+    stand_in = tmp_path / "mkosi"
+    stand_in.write_text(
+        "#!/bin/sh\ncat mkosi.conf mkosi.sandbox/etc/apt/sources.list.d/* ../extra/etc/changed.conf >../out/all\n"
+    )
+    stand_in.chmod(0o755)
+    source = mkosi.write_source(tmp_path / "work", lock)
+    mkosi.second_build(str(stand_in), source, 3)
+    said = (tmp_path / "work/out/all").read_text()
+    assert "Release=x\n" in said
+    assert "Packages=a\n    b\nTypes: deb\nURIs: https://one\nSuites: x-updates x\n" in said
+    assert said.endswith("# 3\n")
+
+
+def test_without_mkosi(capfd):
+    argv = ["mkosi", "--mkosi=no-such-mkosi"]
+    assert call(mkosi.main, mkosi.Arguments, None, argv) == 2
+    said = "no-such-mkosi: is not installed; install the package mkosi, or name the program by --mkosi"
+    assert capfd.readouterr().err == f"error: {said}\n"
 
 
 def test_processor_time_of_what_a_process_started():
