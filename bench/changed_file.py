@@ -12,9 +12,7 @@ Bazel's profile, and the same moment counts once for each action that runs then.
 from __future__ import annotations
 
 import json
-import os
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,8 +21,8 @@ from pathlib import Path
 from bench.execution_log import written
 from bench.measure import Measure, Step, measure
 from bench.scratch_build import Build, ScratchBuild, scratch_build
+from bench.workspace import called_in, work_folder
 from tools.core.cli import argument, run
-from tools.core.errors import UserError
 
 IMAGES = tuple(f"{name}.tar{suffix}" for name in ("disk-img", "update-img") for suffix in ("", ".gz", ".zst"))
 CHANGED = "ic-os/guestos/rootfs/etc/systemd/journald.conf.d/10-guestos.conf"
@@ -188,15 +186,10 @@ def report(changes: Sequence[Change], nothing: Build) -> None:
 
 def main(arguments: Arguments) -> None:
     """Runs the command line."""
-    checkout = os.environ.get("BUILD_WORKSPACE_DIRECTORY")
-    if checkout is None:
-        raise UserError("BUILD_WORKSPACE_DIRECTORY is not set; call it by bazel run //bench:changed_file")
-    with tempfile.TemporaryDirectory(dir=Path.home() / ".cache") as made:
-        folder = Path(arguments.work or made).resolve()
-        if folder.is_relative_to("/tmp"):
-            raise UserError(f"--work: {folder} is below /tmp, which Bazel's actions don't see; choose another folder")
+    checkout = called_in("//bench:changed_file")
+    with work_folder(arguments.work) as folder:
         (folder / "copies").mkdir(parents=True, exist_ok=True)
-        with scratch_build(Path(checkout), folder, arguments.flag) as bazel:
+        with scratch_build(checkout, folder, arguments.flag) as bazel:
             bazel.build(*targets())
             changes = [change(bazel, folder, number) for number in range(arguments.runs + 1)]
             # The first one starts the commands.

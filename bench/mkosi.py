@@ -7,9 +7,7 @@ mirror, and no documentation. Both build before that; then they alternate, and t
 
 from __future__ import annotations
 
-import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ from typing import Any
 from bench.changed_file import one_output
 from bench.measure import Step, measure
 from bench.scratch_build import scratch_build
+from bench.workspace import called_in, work_folder
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
 from tools.core.json_file import read_json
@@ -125,16 +124,11 @@ def main(arguments: Arguments) -> None:
         raise UserError(
             f"{arguments.mkosi}: is not installed; install the package mkosi, or name the program by --mkosi"
         )
-    checkout = os.environ.get("BUILD_WORKSPACE_DIRECTORY")
-    if checkout is None:
-        raise UserError("BUILD_WORKSPACE_DIRECTORY is not set; call it by bazel run //bench:mkosi")
-    with tempfile.TemporaryDirectory(dir=Path.home() / ".cache") as made:
-        folder = Path(arguments.work or made).resolve()
-        if folder.is_relative_to("/tmp"):
-            raise UserError(f"--work: {folder} is below /tmp, which Bazel's actions don't see; choose another folder")
-        source = write_source(folder / "mkosi", read_json(Path(checkout, _LOCK)))
+    checkout = called_in("//bench:mkosi")
+    with work_folder(arguments.work) as folder:
+        source = write_source(folder / "mkosi", read_json(checkout / _LOCK))
         second_build(mkosi, source, 0)
-        with scratch_build(Path(checkout), folder, arguments.flag) as bazel:
+        with scratch_build(checkout, folder, arguments.flag) as bazel:
             one_output(bazel, [0, 1])  # the first one builds all, the second one starts the commands
             ours, theirs = [], []
             for number in range(2, 2 + arguments.runs):

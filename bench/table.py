@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.workspace import called_in
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
 
@@ -129,10 +129,8 @@ def measured(row: Row, checkout: Path) -> str:
 
 def main(arguments: Arguments) -> None:
     """Runs the command line."""
-    checkout = os.environ.get("BUILD_WORKSPACE_DIRECTORY")
-    if checkout is None:
-        raise UserError("BUILD_WORKSPACE_DIRECTORY is not set; call it by bazel run //bench:table")
-    lines = [measured(row, Path(checkout)) for row in chosen(arguments.features)]
+    checkout = called_in("//bench:table")
+    lines = [measured(row, checkout) for row in chosen(arguments.features)]
     print("| feature | figure | command |", "|---|---|---|", *lines, sep="\n")
 
 
