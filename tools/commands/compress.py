@@ -126,11 +126,11 @@ def _open(arguments: Arguments) -> Image:
     return open_member(arguments.input)
 
 
-def _check_data(arguments: Arguments) -> None:
+def _check_data(arguments: Arguments, codec: Codec) -> None:
     """Checks that what belongs together is given.
 
     Raises:
-        UserError: something is missing.
+        UserError: something is missing, or does not fit the rest.
     """
     if arguments.digests is not None and not arguments.data:
         raise UserError("--digests: are those of an image, of which --data compresses the data; give both")
@@ -140,13 +140,15 @@ def _check_data(arguments: Arguments) -> None:
         raise UserError("--base: is for an output that ends in .recipe, and such an output needs it; give both or none")
     if arguments.base is not None and arguments.digests is None:
         raise UserError("--base: is compared with the image by --digests; give both")
+    if arguments.base is not None and not fits(codec):
+        raise UserError("--piece_size: must be a multiple of 1M with --base, since digests are of each MiB")
 
 
 def main(arguments: Arguments) -> None:
     """Runs the command line."""
     codec = codec_of(arguments)
     _check("threads", arguments.threads, 1, 1024)
-    _check_data(arguments)
+    _check_data(arguments, codec)
     image, cuts = open_allocated(arguments.input), []
     if arguments.data:
         member = _open(arguments)
@@ -154,15 +156,14 @@ def main(arguments: Arguments) -> None:
     remember = _store().remembering if is_worker() else unchanged
     shown = progress(f"compressing {arguments.input}", image.size)
     with shown as tell, digest_for_bazel(arguments.output) as digest:
-        given = None if arguments.digests is None else read_piece_digests(arguments.digests, member)
-        if arguments.base is not None and given is not None:
-            if not fits(codec):
-                raise UserError("--piece_size: must be a multiple of 1M with --base, since digests are of each MiB")
-            base, threads = _base_of(arguments.base), arguments.threads
+        if arguments.base is not None and arguments.digests is not None:
+            base, given = _base_of(arguments.base), read_piece_digests(arguments.digests, member)
+            threads = arguments.threads
             over = compressed_over(member, given, base, codec, remember=remember, threads=threads, progress=tell)
             write_raw(recipe_of(over, [arguments.base.data]), arguments.output, digest=digest)
             return
-        if given is not None and is_worker() and fits(codec):
+        if arguments.digests is not None and is_worker() and fits(codec):
+            given = read_piece_digests(arguments.digests, member)
             store, threads = _store(), arguments.threads
             write_data(member, given, arguments.output, codec, store, threads=threads, progress=tell, digest=digest)
             return
