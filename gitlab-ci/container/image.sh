@@ -26,6 +26,7 @@ packages=(
     pigz tar xz-utils zstd
     # Virtual machines.
     ovmf qemu-system-x86 qemu-utils openssh-client swtpm
+    qemu-efi-aarch64 qemu-system-arm
     # A host of a test network.
     libvirt-clients libvirt-daemon libvirt-daemon-driver-qemu libvirt-daemon-log openssh-server
     # Servers of a cache and of remote execution, on loopback.
