@@ -13,9 +13,8 @@ import gc
 import json
 import os
 import sys
-import traceback
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from tools.core.errors import UserError
@@ -25,7 +24,11 @@ _DEFECT = 1
 """The status of a Python program after an exception."""
 
 
+_BUILT = "bazel-out/"
+
 _started = False
+_digests: Mapping[str, str] = {}
+"""Those of the inputs of the request that is done now, by their paths."""
 
 
 def is_worker() -> bool:
@@ -33,10 +36,24 @@ def is_worker() -> bool:
     return _started
 
 
+def input_digest(path: str) -> str | None:
+    """Returns what tells the content of an input of the request from all others.
+
+    Args:
+        path: as an argument of the request names the file.
+
+    Returns:
+        The digest that Bazel gives, whose form is Bazel's. None if there is none, or if the file is not built by Bazel:
+        a source file may have changed since Bazel read it.
+    """
+    return _digests.get(path)
+
+
 @dataclass(frozen=True, slots=True)
 class _Request:
     words: Sequence[str]
     id: int
+    digests: Mapping[str, str] = field(default_factory=dict)
 
 
 def serve(work: Callable[[Sequence[str]], int]) -> None:
@@ -48,11 +65,12 @@ def serve(work: Callable[[Sequence[str]], int]) -> None:
     Raises:
         UserError: what comes is no request.
     """
-    global _started  # noqa: PLW0603 - of the process
+    global _started, _digests  # noqa: PLW0603 - of the process
     _started = True
     with _own_streams() as (requests, responses, said):
         for line in requests:
             request = _request(line)
+            _digests = request.digests
             status, is_usable = _done(work, request.words)
             response = {"exitCode": status, "output": _taken(said), "requestId": request.id}
             write_all(responses, json.dumps(response).encode() + b"\n")
@@ -74,7 +92,15 @@ def _request(line: bytes) -> _Request:
     number = value.get("requestId", 0)
     if number:
         raise UserError(f"standard input: has the request ID {number}; this worker does one request at a time")
-    return _Request(words, number)
+    return _Request(words, number, dict(_digests_in(value.get("inputs", []))))
+
+
+def _digests_in(inputs: Any) -> Iterator[tuple[str, str]]:
+    """Yields the path and the digest of each input that Bazel has built."""
+    for each in inputs if isinstance(inputs, list) else []:
+        path, digest = (each.get("path"), each.get("digest")) if isinstance(each, dict) else (None, None)
+        if isinstance(path, str) and isinstance(digest, str) and path.startswith(_BUILT) and digest:
+            yield path, digest
 
 
 def _done(work: Callable[[Sequence[str]], int], words: Sequence[str]) -> tuple[int, bool]:
@@ -82,6 +108,8 @@ def _done(work: Callable[[Sequence[str]], int], words: Sequence[str]) -> tuple[i
     try:
         return work(words), True
     except Exception:
+        import traceback  # noqa: PLC0415 - takes time to load, and only a defect needs it
+
         traceback.print_exc()
         return _DEFECT, False
 

@@ -13,14 +13,18 @@ from dataclasses import dataclass
 
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
+from tools.core.worker import input_digest
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
     say: str = argument("what to print", positional=True)
     fail: str = argument("how to fail", default="")
+    digest_of: str | None = argument("a path", default=None)
 
 def main(arguments):
+    if arguments.digest_of is not None:
+        print(input_digest(arguments.digest_of), flush=True)
     print(arguments.say, flush=True)
     os.write(1, b"by the system\\n")
     assert sys.stdin.read() == ""
@@ -78,6 +82,28 @@ def test_each_request_has_its_own_status_and_output(start):
     worker.stdin.close()
     assert worker.wait(30) == 0
     assert worker.stderr.read() == ""
+
+
+def test_digests_are_those_of_the_request(start):
+    worker = start()
+    path = "bazel-out/k8-fastbuild/bin/x"
+    words = ["a", f"--digest_of={path}"]
+    for given, expected in (
+        ([{"path": path, "digest": "one"}], "one"),
+        ([{"path": "bazel-out/y", "digest": "two"}], "None"),
+        ([{"path": path, "digest": "two"}], "two"),
+        ([], "None"),
+        ([{"path": path, "digest": ""}], "None"),
+        ([{"path": path}, {"digest": "two"}, 7], "None"),
+        ("x", "None"),
+    ):
+        assert ask(worker, *words, inputs=given)["output"].splitlines()[0] == expected
+    assert ask(worker, "a", inputs=[{"path": path, "digest": "one"}])["exitCode"] == 0
+
+
+def test_source_files_have_no_digest(start):
+    said = ask(start(), "a", "--digest_of=etc/x", inputs=[{"path": "etc/x", "digest": "one"}])
+    assert said["output"].startswith("None\n")
 
 
 def test_words_before_the_flag_come_first(start):

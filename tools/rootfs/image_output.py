@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,12 +12,14 @@ from tools.core.cli import argument
 from tools.core.errors import UserError
 from tools.core.json_spec import FileName, OutputName
 from tools.core.progress import progress
+from tools.core.worker import input_digest, is_worker
 from tools.image.checksum_file import digest_for_bazel
 from tools.image.extents import Image
 from tools.image.holes import BLOCK_SIZE
 from tools.image.rawfile import write_raw
 from tools.image.recipe import recipe_of
-from tools.pieces.piece_digests import digests_of
+from tools.pieces.kept_digests import DigestStore
+from tools.pieces.piece_digests import PieceDigests, digests_of
 from tools.tar.image_file import open_image
 from tools.tar.sparse_archive import Member, archive_of
 from tools.tree.capacity import CapacityError
@@ -81,4 +84,15 @@ class ImageOutput:
         with shown as tell, digest_for_bazel(self.output) as digest:
             write_raw(image, self.output, tell, digest=digest)
         if self.digests is not None:
-            digests_of(open_image(self.output, self.source)).write(self.digests)
+            _digests_of(open_image(self.output, self.source)).write(self.digests)
+
+
+@functools.cache
+def _store() -> DigestStore:
+    """Returns what a worker keeps: digests of pieces."""
+    return DigestStore()
+
+
+def _digests_of(image: Image) -> PieceDigests:
+    """Computes the digests of an image's pieces. A worker reads only what it has not hashed before."""
+    return _store().digests_of(image, input_digest) if is_worker() else digests_of(image)
