@@ -1,6 +1,6 @@
 """The outputs of the rules that write archives of images: a plain tar, compressed ones, and a checksum of each."""
 
-load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS")
+load("//defs/private:command_action.bzl", "worker_requirements")
 load("//defs/private:json_spec.bzl", "json_spec")
 load("//defs/private:part_image.bzl", "image_files")
 load("//defs/private:resources.bzl", "threaded_resources")
@@ -57,7 +57,7 @@ def write_archives(ctx, tool, mnemonic, describe):
         ctx.actions.run(
             arguments = [json_spec(ctx, spec | {"output_" + format: output, "sha256": True})],
             executable = tool,
-            execution_requirements = WORKER_REQUIREMENTS,
+            execution_requirements = worker_requirements(mnemonic, inputs),
             inputs = inputs,
             mnemonic = mnemonic,
             outputs = [output, checksums[format]],

@@ -9,6 +9,24 @@ WORKER_REQUIREMENTS = {
     "supports-workers": "1",
 }
 
+_MANY_INPUTS = 100
+
+def worker_requirements(mnemonic, inputs):
+    """Returns the execution requirements of a command that Bazel may keep running, for an action that may have many inputs.
+
+    Before each request, Bazel links the inputs into the folder of the worker, and removes those of the last request. So
+    actions with many inputs, which are those of images of a root tree, have workers of their own: their inputs stay.
+
+    Args:
+        mnemonic: of the action.
+        inputs: list of the action's Files.
+    """
+    if len(inputs) < _MANY_INPUTS:
+        return WORKER_REQUIREMENTS
+
+    # https://bazel.build/remote/creating
+    return WORKER_REQUIREMENTS | {"worker-key-mnemonic": mnemonic + "OfManyFiles"}
+
 def command_args(ctx):
     """Returns empty Args which a command gets in a file, one a line, as persistent workers need it.
 

@@ -1,6 +1,6 @@
 """Compression of the payload data of partitions, once for each codec."""
 
-load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS")
+load("//defs/private:command_action.bzl", "worker_requirements")
 load("//defs/private:json_spec.bzl", "json_spec")
 load("//defs/private:part_image.bzl", "image_files")
 load("//defs/private:resources.bzl", "threaded_resources")
@@ -31,7 +31,7 @@ def _compress(ctx, part, output, base = None, base_data = None):
     ctx.actions.run(
         arguments = [json_spec(ctx, spec)],
         executable = ctx.executable._compress,
-        execution_requirements = WORKER_REQUIREMENTS,
+        execution_requirements = worker_requirements("CompressImage", inputs),
         inputs = inputs,
         mnemonic = "CompressImage",
         outputs = [output],

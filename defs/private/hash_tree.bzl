@@ -1,6 +1,6 @@
 """The action that makes a dm-verity hash tree."""
 
-load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS")
+load("//defs/private:command_action.bzl", "worker_requirements")
 load("//defs/private:identifiers.bzl", "check_salt", "check_uuid")
 load("//defs/private:json_spec.bzl", "json_spec")
 load("//defs/private:part_image.bzl", "image_files")
@@ -48,11 +48,12 @@ def hash_tree(ctx, source, hashes, recipe = False):
         "source": sources or None,
         "uuid": check_uuid(ctx.attr.uuid, "%s: uuid" % ctx.label),
     }
+    inputs = [image] + sources + ([digests] if digests else [])
     ctx.actions.run(
         arguments = [json_spec(ctx, spec)],
         executable = ctx.executable._verity_image,
-        execution_requirements = WORKER_REQUIREMENTS,
-        inputs = [image] + sources + ([digests] if digests else []),
+        execution_requirements = worker_requirements("VerityImage", inputs),
+        inputs = inputs,
         mnemonic = "VerityImage",
         outputs = [hashes, root_hash, hash_digests],
         progress_message = "Hashing %{input}",

@@ -1,7 +1,7 @@
 """The output groups that all image rules have: other forms of the image, and lists of its files."""
 
 load("//defs/private:archive_outputs.bzl", "part_specs")
-load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS")
+load("//defs/private:command_action.bzl", "worker_requirements")
 load("//defs/private:json_spec.bzl", "json_spec")
 load("//defs/private:resources.bzl", "threaded_resources")
 
@@ -31,7 +31,7 @@ def export_image(ctx, suffix, parts, codec = None, member = ".img"):
     ctx.actions.run(
         arguments = [json_spec(ctx, {"member": ctx.label.name + member, "output": output, "parts": specs})],
         executable = ctx.executable._image_export,
-        execution_requirements = WORKER_REQUIREMENTS,
+        execution_requirements = worker_requirements("ImageExport", inputs),
         inputs = inputs,
         mnemonic = "ImageExport",
         outputs = [output],

@@ -1,6 +1,6 @@
 """The common part of the rules that make images of partitions."""
 
-load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS")
+load("//defs/private:command_action.bzl", "worker_requirements")
 load("//defs/private:compression.bzl", "compressed_part")
 load("//defs/private:executables.bzl", "executables_aspect")
 load("//defs/private:image_groups.bzl", "EXPORT_ATTRS", "export_image", "partition_groups", "tar_of_recipe")
@@ -107,7 +107,8 @@ def _image_action(ctx, action, tree, files, suffix = "", recipe = False):
     name = ctx.label.name + suffix
     output = ctx.actions.declare_file(name + (".img.recipe" if recipe else ".img.tar"))
     digests = ctx.actions.declare_file(name + ".digests.json")
-    sources = files.to_list() if recipe else []
+    named = files.to_list()
+    sources = named if recipe else []
     spec = tree | action.parameters | {
         "digests": digests,
         "member": name + ".img",
@@ -118,7 +119,7 @@ def _image_action(ctx, action, tree, files, suffix = "", recipe = False):
     ctx.actions.run(
         arguments = [json_spec(ctx, spec)],
         executable = action.tool,
-        execution_requirements = WORKER_REQUIREMENTS,
+        execution_requirements = worker_requirements(action.mnemonic, named),
         inputs = depset(action.inputs, transitive = [files]),
         mnemonic = action.mnemonic,
         outputs = [output, digests],

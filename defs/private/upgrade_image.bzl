@@ -2,7 +2,7 @@
 
 load("//defs/private:architecture.bzl", "ARCHITECTURE_ATTRS", "image_architecture")
 load("//defs/private:archive_outputs.bzl", "ARCHIVE_ATTRS", "part_specs", "write_archives")
-load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS")
+load("//defs/private:command_action.bzl", "worker_requirements")
 load("//defs/private:execution.bzl", "LINUX")
 load("//defs/private:identifiers.bzl", "check_uuid")
 load("//defs/private:image_groups.bzl", "archive_groups")
@@ -41,7 +41,7 @@ def _manifest(ctx, partitions):
     ctx.actions.run(
         arguments = [json_spec(ctx, spec)],
         executable = ctx.executable._upgrade_manifest,
-        execution_requirements = WORKER_REQUIREMENTS,
+        execution_requirements = worker_requirements("UpgradeManifest", inputs),
         inputs = inputs,
         mnemonic = "UpgradeManifest",
         outputs = [output],

@@ -16,7 +16,14 @@ IN_AN_IMAGE = frozenset({"link", "overrides", "path", "paths", "target"})
 """Keys of tools' specifications whose values are paths in the image, and so may be absolute."""
 
 REQUIREMENTS = frozenset(
-    {"block-network", "no-remote-exec", "requires-worker-protocol", "supports-path-mapping", "supports-workers"}
+    {
+        "block-network",
+        "no-remote-exec",
+        "requires-worker-protocol",
+        "supports-path-mapping",
+        "supports-workers",
+        "worker-key-mnemonic",
+    }
 )
 """Permitted execution requirements of actions: none that weaken the sandbox or disable caching."""
 
