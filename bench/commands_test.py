@@ -31,10 +31,14 @@ def test_disk_image(tmp_path):
     with tarfile.open(tmp_path / "root.tar", "w") as root:
         root.add(tmp_path / "file", "file")
     sizes = {"image_size": 8 * MIB, "disk_size": 300 * MIB}
-    for step in disk_image.ours(disk_image.Arguments(root_tar="root.tar", **sizes), tmp_path):
+    remove, *steps = disk_image.ours(disk_image.Arguments(root_tar="root.tar", **sizes), tmp_path)
+    given = {*os.listdir(tmp_path), "log"}
+    for step in steps:
         measure(step, tmp_path)
     assert (tmp_path / "disk.tar.zst").stat().st_size
     assert (tmp_path / "disk.tar.gz").stat().st_size
+    measure(remove, tmp_path)
+    assert {*os.listdir(tmp_path)} == given
 
 
 def test_erofs_image(tmp_path):

@@ -1,8 +1,9 @@
 """Compares the creation of a disk image from a root tar with standard tools.
 
 Both create from the same tar: an ext4 file system, its dm-verity tree, a disk with a partition table, and the disk as
-.tar.zst and .tar.gz. The standard tools are mke2fs -d, veritysetup, sfdisk, dd, tar -S, zstd and pigz. Runs alternate;
-the best run of each step counts.
+.tar.zst and .tar.gz. The standard tools are mke2fs -d, veritysetup, sfdisk, dd, tar -S, zstd and pigz. Both remove their
+files of the last run first, as Bazel does: a new file in the place of a large one is written to the disk at once. Runs
+alternate; the best run of each step counts.
 """
 
 from __future__ import annotations
@@ -24,6 +25,11 @@ _GUID = "2B110BB7-CDEC-7D41-B97E-893EDCBE5428"
 _SALT = "00" * 32
 _START = 2048
 _SECTOR = 512
+_OUTPUTS = (
+    *(f"{name}.{suffix}" for name in ("root", "hash") for suffix in ("recipe", "json", "zst", "gz")),
+    *("hash", "disk.tar.zst", "disk.tar.gz"),
+)
+"""What the commands of this project write."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +50,7 @@ def stock_file_system(arguments: Arguments) -> list[Step]:
     options = ["-q", "-F", "-t", "ext4", "-O", "^has_journal", "-U", _UUID, "-E", extended, "-d", arguments.root_tar]
     mke2fs = [*shlex.split(arguments.mke2fs), *options, "root.img", str(arguments.image_size // 1024)]
     return [
-        Step("rm", ["rm", "-f", "root.img"]),
+        Step("rm", ["rm", "-f", "root.img", "root.img.tar"]),
         Step("mke2fs -d", mke2fs),
         Step("tar -S", ["tar", "-S", "-cf", "root.img.tar", "root.img"]),
     ]
@@ -70,10 +76,13 @@ def stock(arguments: Arguments, folder: Path) -> list[Step]:
     ]
 
 
-def our_file_system(arguments: Arguments) -> Step:
-    """Returns the step of this project's tools up to a tar of the file system."""
+def our_file_system(arguments: Arguments) -> list[Step]:
+    """Returns the steps of this project's tools up to a tar of the file system."""
     flags = [f"--layer={arguments.root_tar}", f"--size={arguments.image_size}", f"--uuid={_UUID}", "--nojournal"]
-    return Step("ext4_image", tool_command("ext4_image", *flags, "--output=root.img.tar"))
+    return [
+        Step("rm", ["rm", "-f", "root.img.tar"]),
+        Step("ext4_image", tool_command("ext4_image", *flags, "--output=root.img.tar")),
+    ]
 
 
 def ours(arguments: Arguments, folder: Path) -> list[Step]:
@@ -94,6 +103,7 @@ def ours(arguments: Arguments, folder: Path) -> list[Step]:
     disk = {"layout": "partitions.csv", "disk_guid": _GUID, "expanded_size": arguments.disk_size}
     disk |= {"output_zst": "disk.tar.zst", "output_gz": "disk.tar.gz", "partitions": [{"name": "root", "parts": parts}]}
     return [
+        Step("rm", ["rm", "-f", *_OUTPUTS]),
         _action(folder, "ext4_image", root | {"uuid": _UUID, "recipe": True, "output": "root.recipe"}),
         _action(
             folder,
@@ -123,7 +133,7 @@ def main(arguments: Arguments) -> None:
         for folder in folders:
             folder.mkdir()
         print("root tar to ext4 in a sparse tar")
-        compare(stock_file_system(arguments), [our_file_system(arguments)], arguments.runs, folders)
+        compare(stock_file_system(arguments), our_file_system(arguments), arguments.runs, folders)
         size = Path(arguments.root_tar).stat().st_size
         print(f"\nroot tar of {size / 1e6:.0f} MB to disk.tar.zst and disk.tar.gz")
         compare(stock(arguments, folders[0]), ours(arguments, folders[1]), arguments.runs, folders)
