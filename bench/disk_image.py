@@ -1,9 +1,10 @@
 """Compares the creation of a disk image from a root tar with standard tools.
 
 Both create from the same tar: an ext4 file system, its dm-verity tree, a disk with a partition table, and the disk as
-.tar.zst and .tar.gz. The standard tools are mke2fs -d, veritysetup, sfdisk, dd, tar -S, zstd and pigz. Both remove their
-files of the last run first, as Bazel does: a new file in the place of a large one is written to the disk at once. Runs
-alternate; the best run of each step counts.
+.tar.zst and .tar.gz. The standard tools are mke2fs -d, veritysetup, sfdisk, dd, tar -S, zstd and pigz.
+
+Runs alternate; the best run of each step counts. Before a run, both remove the files of the last one, as Bazel does:
+ext4 writes a file to the disk at once if it is renamed to a file that is there.
 """
 
 from __future__ import annotations
