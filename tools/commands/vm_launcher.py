@@ -16,6 +16,7 @@ from tools.core.errors import UserError
 from tools.core.json_spec import FileName, OutputName
 from tools.image.rawfile import write_raw
 from tools.tar.image_file import open_image
+from tools.vm.architecture import ARCHITECTURE_HELP, X86_64, find_architecture
 from tools.vm.firmware import firmware_with
 from tools.vm.machine import Drive, Settings, command_line, copy_variables, create_overlay
 from tools.vm.qemu import accelerator, find_qemu
@@ -30,6 +31,7 @@ class Arguments:
     """Arguments of the command line."""
 
     disk: FileName = argument("the disk image, raw or as the one member of a tar", positional=True)
+    architecture: str = argument(ARCHITECTURE_HELP, default=X86_64.name)
     keep: OutputName | None = argument(
         "folder for the image and what the machine writes to it; another start with the same folder goes on from there",
         default=None,
@@ -44,7 +46,7 @@ class Arguments:
     firmware_variables: FileName | None = argument(
         "variable store with the keys of a product: boot with UEFI Secure Boot and these keys alone", default=None
     )
-    qemu: str | None = argument("QEMU; by default qemu-system-x86_64 on PATH", default=None)
+    qemu: str | None = argument("QEMU; by default qemu-system-ARCHITECTURE on PATH", default=None)
     toolchain: dict[str, FileName] | None = argument(HELP, default=None)
     accel: str | None = argument("accelerator; by default KVM where it works, else emulation", default=None)
     more: tuple[str, ...] = argument("another argument to QEMU", default=())
@@ -53,8 +55,8 @@ class Arguments:
 def main(arguments: Arguments) -> None:
     """Runs the machine until it ends."""
     files = checked_files(arguments.toolchain)
-    qemu = find_qemu(arguments.qemu or files.get("qemu"))
-    firmware = firmware_with(arguments.secure_boot, arguments.firmware_variables, files)
+    qemu = find_qemu(arguments.qemu or files.get("qemu"), find_architecture(arguments.architecture))
+    firmware = firmware_with(arguments.secure_boot, arguments.firmware_variables, files, qemu.architecture)
     accel = arguments.accel or accelerator(qemu, firmware)
     forwards = [(arguments.ssh_port, _SSH_PORT), (arguments.http_port, arguments.http_target)]
     with tempfile.TemporaryDirectory(prefix="launch-local-vm-", dir=_large_folder()) as temporary:
@@ -69,7 +71,7 @@ def main(arguments: Arguments) -> None:
             forwards=[(host, machine) for host, machine in forwards if host],
             arguments=arguments.more,
         )
-        command = command_line(settings, copy_variables(firmware, folder))
+        command = command_line(settings, copy_variables(firmware, folder, qemu.architecture))
         command += ["-display", "none", "-serial", "mon:stdio"]
         print(introduction(arguments, accel), flush=True)
         status = subprocess.run(command, env={**os.environ, "TMPDIR": temporary}, check=False).returncode

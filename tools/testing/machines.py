@@ -6,6 +6,7 @@ from typing import TypedDict
 
 from tools.core.errors import UserError
 from tools.testing.oracles import oracle, unavailable
+from tools.vm.architecture import X86_64, Architecture
 from tools.vm.firmware import Firmware, find_firmware
 from tools.vm.qemu import Qemu, accelerator, find_qemu
 
@@ -18,11 +19,11 @@ class Emulator(TypedDict):
     accel: str
 
 
-def emulator() -> Emulator:
+def emulator(architecture: Architecture = X86_64) -> Emulator:
     """Returns QEMU, its firmware and the accelerator; skips (or fails) the calling test if one is missing."""
-    oracle("qemu-system-x86_64")
+    oracle(architecture.program)
     try:
-        qemu, firmware = find_qemu(), find_firmware()
+        qemu, firmware = find_qemu(architecture=architecture), find_firmware(architecture=architecture)
     except UserError as error:
         unavailable(str(error))
     return Emulator(qemu=qemu, firmware=firmware, accel=accelerator(qemu, firmware))

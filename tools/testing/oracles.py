@@ -57,6 +57,7 @@ _PACKAGES = {
     "pwck": "passwd",
     "qemu-img": "qemu-utils",
     "qemu-io": "qemu-utils",
+    "qemu-system-aarch64": "qemu-system-arm",
     "qemu-system-x86_64": "qemu-system-x86",
     "readelf": "binutils",
     "sbverify": "sbsigntool",

@@ -14,6 +14,7 @@ from tools.core.errors import UserError
 from tools.core.json_spec import FileName, OutputName
 from tools.image.rawfile import write_raw
 from tools.tar.image_file import open_image
+from tools.vm.architecture import ARCHITECTURE_HELP, X86_64, find_architecture
 from tools.vm.checks import Checks, default_log, undeclared_output
 from tools.vm.firmware import firmware_with
 from tools.vm.machine import Drive, Machine, Settings
@@ -30,6 +31,7 @@ class BootArguments:
     """Arguments of all commands that boot a disk image."""
 
     disk: FileName = argument("the disk image, raw or in a tar with one member", positional=True)
+    architecture: str = argument(ARCHITECTURE_HELP, default=X86_64.name)
     user: str = argument("account for the login on the console", default="root")
     password: str = argument("its password", default="root")
     secure_boot: bool = argument("boot with UEFI Secure Boot and enrolled keys", default=False)
@@ -45,7 +47,7 @@ class BootArguments:
         "outputs",
         default=None,
     )
-    qemu: str | None = argument("path or name of QEMU; by default qemu-system-x86_64 in PATH", default=None)
+    qemu: str | None = argument("path or name of QEMU; by default qemu-system-ARCHITECTURE in PATH", default=None)
     toolchain: dict[str, FileName] | None = argument(HELP, default=None)
     accel: str | None = argument("accelerator; by default KVM if it works, else emulation", default=None)
     memory_mib: int = argument("memory of the machine, in MiB", default=1024)
@@ -77,8 +79,8 @@ def booted(
         CheckError: a check failed.
     """
     files = checked_files(arguments.toolchain)
-    qemu = find_qemu(arguments.qemu or files.get("qemu"))
-    firmware = firmware_with(arguments.secure_boot, arguments.firmware_variables, files)
+    qemu = find_qemu(arguments.qemu or files.get("qemu"), find_architecture(arguments.architecture))
+    firmware = firmware_with(arguments.secure_boot, arguments.firmware_variables, files, qemu.architecture)
     accel = arguments.accel or accelerator(qemu, firmware)
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="boot-check-") as folder:

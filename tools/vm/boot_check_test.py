@@ -1,4 +1,5 @@
 import dataclasses
+import struct
 
 import pytest
 
@@ -7,6 +8,7 @@ from tools.image.extents import Image
 from tools.image.rawfile import write_raw
 from tools.testing.machines import emulator
 from tools.testing.oracles import oracle
+from tools.vm.architecture import AARCH64
 from tools.vm.boot_check import BootArguments, booted
 from tools.vm.console import ConsoleError
 
@@ -44,6 +46,23 @@ def test_a_failed_check_leaves_a_picture_of_the_display(arguments, tmp_path, cap
     assert taken[0].startswith(PNG)
     assert taken == [picture.read_bytes()]
     assert f"the display is in {picture}" in capsys.readouterr().out
+
+
+def test_the_display_of_a_machine_for_arm(arguments, tmp_path):
+    emulator(AARCH64)
+
+    def boot():
+        with booted(dataclasses.replace(arguments, architecture="aarch64")) as (machine, checks):
+            machine.console.expect(FIRMWARE, SECONDS)
+            checks.true("one", value=False, otherwise="it is not")
+
+    with pytest.raises(CheckError):
+        boot()
+    picture = (tmp_path / "screen.png").read_bytes()
+    assert picture.startswith(PNG)
+    # IHDR, the first chunk, has width and height: https://www.w3.org/TR/png-3/#11IHDR. 640 x 480 is that of a display
+    # which nothing has written to.
+    assert struct.unpack(">II", picture[16:24]) == (800, 600)
 
 
 def test_what_does_not_come_leaves_one_too(arguments, tmp_path):

@@ -4,6 +4,7 @@ import pytest
 
 from tools.core.errors import UserError
 from tools.vm import firmware
+from tools.vm.architecture import AARCH64
 from tools.vm.firmware import Firmware, find_firmware, firmware_with
 
 
@@ -55,10 +56,35 @@ def test_takes_the_first_that_suits(folders):
     assert find_firmware(secure_boot=True, folders=folders) == Firmware(secure, "40-secure.json.vars", secure_boot=True)
 
 
+def test_takes_that_of_the_architecture(folders):
+    _, share = folders
+    describe(share, "10-x86.json")
+    targets = [{"architecture": "aarch64", "machines": ["virt-*"]}]
+    describe(share, "11-other.json", targets=[{"architecture": "aarch64", "machines": ["sbsa-ref"]}])
+    plain = describe(share, "20-arm.json", targets=targets)
+    secure = describe(share, "30-secure.json", ["secure-boot", "enrolled-keys"], targets=targets)
+    assert find_firmware(False, folders, AARCH64) == Firmware(plain, "20-arm.json.vars")
+    assert find_firmware(True, folders, AARCH64) == Firmware(secure, "30-secure.json.vars", secure_boot=True)
+
+
+def test_firmware_that_is_no_flash_is_refused(tmp_path):
+    code = tmp_path / "code.fd"
+    code.write_bytes(b"code")
+    with pytest.raises(UserError, match=r"code\.fd: has 4 bytes, but .* virt has 67108864; pad it .*--size=67108864"):
+        firmware_with(False, None, {"code": str(code)}, AARCH64)
+    with code.open("ab") as file:
+        file.truncate(64 << 20)
+    assert firmware_with(False, None, {"code": str(code)}, AARCH64) == Firmware(str(code))
+
+
 def test_variables_of_a_product_replace_those_of_the_firmware(folders, tmp_path, monkeypatch):
     _, share = folders
     secure, plain = describe(share, "40-secure.json", SECURE), describe(share, "50-plain.json")
-    monkeypatch.setattr(firmware, "find_firmware", lambda secure_boot: find_firmware(secure_boot, folders))
+    monkeypatch.setattr(
+        firmware,
+        "find_firmware",
+        lambda secure_boot, architecture: find_firmware(secure_boot, folders, architecture),
+    )
     store = tmp_path / "ovmf_variables.fd"
     with pytest.raises(UserError, match=r"ovmf_variables\.fd: is missing; `secure_boot_keys` writes"):
         firmware_with(secure_boot=False, variables=str(store))
@@ -85,6 +111,12 @@ def test_firmware_without_variables(folders):
 def test_none_at_all_says_what_to_install(folders, secure, kind):
     with pytest.raises(UserError, match=rf"no .*{kind} .*install it \(Debian: ovmf\)"):
         find_firmware(secure, folders)
+
+
+def test_none_for_an_architecture_says_what_to_install(folders):
+    describe(folders[0], "a.json")
+    with pytest.raises(UserError, match=r"no UEFI firmware for qemu-system-aarch64 .* \(Debian: qemu-efi-aarch64\)"):
+        find_firmware(False, folders, AARCH64)
 
 
 @pytest.mark.parametrize("text", ["[]", "{}", '{"interface-types": 5}'])

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from tools.core.errors import UserError
+from tools.vm.architecture import X86_64, Architecture
 from tools.vm.console import Console
 from tools.vm.firmware import Firmware
 from tools.vm.qemu import Qemu, option_value
@@ -53,7 +54,7 @@ class Settings:
     """The configuration of a machine.
 
     Attributes:
-        qemu: QEMU to run.
+        qemu: QEMU to run, of the machine's architecture.
         firmware: firmware to boot.
         accel: accelerator, from `tools.vm.qemu.accelerator`.
         drives: disks, in the order of their PCI addresses, in which the firmware tries to boot from them, too.
@@ -91,13 +92,14 @@ def command_line(settings: Settings, variables: str | None) -> list[str]:
         settings: configuration of the machine.
         variables: file with the firmware's variable store, a copy of the template; or None.
     """
-    secure = settings.firmware.secure_boot
+    architecture = settings.qemu.architecture
+    guarded = settings.firmware.secure_boot and architecture.management_mode
     command = [settings.qemu.program, "-nodefaults", "-accel", settings.accel, "-cpu", "max"]
-    command += ["-machine", "q35,smm=on" if secure else "q35"]
+    command += ["-machine", architecture.machine + (",smm=on" if guarded else "")]
     if settings.qemu.version >= _EXIT_WITH_PARENT and not settings.detached:
         command += ["-run-with", "exit-with-parent=on"]
     command += ["-smp", str(settings.cpus), "-m", str(settings.memory_mib)]
-    if secure:
+    if guarded:
         # Only system management mode may write to the flash, so that the machine can't change its Secure Boot keys.
         command += ["-global", "driver=cfi.pflash01,property=secure,value=on"]
     code = option_value(settings.firmware.code)
@@ -116,7 +118,7 @@ def command_line(settings: Settings, variables: str | None) -> list[str]:
     if settings.watchdog:
         command += ["-device", "i6300esb", "-action", "watchdog=reset"]
     if settings.display:
-        command += ["-device", "bochs-display"]
+        command += ["-device", architecture.display]
     return [*command, *settings.arguments]
 
 
@@ -141,12 +143,13 @@ def _model(drive: Drive) -> str:
     return "scsi-hd" if drive.removable else "virtio-blk-pci"
 
 
-def copy_variables(firmware: Firmware, folder: Path) -> str | None:
+def copy_variables(firmware: Firmware, folder: Path, architecture: Architecture = X86_64) -> str | None:
     """Returns the firmware's variable store in a machine's directory; copies the template if it doesn't exist.
 
     Args:
         firmware: the firmware.
         folder: directory of the machine.
+        architecture: the machine's processor; the copy is padded to the size of its flash.
 
     Returns:
         Path of the file; None if the firmware has no separate file for variables.
@@ -156,6 +159,8 @@ def copy_variables(firmware: Firmware, folder: Path) -> str | None:
     variables = folder / "variables.fd"
     if not variables.exists():
         shutil.copyfile(firmware.variables, variables)
+        if (size := architecture.flash_bytes or 0) > variables.stat().st_size:
+            os.truncate(variables, size)
     return os.fspath(variables)
 
 
@@ -200,14 +205,16 @@ class Machine:
         cleanup.callback(console_end.close)
         monitor, monitor_end = socket.socketpair()
         cleanup.callback(monitor_end.close)
-        command = command_line(self._settings, copy_variables(self._settings.firmware, self._folder))
+        architecture = self._settings.qemu.architecture
+        variables = copy_variables(self._settings.firmware, self._folder, architecture)
+        command = command_line(self._settings, variables)
         command += ["-display", "none"]
         command += ["-chardev", f"socket,id=console,fd={console_end.fileno()}", "-serial", "chardev:console"]
         command += ["-chardev", f"socket,id=monitor,fd={monitor_end.fileno()}", "-qmp", "chardev:monitor"]
         inherited = [console_end, monitor_end]
         if self._settings.tpm is not None:
             inherited.append(start_tpm(Path(self._settings.tpm), self._folder / "swtpm.log", cleanup))
-            command += tpm_arguments(inherited[-1].fileno())
+            command += tpm_arguments(inherited[-1].fileno(), architecture)
         errors = cleanup.enter_context((self._folder / "qemu.log").open("wb"))
         self._process = subprocess.Popen(
             command,

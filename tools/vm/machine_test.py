@@ -1,7 +1,10 @@
+from pathlib import Path
+
 import pytest
 
+from tools.vm.architecture import AARCH64
 from tools.vm.firmware import Firmware
-from tools.vm.machine import Drive, Settings, command_line
+from tools.vm.machine import Drive, Settings, command_line, copy_variables
 from tools.vm.qemu import Qemu
 
 PLAIN = Firmware("/code,1.fd", "/variables.fd")
@@ -29,6 +32,33 @@ def test_secure_boot_keeps_the_flash_from_the_system():
     assert "driver=cfi.pflash01,property=secure,value=on" in secure
     assert options(secure, "-machine") == ["q35,smm=on"]
     assert options(command(), "-machine") == ["q35"]
+
+
+def test_a_machine_for_arm():
+    qemu = Qemu("qemu", (11, 0), AARCH64)
+    words = command(qemu=qemu, firmware=Firmware("/code.fd", "/variables.fd", secure_boot=True), display=True)
+    assert options(words, "-machine") == ["virt"]
+    assert not options(words, "-global")
+    assert options(words, "-device")[-1] == "ramfb"
+
+
+def test_variables_fill_the_flash(tmp_path):
+    template = tmp_path / "template.fd"
+    template.write_bytes(b"variables")
+    firmware = Firmware("/code.fd", str(template))
+    copies = {}
+    for name, architecture in (("x86", {}), ("arm", {"architecture": AARCH64})):
+        (tmp_path / name).mkdir()
+        copies[name] = Path(copy_variables(firmware, tmp_path / name, **architecture))
+    assert copies["x86"].read_bytes() == b"variables"
+    assert copies["arm"].stat().st_size == 64 << 20
+    with copies["arm"].open("rb") as file:
+        assert file.read(12) == b"variables\0\0\0"
+    with copies["arm"].open("r+b") as file:
+        file.write(b"V")
+    copy_variables(firmware, tmp_path / "arm", AARCH64)
+    with copies["arm"].open("rb") as file:
+        assert file.read(2) == b"Va", "those of a machine are not overwritten"
 
 
 def test_drives_stand_in_their_order_and_forget_what_is_not_kept():

@@ -2,6 +2,7 @@ import pytest
 
 from tools.core.errors import UserError
 from tools.testing.oracles import oracle, unavailable
+from tools.vm.architecture import AARCH64, ARCHITECTURES, X86_64
 from tools.vm.console import ConsoleError
 from tools.vm.firmware import Firmware, find_firmware
 from tools.vm.machine import Drive, Machine, Settings, create_overlay
@@ -19,6 +20,8 @@ def fake(tmp_path, text, status=0):
 def test_takes_what_is_new_enough(tmp_path):
     qemu = find_qemu(fake(tmp_path, "QEMU emulator version 10.0.2 (Debian 1:10.0.2)"))
     assert qemu.version == (10, 0)
+    assert qemu.architecture is X86_64
+    assert find_qemu(qemu.program, AARCH64).architecture is AARCH64
 
 
 @pytest.mark.parametrize(
@@ -39,15 +42,23 @@ def test_what_is_missing_says_what_to_install(tmp_path):
         find_qemu(str(tmp_path / "nothing"))
 
 
+@pytest.mark.parametrize(("name", "package"), [("x86_64", "qemu-system-x86"), ("aarch64", "qemu-system-arm")])
+def test_each_architecture_has_a_program_and_package(monkeypatch, tmp_path, name, package):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UserError, match=rf"^qemu-system-{name}: not found; .* \(Debian: {package}\)$"):
+        find_qemu(architecture=ARCHITECTURES[name])
+
+
 def test_commas_are_written_twice():
     assert option_value("a,b,,c") == "a,,b,,,,c"
 
 
-@pytest.fixture(scope="module")
-def qemu():
-    oracle("qemu-system-x86_64")
+@pytest.fixture(scope="module", params=sorted(ARCHITECTURES))
+def qemu(request):
+    architecture = ARCHITECTURES[request.param]
+    oracle(architecture.program)
     try:
-        return find_qemu()
+        return find_qemu(architecture=architecture)
     except UserError as error:
         unavailable(str(error))
 
@@ -55,7 +66,7 @@ def qemu():
 @pytest.fixture(scope="module")
 def firmware(qemu):
     try:
-        return find_firmware()
+        return find_firmware(architecture=qemu.architecture)
     except UserError as error:
         unavailable(str(error))
 
@@ -69,14 +80,20 @@ def test_an_accelerator_that_is_none_does_not(qemu, firmware):
 
 
 @pytest.mark.parametrize(
-    ("exists", "works", "expected"),
-    [(False, True, "tcg,thread=multi"), (True, False, "tcg,thread=multi"), (True, True, "kvm")],
+    ("exists", "works", "host", "expected"),
+    [
+        (False, True, "x86_64", "tcg,thread=multi"),
+        (True, False, "x86_64", "tcg,thread=multi"),
+        (True, True, "aarch64", "tcg,thread=multi"),
+        (True, True, "x86_64", "kvm"),
+    ],
 )
-def test_without_kvm_machines_are_emulated(monkeypatch, tmp_path, exists, works, expected):
+def test_without_kvm_machines_are_emulated(monkeypatch, tmp_path, exists, works, host, expected):
     device = tmp_path / "kvm"
     if exists:
         device.touch()
     monkeypatch.setattr("tools.vm.qemu._KVM", str(device))
+    monkeypatch.setattr("platform.machine", lambda: host)
     monkeypatch.setattr("tools.vm.qemu.reaches_firmware", lambda _qemu, _firmware, accel: works and accel == "kvm")
     assert accelerator(Qemu("qemu", (10, 0)), Firmware("code")) == expected
 

@@ -13,7 +13,7 @@ MACHINE = Firmware("/machine/code", "/machine/variables")
 @pytest.fixture
 def files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(firmware, "find_firmware", lambda secure_boot=False: MACHINE)
+    monkeypatch.setattr(firmware, "find_firmware", lambda secure_boot, architecture: MACHINE)
     for name in ("qemu", "code", "variables", "keys"):
         (tmp_path / name).write_bytes(b"")
     return tmp_path

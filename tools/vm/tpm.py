@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 from tools.core.errors import UserError
+from tools.vm.architecture import X86_64, Architecture
 
 PROGRAM = "swtpm"
 _END_SECONDS = 20
@@ -59,12 +60,17 @@ def start_tpm(state: Path, log: Path, cleanup: contextlib.ExitStack) -> socket.s
     return channel
 
 
-def tpm_arguments(channel: int) -> list[str]:
-    """Returns QEMU's arguments for a TPM with the given end of its control channel, a file descriptor."""
+def tpm_arguments(channel: int, architecture: Architecture = X86_64) -> list[str]:
+    """Returns QEMU's arguments for the TPM of a machine.
+
+    Args:
+        channel: the end of the TPM's control channel, a file descriptor.
+        architecture: the machine's processor.
+    """
     return [
         *("-chardev", f"socket,id=tpm,fd={channel}"),
         *("-tpmdev", "emulator,id=tpm0,chardev=tpm"),
-        *("-device", "tpm-crb,tpmdev=tpm0"),
+        *("-device", f"{architecture.tpm},tpmdev=tpm0"),
     ]
 
 
