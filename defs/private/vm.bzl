@@ -1,7 +1,8 @@
 """Macros for virtual machines that boot disk images, for users and for tests."""
 
 load("//defs/private:attributes.bzl", "check_types", "macro_label")
-load("//defs/private:qemu_toolchain.bzl", "QEMU_TOOLCHAINS", "qemu_files")
+load("//defs/private:machine_platform.bzl", "MACHINE_PLATFORM_ATTRS", "check_architecture", "machine_file", "machine_platform", "to_machine")
+load("//defs/private:qemu_toolchain.bzl", "qemu_files")
 load("//tools:python.bzl", "py_binary", "py_test")
 
 def raw_disk(name, disk, output = "disk.img", **kwargs):
@@ -25,15 +26,19 @@ def raw_disk(name, disk, output = "disk.img", **kwargs):
         **kwargs
     )
 
-_FIRMWARE = {
-    "firmware_variables": attr.label(allow_files = True, doc = "See vm_boot_test."),
+_DEFAULT_ARCHITECTURE = "x86_64"
+
+_MACHINE_ATTRS = MACHINE_PLATFORM_ATTRS | {
+    "architecture": attr.string(default = _DEFAULT_ARCHITECTURE, doc = "See vm_boot_test."),
+    "firmware_variables": attr.label(allow_files = True, cfg = to_machine, doc = "See vm_boot_test."),
+    "_qemu": attr.label(cfg = to_machine, default = "//defs/private:qemu"),
 }
 
 def _variables_of(ctx):
     """Returns a list with the file of the attribute firmware_variables, or an empty one."""
-    target = ctx.attr.firmware_variables
-    if not target:
+    if not ctx.attr.firmware_variables:
         return []
+    (target,) = ctx.attr.firmware_variables
     groups = target[OutputGroupInfo] if OutputGroupInfo in target else None
     files = (groups.ovmf_variables if hasattr(groups, "ovmf_variables") else target.files).to_list()
     if len(files) != 1:
@@ -43,9 +48,11 @@ def _variables_of(ctx):
 
 def _machine_of(ctx):
     """Returns the arguments for the firmware and QEMU of a machine, as a dict for JSON, and their runfiles."""
-    files, runfiles = qemu_files(ctx)
+    architecture = ctx.attr.architecture
+    files, runfiles = qemu_files(ctx, ctx.attr._qemu[0], architecture)
     variables = _variables_of(ctx)
-    values = {"firmware_variables": "runfile:" + file.short_path for file in variables}
+    values = {} if architecture == _DEFAULT_ARCHITECTURE else {"architecture": architecture}
+    values |= {"firmware_variables": "runfile:" + file.short_path for file in variables}
     return values | ({"toolchain": files} if files else {}), runfiles.merge(ctx.runfiles(variables))
 
 def _launcher_spec_impl(ctx):
@@ -57,11 +64,30 @@ def _launcher_spec_impl(ctx):
 launcher_spec = rule(
     implementation = _launcher_spec_impl,
     doc = "A JSON file with the QEMU and firmware, for the tool that boots the machine.",
-    attrs = _FIRMWARE,
-    toolchains = QEMU_TOOLCHAINS,
+    attrs = _MACHINE_ATTRS,
 )
 
-def vm_launcher(name, disk, firmware_variables = None, args = [], **kwargs):
+def _machine_disk(name, disk, architecture, **kwargs):
+    """Declares the disk of a machine, built for the machine's processor; returns its label.
+
+    Args:
+        name: of the target that boots it.
+        disk: label of the image.
+        architecture: as uname(1) names it.
+        **kwargs: further attributes.
+    """
+    machine_file(
+        name = name + ".disk",
+        src = disk,
+        advice = "one image, such as NAME.tar of a disk_image",
+        attribute = "disk",
+        platform = machine_platform(architecture),
+        visibility = ["//visibility:private"],
+        **kwargs
+    )
+    return ":%s.disk" % name
+
+def vm_launcher(name, disk, architecture = _DEFAULT_ARCHITECTURE, firmware_variables = None, args = [], **kwargs):
     """Declares a target whose `bazel run` boots a disk image in QEMU, with its console on the terminal.
 
     The image is not changed. `bazel run TARGET -- --help` lists the options, such as ports, memory, KVM or emulation, and
@@ -70,15 +96,20 @@ def vm_launcher(name, disk, firmware_variables = None, args = [], **kwargs):
     Args:
         name: of the target.
         disk: the image as a tar, such as `:disk-img.tar`.
+        architecture: see vm_boot_test.
         firmware_variables: see vm_boot_test.
         args: further arguments of the launcher.
         **kwargs: further attributes of the target, such as `tags` and `visibility`.
     """
     check_types(macro_label(name), "list", {"args": args})
+    check_architecture(macro_label(name), architecture)
     tags = kwargs.pop("tags", None) or []
+    machine_disk = _machine_disk(name, disk, architecture, tags = tags, testonly = kwargs.get("testonly"))
     launcher_spec(
         name = name + ".spec",
+        architecture = architecture,
         firmware_variables = firmware_variables,
+        platform = machine_platform(architecture),
         tags = tags,
         testonly = kwargs.get("testonly"),
         visibility = ["//visibility:private"],
@@ -86,8 +117,8 @@ def vm_launcher(name, disk, firmware_variables = None, args = [], **kwargs):
     py_binary(
         name = name,
         srcs = [str(Label("//tools/commands:vm_launcher.py"))],
-        args = ["--disk=runfile:$(rootpath %s)" % disk, "--spec=runfile:$(rootpath :%s.spec)" % name] + args,
-        data = [disk, name + ".spec"],
+        args = ["--disk=runfile:$(rootpath %s)" % machine_disk, "--spec=runfile:$(rootpath :%s.spec)" % name] + args,
+        data = [machine_disk, name + ".spec"],
         main = Label("//tools/commands:vm_launcher.py"),
         # tells those who look at what was built that this boots an image
         tags = tags + ["vm-launcher"],
@@ -112,8 +143,7 @@ _boot_spec = rule(
     attrs = {
         "commands": attr.string_dict(doc = "See vm_boot_test."),
         "console": attr.string_list(doc = "See vm_boot_test."),
-    } | _FIRMWARE,
-    toolchains = QEMU_TOOLCHAINS,
+    } | _MACHINE_ATTRS,
 )
 
 def _quoted(text):
@@ -153,6 +183,7 @@ def vm_boot_test(
         ports = [],
         files = {},
         root = None,
+        architecture = _DEFAULT_ARCHITECTURE,
         firmware_variables = None,
         user = "root",
         password = "root",
@@ -161,10 +192,10 @@ def vm_boot_test(
         size = "enormous",
         tags = None,
         **kwargs):
-    """Declares a test that boots a disk image in QEMU with OVMF, and checks the running system.
+    """Declares a test that boots a disk image in QEMU with UEFI firmware, and checks the running system.
 
-    The system must have its console on ttyS0. With `commands`, `units`, `ports`, `files` or `root` the test logs in there, for
-    which Debian's systems need the package login, and the command `poweroff` must end the machine. The output of the console
+    The system must have its console on ttyS0, on ttyAMA0 where `architecture` is `aarch64`. With `commands`, `units`, `ports`,
+    `files` or `root` the test logs in there, for which Debian's systems need the package login, and the command `poweroff` must end the machine. The output of the console
     is among the test's outputs, as `console.log`, and a picture of the display when the first check failed, as `screen.png`.
     QEMU and firmware are those of the machine that runs the test, or of a `qemu_toolchain`; without either the test fails.
 
@@ -180,6 +211,10 @@ def vm_boot_test(
         files: dict of files to regular expressions that must match their complete text.
         root: the verity_image that the system must have opened as /dev/mapper/root; for this check the system needs
             findmnt and dmsetup.
+        architecture: processor of the machine, as `uname -m` prints it: `x86_64`, in QEMU's machine q35 with OVMF, or `aarch64`,
+            in its machine virt with AAVMF. The disk is built for it: for a target platform with another processor, in a
+            configuration with the platform `@rules_icos//defs:linux_aarch64` or `linux_x86_64`. KVM needs a machine with the
+            same processor.
         firmware_variables: the variable store of firmware that has the keys of a product: the machine boots under Secure Boot,
             and by these keys alone. A file, or a `secure_boot_keys` with `ovmf_template`, such as `NAME.enroll` of an `ab_system`.
         user: account that logs in; it needs the rights for the commands.
@@ -196,35 +231,42 @@ def vm_boot_test(
     check_types(where, "list", {"args": args, "ports": ports, "tags": tags, "units": units}, configurable = False)
     check_types(where, "dict", {"commands": commands, "files": files}, configurable = False)
     check_types(where, "string", {"password": password, "user": user})
+    check_architecture(where, architecture)
     check_types(where, "bool", {"tpm": tpm}, configurable = False)
     _check_ports(where, ports)
     expected = _expectations(units, ports, files)
     for command in commands:
         if command in expected:
             fail("%s: commands: %s is what units, ports or files run already; leave it out" % (where, json.encode(command)))
+    machine_disk = _machine_disk(name, disk, architecture, tags = tags, testonly = True)
     _boot_spec(
         name = name + ".spec",
         testonly = True,
+        architecture = architecture,
         commands = expected | commands,
         console = console,
         firmware_variables = firmware_variables,
+        platform = machine_platform(architecture),
         tags = tags,
     )
     arguments = [
-        "--disk=runfile:$(rootpath %s)" % disk,
+        "--disk=runfile:$(rootpath %s)" % machine_disk,
         "--spec=runfile:$(rootpath :%s.spec)" % name,
         "--user=" + user,
         "--password=" + password,
     ]
-    data = [disk, name + ".spec"]
+    data = [machine_disk, name + ".spec"]
     if tpm:
         arguments.append("--tpm")
     if root:
-        native.filegroup(
+        machine_file(
             name = name + ".root_hash",
             testonly = True,
-            srcs = [root],
+            src = root,
+            advice = "a verity_image",
+            attribute = "root",
             output_group = "root_hash",
+            platform = machine_platform(architecture),
             tags = tags,
         )
         arguments.append("--root_hash=runfile:$(rootpath :%s.root_hash)" % name)

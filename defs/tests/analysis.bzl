@@ -47,6 +47,16 @@ own_qemu_content_test = analysistest.make(
     config_settings = {"//command_line_option:extra_toolchains": str(Label("//defs/tests:own_qemu"))},
 )
 
+two_qemus_content_test = analysistest.make(
+    _content_test_impl,
+    doc = "Checks the content of the one file that a target writes by itself where there are toolchains for QEMU by platform.",
+    attrs = {"content": attr.string(doc = "All of it.", mandatory = True)},
+    config_settings = {"//command_line_option:extra_toolchains": ",".join([
+        str(Label("//defs/tests:own_qemu_of_" + architecture))
+        for architecture in ("aarch64", "x86_64")
+    ])},
+)
+
 def _partition_test_impl(ctx):
     env = analysistest.begin(ctx)
     target = analysistest.target_under_test(env)
@@ -237,6 +247,40 @@ arm_architecture_test = analysistest.make(
     _architecture_test_impl,
     doc = "Checks the architecture of a root tree where the target platform is 64-bit Arm.",
     attrs = _ARCHITECTURE_ATTRS,
+    config_settings = {_PLATFORMS: _platform("linux_aarch64")},
+)
+
+def _named_after_platform_impl(ctx):
+    platform = ctx.fragments.platform.platform
+    output = ctx.actions.declare_file("%s/%s/%s" % (ctx.label.name, platform.package, platform.name))
+    ctx.actions.write(output, "")
+    return [DefaultInfo(files = depset([output]))]
+
+named_after_platform = rule(
+    implementation = _named_after_platform_impl,
+    doc = "A file whose path ends with the label of the target platform.",
+    fragments = ["platform"],
+)
+
+def _platform_test_impl(ctx):
+    env = analysistest.begin(ctx)
+    (file,) = analysistest.target_under_test(env)[DefaultInfo].files.to_list()
+    asserts.true(env, file.path.endswith("/" + ctx.attr.platform), "%s is not for %s" % (file.path, ctx.attr.platform))
+    return analysistest.end(env)
+
+_PLATFORM_ATTRS = {"platform": attr.string(doc = "Package and name of the platform.", mandatory = True)}
+
+x86_platform_test = analysistest.make(
+    _platform_test_impl,
+    doc = "Checks what platform a named_after_platform is built for where the target platform is x86-64.",
+    attrs = _PLATFORM_ATTRS,
+    config_settings = {_PLATFORMS: _platform("linux_x86_64")},
+)
+
+arm_platform_test = analysistest.make(
+    _platform_test_impl,
+    doc = "Checks what platform a named_after_platform is built for where the target platform is 64-bit Arm.",
+    attrs = _PLATFORM_ATTRS,
     config_settings = {_PLATFORMS: _platform("linux_aarch64")},
 )
 

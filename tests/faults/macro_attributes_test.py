@@ -111,6 +111,14 @@ MISTAKES = {
     "no_password": Mistake(BOOT, "password = None", "password: None is of type NoneType; give a string in quotes"),
     "port": Mistake(BOOT, 'ports = ["22"]', 'ports: "22" is not a port; write a number from 1 to 65535'),
     "large_port": Mistake(BOOT, "ports = [70000]", "ports: 70000 is not a port; write a number from 1 to 65535"),
+    "debian_architecture": Mistake(
+        BOOT,
+        'architecture = "arm64"',
+        'architecture: "arm64" is not one that machines can have; write "aarch64" or "x86_64"',
+    ),
+    "no_architecture": Mistake(
+        BOOT, "architecture = None", "architecture: None is of type NoneType; give a string in quotes"
+    ),
     "command_twice": Mistake(
         BOOT,
         'units = ["a.service"], commands = {"systemctl is-active \'a.service\'": "failed"}',
