@@ -221,8 +221,8 @@ def vm_boot_test(
         password: its password.
         tpm: whether the machine has a TPM 2, emulated by swtpm, which the machine that tests needs for it. It is a new one,
             and the machine keeps it until it ends, also when the system reboots.
-        args: further arguments of the test, such as `--secure_boot` or `--timeout=900`, which is seconds for the boot and for each
-            command; `bazel run :NAME -- --help` lists them.
+        args: further arguments of the test, such as `--secure_boot`, `--ends` for a machine that has to power off by itself, or
+            `--timeout=900`, which is seconds for the boot and for each command; `bazel run :NAME -- --help` lists them.
         size: of the test; an emulated boot takes half a minute to several minutes.
         tags: of the test; `vm` is added.
         **kwargs: further attributes of the test, such as `visibility`.

@@ -29,6 +29,8 @@ class Arguments(BootArguments):
         "file with the root hash that dm-verity must have opened the root with", default=None
     )
 
+    ends: bool = argument("the machine has to power off by itself, after what the console has to show", default=False)
+
     @property
     def logs_in(self) -> bool:
         """Whether something is checked from inside."""
@@ -39,6 +41,8 @@ def main(arguments: Arguments) -> None:
     """Boots the image and checks it."""
     if not arguments.console and not arguments.logs_in:
         raise UserError("there is nothing to check: give --console, --commands or --root_hash")
+    if arguments.ends and arguments.logs_in:
+        raise UserError("--ends: --commands and --root_hash end the machine, so it cannot do that; leave one out")
     _compile([*arguments.console, *(arguments.commands or {}).values()])
     with booted(arguments) as (machine, checks):
         for pattern in arguments.console:
@@ -49,6 +53,9 @@ def main(arguments: Arguments) -> None:
                 # The login prompt may have come before the last of these; an empty name brings another one.
                 machine.console.write("\n")
             check_from_inside(machine, arguments, checks)
+        if arguments.ends:
+            machine.wait_end(arguments.timeout)
+            checks.true("the machine ends", value=True, otherwise="")
 
 
 def check_from_inside(machine: Machine, arguments: Arguments, checks: Checks) -> None:
