@@ -32,6 +32,32 @@ vm_boot_test(
 )
 ```
 
+A machine for another processor. From [examples/arm64-kernel/BUILD.bazel](../../examples/arm64-kernel/BUILD.bazel):
+
+```starlark
+# bazel run :launch
+vm_launcher(
+    name = "launch",
+    architecture = "aarch64",
+    disk = ":disk.tar",
+)
+
+vm_boot_test(
+    name = "boot_test",
+    architecture = "aarch64",
+    args = [
+        "--ends",
+        "--timeout=300",
+    ],
+    console = [
+        "^arm64-kernel: aarch64, Linux ",
+        "^1 esp [0-9a-f-]{36}$",
+        "^2 root [0-9a-f-]{36}$",
+    ],
+    disk = ":disk.tar",
+)
+```
+
 A QEMU of one's own. From [tests/e2e/consumer/BUILD.bazel](../../tests/e2e/consumer/BUILD.bazel):
 
 ```starlark

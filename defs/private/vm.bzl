@@ -195,9 +195,10 @@ def vm_boot_test(
     """Declares a test that boots a disk image in QEMU with UEFI firmware, and checks the running system.
 
     The system must have its console on ttyS0, on ttyAMA0 where `architecture` is `aarch64`. With `commands`, `units`, `ports`,
-    `files` or `root` the test logs in there, for which Debian's systems need the package login, and the command `poweroff` must end the machine. The output of the console
-    is among the test's outputs, as `console.log`, and a picture of the display when the first check failed, as `screen.png`.
-    QEMU and firmware are those of the machine that runs the test, or of a `qemu_toolchain`; without either the test fails.
+    `files` or `root` the test logs in there, for which Debian's systems need the package login, and the command `poweroff` must
+    end the machine. The output of the console is among the test's outputs, as `console.log`, and a picture of the display when
+    the first check failed, as `screen.png`. QEMU and firmware are those of the machine that runs the test, or of a
+    `qemu_toolchain`; without either the test fails.
 
     Args:
         name: of the test.
