@@ -1,6 +1,7 @@
-"""Writes the disk image in a tar as a qcow2, VHDX or VMDK file, the disks of virtual machines.
+"""Writes the disk image in a tar as a qcow2, VHDX or VMDK file, the disks of virtual machines, or as an ISO image.
 
-The file's size follows what the disk holds. Identifiers in it are derived from the disk's GUID, so it is reproducible.
+The file's size follows what the disk holds; an ISO image is a sparse file of the disk's size. Identifiers are derived
+from the disk's GUID, so the file is reproducible.
 """
 
 from __future__ import annotations
@@ -14,8 +15,12 @@ from tools.core.errors import UserError
 from tools.core.json_spec import FileName, OutputName
 from tools.core.progress import progress
 from tools.gpt.reader import read_table
+from tools.gpt.table import Table
+from tools.gpt.types import EFI_SYSTEM
 from tools.image.extents import Image
 from tools.image.rawfile import write_raw
+from tools.iso.hybrid import Part, hybrid_image
+from tools.iso.names import label_from
 from tools.tar.image_file import open_image
 from tools.virtual_disk.clusters import SECTOR
 from tools.virtual_disk.qcow2 import qcow2_image
@@ -29,18 +34,26 @@ class Arguments:
 
     disk: FileName = argument("the image: a tar whose one member it is, or a raw file", positional=True)
     output: OutputName = argument("the file to write", positional=True)
-    format: Literal["qcow2", "vhdx", "vmdk"] = argument("format of the output")
+    format: Literal["iso", "qcow2", "vhdx", "vmdk"] = argument("format of the output")
+    label: str | None = argument(
+        "volume identifier of an ISO image, of A-Z, 0-9 and _; by default from the output's name", default=None
+    )
 
 
 def virtual_disk(arguments: Arguments) -> Image:
     """Returns the file to write.
 
     Raises:
-        UserError: the image has no valid partition table, or cannot be in a file of the format.
+        UserError: the image has no valid partition table, or cannot be in a file of the format; or there is a label
+            without a place for it.
     """
+    if arguments.label is not None and arguments.format != "iso":
+        raise UserError(f"--label: a file of the format {arguments.format} has no label; leave it out")
     image = open_image(arguments.disk)
     table = read_table(image, arguments.disk)
     try:
+        if arguments.format == "iso":
+            return _iso_image(image, table, arguments)
         if arguments.format == "qcow2":
             return qcow2_image(image)
         if arguments.format == "vmdk":
@@ -50,6 +63,20 @@ def virtual_disk(arguments: Arguments) -> Image:
         return vhdx_image(image, table.disk_guid)
     except UserError as error:
         raise UserError(f"{arguments.disk}: {error}") from error
+
+
+def _iso_image(disk: Image, table: Table, arguments: Arguments) -> Image:
+    """Returns a disk as an ISO image that firmware starts from the disk's first EFI system partition."""
+    parts = [Part(entry.name, entry.offset, entry.size) for entry in table.entries]
+    systems = [part for entry, part in zip(table.entries, parts, strict=True) if entry.type == EFI_SYSTEM]
+    if not systems:
+        raise UserError(
+            "has no EFI system partition, from which an ISO image is started; give a partition of the layout the type U"
+        )
+    label = arguments.label
+    if label is None:
+        label = label_from(os.path.splitext(os.path.basename(arguments.output))[0])
+    return hybrid_image(disk, parts, systems[0], label)
 
 
 def main(arguments: Arguments) -> None:
