@@ -4,7 +4,7 @@ load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS", "command_args")
 load("//defs/private:disk_image_info.bzl", "DiskImageInfo")
 load("//defs/private:execution.bzl", "LINUX")
 
-_FORMATS = ["qcow2", "vhdx", "vmdk"]
+_FORMATS = ["iso", "qcow2", "vhdx", "vmdk"]
 
 def _virtual_disk_impl(ctx):
     name = ctx.label.name
@@ -12,11 +12,15 @@ def _virtual_disk_impl(ctx):
     if format not in _FORMATS:
         fail("%s: the name ends with none of .%s; set format" % (ctx.label, ", .".join(_FORMATS)))
     output = ctx.actions.declare_file(name if name.endswith("." + format) else name + "." + format)
+    if ctx.attr.label and format != "iso":
+        fail("%s: label: a file of the format %s has no label; leave it out" % (ctx.label, format))
     archive = ctx.attr.src[DiskImageInfo].archive
     args = command_args(ctx)
     args.add(archive, format = "--disk=%s")
     args.add(output, format = "--output=%s")
     args.add(format, format = "--format=%s")
+    if ctx.attr.label:
+        args.add(ctx.attr.label, format = "--label=%s")
     ctx.actions.run(
         arguments = [args],
         executable = ctx.executable._virtual_disk,
@@ -30,17 +34,33 @@ def _virtual_disk_impl(ctx):
 
 virtual_disk = rule(
     implementation = _virtual_disk_impl,
-    doc = """A disk image as a file that virtual machines take as their disk: qcow2, VHDX or VMDK.
+    doc = """A disk image as a file that virtual machines take as their disk, qcow2, VHDX or VMDK, or as an ISO image.
 
-The file stores the parts of the disk that have data, so that its size follows these. A virtual machine can write to it;
-it is not compressed. qcow2 is for QEMU and OpenStack; VHDX for Hyper-V; VMDK, of the type monolithicSparse, for VMware and
-VirtualBox. The identifiers in it are derived from the disk's GUID.
+The output has the name of the target, and the format's suffix.
 
-The output has the name of the target, and the format's suffix.""",
+qcow2, VHDX and VMDK store the parts of the disk that have data, so that the file's size follows these. A virtual machine can
+write to it; it is not compressed. qcow2 is for QEMU and OpenStack; VHDX for Hyper-V; VMDK, of the type monolithicSparse, for
+VMware and VirtualBox. The identifiers in it are derived from the disk's GUID.
+
+An ISO image is the disk itself, with the structures of a CD-ROM (ISO 9660, El Torito) before its first partition. UEFI firmware
+starts the same file as a CD-ROM, which remote consoles of servers and hypervisors can insert, and, written to a USB stick,
+as a disk; a BIOS doesn't. It starts from the first EFI system partition. The partitions are files of the CD-ROM, such as
+`ESP.IMG` and `A_ROOT.IMG`: in upper case, with `_` for other characters than letters, digits and `_`. The file is as large as
+the disk; holes take no space where it is written, but Bazel hashes and caches them as zeros.
+
+Limits of an ISO image: The disk has an EFI system partition (type `U`). Partitions begin at multiples of 2048 bytes, the first
+one late enough for the structures: at 1 MiB, as in most layouts, there is room for a disk of the maximum size, 8 TiB. A
+system that was started from a CD-ROM sees blocks of 2048 bytes, so Linux finds no partition table on it, and `root=PARTUUID=…`
+no root. What works is a unified kernel image that needs nothing but its initramfs, or an initramfs that mounts the CD-ROM,
+type `iso9660`, and the root from a partition's file in it, through a loop device. Nothing can be written to it.""",
     attrs = {
         "format": attr.string(
-            doc = "`qcow2`, `vhdx` or `vmdk`; by default the suffix of the target's name.",
+            doc = "`iso`, `qcow2`, `vhdx` or `vmdk`; by default the suffix of the target's name.",
             values = [""] + _FORMATS,
+        ),
+        "label": attr.string(
+            doc = "Label of an ISO image, its volume identifier: at most 32 characters A-Z, 0-9 and _; by default like the " +
+                  "target's name, such as `DISK` for `disk.iso`.",
         ),
         "src": attr.label(doc = "The disk, a disk_image.", mandatory = True, providers = [DiskImageInfo]),
         "_virtual_disk": attr.label(default = "//tools/commands:virtual_disk", executable = True, cfg = "exec"),

@@ -4,6 +4,7 @@ import pytest
 
 from tools.commands.virtual_disk import Arguments, main
 from tools.core.cli import call
+from tools.gpt.types import EFI_SYSTEM
 from tools.testing.oracles import ask
 from tools.testing.raw import write_raw
 from tools.testing.sample_disk import MIB, disk, ext4, fat, root_tree
@@ -26,6 +27,46 @@ def test_qemu_reads_the_same_disk_and_the_file_is_small(image, tmp_path, name):
     assert output.stat().st_blocks * 512 < 4 * MIB
     assert convert(image, tmp_path / "again" if name != "vmdk" else output, f"--format={name}") == 0
     assert name == "vmdk" or (tmp_path / "again").read_bytes() == output.read_bytes()
+
+
+@pytest.fixture
+def bootable(tmp_path):
+    """A disk with an EFI system partition."""
+    esp = fat(root_tree("EFI/x.efi = shim"))
+    return write_raw(disk(esp, ext4(root_tree()), esp_type=EFI_SYSTEM), tmp_path / "bootable.img")
+
+
+def test_iso_image_is_the_disk_with_its_partitions_as_files(bootable, tmp_path):
+    output = tmp_path / "my disk.iso"
+    assert convert(bootable, output, "--format=iso") == 0
+    assert output.stat().st_size == bootable.stat().st_size
+    assert output.stat().st_blocks * 512 < 4 * MIB
+    said = ask("blkid", "--probe", "--output=export", output)
+    assert "LABEL=MY_DISK" in said.replace("\\", "").split()
+    assert "PTTYPE=gpt" in said.split()
+    assert sorted(ask("bsdtar", "-tf", output).split()) == [".", "A_ROOT.IMG", "EMPTY.IMG", "ESP.IMG"]
+    with bootable.open("rb") as before, output.open("rb") as after:
+        assert before.read(32 << 10) == after.read(32 << 10)
+        before.seek(MIB)
+        after.seek(MIB)
+        assert before.read() == after.read()
+    assert convert(bootable, tmp_path / "again", "--format=iso", "--label=MY_DISK") == 0
+    assert (tmp_path / "again").read_bytes() == output.read_bytes()
+
+
+def test_iso_image_without_partition_to_start_from(image, tmp_path, capsys):
+    assert convert(image, tmp_path / "out", "--format=iso") == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {image}: has no EFI system partition, from which an ISO image is started; give ")
+    assert not (tmp_path / "out").exists()
+
+
+def test_label_that_is_none(bootable, tmp_path, capsys):
+    assert convert(bootable, tmp_path / "out", "--format=iso", "--label=my disk") == 2
+    assert f"error: {bootable}: the label 'my disk' is not one of an ISO image" in capsys.readouterr().err
+    assert convert(bootable, tmp_path / "out", "--format=qcow2", "--label=DISK") == 2
+    assert "--label: a file of the format qcow2 has no label; leave it out" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_vmdk_has_the_name_of_the_output(image, tmp_path):

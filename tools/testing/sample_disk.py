@@ -11,6 +11,7 @@ from tools.ext4.options import Ext4Options
 from tools.ext4.writer import write_ext4
 from tools.fat.writer import Options, fat_image
 from tools.gpt.table import Entry, Table, encode
+from tools.gpt.types import LINUX_FILESYSTEM
 from tools.image.extents import Image
 from tools.squashfs.options import SquashfsOptions
 from tools.squashfs.writer import write_squashfs
@@ -18,7 +19,6 @@ from tools.testing.small_trees import layer
 from tools.tree.node import Directory
 
 MIB = 1 << 20
-_TYPE = UUID("0fc63daf-8483-4772-8e79-3d69d8477de4")
 ROOT = ("etc/", "etc/hosts = localhost", "lib -> usr/lib", "tmp/ 1777", "usr/lib/x = library")
 
 
@@ -47,14 +47,17 @@ def fat(root: Directory, volume_id: int = 1) -> Image:
     return fat_image(root, Options(size=2 * MIB, volume_id=volume_id))
 
 
-def disk(esp: Image, root: Image, *, name: str = "A_root", data: Image | None = None) -> Image:
+def disk(
+    esp: Image, root: Image, *, name: str = "A_root", data: Image | None = None, esp_type: UUID = LINUX_FILESYSTEM
+) -> Image:
     """Returns a disk with the partitions `esp`, `name` and `empty`; the last one contains `data`."""
     entries = []
     parts: list[tuple[int, Image]] = []
     offset = MIB
     for number, (label, image) in enumerate((("esp", esp), (name, root), ("empty", data or Image(MIB))), 1):
+        kind = esp_type if label == "esp" else LINUX_FILESYSTEM
         entries.append(
-            Entry(number=number, name=label, offset=offset, size=image.size, type=_TYPE, uuid=UUID(int=number))
+            Entry(number=number, name=label, offset=offset, size=image.size, type=kind, uuid=UUID(int=number))
         )
         parts.append((offset, image))
         offset += image.size
