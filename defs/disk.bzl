@@ -30,6 +30,17 @@ The same disk for QEMU, Hyper-V or VMware. From [examples/data-disk/BUILD.bazel]
 ]
 ```
 
+As an ISO image, for a CD-ROM or a USB stick. From [tests/e2e/consumer/BUILD.bazel](../../tests/e2e/consumer/BUILD.bazel):
+
+```starlark
+# For a USB stick or a CD-ROM, with the same bytes.
+virtual_disk(
+    name = "medium.iso",
+    src = ":disk",
+    label = "CONSUMER",
+)
+```
+
 From [tests/e2e/consumer/BUILD.bazel](../../tests/e2e/consumer/BUILD.bazel):
 
 ```starlark

@@ -42,17 +42,22 @@ qcow2, VHDX and VMDK store the parts of the disk that have data, so that the fil
 write to it; it is not compressed. qcow2 is for QEMU and OpenStack; VHDX for Hyper-V; VMDK, of the type monolithicSparse, for
 VMware and VirtualBox. The identifiers in it are derived from the disk's GUID.
 
-An ISO image is the disk itself, with the structures of a CD-ROM (ISO 9660, El Torito) before its first partition. UEFI firmware
-starts the same file as a CD-ROM, which remote consoles of servers and hypervisors can insert, and, written to a USB stick,
-as a disk; a BIOS doesn't. It starts from the first EFI system partition. The partitions are files of the CD-ROM, such as
-`ESP.IMG` and `A_ROOT.IMG`: in upper case, with `_` for other characters than letters, digits and `_`. The file is as large as
-the disk; holes take no space where it is written, but Bazel hashes and caches them as zeros.
+An ISO image is the disk itself, with the structures of a CD-ROM (ISO 9660, El Torito) before its first partition. UEFI
+firmware starts the same file as a CD-ROM, which hypervisors and the remote consoles of servers can insert, and, written to a
+USB stick, as a disk, both from the first EFI system partition. The partitions are files of the CD-ROM, such as `ESP.IMG` and
+`A_ROOT.IMG`: in upper case, with `_` for what is neither letter nor digit. The file is as large as the disk; holes take no
+space where it is written, but Bazel hashes and caches them as zeros.
 
-Limits of an ISO image: The disk has an EFI system partition (type `U`). Partitions begin at multiples of 2048 bytes, the first
-one late enough for the structures: at 1 MiB, as in most layouts, there is room for a disk of the maximum size, 8 TiB. A
-system that was started from a CD-ROM sees blocks of 2048 bytes, so Linux finds no partition table on it, and `root=PARTUUID=…`
-no root. What works is a unified kernel image that needs nothing but its initramfs, or an initramfs that mounts the CD-ROM,
-type `iso9660`, and the root from a partition's file in it, through a loop device. Nothing can be written to it.""",
+Limits of an ISO image: A BIOS doesn't start it. The disk needs an EFI system partition (type `U`) and has at most 8 TiB.
+Partitions begin at multiples of 2048 bytes, the first one at 1 MiB, or elsewhere behind the structures. A CD-ROM is read-only
+and has blocks of 2048 bytes, so that Linux finds no partition table on it, and a system that asks for its root by the
+partition's GUID doesn't start. What works is a unified kernel image that needs nothing but its initramfs, or an initramfs that
+
+- mounts the CD-ROM, as `iso9660`, and from it the file of a partition, by `mount -o ro,loop /medium/root.img /root`;
+- or gives it blocks of 512 bytes, by `losetup --find --read-only --partscan --sector-size 512 /dev/sr0`, whose partitions then
+  appear as those of a disk.
+
+It loads the modules `sr_mod`, `loop`, for the first way `isofs`, and the driver of the controller, such as `ahci`.""",
     attrs = {
         "format": attr.string(
             doc = "`iso`, `qcow2`, `vhdx` or `vmdk`; by default the suffix of the target's name.",
