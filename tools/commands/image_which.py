@@ -44,9 +44,10 @@ def lines(arguments: Arguments) -> Iterator[str]:
     layers = {} if arguments.layers is None else _read_layers(arguments.layers, place)
     for path in arguments.path:
         name, _ = arguments.node(root, path)
-        owner = owners.get(_real(root, name))
+        real = _real(root, name)
+        owner = owners.get(real)
         package = _origin(owner, versions) if owner else "of no package"
-        yield f"{printable(name)}: {package}{_layer(printable(_real(root, name)), layers)}"
+        yield f"{printable(name)}: {package}{_layer(printable(real), layers)}"
 
 
 def _read_layers(path: str, place: str) -> dict[str, str]:
