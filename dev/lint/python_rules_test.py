@@ -31,3 +31,23 @@ def test_all_are_declared_by_the_macros():
     files = build_files()
     assert {"tools/commands/command.bzl", "bench/BUILD.bazel"} <= files.keys()
     assert [path for path, text in files.items() if LOADS.search(text)] == [MACROS]
+
+
+def tools_of_actions(files: dict[str, str]) -> dict[str, str]:
+    """Returns the programs that rules run in actions, by label; each with the package's BUILD file."""
+    found = {}
+    for path, text in files.items():
+        package = path.rpartition("/")[0]
+        for attribute in re.findall(r"attr\.label\(([^()]*)\)", text):
+            default = re.search(r'default = "(?://([^:"]*))?:([^"]+)"', attribute)
+            if default and 'cfg = "exec"' in attribute and "executable = True" in attribute:
+                folder = package if default[1] is None else default[1]
+                found[f"//{folder}:{default[2]}"] = files[f"{folder}/BUILD.bazel"]
+    return found
+
+
+def test_programs_of_actions_start_without_a_python_of_the_machine():
+    tools = tools_of_actions(build_files())
+    assert {"//ic-os/guestos/tools:list_update_keys", "//tools/commands:disk_image"} <= tools.keys()
+    declared = {label: rf'\bpy_binary\(\s*name = "{label.rpartition(":")[2]}"' for label in tools}
+    assert [label for label, text in tools.items() if re.search(declared[label], text)] == [], "these are no py_tool"
