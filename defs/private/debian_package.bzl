@@ -1,5 +1,6 @@
 """Rules for locked Debian packages, which the repositories of third_party/debian use."""
 
+load("//defs/private:command_action.bzl", "command_args")
 load("//defs/private:debian_providers.bzl", "DebianPackageInfo", "DebianPackagesInfo")
 load("//defs/private:execution.bzl", "LINUX")
 
@@ -33,7 +34,9 @@ The packages of a lock have such targets already.""",
 def _debian_package_set_impl(ctx):
     packages = [info for target in ctx.attr.packages for info in target[DebianPackagesInfo].packages]
     checked = ctx.actions.declare_file(ctx.label.name + ".lock_checked")
-    args = ctx.actions.args()
+
+    # In a file: the Python that rules_python 1.7 to 2.3 find on the machine splits words of a command line at spaces.
+    args = command_args(ctx)
     args.add("--manifest", ctx.file.manifest)
     args.add("--lock", ctx.file.lock)
     args.add("--command", ctx.attr.command)
