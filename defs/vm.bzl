@@ -65,6 +65,7 @@ qemu_toolchain(
     name = "own_qemu_files",
     code = "version.txt",
     qemu = "qemu.sh",
+    visibility = ["//visibility:public"],
 )
 
 toolchain(
