@@ -1,5 +1,6 @@
 """Tools say which Python they need."""
 
+import os
 import subprocess
 import sys
 
@@ -11,7 +12,9 @@ def imported(version: str) -> "subprocess.CompletedProcess[str]":
         version: of Python, as a tuple.
     """
     code = f"import sys; sys.version_info = {version}; import tools.core.text"
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    # Newer versions of rules_python don't set PYTHONPATH.
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
 
 
 def test_older_version():
