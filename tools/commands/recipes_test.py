@@ -1,5 +1,6 @@
 """Tests that a disk made by recipes is the one made by tars, and how little else a changed file makes actions write."""
 
+import functools
 import json
 import random
 from pathlib import Path
@@ -9,6 +10,8 @@ import pytest
 from tools.commands import compress, disk_image, ext4_image, verity_image
 from tools.core.cli import call
 from tools.image.rawfile import write_raw
+from tools.pieces import kept_digests
+from tools.rootfs import image_output
 from tools.testing.sample_disk import root_tree
 from tools.tree.tar_writer import tar_image
 
@@ -103,3 +106,25 @@ def test_same_disk_and_little_else(folder):
         assert contents == disk_by_tars()
         assert len(contents[0]) > 30 << 20
         assert written < 8 << 20  # of a window of 8 MiB and one of 4 MiB that have the tables, half of the size each
+
+
+@pytest.mark.parametrize("recipe", [True, False])
+def test_a_worker_hashes_what_a_change_is_in(monkeypatch, recipe):
+    """Bazel's request has the digest of the base, and not that of the own file, which is a source file."""
+    hashed = []
+    whole = kept_digests.digest_of
+    monkeypatch.setattr(kept_digests, "digest_of", lambda image, number: hashed.append(number) or whole(image, number))
+    monkeypatch.setattr(image_output, "is_worker", lambda: True)
+    monkeypatch.setattr(image_output, "input_digest", {"base.tar": "digest"}.get)
+    monkeypatch.setattr(image_output, "_store", functools.cache(kept_digests.DigestStore))
+    recipes = {"recipe": True, "source": ["base.tar", "own"]} if recipe else {}
+    file_system("first", layers(), output="first.img", **recipes)
+    assert len(hashed) > 30
+    hashed.clear()
+    Path("own").write_text("second, and longer\n")
+    file_system("second", layers(), output="second.img", **recipes)
+    assert 1 <= len(hashed) <= 4
+    monkeypatch.setattr(image_output, "is_worker", lambda: False)
+    file_system("alone", layers(), output="second.img", **recipes)
+    assert Path("second.json").read_bytes() == Path("alone.json").read_bytes()
+    assert Path("second.json").read_bytes() != Path("first.json").read_bytes()

@@ -34,48 +34,50 @@ class DigestStore:
         self._most = most
         self._kept: dict[bytes, bytes] = {}
 
-    def digests_of(self, image: Image, input_digest: InputDigest) -> PieceDigests:
+    def digests_of(self, image: Image, origin: Image, input_digest: InputDigest) -> PieceDigests:
         """Returns what `piece_digests.digests_of` does.
 
         Args:
-            image: the image.
+            image: the image, as a reader opens it.
+            origin: the same image, as it was made: its extents refer to the inputs.
             input_digest: of the files that extents refer to.
         """
         numbers = sorted(pieces_with_data(image))
-        return PieceDigests(image.size, {number: self._digest(image, number, input_digest) for number in numbers})
+        return PieceDigests(image.size, {number: self._digest(origin, number, input_digest) for number in numbers})
 
-    def _digest(self, image: Image, number: int, input_digest: InputDigest) -> bytes:
-        key = _description(image, number, input_digest)
+    def _digest(self, origin: Image, number: int, input_digest: InputDigest) -> bytes:
+        key = _description(origin, number, input_digest)
         if key is None:
-            return digest_of(image, number)
+            return digest_of(origin, number)
         found = self._kept.get(key)
         if found is None:
-            found = digest_of(image, number)
+            found = digest_of(origin, number)
             if len(self._kept) >= self._most:
                 self._kept.clear()
             self._kept[key] = found
         return found
 
 
-def _description(image: Image, number: int, input_digest: InputDigest) -> bytes | None:
-    """Returns what a piece's content follows from, as a SHA-256; None if that has to read all of the piece."""
+def _description(origin: Image, number: int, input_digest: InputDigest) -> bytes | None:
+    """Returns what a piece's content follows from, as a SHA-256; None if none of it is of a known input."""
     begin = number * PIECE_SIZE
-    length = min(PIECE_SIZE, image.size - begin)
+    length = min(PIECE_SIZE, origin.size - begin)
+    parts = [(extent, _known(extent, input_digest)) for extent in origin.overlapping(begin, begin + length)]
+    if not any(known is not None for _, known in parts):
+        return None
     told = hashlib.sha256(struct.pack("<Q", length))
-    is_known = False
-    for extent in image.overlapping(begin, begin + length):
-        kind, origin = _origin(extent, input_digest)
-        is_known = is_known or kind != _CONTENT
-        told.update(struct.pack("<QQBQ", extent.offset - begin, extent.length, kind, len(origin)))
-        told.update(origin)
-    return told.digest() if is_known else None
+    for extent, known in parts:
+        kind, what = known or (_CONTENT, extent.source.read(0, extent.length))
+        told.update(struct.pack("<QQBQ", extent.offset - begin, extent.length, kind, len(what)))
+        told.update(what)
+    return told.digest()
 
 
-def _origin(extent: Extent, input_digest: InputDigest) -> tuple[int, bytes | memoryview]:
-    """Returns the kind of an extent's source, and what its content follows from."""
+def _known(extent: Extent, input_digest: InputDigest) -> tuple[int, bytes] | None:
+    """Returns the kind of an extent's source, and what its content follows from; None if it has to be read."""
     source = extent.source
     if isinstance(source, Pattern):
         return _PATTERN, struct.pack("<Q", source.phase) + source.block
     if isinstance(source, FileRange) and (digest := input_digest(source.file.path)) is not None:
         return _FILE, struct.pack("<Q", source.start) + digest.encode()
-    return _CONTENT, source.read(0, extent.length)
+    return None

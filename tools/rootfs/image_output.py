@@ -76,15 +76,16 @@ class ImageOutput:
             raise UserError("--raw, --recipe: exclude each other; give one of them")
         if self.source and not self.recipe:
             raise UserError("--source: is for --recipe; give both")
+        written = image
         if self.recipe:
-            image = recipe_of(image, self.source, block_size)
+            written = recipe_of(image, self.source, block_size)
         elif not self.raw:
-            image = archive_of([Member.of(self.name, image, block_size)]).image
-        shown = progress(f"writing {self.output}", image.data_size)
+            written = archive_of([Member.of(self.name, image, block_size)]).image
+        shown = progress(f"writing {self.output}", written.data_size)
         with shown as tell, digest_for_bazel(self.output) as digest:
-            write_raw(image, self.output, tell, digest=digest)
+            write_raw(written, self.output, tell, digest=digest)
         if self.digests is not None:
-            _digests_of(open_image(self.output, self.source)).write(self.digests)
+            _digests_of(open_image(self.output, self.source), image).write(self.digests)
 
 
 @functools.cache
@@ -93,6 +94,11 @@ def _store() -> DigestStore:
     return DigestStore()
 
 
-def _digests_of(image: Image) -> PieceDigests:
-    """Computes the digests of an image's pieces. A worker reads only what it has not hashed before."""
-    return _store().digests_of(image, input_digest) if is_worker() else digests_of(image)
+def _digests_of(image: Image, origin: Image) -> PieceDigests:
+    """Computes the digests of an image's pieces. A worker reads only what it has not hashed before.
+
+    Args:
+        image: the image, as it is read from the output.
+        origin: the image that was written.
+    """
+    return _store().digests_of(image, origin, input_digest) if is_worker() else digests_of(image)
