@@ -13,8 +13,8 @@ import gc
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from tools.core.errors import UserError
@@ -25,6 +25,8 @@ _DEFECT = 1
 
 
 _BUILT = "bazel-out/"
+_MAPPED = _BUILT + "cfg/"
+"""What paths in arguments begin with where --experimental_output_paths=strip leaves the configuration out."""
 
 _started = False
 _digests: Mapping[str, str] = {}
@@ -53,7 +55,7 @@ def input_digest(path: str) -> str | None:
 class _Request:
     words: Sequence[str]
     id: int
-    digests: Mapping[str, str] = field(default_factory=dict)
+    digests: Mapping[str, str]
 
 
 def serve(work: Callable[[Sequence[str]], int]) -> None:
@@ -92,7 +94,17 @@ def _request(line: bytes) -> _Request:
     number = value.get("requestId", 0)
     if number:
         raise UserError(f"standard input: has the request ID {number}; this worker does one request at a time")
-    return _Request(words, number, dict(_digests_in(value.get("inputs", []))))
+    return _Request(words, number, _by_path(_digests_in(value.get("inputs", []))))
+
+
+def _by_path(digests: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Returns the digests of inputs by their paths, and by those without the configuration, which a request has not."""
+    found: dict[str, str] = {}
+    mapped: dict[str, set[str]] = {}
+    for path, digest in digests:
+        found[path] = digest
+        mapped.setdefault(_MAPPED + path.removeprefix(_BUILT).partition("/")[2], set()).add(digest)
+    return {path: min(of) for path, of in mapped.items() if len(of) == 1} | found
 
 
 def _digests_in(inputs: Any) -> Iterator[tuple[str, str]]:

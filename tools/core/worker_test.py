@@ -101,6 +101,22 @@ def test_digests_are_those_of_the_request(start):
     assert ask(worker, "a", inputs=[{"path": path, "digest": "one"}])["exitCode"] == 0
 
 
+def test_arguments_may_name_inputs_without_their_configuration(start):
+    """As with --experimental_output_paths=strip, where the request has the paths with it."""
+    worker = start()
+    words = ["a", "--digest_of=bazel-out/cfg/bin/x"]
+    first, second = ({"path": f"bazel-out/{name}/bin/x", "digest": name} for name in ("k8-fastbuild", "k8-opt"))
+    for given, expected in (
+        ([first], "k8-fastbuild"),
+        ([second], "k8-opt"),
+        ([first, second], "None"),
+        ([first, second | {"digest": "k8-fastbuild"}], "k8-fastbuild"),
+        ([first | {"path": "bazel-out/k8-fastbuild/bin/y"}], "None"),
+        ([first | {"path": "bazel-out/cfg/bin/x"}, second], "k8-fastbuild"),
+    ):
+        assert ask(worker, *words, inputs=given)["output"].splitlines()[0] == expected
+
+
 def test_source_files_have_no_digest(start):
     said = ask(start(), "a", "--digest_of=etc/x", inputs=[{"path": "etc/x", "digest": "one"}])
     assert said["output"].startswith("None\n")
