@@ -126,7 +126,8 @@ class Shell:
         self._console.write(f"{store}; {send}\n")
         for _ in range(_TRIES):
             first = self._console.expect(rf"^{begin}\n", timeout, f"the output of {command!r}")
-            last = self._console.expect(rf"^{end} (\d+)$", timeout, f"the end of {command!r}")
+            # With the end of its line: "$" also matches where the output ends so far, in the middle of a number.
+            last = self._console.expect(rf"^{end} (\d+)\n", timeout, f"the end of {command!r}")
             encoded = self._console.text[first.end() : last.start()]
             try:
                 return Result(int(last[1]), base64.b64decode(encoded.replace("\n", ""), validate=True).decode())

@@ -1,5 +1,6 @@
 import os
 import pty
+import re
 import socket
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import pytest
 
 from tools.vm import shell as vm_shell
 from tools.vm.console import Console, ConsoleError
-from tools.vm.shell import Shell
+from tools.vm.shell import Result, Shell
 
 LOGIN = """
 import os, sys
@@ -94,6 +95,30 @@ def shell(terminal, monkeypatch, tmp_path):
 def test_commands_have_output_and_status(shell):
     result = shell.run("echo one; echo two >&2; exit 3")
     assert (result.status, result.output) == (3, "one\ntwo\n")
+
+
+class SlowConsole:
+    """A console whose output comes a character at a time, each of which is searched before the next one comes."""
+
+    def __init__(self, output):
+        self._output = output
+        self._position = 0
+        self.text = ""
+
+    def write(self, text):
+        """Takes a command, whose output is known before."""
+
+    def expect(self, pattern, timeout, what=""):
+        for length in range(len(self.text), len(self._output) + 1):
+            self.text = self._output[:length]
+            if match := re.compile(pattern, re.MULTILINE).search(self.text, self._position):
+                self._position = match.end()
+                return match
+        raise AssertionError(f"no {what}")
+
+
+def test_the_status_is_the_whole_number():
+    assert Shell(SlowConsole("begin-1\nZG9uZQ==\nend-1 143\n")).run("false") == Result(143, "done")
 
 
 @pytest.mark.parametrize("text", ["'quoted' \"twice\" $HOME `id` \\ * é", "end-1 0", "begin-2", "x" * 3000])
