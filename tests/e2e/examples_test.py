@@ -31,6 +31,13 @@ def test_example(example: Workspace) -> None:
     assert "tests pass." in said, said
 
 
+@pytest.mark.parametrize("folder", [*(f"examples/{name}" for name in EXAMPLES), "tests/e2e/consumer", "."])
+def test_bazel_run_of_a_test_keeps_its_outputs_as_files(folder: str) -> None:
+    """`bazel run` reads no lines of `test`, and without the flag needs the program zip when the test has passed."""
+    lines = (RULES / folder / ".bazelrc").read_text().splitlines()
+    assert "build --nozip_undeclared_test_outputs" in lines
+
+
 def rules_of_template(folder: Path, passwords: str) -> str:
     """Returns the tests of a copy of the template with other values, as BUILD rules.
 
