@@ -31,8 +31,7 @@ An example. From [examples/ab-appliance/appliance.bzl](../../examples/ab-applian
         root_size = "320M",
         root_type = "erofs",
         shim = "@packages//packages:shim-signed",
-        # To try it: everyone has this key. Make your own before the first machine is installed.
-        signing_key = "//:keys/appliance.test-only.key.pem",
+        signing_key = "//:" + SIGNING_KEY,
         symlinks = {
             "etc/systemd/system/multi-user.target.wants/systemd-networkd.service": "/usr/lib/systemd/system/systemd-networkd.service",
         },

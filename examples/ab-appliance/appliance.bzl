@@ -14,6 +14,9 @@ PRODUCT = "ab-appliance"
 # To try it; a product must have none, {}. Tests log in with the password of root, and without one they don't.
 PASSWORDS = {"root": "root"}
 
+# Signs updates. To try it: everyone has this key. Make your own before the first machine is installed.
+SIGNING_KEY = "keys/appliance.test-only.key.pem"
+
 def appliance(name, version_file, extra_files = {}, healthy = [], **kwargs):
     """Declares the disk `NAME` and the update image `NAME.update.tar` of a version.
 
@@ -52,8 +55,7 @@ def appliance(name, version_file, extra_files = {}, healthy = [], **kwargs):
         root_size = "320M",
         root_type = "erofs",
         shim = "@packages//packages:shim-signed",
-        # To try it: everyone has this key. Make your own before the first machine is installed.
-        signing_key = "//:keys/appliance.test-only.key.pem",
+        signing_key = "//:" + SIGNING_KEY,
         symlinks = {
             "etc/systemd/system/multi-user.target.wants/systemd-networkd.service": "/usr/lib/systemd/system/systemd-networkd.service",
         },

@@ -38,6 +38,32 @@ def test_bazel_run_of_a_test_keeps_its_outputs_as_files(folder: str) -> None:
     assert "build --nozip_undeclared_test_outputs" in lines
 
 
+def query_in_template(folder: Path, values: dict[str, str], *query: str) -> str:
+    """Returns what a query prints in a copy of the template.
+
+    Args:
+        folder: where to make the copy.
+        values: texts of appliance.bzl to what stands in their place.
+        query: its arguments.
+    """
+    copy = folder / "appliance"
+    # Private keys of one's own are not in the repository.
+    shutil.copytree(RULES / "examples/ab-appliance", copy, ignore=shutil.ignore_patterns("bazel-*", "*.key.pem"))
+    changes = [("MODULE.bazel", 'path = "../.."', f'path = "{RULES}"')]
+    changes += [("appliance.bzl", old, new) for old, new in values.items()]
+    for name, old, new in changes:
+        text = (copy / name).read_text()
+        assert text.count(old) == 1, f"{name}: {old}"
+        (copy / name).write_text(text.replace(old, new))
+    workspace = Workspace(copy, output_user_root() or folder / "root")
+    try:
+        status, said = workspace.bazel("query", *PLAIN_OUTPUT, *MODULE_FLAGS, *query)
+    finally:
+        workspace.bazel("shutdown")
+    assert status == 0, said
+    return said
+
+
 def rules_of_template(folder: Path, passwords: str) -> str:
     """Returns the tests of a copy of the template with other values, as BUILD rules.
 
@@ -45,24 +71,20 @@ def rules_of_template(folder: Path, passwords: str) -> str:
         folder: where to make the copy.
         passwords: a dict of Starlark.
     """
-    copy = folder / "appliance"
-    shutil.copytree(RULES / "examples/ab-appliance", copy, ignore=shutil.ignore_patterns("bazel-*"))
-    for name, old, new in (
-        ("MODULE.bazel", 'path = "../.."', f'path = "{RULES}"'),
-        ("appliance.bzl", 'DATA_SIZE = "512M"', 'DATA_SIZE = "1G"'),
-        ("appliance.bzl", 'PRODUCT = "ab-appliance"', 'PRODUCT = "weather-station"'),
-        ("appliance.bzl", 'PASSWORDS = {"root": "root"}', f"PASSWORDS = {passwords}"),
-    ):
-        text = (copy / name).read_text()
-        assert text.count(old) == 1, f"{name}: {old}"
-        (copy / name).write_text(text.replace(old, new))
-    workspace = Workspace(copy, output_user_root() or folder / "root")
-    try:
-        status, said = workspace.bazel("query", *PLAIN_OUTPUT, *MODULE_FLAGS, "--output=build", "//tests:all")
-    finally:
-        workspace.bazel("shutdown")
-    assert status == 0, said
-    return said
+    values = {
+        'DATA_SIZE = "512M"': 'DATA_SIZE = "1G"',
+        'PRODUCT = "ab-appliance"': 'PRODUCT = "weather-station"',
+        'PASSWORDS = {"root": "root"}': f"PASSWORDS = {passwords}",
+    }
+    return query_in_template(folder, values, "--output=build", "//tests:all")
+
+
+def test_a_missing_private_key_is_visible(tmp_path: Path) -> None:
+    """So Bazel says that it is missing; nothing is built."""
+    key = "//:keys/own.key.pem"
+    values = {'SIGNING_KEY = "keys/appliance.test-only.key.pem"': 'SIGNING_KEY = "keys/own.key.pem"'}
+    said = query_in_template(tmp_path, values, f"visible(//tests:next.update, {key})")
+    assert said.splitlines().count(key) == 1, said
 
 
 def test_tests_of_the_template_follow_its_values(tmp_path: Path) -> None:
