@@ -62,6 +62,9 @@ _ROOT_TYPES = {
 # The highest rollback index: one of 32 bits.
 _MOST_INDEX = (1 << 32) - 1
 
+# The longest that units must be healthy, in seconds.
+_MOST_SECONDS = 3600
+
 # Bytes of a block of the root, of which dm-verity hashes whole ones.
 _BLOCK = 4096
 
@@ -104,10 +107,15 @@ def _layout(sizes):
         "data,,%s,linux,,data_size: what both share" % sectors(sizes.data),
     ]
 
-def _tree(name, healthy, identity, keys, version_file, srcs, extra_files, strip_paths, symlinks, common, tree):
+def _tree(name, healthy, healthy_seconds, identity, keys, version_file, srcs, extra_files, strip_paths, symlinks, common, tree):
     """Declares `NAME.tree`: the root tree with what updates and confirms it."""
     units = " ".join(healthy)
     _text_file(name = name + ".healthy.conf", lines = ["[Unit]", "Requires=" + units, "After=" + units], **common)
+    _text_file(
+        name = name + ".healthy.json",
+        lines = [json.encode({"seconds": healthy_seconds, "units": healthy})],
+        **common
+    )
     _text_file(name = name + ".system.json", lines = [json.encode(identity)], **common)
     _folders(name = name + ".folders", dirs = ["data"], **common)
     own_files = {
@@ -116,6 +124,7 @@ def _tree(name, healthy, identity, keys, version_file, srcs, extra_files, strip_
         _file("ab_update.py"): _HOME + "ab-update:0755",
         _file("data.mount"): _UNITS + "data.mount",
         ":%s.healthy.conf" % name: _UNITS + "ab-confirm.service.d/healthy.conf",
+        ":%s.healthy.json" % name: _HOME + "healthy.json",
         ":%s.system.json" % name: _HOME + "system.json",
         version_file: _HOME + "version",
     } | {key: "%skeys/%d.pem" % (_HOME, number) for number, key in enumerate(keys)}
@@ -252,6 +261,7 @@ def ab_system(
         extra_files = {},
         grub = None,
         healthy = ["multi-user.target"],
+        healthy_seconds = 10,
         kernel_arguments = ["systemd.volatile=state", "console=ttyS0,115200n8"],
         modules = _MODULES,
         rollback_index = 0,
@@ -274,7 +284,8 @@ def ab_system(
     The disk has an EFI system partition with the boot loader, a boot and a root partition for each slot, and a partition
     `data` that both share, mounted at `/data`. The root is read-only, and dm-verity verifies each block when it is read.
     GRUB boots a new system once; if it isn't confirmed, the next boot is that of the old one. A system confirms itself
-    when the units of `healthy` have started; if one of them fails, it reboots into the old one.
+    when the units of `healthy` have started and have been active for `healthy_seconds`; if one of them fails, it reboots into
+    the old one.
 
     In the system, `/usr/lib/ab-system/ab-update` installs update images, `install IMAGE`, and reports, `status`. It needs
     the packages python3 and openssl; the first process in the initramfs needs cryptsetup-bin, mount and util-linux; without
@@ -309,7 +320,14 @@ def ab_system(
         extra_files: files of the root tree; see `rootfs_tree`.
         grub: the package with Debian's signed GRUB, such as `@packages//packages:grub-efi-amd64-signed`.
         healthy: units that must have started before the system confirms itself, which starts them, too. The default is
-            reached even if single services fail. A unit that the root tree doesn't have is an error of the build.
+            reached even if single services fail. A unit that the root tree doesn't have is an error of the build. When a service
+            has started depends on its `Type`: `oneshot`, when its program has ended with success; `notify`, when the program
+            says that it is ready; `simple` and `exec`, when the program runs, whatever it does next. The first two say the most.
+            A unit that a condition of its own skips counts as started.
+        healthy_seconds: how long each unit of `healthy` must then be active without a restart, from 0 to 3600; 0 takes the
+            state at that moment. A service that crashes and that systemd starts again has six times as long to get there.
+            A `oneshot` that is done needs no time. The system on trial waits for it, and no other one; a reboot in this time is
+            one into the old system. If a unit is not healthy, the console and the journal name it.
         kernel_arguments: arguments of the kernel.
         modules: kernel modules that are loaded before the root is mounted.
         rollback_index: the rollback index, in the root and in the update image, from 0 to 2^32 - 1. A machine refuses update images
@@ -347,6 +365,9 @@ def ab_system(
     check_types(where, "list", {"layers": layers, "modules": modules, "srcs": srcs, "strip_paths": strip_paths})
     check_types(where, "list", {"healthy": healthy, "keys": keys}, configurable = False)
     check_types(where, "int", {"rollback_index": rollback_index}, configurable = False)
+    check_types(where, "int", {"healthy_seconds": healthy_seconds}, configurable = False)
+    if healthy_seconds < 0 or healthy_seconds > _MOST_SECONDS:
+        fail("%s: healthy_seconds: %d is not a number of seconds from 0 to %d" % (where, healthy_seconds, _MOST_SECONDS))
     if rollback_index < 0 or rollback_index > _MOST_INDEX:
         fail("%s: rollback_index: %d is not a rollback index; write a number from 0 to %d" % (where, rollback_index, _MOST_INDEX))
 
@@ -364,7 +385,7 @@ def ab_system(
         "trust": "own_keys" if secure_boot else "distribution",
         "variant": variant,
     }
-    _tree(name, healthy, identity, keys, version_file, srcs, extra_files, strip_paths, symlinks, common, tree)
+    _tree(name, healthy, healthy_seconds, identity, keys, version_file, srcs, extra_files, strip_paths, symlinks, common, tree)
     _slot(name, disk_guid, kernel_arguments, modules, product, root_type, secure_boot, sizes, layers, uuid, common)
     _loader(name, disk_guid, grub, shim, secure_boot, sizes, common)
     if data == None:

@@ -24,7 +24,7 @@ def appliance(name, version_file, extra_files = {}, healthy = [], **kwargs):
         name: of the disk, and prefix of all targets; see ab_system.
         version_file: a file with the version.
         extra_files: further files; see ab_system.
-        healthy: further units that must have started before an update is confirmed.
+        healthy: further units that must be healthy before an update is confirmed; see ab_system.
         **kwargs: further attributes of ab_system.
     """
     ab_system(

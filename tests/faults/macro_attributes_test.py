@@ -93,6 +93,9 @@ MISTAKES = {
         SYSTEM, 'healthy = "a.service"', 'healthy: "a.service" is of type string; give a list in brackets'
     ),
     "index_as_text": Mistake(SYSTEM, 'rollback_index = "7"', 'rollback_index: "7" is of type string; give a number'),
+    "long_health": Mistake(
+        SYSTEM, "healthy_seconds = 3601", "healthy_seconds: 3601 is not a number of seconds from 0 to 3600"
+    ),
     "negative_index": Mistake(
         SYSTEM, "rollback_index = -1", "rollback_index: -1 is not a rollback index; write a number from 0 to 4294967295"
     ),

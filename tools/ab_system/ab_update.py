@@ -4,7 +4,7 @@
 usage: ab-update status           print slot and version of the running system, and whether it is confirmed
        ab-update check IMAGE      verify the signature of an update image, and print its version
        ab-update install IMAGE    write an update image to the other slot, to be tried at the next boot
-       ab-update confirm          keep the running system
+       ab-update confirm          keep the running system, if its units are healthy
        ab-update revert           reboot into the confirmed system, if the running one is on trial
 
 The boot loader boots the slot `trial` once, and else the slot `slot`, as the file `slots` on the EFI system partition
@@ -13,6 +13,10 @@ installation leaves the running slot alone, and sets `trial` when all data is on
 
 A machine installs no image whose rollback index is below its floor: the higher one of the running system's index and of
 that in the file `slots`, which `confirm` raises to the first.
+
+Before it changes anything, `confirm` waits until each unit in healthy.json has been active for the seconds there. A
+service that crashes and is started again has to be active for as long from then on; if it isn't in time, or a unit
+fails, the system isn't confirmed.
 """
 
 from __future__ import annotations
@@ -25,6 +29,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -37,6 +42,20 @@ _HEADER = "# GRUB Environment Block\n"
 _SLOTS_FILE = "EFI/debian/slots"
 _DEFAULTS = {"rollback_index": 0, "trust": "distribution"}
 """What systems and images are of that are older than these values."""
+
+_PATIENCE = 6
+"""How long `confirm` waits, in multiples of the seconds that a unit has to be active."""
+_POLL_SECONDS = 1.0
+_PROPERTIES = (
+    "ActiveEnterTimestampMonotonic",
+    "ActiveState",
+    "ConditionResult",
+    "NRestarts",
+    "Result",
+    "SubState",
+    "Type",
+)
+"""What `confirm` asks of a unit: org.freedesktop.systemd1(5)."""
 
 
 class RefusedError(Exception):
@@ -80,7 +99,7 @@ class System:
     """The machine.
 
     Attributes:
-        home: directory of this program's files: system.json, version, keys.
+        home: directory of this program's files: healthy.json, system.json, version, keys.
         partitions: directory of the partitions by name.
         slot_file: file in which the initramfs has written the running slot.
     """
@@ -139,6 +158,26 @@ class System:
             file.write(state.block())
             file.flush()
             os.fsync(file.fileno())
+
+    def unit(self, name: str) -> dict[str, str]:
+        """Returns what systemd says of a unit: values of _PROPERTIES, those that units of its type have.
+
+        Raises:
+            RefusedError: systemd doesn't answer.
+        """
+        command = ["systemctl", "show", f"--property={','.join(_PROPERTIES)}", "--", name]
+        shown = subprocess.run(command, capture_output=True, text=True, check=False)
+        if shown.returncode:
+            raise RefusedError(f"{name}: systemctl doesn't show its state: {' '.join(shown.stderr.split())}")
+        return dict(line.partition("=")[::2] for line in shown.stdout.splitlines())
+
+    def now(self) -> float:
+        """Returns the time in seconds, by the clock of systemd's monotonic timestamps."""
+        return time.monotonic()
+
+    def wait(self, seconds: float) -> None:
+        """Waits."""
+        time.sleep(seconds)
 
     def reboot(self) -> None:
         """Reboots."""
@@ -260,12 +299,70 @@ def _verified(source: BinaryIO, entry: dict[str, Any], name: str) -> Iterator[by
 
 
 def confirm(system: System) -> None:
-    """Keeps the running system, if it is on trial, and raises the floor to its rollback index, in the same write."""
+    """Keeps the running system, if it is on trial, and raises the floor to its rollback index, in the same write.
+
+    Raises:
+        RefusedError: something is to change, and a unit of `healthy.json` is not healthy.
+    """
     state = system.state()
     trial = state.trial if state.slot == system.running else ""
     kept = State(system.running, trial, system.floor)
     if kept != state:
+        await_health(system)
         system.put_state(kept)
+
+
+def await_health(system: System) -> None:
+    """Waits until each unit of `healthy.json` has been active for long enough.
+
+    Raises:
+        RefusedError: a unit has failed or ended, or was not active for long enough in time.
+    """
+    healthy = json.loads((system.home / "healthy.json").read_text())
+    seconds = float(healthy["seconds"])
+    deadline = system.now() + _PATIENCE * seconds
+    while True:
+        left = {name: seconds_left(name, system.unit(name), system.now(), seconds) for name in healthy["units"]}
+        slowest = max(left, key=lambda name: left[name], default="")
+        if not slowest or not left[slowest]:
+            return
+        if system.now() >= deadline:
+            raise RefusedError(
+                f"{slowest}: was not active for {seconds:g} s without a restart, within {_PATIENCE * seconds:g} s: "
+                f"{_described(system.unit(slowest))}"
+            )
+        system.wait(min(left[slowest], _POLL_SECONDS))
+
+
+def seconds_left(name: str, unit: dict[str, str], now: float, seconds: float) -> float:
+    """Returns for how many seconds a unit has to go on before it is healthy; 0 if it is.
+
+    Args:
+        name: of the unit, for messages.
+        unit: what systemd says of it.
+        now: the time in seconds, by systemd's monotonic clock.
+        seconds: how long it has to be active.
+
+    Raises:
+        RefusedError: it has failed, or has ended though it is to go on.
+    """
+    state = unit.get("ActiveState", "")
+    if state in ("active", "reloading", "refreshing"):
+        if unit.get("SubState") == "exited":  # a oneshot that is done
+            return 0.0
+        return max(0.0, int(unit["ActiveEnterTimestampMonotonic"]) / 1e6 + seconds - now)
+    if "auto-restart" in unit.get("SubState", "") or state in ("activating", "deactivating"):
+        return max(seconds, _POLL_SECONDS)
+    done = unit.get("Type") == "oneshot" and unit.get("Result") == "success"
+    if state == "inactive" and (done or unit.get("ConditionResult") == "no"):
+        return 0.0
+    raise RefusedError(f"{name}: is {_described(unit)}; `systemctl status {name}` and the journal say why")
+
+
+def _described(unit: dict[str, str]) -> str:
+    """Returns the state of a unit in words, such as `failed (Result=exit-code, NRestarts=5)`."""
+    details = ", ".join(f"{key}={unit[key]}" for key in ("SubState", "Result", "NRestarts") if unit.get(key))
+    return f"{unit.get('ActiveState') or 'unknown to systemd'} ({details})"
 
 
 def revert(system: System) -> bool:

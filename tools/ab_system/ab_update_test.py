@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import tarfile
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,6 +30,8 @@ class Machine(System):
     slots: Path = Path()
     fuse: list[int] = field(default_factory=list)
     reboots: list[str] = field(default_factory=list)
+    services: dict[str, list[dict[str, str]]] = field(default_factory=dict)
+    clock: list[float] = field(default_factory=lambda: [100.0])
 
     @contextmanager
     def state_file(self):
@@ -45,6 +48,18 @@ class Machine(System):
             self.fuse[0] -= 1
             if not self.fuse[0]:
                 raise PowerCutError
+
+    def unit(self, name):
+        """Takes the next of a unit's states; the last one stays."""
+        states = self.services[name]
+        return states.pop(0) if len(states) > 1 else states[0]
+
+    def now(self):
+        return self.clock[0]
+
+    def wait(self, seconds):
+        assert seconds > 0
+        self.clock[0] += seconds
 
     def reboot(self):
         self.reboots.append(self.running)
@@ -75,6 +90,7 @@ def machine(tmp_path, key):
     (home / "keys").mkdir(parents=True)
     partitions.mkdir()
     (home / "keys/a.pem").write_bytes(key.with_name("public.pem").read_bytes())
+    (home / "healthy.json").write_text('{"seconds": 10, "units": []}')
     (home / "system.json").write_text('{"product": "test"}')
     (home / "version").write_text("1\n")
     for name in ("A_boot", "A_root"):
@@ -136,6 +152,96 @@ def test_a_system_that_is_not_confirmed_is_left(machine, tmp_path, key):
     assert revert(machine)
     assert machine.reboots == ["B"]
     assert [machine.boot(), machine.boot()] == ["A", "A"]
+
+
+def active(since, sub="running", **values):
+    """Returns what systemd says of a unit that is active since a time in seconds."""
+    stamp = str(round(since * 1e6))
+    return {"ActiveState": "active", "SubState": sub, "ActiveEnterTimestampMonotonic": stamp} | values
+
+
+CRASHED = {"ActiveState": "failed", "SubState": "failed", "Result": "exit-code", "NRestarts": "5", "Type": "simple"}
+RESTARTS = {"ActiveState": "activating", "SubState": "auto-restart", "Result": "exit-code", "NRestarts": "3"}
+ENDED = {"ActiveState": "inactive", "SubState": "dead", "Result": "success", "ConditionResult": "yes"}
+
+
+@pytest.fixture
+def trial(machine, tmp_path, key):
+    """Returns a function that confirms a machine on trial, with a unit's states, and returns the seconds it took."""
+    install(machine, image(tmp_path / "u.tar", key))
+    assert machine.boot() == "B"
+    (machine.home / "healthy.json").write_text('{"seconds": 10, "units": ["other.service", "a.service"]}')
+
+    def confirm_with(*states):
+        machine.services.update({"a.service": list(states), "other.service": [active(0)]})
+        start = machine.now()
+        confirm(machine)
+        return machine.now() - start
+
+    return confirm_with
+
+
+@pytest.mark.parametrize(
+    ("states", "duration"),
+    [
+        ([active(1)], 0),
+        ([active(96)], 6),
+        ([active(100, sub="exited", Type="oneshot")], 0),
+        ([active(100, ActiveState="reloading")], 10),
+        ([ENDED | {"Type": "oneshot"}], 0),
+        ([ENDED | {"Type": "simple", "ConditionResult": "no"}], 0),
+        # Restarted when it was active for 9.9 s of 10: that counts from the new start.
+        ([active(90.1), RESTARTS, active(101)], 11),
+    ],
+)
+def test_healthy_units_confirm(machine, trial, states, duration):
+    assert trial(*states) == pytest.approx(duration, abs=1)
+    assert machine.state() == State("B")
+
+
+@pytest.mark.parametrize(
+    ("states", "message", "duration"),
+    [
+        ([CRASHED], "is failed (SubState=failed, Result=exit-code, NRestarts=5); `systemctl status a.service`", 0),
+        ([active(99), CRASHED], "is failed (SubState=failed,", 1),
+        ([ENDED | {"Type": "exec"}], "is inactive (SubState=dead, Result=success); ", 0),
+        ([ENDED | {"Type": "oneshot", "Result": "timeout"}], "is inactive (SubState=dead, Result=timeout); ", 0),
+        ([RESTARTS], "was not active for 10 s without a restart, within 60 s: activating (", 60),
+        (
+            [state for at in range(100, 170, 2) for state in (active(at), RESTARTS)],
+            "was not active for 10 s without",
+            60,
+        ),
+        ([{}], "is unknown to systemd ()", 0),
+    ],
+)
+def test_units_that_are_not_healthy_are_named(machine, trial, states, message, duration):
+    with pytest.raises(RefusedError, match=f"^a.service: {re.escape(message)}"):
+        trial(*states)
+    assert machine.now() - 100 == pytest.approx(duration, abs=1)
+    assert machine.state() == State("A")
+
+
+def test_a_confirmed_system_has_nothing_to_confirm(machine):
+    """A service that crashes later is no reason for an error at each boot."""
+    (machine.home / "healthy.json").write_text('{"seconds": 10, "units": ["a.service"]}')
+    machine.services["a.service"] = [CRASHED]
+    confirm(machine)
+    assert machine.now() == 100
+
+
+def test_what_systemctl_says(tmp_path, monkeypatch):
+    program = tmp_path / "systemctl"
+    program.write_text('#!/bin/sh\nprintf "Type=exec\\nResult=a=b\\nArgs=$*\\n"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    said = System().unit("-.mount")
+    assert (said["Type"], said["Result"]) == ("exec", "a=b")
+    assert said["Args"].startswith("show --property=ActiveEnterTimestampMonotonic,ActiveState,")
+    assert said["Args"].endswith(" -- -.mount")
+    program.write_text("#!/bin/sh\necho 'Failed to connect to bus' >&2\nexit 1\n")
+    with pytest.raises(RefusedError, match=r"^a\.service: systemctl doesn't show its state: Failed to connect to bus"):
+        System().unit("a.service")
 
 
 def identify(machine, **values):
