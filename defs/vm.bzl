@@ -28,7 +28,10 @@ vm_boot_test(
     console = ["appliance: boot 1"],
     disk = ":disk.tar",
     files = {"/var/lib/greeter/boots": "1"},
-    units = ["multi-user.target"],
+    units = [
+        "greeter.service",
+        "multi-user.target",
+    ],
 )
 ```
 
