@@ -126,15 +126,27 @@ def vm_launcher(name, disk, architecture = _DEFAULT_ARCHITECTURE, firmware_varia
         **kwargs
     )
 
+def _encoded(values):
+    """Returns a dict with its values as JSON."""
+    return {key: json.encode(value) for key, value in values.items()}
+
+def _in_order(texts):
+    """Returns a JSON object with the order of a dict, which is that of the checks; json.encode sorts the keys.
+
+    Args:
+        texts: dict, whose values are JSON.
+    """
+    return "{%s}" % ", ".join(["%s: %s" % (json.encode(key), text) for key, text in texts.items()])
+
 def _boot_spec_impl(ctx):
     output = ctx.actions.declare_file(ctx.label.name + ".json")
 
-    # The commands run in the order of the dict, but json.encode sorts the keys of a dict.
-    pairs = ["%s: %s" % (json.encode(command), json.encode(expected)) for command, expected in ctx.attr.commands.items()]
-    values, runfiles = _machine_of(ctx)
-    machine = ["%s: %s" % (json.encode(key), json.encode(value)) for key, value in values.items()]
-    text = '{"commands": {%s}, %s}' % (", ".join(pairs), ", ".join(['"console": ' + json.encode(ctx.attr.console)] + machine))
-    ctx.actions.write(output, json.indent(text) + "\n")
+    machine, runfiles = _machine_of(ctx)
+    texts = {"commands": _in_order(_encoded(ctx.attr.commands)), "console": json.encode(ctx.attr.console)}
+    if ctx.attr.files:
+        texts["files"] = _in_order(_encoded(ctx.attr.files))
+    texts |= _encoded({key: value for key, value in {"ports": ctx.attr.ports, "units": ctx.attr.units}.items() if value} | machine)
+    ctx.actions.write(output, json.indent(_in_order(texts)) + "\n")
     return [DefaultInfo(files = depset([output]), runfiles = runfiles)]
 
 _boot_spec = rule(
@@ -143,36 +155,17 @@ _boot_spec = rule(
     attrs = {
         "commands": attr.string_dict(doc = "See vm_boot_test."),
         "console": attr.string_list(doc = "See vm_boot_test."),
+        "files": attr.string_dict(doc = "See vm_boot_test."),
+        "ports": attr.int_list(doc = "See vm_boot_test."),
+        "units": attr.string_list(doc = "See vm_boot_test."),
     } | _MACHINE_ATTRS,
 )
-
-def _quoted(text):
-    """Returns a text as a word of a shell."""
-    return "'%s'" % text.replace("'", "'\\''")
 
 def _check_ports(where, ports):
     """Fails for what is no TCP port."""
     for port in ports:
         if type(port) != "int" or port < 1 or port > 65535:
             fail("%s: ports: %s is not a port; write a number from 1 to 65535" % (where, json.encode(port)))
-
-def _expectations(units, ports, files):
-    """Returns a dict of shell commands to what they print, as `commands` of vm_boot_test.
-
-    Args:
-        units: list of units of systemd.
-        ports: list of TCP ports.
-        files: dict of files to regular expressions.
-    """
-
-    # The login comes before the boot has ended.
-    commands = {"systemctl is-system-running --wait || :": ".*"} if units or ports or files else {}
-    commands |= {"systemctl is-active " + _quoted(unit): "active" for unit in units}
-    for port in ports:
-        # Local address, remote address, and state 0A, TCP_LISTEN: proc_net_tcp in the documentation of the kernel.
-        row = ":%s [0-9A-F]+:0000 0A " % ("000%X" % port)[-4:]
-        commands["grep -qE %s /proc/net/tcp /proc/net/tcp6 2>/dev/null" % _quoted(row)] = ""
-    return commands | {"cat " + _quoted(file): text for file, text in files.items()}
 
 def vm_boot_test(
         name,
@@ -198,7 +191,12 @@ def vm_boot_test(
     `files` or `root` the test logs in there, for which Debian's systems need the package login, and the command `poweroff` must
     end the machine. The output of the console is among the test's outputs, as `console.log`, and a picture of the display when
     the first check failed, as `screen.png`. QEMU and firmware are those of the machine that runs the test, or of a
-    `qemu_toolchain`; without either the test fails.
+    `qemu_toolchain`; without either the test fails. What fails is printed, and for a unit its `systemctl status` and the last
+    lines of its journal, for a port what the machine listens on.
+
+    `bazel test :NAME` boots the machine again only after a change, and leaves the outputs in
+    `bazel-testlogs/PACKAGE/NAME/test.outputs`; `bazel run :NAME` always boots it and prints each check when it is made. For the
+    latter your `.bazelrc` needs `build --nozip_undeclared_test_outputs`: Bazel else calls the program zip when the checks have passed.
 
     Args:
         name: of the test.
@@ -235,20 +233,19 @@ def vm_boot_test(
     check_architecture(where, architecture)
     check_types(where, "bool", {"tpm": tpm}, configurable = False)
     _check_ports(where, ports)
-    expected = _expectations(units, ports, files)
-    for command in commands:
-        if command in expected:
-            fail("%s: commands: %s is what units, ports or files run already; leave it out" % (where, json.encode(command)))
     machine_disk = _machine_disk(name, disk, architecture, tags = tags, testonly = True)
     _boot_spec(
         name = name + ".spec",
         testonly = True,
         architecture = architecture,
-        commands = expected | commands,
+        commands = commands,
         console = console,
+        files = files,
         firmware_variables = firmware_variables,
         platform = machine_platform(architecture),
+        ports = ports,
         tags = tags,
+        units = units,
     )
     arguments = [
         "--disk=runfile:$(rootpath %s)" % machine_disk,

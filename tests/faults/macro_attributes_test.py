@@ -122,11 +122,6 @@ MISTAKES = {
     "no_architecture": Mistake(
         BOOT, "architecture = None", "architecture: None is of type NoneType; give a string in quotes"
     ),
-    "command_twice": Mistake(
-        BOOT,
-        'units = ["a.service"], commands = {"systemctl is-active \'a.service\'": "failed"}',
-        "commands: \"systemctl is-active 'a.service'\" is what units, ports or files run already; leave it out",
-    ),
     "list_elsewhere": Mistake(
         SNAPSHOT, 'snapshot = ":root.mtree"', 'snapshot: ":root.mtree" is not a file of this package; write its name'
     ),

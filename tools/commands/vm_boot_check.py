@@ -1,20 +1,38 @@
 """Boots a disk image in QEMU and checks the running system, by what its console shows and by commands of a shell on it.
 
-What the machine wrote to its disk is forgotten. The console's log is kept whatever comes out.
+What the machine wrote to its disk is forgotten. The console's log is kept whatever comes out. If a unit is not active,
+or nothing listens on a port, the output has what the machine says about it.
 """
 
 from __future__ import annotations
 
 import re
+import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
 from tools.core.json_spec import FileName
+from tools.core.text import escaped
 from tools.vm.boot_check import END_SECONDS, BootArguments, booted, read_text
 from tools.vm.checks import Checks, check_root
+from tools.vm.console import ConsoleError
 from tools.vm.machine import Machine
 from tools.vm.shell import Shell
+
+_JOURNAL_LINES = 30
+_DIAGNOSIS_LINES = 60
+_DIAGNOSIS_BYTES = 16384
+
+_LISTENING = (
+    "if command -v ss >/dev/null; then ss --listening --tcp --numeric --processes; else "
+    # Local port, remote port, and state 0A, TCP_LISTEN: proc_net_tcp in the documentation of the kernel.
+    r"ports=$(sed -n 's/^ *[0-9]*: [0-9A-F]*:\([0-9A-F]*\) [0-9A-F]*:0000 0A .*/0x\1/p' /proc/net/tcp /proc/net/tcp6 "
+    r'2>/dev/null); for port in $ports; do printf "a program listens on port %d\n" "$port"; done; '
+    '[ -n "$ports" ] || echo "no program listens on a TCP port"; fi'
+)
+"""Prints who listens on which TCP port, also in a system without the package iproute2."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +43,11 @@ class Arguments(BootArguments):
     commands: dict[str, str] | None = argument(
         "command of a shell to a regular expression that all of its output has to match", default=None
     )
+    units: tuple[str, ...] = argument("unit of systemd that has to be active when the boot has ended", default=())
+    ports: tuple[int, ...] = argument("TCP port that a program of the machine has to listen on", default=())
+    files: dict[str, str] | None = argument(
+        "file of the machine to a regular expression that all of its text has to match", default=None
+    )
     root_hash: FileName | None = argument(
         "file with the root hash that dm-verity must have opened the root with", default=None
     )
@@ -34,16 +57,38 @@ class Arguments(BootArguments):
     @property
     def logs_in(self) -> bool:
         """Whether something is checked from inside."""
-        return bool(self.commands) or self.root_hash is not None
+        return bool(self.commands or self.units or self.ports or self.files) or self.root_hash is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """A command of a shell and what it has to print.
+
+    Attributes:
+        what: what is checked, for messages.
+        command: the command, which has to succeed.
+        expected: regular expression for its output, without white space around it.
+        diagnosis: command that says more if that fails; empty for none.
+    """
+
+    what: str
+    command: str
+    expected: str
+    diagnosis: str = ""
 
 
 def main(arguments: Arguments) -> None:
     """Boots the image and checks it."""
     if not arguments.console and not arguments.logs_in:
-        raise UserError("there is nothing to check: give --console, --commands or --root_hash")
+        raise UserError(
+            "there is nothing to check: give --console, --commands, --units, --ports, --files or --root_hash"
+        )
     if arguments.ends and arguments.logs_in:
-        raise UserError("--ends: --commands and --root_hash end the machine, so it cannot do that; leave one out")
-    _compile([*arguments.console, *(arguments.commands or {}).values()])
+        raise UserError(
+            "--ends: --commands, --units, --ports, --files and --root_hash end the machine, so it cannot do that; "
+            "leave one out"
+        )
+    _compile([*arguments.console, *(arguments.commands or {}).values(), *(arguments.files or {}).values()])
     with booted(arguments) as (machine, checks):
         for pattern in arguments.console:
             machine.console.expect(pattern, arguments.timeout)
@@ -62,18 +107,54 @@ def check_from_inside(machine: Machine, arguments: Arguments, checks: Checks) ->
     """Checks a system by commands of a shell on its console, and that it can be ended."""
     shell = Shell(machine.console)
     shell.login(arguments.user, arguments.password, arguments.timeout)
-    for command, expected in (arguments.commands or {}).items():
-        result = shell.run(command, arguments.timeout)
-        actual = result.output.strip()
-        checks.true(
-            f"{command!r} says {expected!r}",
-            result.status == 0 and re.fullmatch(expected, actual) is not None,
-            f"status {result.status}, {actual!r}",
-        )
+    for expectation in expectations(arguments):
+        check_expectation(shell, expectation, arguments.timeout, checks)
     if arguments.root_hash is not None:
         check_root(shell, read_text(arguments.root_hash), checks)
     shell.start("poweroff")
     machine.wait_end(END_SECONDS)
+
+
+def expectations(arguments: Arguments) -> Iterator[Expectation]:
+    """Yields what the arguments expect of a shell in the machine, in the order in which it is checked."""
+    if arguments.units or arguments.ports or arguments.files:
+        # The login comes before the boot has ended.
+        yield Expectation("the boot has ended", "systemctl is-system-running --wait || :", ".*")
+    for unit in arguments.units:
+        name = shlex.quote(unit)
+        yield Expectation(
+            f"the unit {unit} is active",
+            f"systemctl is-active {name}",
+            "active",
+            f"systemctl status --no-pager --full --lines=0 {name}; "
+            f"journalctl --no-pager --lines={_JOURNAL_LINES} --unit={name}",
+        )
+    for port in arguments.ports:
+        row = f":{port:04X} [0-9A-F]+:0000 0A "
+        command = f"grep -qE '{row}' /proc/net/tcp /proc/net/tcp6 2>/dev/null"
+        yield Expectation(f"a program listens on the TCP port {port}", command, "", _LISTENING)
+    for path, text in (arguments.files or {}).items():
+        yield Expectation(f"the text of {path} is {text!r}", f"cat {shlex.quote(path)}", text)
+    for command, expected in (arguments.commands or {}).items():
+        yield Expectation(f"{command!r} says {expected!r}", command, expected)
+
+
+def check_expectation(shell: Shell, expectation: Expectation, timeout: float, checks: Checks) -> None:
+    """Checks an expectation; if it fails, prints what its diagnosis says."""
+    result = shell.run(expectation.command, timeout)
+    actual = result.output.strip()
+    is_met = result.status == 0 and re.fullmatch(expectation.expected, actual) is not None
+    checks.true(expectation.what, is_met, f"status {result.status}, {actual!r}")
+    if is_met or not expectation.diagnosis:
+        return
+    # In ASCII, since a cut may be inside of a character.
+    bounded = f"tail -n {_DIAGNOSIS_LINES} | tail -c {_DIAGNOSIS_BYTES} | tr -c '\\t\\n -~' '?'"
+    try:
+        said = shell.run(f"{{ export LC_ALL=C; {expectation.diagnosis}; }} 2>&1 | {bounded}", timeout).output
+    except ConsoleError as error:
+        said = f"there is no diagnosis: {error}"
+    for line in said.splitlines():
+        print(escaped(f"    {line}"), flush=True)
 
 
 def _compile(patterns: list[str]) -> None:
