@@ -43,7 +43,7 @@ def main(arguments: Arguments) -> None:
     before = None if arguments.before is None else read_usage(arguments.before)
     found = list(exceeded(usage, before, max_size, max_growth))
     for line in found:
-        print(escaped(line))
+        print(escaped(line), flush=True)  # the error comes after it, in a log of both outputs, too
     if found:
         raise CheckError(f"{usage.name}: {len(found)} budgets are exceeded, see the lines above")
     print(f"{usage.name}: {len(max_size) + len(max_growth)} budgets are kept")

@@ -1,7 +1,9 @@
 """The report on a small disk: page, JSON, and what a browser makes of the page."""
 
+import io
 import json
 import re
+import sys
 
 import pytest
 
@@ -91,6 +93,17 @@ def test_changes_and_budgets_since_an_earlier_build(folder, capsys):
     assert re.match(r"A_root: has \d+ bytes, \d+ more than the 10240 of max_size\n", said.out)
     assert "A_root:/usr/share: grew by" not in said.out
     assert "new.img: 1 budgets are exceeded" in said.err
+
+
+def test_exceeded_budgets_are_written_before_the_error(folder, monkeypatch):
+    write_disk("disk.img")
+    assert report("disk.img", "--json=disk.json") == 0
+    log = io.BytesIO()
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, io.TextIOWrapper(log, line_buffering=name == "stderr"))
+    assert check("disk.json", '--max_size={"A_root": "1"}') == 1
+    lines = log.getvalue().decode().splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["A_root", "error"]
 
 
 def test_largest_parts_without_a_file(folder, capfd):

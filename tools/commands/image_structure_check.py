@@ -115,7 +115,7 @@ def main(arguments: Arguments) -> None:
     root = read_tree(open_partition(arguments.image, arguments.partition), origin)
     found = list(faults(root, arguments))
     for fault in found:
-        print(escaped(fault))
+        print(escaped(fault), flush=True)  # the error comes after it, in a log of both outputs, too
     given = (arguments.present, arguments.absent, arguments.contains, arguments.lacks)
     checks = sum(len(each or ()) for each in given)
     if not checks:

@@ -1,5 +1,8 @@
 """Tests of the check of what an image holds."""
 
+import io
+import sys
+
 import pytest
 
 from tools.commands.image_structure_check import Arguments, main, text
@@ -45,6 +48,14 @@ def test_each_fault_is_named(check, capsys, arguments, message):
     with pytest.raises(CheckError, match="1 faults, see the lines above"):
         check(**arguments)
     assert capsys.readouterr().out == message + "\n"
+
+
+def test_faults_are_written_before_the_error(check, monkeypatch):
+    log = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(log))
+    with pytest.raises(CheckError):
+        check(present={"/none": ""})
+    assert log.getvalue() == b"/none: is missing\n"
 
 
 def test_large_file_is_not_read():

@@ -7,6 +7,7 @@ differ; the differences are printed as by diff(1).
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -78,6 +79,7 @@ def _compare(before: Sequence[str], after: Sequence[str], arguments: Arguments) 
         print(escaped(line))
     if len(shown) > _MOST_LINES:
         print("...")
+    sys.stdout.flush()  # the error comes after the lines, in a log of both outputs, too
     if shown:
         advice = _advice("if that is right", arguments)
         raise CheckError(f"{arguments.snapshot}: differs from the image, see the lines above{advice}")

@@ -1,3 +1,6 @@
+import io
+import sys
+
 import pytest
 
 from tools.commands.tree_snapshot_check import Arguments, main
@@ -32,6 +35,15 @@ def test_difference(files, capsys):
         "-./a type=file mode=0600",
         "+./a type=file mode=0644",
     ]
+
+
+def test_differences_are_written_before_the_error(files, monkeypatch):
+    (files / "kept").write_text(TREE.replace("0644", "0600"))
+    log = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(log))
+    with pytest.raises(CheckError):
+        main(arguments(files))
+    assert log.getvalue().endswith(b"+./a type=file mode=0644\n")
 
 
 def test_without_a_list(files):
