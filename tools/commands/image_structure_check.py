@@ -10,7 +10,7 @@ capabilities in the form of setcap(8), as `capabilities=cap_net_raw=ep`, or `cap
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tools.core.cli import argument, run
@@ -19,9 +19,10 @@ from tools.core.json_spec import FileName
 from tools.core.text import escaped
 from tools.inspect.volumes import open_partition, read_tree
 from tools.tree import capability
+from tools.tree.compare import type_name
 from tools.tree.contents import read_small
 from tools.tree.mtree import keywords
-from tools.tree.node import Directory, File, Node
+from tools.tree.node import Directory, File, Node, Symlink
 from tools.tree.paths import components, lookup
 from tools.tree.select import select
 
@@ -42,6 +43,10 @@ class Arguments:
     )
 
 
+class NoNodeError(UserError):
+    """At a path is nothing, or nothing of the type that it has to have."""
+
+
 def faults(root: Directory, arguments: Arguments) -> Iterator[str]:
     """Yields a line for everything that is not as the arguments say."""
     for path, expected in (arguments.present or {}).items():
@@ -49,20 +54,66 @@ def faults(root: Directory, arguments: Arguments) -> Iterator[str]:
     for pattern in arguments.absent:
         for name in _matches(root, pattern):
             yield f"{pattern}: must not be there, but {name} is"
-    for path, patterns in (arguments.contains or {}).items():
-        for pattern in patterns:
-            if not re.search(pattern, text(root, path), re.MULTILINE):
-                yield f"{path}: nothing in it matches {pattern!r}"
-    for path, patterns in (arguments.lacks or {}).items():
-        for pattern in patterns:
-            if match := re.search(pattern, text(root, path), re.MULTILINE):
-                yield f"{path}: must not match {pattern!r}, but {match[0]!r} does"
+    contains, lacks = arguments.contains or {}, arguments.lacks or {}
+    for path in dict.fromkeys([*contains, *lacks]):
+        yield from _text_faults(root, path, contains.get(path, ()), lacks.get(path, ()))
+
+
+def _text_faults(root: Directory, path: str, contains: Sequence[str], lacks: Sequence[str]) -> Iterator[str]:
+    try:
+        content = text(root, path)
+    except NoNodeError as error:
+        yield str(error)
+        return
+    for pattern in contains:
+        if not re.search(pattern, content, re.MULTILINE):
+            yield f"{path}: nothing in it matches {pattern!r}"
+    for pattern in lacks:
+        if match := re.search(pattern, content, re.MULTILINE):
+            yield f"{path}: must not match {pattern!r}, but {match[0]!r} does"
+
+
+def _find(root: Directory, path: str, *, follow: bool = False) -> Node:
+    """Returns the node at a path.
+
+    Raises:
+        NoNodeError: there is none, or a component is no directory.
+    """
+    parts = components(path)
+    try:
+        node = lookup(root, parts, follow=follow)
+    except UserError as error:
+        raise NoNodeError(f"{path}: is missing: {error}") from error
+    if node is None:
+        raise NoNodeError(_missing(root, path))
+    return node
+
+
+def _missing(root: Directory, path: str) -> str:
+    """Returns that a path is missing, and the path of what has a similar name where the missing name would be."""
+    import difflib  # noqa: PLC0415 - every check would start later, and only this fault needs it
+
+    parts, folder = components(path), root
+    for number, part in enumerate(parts):
+        node = lookup(root, parts[: number + 1], follow=True)
+        if isinstance(node, Directory):
+            folder = node
+            continue
+        place = "".join(f"/{escaped(each)}" for each in parts[:number])
+        if isinstance(link := folder.entries.get(part), Symlink):
+            return (
+                f"{path}: is missing: {place}/{escaped(part)} is a link to {escaped(link.target)}, which is not there"
+            )
+        close = difflib.get_close_matches(escaped(part), map(escaped, folder.entries), 1)
+        return f"{path}: is missing" + (f"; did you mean {place}/{close[0]}?" if close else "")
+    return f"{path}: is missing"
 
 
 def _metadata_faults(root: Directory, path: str, expected: str) -> Iterator[str]:
-    node = lookup(root, components(path))
-    if node is None:
-        yield f"{path}: is missing"
+    try:
+        node = _find(root, path)
+    except NoNodeError as error:
+        yield str(error)
         return
     actual = keywords(node)
     for word in expected.split():
@@ -97,11 +148,12 @@ def text(root: Directory, path: str) -> str:
     """Returns a file's content as text.
 
     Raises:
-        UserError: there is no such file, or it is larger than what is read whole.
+        NoNodeError: there is no such file.
+        UserError: it is larger than what is read whole.
     """
-    node = lookup(root, components(path), follow=True)
+    node = _find(root, path, follow=True)
     if not isinstance(node, File):
-        raise UserError(f"{path}: is no file in the image; give the path of a file")
+        raise NoNodeError(f"{path}: is no file but a {type_name(node)}; give the path of a file")
     return read_small(node, path).decode(errors="backslashreplace")
 
 

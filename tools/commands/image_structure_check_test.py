@@ -12,7 +12,7 @@ from tools.image.extents import Image
 from tools.image.rawfile import write_raw
 from tools.testing.sample_disk import ext4
 from tools.tree import capability
-from tools.tree.node import Directory, File
+from tools.tree.node import Directory, File, Symlink
 
 
 @pytest.fixture
@@ -50,6 +50,42 @@ def test_each_fault_is_named(check, capsys, arguments, message):
     assert capsys.readouterr().out == message + "\n"
 
 
+def test_what_is_missing_is_a_fault_among_the_others(check, capsys):
+    """Once for each path, with what has a similar name."""
+    with pytest.raises(CheckError, match="6 faults, see the lines above"):
+        check(
+            present={"/folder/files": "", "/fodler/file": "type=file"},
+            contains={"/folder/fil": ("one", "two"), "/folder": ("x",), "/folder/file": ("three",)},
+            lacks={"/folder/fil": ("one",), "/none/file": ("one",)},
+        )
+    assert capsys.readouterr().out.splitlines() == [
+        "/folder/files: is missing; did you mean /folder/file?",
+        "/fodler/file: is missing; did you mean /folder?",
+        "/folder/fil: is missing; did you mean /folder/file?",
+        "/folder: is no file but a directory; give the path of a file",
+        "/folder/file: nothing in it matches 'three'",
+        "/none/file: is missing",
+    ]
+
+
+def test_paths_that_lead_nowhere_are_faults(tmp_path, capsys):
+    root = Directory(entries={b"file": File(content=Image(0)), b"link": Symlink(target=b"none/file")})
+    write_raw(ext4(root), tmp_path / "image")
+    with pytest.raises(CheckError, match="3 faults"):
+        main(
+            Arguments(
+                image=str(tmp_path / "image"),
+                present={"/file/x": "type=file", "/link": "type=link"},
+                contains={"/file/x": ("x",), "/link": ("x",)},
+            )
+        )
+    assert capsys.readouterr().out.splitlines() == [
+        "/file/x: is missing: /file: is a file, not a directory",
+        "/file/x: is missing: /file/x: its component file is a file",
+        "/link: is missing: /link is a link to none/file, which is not there",
+    ]
+
+
 def test_faults_are_written_before_the_error(check, monkeypatch):
     log = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(log))
@@ -80,7 +116,6 @@ def test_faults_show_no_control_characters(tmp_path, capsys):
     [
         ({}, "nothing to check"),
         ({"present": {"/folder": "colour=red"}}, "'colour=red' is not one of"),
-        ({"contains": {"/folder": ("x",)}}, "/folder: is no file"),
         ({"partition": "boot", "absent": ("/x",)}, "GPT|partition table"),
     ],
 )
