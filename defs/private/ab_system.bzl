@@ -99,12 +99,12 @@ def _layout(sizes):
 
     return [
         "name,start,size,type,uuid,comment",
-        "esp,1M,%s,uefi,,esp_size: boot loader and its state" % sectors(sizes.esp),
-        "A_boot,,%s,linux,,boot_size: kernel and initramfs of A" % sectors(sizes.boot),
-        "A_root,,%s,linux,,root_size: read-only system of A (root_files_size) and its hash tree" % sectors(sizes.root),
-        "B_boot,,%s,linux,,boot_size: the same of B; empty until an update" % sectors(sizes.boot),
-        "B_root,,%s,linux,,root_size: the same of B" % sectors(sizes.root),
-        "data,,%s,linux,,data_size: what both share" % sectors(sizes.data),
+        "esp,1M,%s,uefi,,size by esp_size: boot loader and its state" % sectors(sizes.esp),
+        "A_boot,,%s,linux,,size by boot_size: kernel and initramfs of A" % sectors(sizes.boot),
+        "A_root,,%s,linux,,size by root_size: read-only system of A (root_files_size) and its hash tree" % sectors(sizes.root),
+        "B_boot,,%s,linux,,size by boot_size: the same of B; empty until an update" % sectors(sizes.boot),
+        "B_root,,%s,linux,,size by root_size: the same of B" % sectors(sizes.root),
+        "data,,%s,linux,,size by data_size: what both share" % sectors(sizes.data),
     ]
 
 def _tree(name, healthy, healthy_seconds, identity, keys, version_file, srcs, extra_files, strip_paths, symlinks, common, tree):

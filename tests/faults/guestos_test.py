@@ -181,7 +181,7 @@ def test_image_larger_than_its_partition(downstream: Workspace) -> None:
     """The check runs without building the disk, and reports it once."""
     said = refused(downstream, "//:small_disk.tar")
     assert "partition root: has 4194304 bytes in layout.csv, and 8388608 are needed for @@//:too_large" in said, said
-    assert "enlarge the partition, or reduce @@//:too_large: partition_size" in said, said
+    assert "enlarge the partition to at least 8M, or reduce @@//:too_large: partition_size" in said, said
     assert said.count("partition root: has") == 1, said
 
 

@@ -170,7 +170,7 @@ def test_raw_images_will_do(folder):
         ),
         (
             {"partitions": [{"name": "esp", "label": "//app:root", "parts": [artifact("root")]}]},
-            "5242880 are needed for //app:root; enlarge the partition, or make its image smaller",
+            "5242880 are needed for //app:root; enlarge the partition to at least 5M, or make its image smaller",
         ),
         ({"partitions": [{"name": "esp", "parts": [artifact("hashes", 100)]}]}, "must be multiples of 512"),
         (

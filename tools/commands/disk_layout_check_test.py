@@ -41,7 +41,7 @@ def test_what_does_not_fit_comes_with_what_to_do(check):
         check(("one", (1 << 20) + 1, False, "//:image"))
     assert str(caught.value).partition("bytes in ")[2] == (
         f"{check.layout}, and 1048577 are needed for //:image (comment of the partition: one_size); enlarge the "
-        "partition, or reduce the partition_size of its image"
+        "partition to at least 2M, or reduce the partition_size of its image"
     )
     with pytest.raises(UserError, match=r"or reduce //app:disk: root_files_size$"):
         check(("one", (1 << 20) + 1, False, "//:image", "//app:disk: root_files_size"))

@@ -119,6 +119,6 @@ def check_contents(table: Table, contents: Iterable[Content], layout: str = "the
         if content.size > found[name].size:
             raise UserError(
                 f"partition {name}: has {found[name].size} bytes in {layout}, and {content.size} are needed"
-                f"{content.note}; enlarge the partition, or {content.remedy}"
+                f"{content.note}; enlarge the partition to at least {-(-content.size >> 20)}M, or {content.remedy}"
             )
     return list(found.values())
