@@ -2,7 +2,7 @@
 
 load("@rules_pkg//pkg:providers.bzl", "PackageDirsInfo")
 load("//defs:disk.bzl", "disk_image", "upgrade_image")
-load("//defs/private:attributes.bzl", "check_types", "macro_label")
+load("//defs/private:attributes.bzl", "COMMON_ATTRIBUTES", "check_names", "check_types", "macro_label")
 load("//defs/private:boot_args.bzl", "boot_args")
 load("//defs/private:debian_data.bzl", "debian_file")
 load("//defs/private:erofs_image.bzl", "erofs_image")
@@ -10,7 +10,7 @@ load("//defs/private:ext4_image.bzl", "ext4_image")
 load("//defs/private:identifiers.bzl", "check_uuid")
 load("//defs/private:initramfs.bzl", "initramfs")
 load("//defs/private:own_keys.bzl", "own_keys_enrollment", "own_keys_kernel", "own_keys_loader")
-load("//defs/private:rootfs_tree.bzl", "rootfs_tree")
+load("//defs/private:rootfs_tree.bzl", "ROOTFS_TREE_ATTRS", "rootfs_tree")
 load("//defs/private:size.bzl", "SECTOR", "parse_size")
 load("//defs/private:verity_image.bzl", "verity_image")
 load("//defs/private:vfat_image.bzl", "vfat_image")
@@ -58,6 +58,31 @@ _ROOT_TYPES = {
     "erofs": struct(image = erofs_image, modules = ["erofs"]),
     "ext4": struct(image = ext4_image, modules = []),
 }
+
+# The attributes of ab_system beside those of rootfs_tree and of all rules.
+_OWN_ATTRIBUTES = [
+    "boot_size",
+    "data",
+    "data_size",
+    "disk_guid",
+    "esp_size",
+    "grub",
+    "healthy",
+    "healthy_seconds",
+    "kernel_arguments",
+    "keys",
+    "modules",
+    "product",
+    "rollback_index",
+    "root_files_size",
+    "root_size",
+    "root_type",
+    "secure_boot",
+    "shim",
+    "signing_key",
+    "variant",
+    "version_file",
+]
 
 # The highest rollback index: one of 32 bits.
 _MOST_INDEX = (1 << 32) - 1
@@ -354,6 +379,8 @@ def ab_system(
     common = {"tags": tags or [], "testonly": testonly, "visibility": visibility}
     sizes = struct(boot = boot_size, data = data_size, esp = esp_size, root = root_size, root_files = root_files_size)
     where = macro_label(name)
+    of_the_tree = [attribute for attribute in ROOTFS_TREE_ATTRS if not attribute.startswith("_")]
+    check_names(where, "ab_system", kwargs.keys(), COMMON_ATTRIBUTES + of_the_tree + _OWN_ATTRIBUTES)
     check_uuid(disk_guid, where + ": disk_guid")
     if bool(secure_boot) == bool(grub) or bool(secure_boot) == bool(shim):
         fail("%s: the boot loader: give either secure_boot, or both grub and shim" % where)

@@ -252,6 +252,96 @@ def _rootfs_tree_impl(ctx):
     contents = image_contents(rootfs_arguments(info), info.inputs, info.locks)
     return [info, OutputGroupInfo(sbom = sbom_outputs(ctx, {"": contents}))]
 
+# What a user of rootfs_tree sets, besides the attributes of all rules.
+ROOTFS_TREE_ATTRS = {
+    "architecture": attr.string(
+        doc = "Architecture of `executables` and of OCI images in `layers`, as uname(1) names it; by default that of " +
+              "the target platform.",
+    ),
+    "capabilities": attr.string_dict(
+        doc = "Dict of patterns of files to their capabilities, in the form of setcap(8): " +
+              "`{\"/usr/bin/ping\": \"cap_net_raw=ep\"}`. `[rootid=UID]` after it limits them to a user namespace. " +
+              "Like `owners` and `xattrs` it counts for the paths of this tree and of its `layers`; what a tree on " +
+              "top puts in the place of a file has its own. A pattern that matches no path is an error.",
+    ),
+    "check_units": attr.bool(
+        doc = "Whether the systemd units and links of `srcs`, `extra_files` and `symlinks`, of this tree and of those in " +
+              "`layers`, are checked when an image of the tree is built: a link such as " +
+              "`etc/systemd/system/multi-user.target.wants/a.service` has to enable a unit of the tree, and the " +
+              "programs of units, `ExecStart=` and the like, have to start, as those of `executables`. Not checked are " +
+              "units that may come from elsewhere, such as mounts, and programs that may be missing: with `-` before " +
+              "the path, with a condition on it, or in directories of other file systems, such as `/var`.",
+    ),
+    "directories": attr.string(
+        default = "same",
+        doc = "How to treat directories whose mode or owner differs in this target's layer and in a lower one: " +
+              "`same` is an error, `keep` keeps the lower one's, `replace` uses this target's.",
+        values = ["same", "keep", "replace"],
+    ),
+    "executables": attr.string_list(
+        doc = "Patterns of programs that are checked when an image of the tree is built, such as `/opt/bin/*`. Each " +
+              "has to be executable, and a script whose interpreter the tree has, or an ELF file of `architecture` " +
+              "whose dynamic linker and shared libraries it has. A pattern without `*`, `?` and `[` must match.",
+    ),
+    "extra_files": attr.label_keyed_string_dict(
+        allow_files = True,
+        aspects = [executables_aspect],
+        doc = "Dict of files to their paths: `PATH` or `PATH:MODE`, with an octal mode. By default, a program (the " +
+              "executable of a target such as a cc_binary) has 0755, any other file 0644. Of a directory that an " +
+              "action makes, all files are below PATH, with that mode.",
+    ),
+    "include_runfiles": attr.bool(
+        doc = "Whether the runfiles of programs in `extra_files` are added, in the directory `PATH.runfiles`. Bazel " +
+              "doesn't know which of them are programs, so all have the mode 0755.",
+    ),
+    "layers": attr.label_list(
+        # Without file types: a tree provides RootfsInfo and no files, so the implementation checks for `.tar`.
+        allow_files = True,
+        doc = "The lower layers: other trees, tars (.tar, .tar.gz, .tgz, .tar.zst, .tar.xz), or OCI images; later " +
+              "ones on top. An OCI image is a directory that an action makes, such as an `oci_image` of rules_oci, " +
+              "in the OCI image layout. The image's layers become one, with their whiteouts applied; of several " +
+              "images that for `architecture` on Linux is taken. All digests are checked.",
+    ),
+    "overrides": attr.string_list(
+        doc = "Patterns for paths of `srcs`, `extra_files` and `symlinks` that may replace paths of lower layers. A " +
+              "pattern that matches no path is an error.",
+    ),
+    "owners": attr.string_dict(
+        doc = "Dict of patterns of paths to their owners, `UID:GID` with numbers: `{\"/srv/**\": \"1000:1000\"}`; `**` " +
+              "stands for any number of directories. See `capabilities`.",
+    ),
+    "passwords": attr.string_dict(
+        doc = "Dict of accounts to passwords in clear text, for images such as those for development.",
+    ),
+    "required_units": attr.string_list_dict(
+        doc = "Dict of what needs systemd units, as messages name it, to names of units that the tree must have when an " +
+              "image of it is built: `{\"the health check\": [\"nginx.service\", \"getty@tty1.service\"]}`.",
+    ),
+    "srcs": attr.label_list(
+        aspects = [executables_aspect],
+        doc = "Files, directories and links, as targets of rules_pkg: pkg_files, pkg_mkdirs, pkg_mklink, " +
+              "pkg_filegroup. Owners are numbers (uid, gid), root by default. Without a mode, programs have 0755, and " +
+              "other files 0644, as in `extra_files`.",
+        providers = _PACKAGE_PROVIDERS,
+    ),
+    "strip_paths": attr.string_list(
+        doc = "Patterns of paths to leave out of the complete tree: `/usr/share/doc` with its content, `/run/*` " +
+              "without the directory itself. A pattern without `*`, `?` and `[` must match.",
+    ),
+    "symlinks": attr.string_dict(doc = "Dict of paths of symbolic links to their targets."),
+    "sysusers": attr.string_list(
+        doc = "Paths in the tree of files in the format of sysusers.d(5), whose accounts are added to /etc/passwd, " +
+              "/etc/group and /etc/shadow.",
+    ),
+    "_oci_root": attr.label(default = "//tools/commands:oci_root", executable = True, cfg = "exec"),
+    "xattrs": attr.string_list_dict(
+        doc = "Dict of patterns of paths to extended attributes, `NAME=VALUE`, with values as setfattr(1) takes " +
+              "them: text, `0x` and hexadecimal, or `0s` and Base64. See `capabilities`; for SELinux labels, " +
+              "`file_contexts` of ext4_image.",
+    ),
+    "_decompress": attr.label(default = "//tools/commands:decompress", executable = True, cfg = "exec"),
+}
+
 rootfs_tree = rule(
     implementation = _rootfs_tree_impl,
     doc = """A root tree in layers. It is a description; files are copied only into images.
@@ -260,94 +350,7 @@ If two layers have the same path, it must be equal in both, apart from its time.
 layers, unless the path is in `overrides`.
 
 The output group `sbom` has bills of materials: `NAME.spdx.json` (SPDX 2.3) and `NAME.cdx.json` (CycloneDX 1.6).""",
-    attrs = ARCHITECTURE_ATTRS | SBOM_ATTRS | {
-        "architecture": attr.string(
-            doc = "Architecture of `executables` and of OCI images in `layers`, as uname(1) names it; by default that of " +
-                  "the target platform.",
-        ),
-        "capabilities": attr.string_dict(
-            doc = "Dict of patterns of files to their capabilities, in the form of setcap(8): " +
-                  "`{\"/usr/bin/ping\": \"cap_net_raw=ep\"}`. `[rootid=UID]` after it limits them to a user namespace. " +
-                  "Like `owners` and `xattrs` it counts for the paths of this tree and of its `layers`; what a tree on " +
-                  "top puts in the place of a file has its own. A pattern that matches no path is an error.",
-        ),
-        "check_units": attr.bool(
-            doc = "Whether the systemd units and links of `srcs`, `extra_files` and `symlinks`, of this tree and of those in " +
-                  "`layers`, are checked when an image of the tree is built: a link such as " +
-                  "`etc/systemd/system/multi-user.target.wants/a.service` has to enable a unit of the tree, and the " +
-                  "programs of units, `ExecStart=` and the like, have to start, as those of `executables`. Not checked are " +
-                  "units that may come from elsewhere, such as mounts, and programs that may be missing: with `-` before " +
-                  "the path, with a condition on it, or in directories of other file systems, such as `/var`.",
-        ),
-        "directories": attr.string(
-            default = "same",
-            doc = "How to treat directories whose mode or owner differs in this target's layer and in a lower one: " +
-                  "`same` is an error, `keep` keeps the lower one's, `replace` uses this target's.",
-            values = ["same", "keep", "replace"],
-        ),
-        "executables": attr.string_list(
-            doc = "Patterns of programs that are checked when an image of the tree is built, such as `/opt/bin/*`. Each " +
-                  "has to be executable, and a script whose interpreter the tree has, or an ELF file of `architecture` " +
-                  "whose dynamic linker and shared libraries it has. A pattern without `*`, `?` and `[` must match.",
-        ),
-        "extra_files": attr.label_keyed_string_dict(
-            allow_files = True,
-            aspects = [executables_aspect],
-            doc = "Dict of files to their paths: `PATH` or `PATH:MODE`, with an octal mode. By default, a program (the " +
-                  "executable of a target such as a cc_binary) has 0755, any other file 0644. Of a directory that an " +
-                  "action makes, all files are below PATH, with that mode.",
-        ),
-        "include_runfiles": attr.bool(
-            doc = "Whether the runfiles of programs in `extra_files` are added, in the directory `PATH.runfiles`. Bazel " +
-                  "doesn't know which of them are programs, so all have the mode 0755.",
-        ),
-        "layers": attr.label_list(
-            # Without file types: a tree provides RootfsInfo and no files, so the implementation checks for `.tar`.
-            allow_files = True,
-            doc = "The lower layers: other trees, tars (.tar, .tar.gz, .tgz, .tar.zst, .tar.xz), or OCI images; later " +
-                  "ones on top. An OCI image is a directory that an action makes, such as an `oci_image` of rules_oci, " +
-                  "in the OCI image layout. The image's layers become one, with their whiteouts applied; of several " +
-                  "images that for `architecture` on Linux is taken. All digests are checked.",
-        ),
-        "overrides": attr.string_list(
-            doc = "Patterns for paths of `srcs`, `extra_files` and `symlinks` that may replace paths of lower layers. A " +
-                  "pattern that matches no path is an error.",
-        ),
-        "owners": attr.string_dict(
-            doc = "Dict of patterns of paths to their owners, `UID:GID` with numbers: `{\"/srv/**\": \"1000:1000\"}`; `**` " +
-                  "stands for any number of directories. See `capabilities`.",
-        ),
-        "passwords": attr.string_dict(
-            doc = "Dict of accounts to passwords in clear text, for images such as those for development.",
-        ),
-        "required_units": attr.string_list_dict(
-            doc = "Dict of what needs systemd units, as messages name it, to names of units that the tree must have when an " +
-                  "image of it is built: `{\"the health check\": [\"nginx.service\", \"getty@tty1.service\"]}`.",
-        ),
-        "srcs": attr.label_list(
-            aspects = [executables_aspect],
-            doc = "Files, directories and links, as targets of rules_pkg: pkg_files, pkg_mkdirs, pkg_mklink, " +
-                  "pkg_filegroup. Owners are numbers (uid, gid), root by default. Without a mode, programs have 0755, and " +
-                  "other files 0644, as in `extra_files`.",
-            providers = _PACKAGE_PROVIDERS,
-        ),
-        "strip_paths": attr.string_list(
-            doc = "Patterns of paths to leave out of the complete tree: `/usr/share/doc` with its content, `/run/*` " +
-                  "without the directory itself. A pattern without `*`, `?` and `[` must match.",
-        ),
-        "symlinks": attr.string_dict(doc = "Dict of paths of symbolic links to their targets."),
-        "sysusers": attr.string_list(
-            doc = "Paths in the tree of files in the format of sysusers.d(5), whose accounts are added to /etc/passwd, " +
-                  "/etc/group and /etc/shadow.",
-        ),
-        "_oci_root": attr.label(default = "//tools/commands:oci_root", executable = True, cfg = "exec"),
-        "xattrs": attr.string_list_dict(
-            doc = "Dict of patterns of paths to extended attributes, `NAME=VALUE`, with values as setfattr(1) takes " +
-                  "them: text, `0x` and hexadecimal, or `0s` and Base64. See `capabilities`; for SELinux labels, " +
-                  "`file_contexts` of ext4_image.",
-        ),
-        "_decompress": attr.label(default = "//tools/commands:decompress", executable = True, cfg = "exec"),
-    },
+    attrs = ARCHITECTURE_ATTRS | SBOM_ATTRS | ROOTFS_TREE_ATTRS,
     exec_compatible_with = LINUX,
     provides = [RootfsInfo],
 )

@@ -93,6 +93,18 @@ MISTAKES = {
         SYSTEM, 'healthy = "a.service"', 'healthy: "a.service" is of type string; give a list in brackets'
     ),
     "index_as_text": Mistake(SYSTEM, 'rollback_index = "7"', 'rollback_index: "7" is of type string; give a number'),
+    "misspelt": Mistake(
+        SYSTEM,
+        "root_file_size = 300",
+        "root_file_size: is not an attribute of ab_system; did you mean root_files_size?",
+    ),
+    "misspelt_of_the_tree": Mistake(
+        SYSTEM,
+        'passwrods = {"root": "root"}',
+        "passwrods: is not an attribute of ab_system; did you mean passwords?",
+    ),
+    "unknown": Mistake(SYSTEM, "colour = 1", "colour: is not an attribute of ab_system; see its reference"),
+    "of_all_rules": Mistake(SYSTEM, 'deprecation = "Old.", passwords = {"root": "root"}', None),
     "long_health": Mistake(
         SYSTEM, "healthy_seconds = 3601", "healthy_seconds: 3601 is not a number of seconds from 0 to 3600"
     ),
