@@ -25,7 +25,7 @@ An example. From [examples/ab-appliance/appliance.bzl](../../examples/ab-applian
         ],
         keys = ["//:keys/appliance.pem"],
         layers = ["//:base"],
-        passwords = PASSWORDS,
+        passwords = passwords,
         product = PRODUCT,
         root_files_size = "300M",
         root_size = "320M",

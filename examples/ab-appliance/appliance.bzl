@@ -17,7 +17,7 @@ PASSWORDS = {"root": "root"}
 # Signs updates. To try it: everyone has this key. Make your own before the first machine is installed.
 SIGNING_KEY = "keys/appliance.test-only.key.pem"
 
-def appliance(name, version_file, extra_files = {}, healthy = [], **kwargs):
+def appliance(name, version_file, extra_files = {}, healthy = [], passwords = PASSWORDS, **kwargs):
     """Declares the disk `NAME` and the update image `NAME.update.tar` of a version.
 
     Args:
@@ -25,6 +25,7 @@ def appliance(name, version_file, extra_files = {}, healthy = [], **kwargs):
         version_file: a file with the version.
         extra_files: further files; see ab_system.
         healthy: further units that must be healthy before an update is confirmed; see ab_system.
+        passwords: of accounts; others than PASSWORDS for a system in tests that people log in to.
         **kwargs: further attributes of ab_system.
     """
     ab_system(
@@ -49,7 +50,7 @@ def appliance(name, version_file, extra_files = {}, healthy = [], **kwargs):
         ],
         keys = ["//:keys/appliance.pem"],
         layers = ["//:base"],
-        passwords = PASSWORDS,
+        passwords = passwords,
         product = PRODUCT,
         root_files_size = "300M",
         root_size = "320M",
