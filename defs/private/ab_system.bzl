@@ -2,6 +2,7 @@
 
 load("@rules_pkg//pkg:providers.bzl", "PackageDirsInfo")
 load("//defs:disk.bzl", "disk_image", "upgrade_image")
+load("//defs/private:ab_partitions.bzl", "check_extra_partitions", "extra_images", "extra_rows", "mount_lines")
 load("//defs/private:attributes.bzl", "COMMON_ATTRIBUTES", "check_names", "check_types", "macro_label")
 load("//defs/private:boot_args.bzl", "boot_args")
 load("//defs/private:debian_data.bzl", "debian_file")
@@ -66,6 +67,8 @@ _OWN_ATTRIBUTES = [
     "data_size",
     "disk_guid",
     "esp_size",
+    "extra_partition_images",
+    "extra_partitions",
     "grub",
     "healthy",
     "healthy_seconds",
@@ -132,8 +135,18 @@ def _layout(sizes):
         "data,,%s,linux,,size by data_size: what both share" % sectors(sizes.data),
     ]
 
-def _tree(name, healthy, healthy_seconds, identity, keys, version_file, srcs, extra_files, strip_paths, symlinks, common, tree):
-    """Declares `NAME.tree`: the root tree with what updates and confirms it."""
+def _mounts(name, partitions, common):
+    """Declares the units that mount partitions; returns their paths by target, and the links that enable them."""
+    units = {}
+    for partition in partitions:
+        unit = "%s.extra.%s.mount" % (name, partition)
+        _text_file(name = unit, lines = mount_lines(partition), **common)
+        units[":" + unit] = _UNITS + partition + ".mount"
+    links = {"%slocal-fs.target.wants/%s.mount" % (_UNITS, each): "../%s.mount" % each for each in partitions}
+    return units, links
+
+def _tree(name, healthy, healthy_seconds, partitions, identity, keys, version_file, srcs, extra_files, strip_paths, symlinks, common, tree):
+    """Declares `NAME.tree`: the root tree with what updates and confirms it, and what mounts further partitions."""
     units = " ".join(healthy)
     _text_file(name = name + ".healthy.conf", lines = ["[Unit]", "Requires=" + units, "After=" + units], **common)
     _text_file(
@@ -142,7 +155,8 @@ def _tree(name, healthy, healthy_seconds, identity, keys, version_file, srcs, ex
         **common
     )
     _text_file(name = name + ".system.json", lines = [json.encode(identity)], **common)
-    _folders(name = name + ".folders", dirs = ["data"], **common)
+    _folders(name = name + ".folders", dirs = ["data"] + partitions, **common)
+    mounts, mount_links = _mounts(name, partitions, common)
     own_files = {
         _file("ab-confirm.service"): _UNITS + "ab-confirm.service",
         _file("ab-revert.service"): _UNITS + "ab-revert.service",
@@ -160,9 +174,9 @@ def _tree(name, healthy, healthy_seconds, identity, keys, version_file, srcs, ex
     rootfs_tree(
         name = name + ".tree",
         srcs = [name + ".folders"] + srcs,
-        extra_files = own_files | extra_files,
+        extra_files = own_files | mounts | extra_files,
         strip_paths = ["/boot/*", "/vmlinuz*"] + strip_paths,
-        symlinks = own_links | symlinks,
+        symlinks = own_links | mount_links | symlinks,
         **(common | tree)
     )
 
@@ -284,6 +298,8 @@ def ab_system(
         data_size = "512M",
         esp_size = "32M",
         extra_files = {},
+        extra_partition_images = {},
+        extra_partitions = {},
         grub = None,
         healthy = ["multi-user.target"],
         healthy_seconds = 10,
@@ -326,8 +342,8 @@ def ab_system(
     Targets: `NAME`, the disk, with `NAME.tar` and what else `disk_image` declares; `NAME.update`, the update image, if there
     is a `signing_key`; `NAME.img`, which writes the raw disk by `bazel run`; `NAME.launch`, which boots it in QEMU, under
     Secure Boot if `own_keys` has an `ovmf_template`; the parts `NAME.tree`, `NAME.root`, `NAME.boot`, `NAME.esp` and
-    `NAME.data`; and `NAME.partitions.csv`, the layout, by which a `disk_image` of these parts has other data, such as an
-    update for a test. With `secure_boot` also `NAME.loader`, `NAME.uki` and `NAME.enroll`, the keys for the firmware.
+    `NAME.data`, and `NAME.extra.PARTITION` for each of `extra_partitions`; and `NAME.partitions.csv`, the layout, by which a
+    `disk_image` of these parts has other data, such as an update for a test. With `secure_boot` also `NAME.loader`, `NAME.uki` and `NAME.enroll`, the keys for the firmware.
 
     Args:
         name: of the disk, and prefix of all targets.
@@ -343,6 +359,12 @@ def ab_system(
             one, about the size of the root's files, besides what else lasts.
         esp_size: size of the EFI system partition.
         extra_files: files of the root tree; see `rootfs_tree`.
+        extra_partition_images: dict of names in `extra_partitions` to images, such as an `ext4_image`, of at most that size; the
+            others have empty ext4 file systems with journals.
+        extra_partitions: dict of names of further partitions, which both systems share, to sizes: `{"logs": "1G"}`. They are the
+            last ones of the disk, in this order, and mounted at the directories of their names, `/logs`. A name has up to 16
+            lower-case letters and digits. Updates don't change the partitions of a machine: one that was installed without a
+            partition waits for it at each boot, and goes on without it.
         grub: the package with Debian's signed GRUB, such as `@packages//packages:grub-efi-amd64-signed`.
         healthy: units that must have started before the system confirms itself, which starts them, too. The default is
             reached even if single services fail. A unit that the root tree doesn't have is an error of the build. When a service
@@ -381,6 +403,7 @@ def ab_system(
     where = macro_label(name)
     of_the_tree = [attribute for attribute in ROOTFS_TREE_ATTRS if not attribute.startswith("_")]
     check_names(where, "ab_system", kwargs.keys(), COMMON_ATTRIBUTES + of_the_tree + _OWN_ATTRIBUTES)
+    check_extra_partitions(where, extra_partitions, extra_partition_images)
     check_uuid(disk_guid, where + ": disk_guid")
     if bool(secure_boot) == bool(grub) or bool(secure_boot) == bool(shim):
         fail("%s: the boot loader: give either secure_boot, or both grub and shim" % where)
@@ -402,7 +425,7 @@ def ab_system(
         return "%s%x" % (disk_guid[:-1], (int(disk_guid[-1], 16) + number) % 16)
 
     layout = name + ".partitions.csv"
-    _text_file(name = layout, lines = _layout(sizes), **common)
+    _text_file(name = layout, lines = _layout(sizes) + extra_rows(extra_partitions), **common)
     required_units = {where + ": healthy": healthy} | kwargs.pop("required_units", {})
     executables = _UPDATE_PROGRAMS + kwargs.pop("executables", [])
     tree = {"check_units": True, "executables": executables, "layers": layers, "required_units": required_units} | kwargs
@@ -412,7 +435,7 @@ def ab_system(
         "trust": "own_keys" if secure_boot else "distribution",
         "variant": variant,
     }
-    _tree(name, healthy, healthy_seconds, identity, keys, version_file, srcs, extra_files, strip_paths, symlinks, common, tree)
+    _tree(name, healthy, healthy_seconds, extra_partitions.keys(), identity, keys, version_file, srcs, extra_files, strip_paths, symlinks, common, tree)
     _slot(name, disk_guid, kernel_arguments, modules, product, root_type, secure_boot, sizes, layers, uuid, common)
     _loader(name, disk_guid, grub, shim, secure_boot, sizes, common)
     if data == None:
@@ -435,7 +458,7 @@ def ab_system(
             "A_root": name + ".root",
             "data": data,
             "esp": name + ".esp",
-        },
+        } | extra_images(name, where, extra_partitions, extra_partition_images, uuid, common),
         **common
     )
     raw_disk(name = name + ".img", disk = name + ".tar", **common)

@@ -93,6 +93,22 @@ MISTAKES = {
         SYSTEM, 'healthy = "a.service"', 'healthy: "a.service" is of type string; give a list in brackets'
     ),
     "index_as_text": Mistake(SYSTEM, 'rollback_index = "7"', 'rollback_index: "7" is of type string; give a number'),
+    "name_of_a_partition": Mistake(
+        SYSTEM,
+        'extra_partitions = {"my-logs": "64M"}',
+        'extra_partitions: "my-logs" is no name for one; write up to 16 lower-case letters and digits, a letter first',
+    ),
+    "partition_of_the_system": Mistake(
+        SYSTEM, 'extra_partitions = {"var": "64M"}', "extra_partitions: var is taken by the system; choose another name"
+    ),
+    "size_of_a_partition": Mistake(
+        SYSTEM, 'extra_partitions = {"logs": "64 MB"}', 'extra_partitions: logs: "64 MB" is not a size; write a number'
+    ),
+    "image_without_a_partition": Mistake(
+        SYSTEM,
+        'extra_partition_images = {"logs": ":logs"}',
+        "extra_partition_images: logs is not in extra_partitions, which has the sizes; add it there",
+    ),
     "misspelt": Mistake(
         SYSTEM,
         "root_file_size = 300",
