@@ -3,6 +3,7 @@
 load("//defs/private:architecture.bzl", "ARCHITECTURE_ATTRS", "DEBIAN_ARCHITECTURES", "platform_architecture")
 load("//defs/private:debian_providers.bzl", "DebianInstalledInfo", "DebianPackagesInfo")
 load("//defs/private:execution.bzl", "LINUX")
+load("//defs/private:resources.bzl", "installation_resources")
 
 _TARGET_CPU = Label("//defs/execution:target_cpu")
 
@@ -45,6 +46,7 @@ def _debian_base_root_impl(ctx):
         mnemonic = "DebianBaseRoot",
         outputs = [output],
         progress_message = "Installing Debian packages into %{output}",
+        resource_set = installation_resources,
     )
     return [
         DefaultInfo(files = depset([output])),
@@ -58,7 +60,8 @@ debian_base_root = rule(
 The packages' maintainer scripts run without a network, in a root that contains only these packages. Nothing of the build
 machine but its kernel takes part, and the tar is the same on every machine.
 
-The action needs a user namespace, or root. If neither is available, its error message lists the alternatives.""",
+The root is in memory where its files take at most a quarter of what is available, which is faster by a third; else it is
+on disk. The action needs a user namespace, or root. If neither is available, its error message lists the alternatives.""",
     attrs = ARCHITECTURE_ATTRS | {
         "exclude": attr.string_list(
             doc = "Patterns of paths to leave out, without a leading slash; `*` matches slashes too. A directory that " +

@@ -1,4 +1,4 @@
-"""What Bazel reserves for actions whose commands work in several threads."""
+"""What Bazel reserves for actions that need more than one processor or little memory."""
 
 def threaded_resources(_os, _inputs):
     """Returns the resources of an action whose command compresses or hashes in threads.
@@ -7,3 +7,11 @@ def threaded_resources(_os, _inputs):
     96 MiB for the pieces that they work on. On a machine with fewer processors it runs alone.
     """
     return {"cpu": 4, "memory": 256}
+
+def installation_resources(_os, _inputs):
+    """Returns the resources of an action that installs packages into a root in memory.
+
+    The files of 230 packages take 440 MiB, as the packages say. A command that finds too little available memory works
+    on disk.
+    """
+    return {"memory": 1024}

@@ -30,7 +30,8 @@ from tools.core.outputs import replacing
 from tools.debian import kernel_modules
 from tools.debian.deb import Deb
 from tools.debian.dpkg_status import dpkg_progress
-from tools.debian.namespaces import Devices, run_in_root
+from tools.debian.memory import available_memory
+from tools.debian.namespaces import Devices, Given, run_in_root
 from tools.debian.order import installation_order, needed_first
 from tools.debian.paths import matcher
 from tools.debian.unpack import OwnedDirectory, link_merged_usr, unpack
@@ -69,6 +70,9 @@ _PROVIDED = "image-provided"
 _BATCH = 400
 """Number of paths on a command line: 4096 bytes each are within what Linux allows, 2 MiB."""
 
+_MEMORY_SHARE = 4
+"""The root is made in memory if its files take at most this part of what is available."""
+
 _LOG_LINES = 30
 """Number of lines of dpkg's output in an error message."""
 
@@ -103,6 +107,7 @@ class _Plan:
     installer: list[Deb]
     architecture: str
     epoch: int
+    size: int  # of the installed files in bytes, as the packages say
 
 
 def build_base_root(spec: BaseRoot, output: Path) -> None:
@@ -122,9 +127,10 @@ def build_base_root(spec: BaseRoot, output: Path) -> None:
             root = scratch / "root"
             root.mkdir()
             root.chmod(0o755)  # explicit: without an inherited set-group-ID bit
-            _copy_packages(plan, root)
+            packages = _copy_packages(plan, scratch / "packages")
+            given = Given(packages, f"{_SCRATCH[1:]}/debs", memory=_memory(plan))
             with replacing(output) as archive:
-                run_in_root(root, lambda devices: _Installation(plan, devices).run(archive))
+                run_in_root(root, lambda devices: _Installation(plan, devices).run(archive), given)
         finally:
             _remove_tree(scratch)
     except OSError as error:
@@ -154,15 +160,26 @@ def _plan(spec: BaseRoot) -> _Plan:
         installer=[Deb(path) for path in spec.installer],
         architecture=controls["dpkg"]["Architecture"],
         epoch=epoch,
+        size=sum(int(c.get("Installed-Size") or 0) << 10 for c in controls.values()),
     )
 
 
-def _copy_packages(plan: _Plan, root: Path) -> None:
-    """Copies the packages into the root, since symbolic links would not work after the chroot."""
-    folder = root / _SCRATCH[1:] / "debs"
-    folder.mkdir(parents=True)
+def _copy_packages(plan: _Plan, folder: Path) -> Path:
+    """Copies the packages into a new folder, since symbolic links would not work after the chroot; returns it."""
+    folder.mkdir()
     for name, path in plan.paths.items():
         shutil.copyfile(path, folder / f"{name}.deb")
+    return folder
+
+
+def _memory(plan: _Plan) -> int:
+    """Returns the bytes of memory for the root's files, or 0 if they have to be on disk.
+
+    There, ext4 looks at each inode that was in use in the last seconds before it takes another one
+    (`recently_deleted` of fs/ext4/ialloc.c), and dpkg removes a file for many that it makes.
+    """
+    available = available_memory()
+    return available // 2 if _MEMORY_SHARE * plan.size <= available else 0
 
 
 def _remove_tree(top: Path) -> None:

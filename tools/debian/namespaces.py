@@ -13,6 +13,7 @@ import socket
 import stat
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from tools.core.errors import UserError
@@ -115,16 +116,46 @@ class Devices:
             Path("/dev", name).unlink()
 
 
-def _enter(root: Path, *, mounts: bool) -> Devices:
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a root gets before it is entered.
+
+    Attributes:
+        folder: a directory on the root's file system, which is the root's from then on.
+        place: where the root has it, relative to the root.
+        memory: bytes that the root's files may take in a file system in memory; 0 leaves them on disk, as does a
+            machine that doesn't permit mounts.
+    """
+
+    folder: Path
+    place: str
+    memory: int = 0
+
+    def put(self, root: Path, *, mounts: bool) -> None:
+        """Makes the file system in memory, and puts the folder in its place."""
+        if mounts and self.memory:
+            _mount("tmpfs", root, "tmpfs", _MS_NOSUID | _MS_NODEV, f"mode=755,size={self.memory}")
+        place = root / self.place
+        place.parent.mkdir(parents=True)
+        if mounts:
+            place.mkdir()
+            _mount(str(self.folder), place, None, _MS_BIND)
+        else:
+            self.folder.rename(place)
+
+
+def _enter(root: Path, given: Given | None, *, mounts: bool) -> Devices:
     """Creates /proc and /dev, and makes `root` the root directory of this process."""
     os.umask(0o022)
+    if given:
+        given.put(root, mounts=mounts)
     devices = Devices(root, mounts=mounts)
     os.chroot(root)
     os.chdir("/")
     return devices
 
 
-def _child(root: Path, work: Callable[[Devices], None], report: int) -> None:
+def _child(root: Path, given: Given | None, work: Callable[[Devices], None], report: int) -> None:
     """Runs in the forked process: enters namespaces, then forks the first process of the PID namespace."""
     _call("prctl", _libc.prctl, _PR_SET_PDEATHSIG, signal.SIGKILL)
     try:
@@ -134,7 +165,7 @@ def _child(root: Path, work: Callable[[Devices], None], report: int) -> None:
             os.waitpid(inner, 0)
             return
         _call("prctl", _libc.prctl, _PR_SET_PDEATHSIG, signal.SIGKILL)
-        devices = _enter(root, mounts=mounts)
+        devices = _enter(root, given, mounts=mounts)
     except OSError as error:
         os.write(report, f"n{error}".encode())
         return
@@ -148,7 +179,7 @@ def _child(root: Path, work: Callable[[Devices], None], report: int) -> None:
         os.write(report, b"d")
 
 
-def run_in_root(root: Path, work: Callable[[Devices], None]) -> None:
+def run_in_root(root: Path, work: Callable[[Devices], None], given: Given | None = None) -> None:
     """Runs a function in a child process with the root directory `root`, and waits for it.
 
     The function runs as root, in new namespaces for users, mounts, processes, host name and network (without
@@ -158,6 +189,7 @@ def run_in_root(root: Path, work: Callable[[Devices], None]) -> None:
     Args:
         root: existing directory, on a file system with permissions.
         work: the function; its argument are /dev and /proc, to be removed when they are no longer needed.
+        given: what the root gets before.
 
     Raises:
         UserError: the function raised it or an OSError, or this machine permits neither namespaces nor chroot.
@@ -167,7 +199,7 @@ def run_in_root(root: Path, work: Callable[[Devices], None]) -> None:
     if child == 0:
         try:
             os.close(reader)
-            _child(root, work, report)
+            _child(root, given, work, report)
         finally:
             os._exit(0)
     os.close(report)
