@@ -5,7 +5,7 @@ essential packages are extracted first; then dpkg, from the set itself, installs
 namespaces (see namespaces.py). No program of the host is used.
 
 fakeroot records the owners of files, since an unprivileged user namespace maps only one user; libeatmydata disables
-fsync. Both are from packages of the same release.
+fsync. Both are from packages of the same release. The root is in memory if there is enough.
 
 The tar depends only on the packages. Times are at most that of the newest package; caches, logs and machine-specific
 files (machine-id, SSH host keys) are removed.
@@ -113,7 +113,8 @@ class _Plan:
 def build_base_root(spec: BaseRoot, output: Path) -> None:
     """Installs packages into a new root, and writes it as a tar: sorted, in pax format, with numeric owners.
 
-    Needs a temporary directory next to the output, of the size of the packages and their extracted files.
+    Needs a temporary directory next to the output, of the size of the packages and, where too little memory is
+    available, of their extracted files.
 
     Raises:
         UserError: a package can't be read or installed, or this machine doesn't permit namespaces or chroot.
@@ -289,13 +290,29 @@ class _Installation:
         dpkg doesn't order unpacking by pre-dependencies, hence --force-depends; these are already extracted.
         """
         files = [f"{_SCRATCH}/debs/{name}.deb" for name in self._plan.paths]
-        options = ["--abort-after=1", "--force-depends", "--force-unsafe-io", "--install"]
+        options = [*self._filters(), "--abort-after=1", "--force-depends", "--force-unsafe-io", "--install"]
         with dpkg_progress(len(files)) as status:
             self._run(["dpkg", f"--status-fd={status}", *options, *files], "dpkg", pass_fds=[status])
         query = ["dpkg-query", "--show", "--showformat=${db:Status-Abbrev} ${Package}\n"]
         listed = self._run(query, "dpkg-query", stdout=subprocess.PIPE).stdout.decode().split("\n")
         if bad := [line for line in listed if line and not line.startswith("ii ")]:
             raise UserError(f"packages that dpkg didn't install completely: {', '.join(bad)}")
+
+    def _filters(self) -> Iterator[str]:
+        """Yields options of dpkg by which it doesn't unpack excluded kernel modules, and depmod doesn't read them.
+
+        Only those below a folder that a pattern excludes whole: dpkg would fail to unpack a file into a folder that it
+        has left out. Other files may be wanted by maintainer scripts; they are removed at the end.
+        """
+        for kind, patterns in {"exclude": self._excluded_modules(), "include": self._plan.spec.include}.items():
+            for pattern in patterns:
+                yield f"--path-{kind}=/{pattern}"
+                if pattern.startswith("usr/"):  # the package may have them in /lib, which is a link
+                    yield f"--path-{kind}=/{pattern.removeprefix('usr/')}"
+
+    def _excluded_modules(self) -> list[str]:
+        """Returns the patterns that exclude all of a folder of kernel modules."""
+        return [p for p in self._plan.spec.exclude if p.startswith(f"{kernel_modules.FOLDER}/") and p.endswith("/*")]
 
     def _remove_modules(self) -> None:
         """Removes excluded kernel modules, and has depmod index those that are left.
@@ -308,6 +325,10 @@ class _Installation:
             self._run(["rm", "--", *paths[start : start + _BATCH]], "rm")
         for version in kernel_modules.outdated_indexes(Path("/")):
             self._run(["depmod", version], "depmod")
+        emptied = matcher(pattern.removesuffix("/*") for pattern in self._excluded_modules())
+        for folder, _, _ in os.walk(f"/{kernel_modules.FOLDER}"):
+            if emptied(folder[1:]):
+                os.utime(folder)  # as if something had been removed from it: the same tar whoever leaves it out
 
     def _clean(self) -> None:
         """Removes excluded files, then matching directories that are empty."""

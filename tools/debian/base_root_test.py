@@ -148,6 +148,35 @@ def test_failing_script(spec: BaseRoot, tmp_path: Path) -> None:
     assert os.listdir(folder) == []
 
 
+@pytest.mark.parametrize("memory", [0, 1 << 40])
+def test_excluded_modules(spec: BaseRoot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, memory: int) -> None:
+    """They are not unpacked, so that depmod doesn't read them; their folders are as if they were removed."""
+    root = tmp_path / "root"
+    for name in ("a.ko", "core/b.ko", "core/c.ko"):
+        for folder in ("usr/lib/modules/1/sound", "lib/modules/1/net"):
+            (root / folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / folder / name).touch()
+    (root / "DEBIAN").mkdir()
+    script = root / "DEBIAN/postinst"
+    script.write_text("#!/bin/sh\nfind /usr/lib/modules -type f | LC_ALL=C sort >/unpacked\n")
+    script.chmod(0o755)
+    modules = build_deb(tmp_path, "modules", root)
+    exclude = ["usr/lib/modules/*/sound/*", "usr/lib/modules/*/net/*"]
+    monkeypatch.setattr("tools.debian.base_root.available_memory", lambda: memory)
+    changed = BaseRoot([*spec.debs, modules], spec.installer, exclude=exclude, include=["*/core/b.ko"])
+    output = tmp_path / "out.tar"
+    build_base_root(changed, output)
+    with tarfile.open(output) as archive:
+        unpacked, listed = (archive.extractfile(f"./{name}") for name in ("unpacked", "var/lib/dpkg/info/modules.list"))
+        assert unpacked is not None
+        assert listed is not None
+        kept = [f"/usr/lib/modules/1/{folder}/core/b.ko" for folder in ("net", "sound")]
+        assert unpacked.read().decode().splitlines() == kept
+        assert b"/sound/core/c.ko\n" in listed.read()
+        assert {f"/{name[2:]}" for name in archive.getnames() if name.endswith(".ko")} == set(kept)
+        assert archive.getmember("./usr/lib/modules/1/sound").mtime == archive.getmember("./unpacked").mtime
+
+
 def test_refused_before_any_work(spec: BaseRoot, tmp_path: Path) -> None:
     output = tmp_path / "out.tar"
     shell = [path for path in spec.debs if path.name.startswith("dash_")]
