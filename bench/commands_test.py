@@ -8,6 +8,7 @@ import tarfile
 import time
 
 from bench import (
+    base_root,
     changed_blocks,
     changed_file,
     disk_image,
@@ -22,6 +23,8 @@ from bench.execution_log import written
 from bench.measure import Measure, measure
 from bench.scratch_build import SERVER, Build, commands_of, peak_of, processes, whole
 from tools.core.cli import call
+from tools.debian.deb import Deb
+from tools.testing.debian_packages import build_deb
 
 MIB = 1 << 20
 
@@ -39,6 +42,30 @@ def test_disk_image(tmp_path):
     assert (tmp_path / "disk.tar.gz").stat().st_size
     measure(remove, tmp_path)
     assert {*os.listdir(tmp_path)} == given
+
+
+def test_packages_of_the_base_root(tmp_path):
+    debs = [build_deb(tmp_path, "hostname"), build_deb(tmp_path, "other")]
+    debs = [path.rename(path.with_name(f"{path.stem}_1_all.deb")) for path in debs]
+    (tmp_path / "pool").mkdir()
+    (tmp_path / "work").mkdir()
+    provided = base_root.dummy(tmp_path / "work")
+    assert base_root.repository([*debs, provided], tmp_path / "pool") == ["hostname", "other", "image-provided"]
+    index = (tmp_path / "pool/Packages").read_text()
+    assert "Provides: linux-initramfs-tool\n" in index
+    assert f"Size: {debs[1].stat().st_size}\n" in index
+    new, same = base_root.changed(debs, tmp_path / "work")
+    assert same == debs[1]
+    with Deb(new) as deb, deb.data() as archive:
+        assert "./usr/share/changed" in archive.getnames()
+
+
+def test_base_root_without_mmdebstrap(capfd):
+    assert call(base_root.main, base_root.Arguments, None, ["base_root", "--mmdebstrap=no-such-program"]) == 2
+    said = (
+        "error: no-such-program: is not installed; install the package mmdebstrap, or run this in the build container"
+    )
+    assert capfd.readouterr().err.startswith(said)
 
 
 def test_erofs_image(tmp_path):
