@@ -60,8 +60,8 @@ debian_base_root = rule(
 The packages' maintainer scripts run without a network, in a root that contains only these packages. Nothing of the build
 machine but its kernel takes part, and the tar is the same on every machine.
 
-The root is in memory where its files take at most a quarter of what is available, which is faster by a third; else it is
-on disk. The action needs a user namespace, or root. If neither is available, its error message lists the alternatives.""",
+The root is in memory where its files take at most a quarter of what is available, which is faster; else it is on disk.
+The action needs a user namespace, or root. If neither is available, its error message lists the alternatives.""",
     attrs = ARCHITECTURE_ATTRS | {
         "exclude": attr.string_list(
             doc = "Patterns of paths to leave out, without a leading slash; `*` matches slashes too. A directory that " +
