@@ -104,8 +104,13 @@ def ours(debs: Sequence[Path], installer: Sequence[Path]) -> Step:
 
 
 def _given(paths: Sequence[str], variable: str) -> list[Path]:
-    """Returns absolute paths of packages: from the command line, else from a variable that the BUILD file sets."""
-    found = [Path(path).absolute() for path in paths or os.environ.get(variable, "").split()]
+    """Returns absolute paths of packages: from the command line, else from a variable that the BUILD file sets.
+
+    Those of the variable are in the runfiles, as this file is.
+    """
+    runfiles = Path(__file__).absolute().parent.parent
+    found = [Path(path).absolute() for path in paths]
+    found = found or [runfiles / path for path in os.environ.get(variable, "").split()]
     if not found:
         raise UserError("there are no packages; call it by bazel run //bench:base_root, or name them")
     return found
