@@ -1,38 +1,13 @@
 """The macro image_inspector: a target whose `bazel run` shows what is inside an image."""
 
-load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS")
-load("//defs/private:disk_image_info.bzl", "DiskImageInfo")
 load("//defs/private:execution.bzl", "LINUX")
+load("//defs/private:image_layers.bzl", "IMAGE_LAYERS_ATTRS", "image_layers")
 load("//defs/private:image_report.bzl", "image_of")
-load("//defs/private:json_spec.bzl", "json_spec")
-load("//defs/private:partition_info.bzl", "PartitionInfo")
-load("//defs/private:sbom.bzl", "partition_contents")
-load("//defs/private:upgrade_image_info.bzl", "UpgradeImageInfo")
 load("//tools:python.bzl", "py_binary")
-
-def _contents_of(target):
-    """Returns the root trees of an image by the names of their partitions, `""` for an image that is one tree."""
-    for provider in (DiskImageInfo, UpgradeImageInfo):
-        if provider in target:
-            return target[provider].contents
-    return partition_contents(target[PartitionInfo], "") if PartitionInfo in target else {}
 
 def _inspected_image_impl(ctx):
     spec = ctx.actions.declare_file(ctx.label.name + ".json")
-    layers = ctx.actions.declare_file(ctx.label.name + ".layers.json")
-    image, contents = image_of(ctx.attr.image), _contents_of(ctx.attr.image)
-    ctx.actions.run(
-        arguments = [json_spec(ctx, {
-            "output": layers,
-            "parts": [{"name": name, "tree": each.tree} for name, each in contents.items()],
-        })],
-        executable = ctx.executable._image_layers,
-        execution_requirements = WORKER_REQUIREMENTS,
-        inputs = depset(transitive = [each.inputs for each in contents.values()]),
-        mnemonic = "ImageLayers",
-        outputs = [layers],
-        progress_message = "Listing the layers of %{label}",
-    )
+    image, layers = image_of(ctx.attr.image), image_layers(ctx, ctx.attr.image)
     values = {"image": image, "layers": layers}
     ctx.actions.write(spec, json.encode({key: "runfile:" + file.short_path for key, file in values.items()}) + "\n")
     return [DefaultInfo(files = depset([spec]), runfiles = ctx.runfiles([image, layers]))]
@@ -40,9 +15,8 @@ def _inspected_image_impl(ctx):
 _inspected_image = rule(
     implementation = _inspected_image_impl,
     doc = "A JSON file with the paths of an image and of the list of its layers in runfiles, for the command image_inspect.",
-    attrs = {
+    attrs = IMAGE_LAYERS_ATTRS | {
         "image": attr.label(allow_files = True, doc = "See image_inspector.", mandatory = True),
-        "_image_layers": attr.label(default = "//tools/commands:image_layers", executable = True, cfg = "exec"),
     },
     exec_compatible_with = LINUX,
 )

@@ -3,6 +3,7 @@
 load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS")
 load("//defs/private:disk_image_info.bzl", "DiskImageInfo")
 load("//defs/private:execution.bzl", "LINUX")
+load("//defs/private:image_layers.bzl", "IMAGE_LAYERS_ATTRS", "image_layers")
 load("//defs/private:json_spec.bzl", "json_spec")
 load("//defs/private:size.bzl", "parse_size")
 load("//defs/private:upgrade_image_info.bzl", "UpgradeImageInfo")
@@ -30,10 +31,12 @@ def _bills_of(target):
 
 def _image_report_impl(ctx):
     image, bills = image_of(ctx.attr.image), _bills_of(ctx.attr.image)
+    layers = image_layers(ctx, ctx.attr.image)
     outputs = {"html": ctx.outputs.html, "json": ctx.outputs.json}
     spec = outputs | {
         "before": ctx.file.before,
         "image": image,
+        "layers": layers,
         "name": str(ctx.attr.image.label).lstrip("@"),
         "sbom": bills,
     }
@@ -41,7 +44,7 @@ def _image_report_impl(ctx):
         arguments = [json_spec(ctx, spec)],
         executable = ctx.executable._image_report,
         execution_requirements = WORKER_REQUIREMENTS,
-        inputs = [image] + bills + ctx.files.before,
+        inputs = [image, layers] + bills + ctx.files.before,
         mnemonic = "ImageReport",
         outputs = outputs.values(),
         progress_message = "Reporting on %{label}",
@@ -56,10 +59,11 @@ image_report = rule(
     doc = """A report on an image, as a page and as JSON: what takes its space, and what is worth a look.
 
 The page is one HTML file that needs no other file, no network and no scripts. It has the sizes of partitions, packages,
-folders and files, and how well they compress; files with special rights (setuid, setgid, writable for all, capabilities);
+folders and files, and how well they compress; what each target put into root trees, and how much of that is in no package;
+files with special rights (setuid, setgid, writable for all, capabilities);
 licenses and where packages are from, by the bill of materials of the image; and with `before` the differences to an earlier
 build. The JSON has all files, and is what `image_budget_test` and `before` take.""",
-    attrs = {
+    attrs = IMAGE_LAYERS_ATTRS | {
         "before": attr.label(
             allow_single_file = [".json"],
             doc = "The JSON report on an earlier build, to compare it with.",

@@ -1,4 +1,4 @@
-"""Writes which layer of the root tree each path of an image is from, as JSON for `image_which`.
+"""Writes which layer of the root tree each path of an image is from, as JSON for `image_which` and `image_report`.
 
 The object has a key for each partition or member, or an empty one for an image that is one tree. Below it are the
 layers, by the targets that made them, with lists of the paths that they are the last to bring.

@@ -2,7 +2,8 @@
 
 An image is that of a disk or a file system, raw or in a plain tar, or an archive of several. The page has the sizes of
 partitions, packages, folders and files, and how well they compress; files with special rights (setuid, setgid, writable
-for all, capabilities); licenses, and where packages are from. With --before it has the differences to an earlier build.
+for all, capabilities); licenses, and where packages are from. With --layers it also has what each target of the build
+brought, which splits the files that are in no package. With --before it has the differences to an earlier build.
 Without --html and --json the largest parts are printed.
 
 The keys of the JSON object are the attributes of `tools.report.usage.Usage`; image_budget_check and --before read it.
@@ -19,6 +20,7 @@ from tools.core.json_spec import FileName, OutputName
 from tools.core.outputs import replacing, write_all, write_to_stdout
 from tools.core.text import escaped, human_size
 from tools.report.known import known_packages
+from tools.report.layers import read_layers
 from tools.report.measure import measure
 from tools.report.page import page
 from tools.report.usage import Usage, read_usage
@@ -35,6 +37,7 @@ class Arguments:
     sbom: tuple[FileName, ...] = argument(
         "a bill of materials of it (CycloneDX), which says where packages are from", default=()
     )
+    layers: FileName | None = argument("a file of `image_layers`, about this image", default=None)
     before: FileName | None = argument("the JSON report on an earlier build, to compare it with", default=None)
     name: str | None = argument("name of the image in the report; default: that of the file", default=None)
     html: OutputName | None = argument("the page to write", default=None)
@@ -46,7 +49,8 @@ def main(arguments: Arguments) -> None:
     before = None if arguments.before is None else read_usage(arguments.before)
     known = [package for path in arguments.sbom for package in known_packages(path)]
     name = arguments.name or os.path.basename(arguments.image)
-    usage = measure(open_images(arguments.image), name, arguments.image, known)
+    layers = None if arguments.layers is None else read_layers(arguments.layers)
+    usage = measure(open_images(arguments.image), name, arguments.image, known, layers)
     if arguments.html is not None:
         _write(arguments.html, page(usage, before))
     if arguments.json is not None:

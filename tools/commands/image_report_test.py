@@ -69,6 +69,22 @@ def test_page_is_complete_and_needs_nothing_else(folder):
     assert json.loads((folder / "a.json").read_text())["packages"][1]["license"] == "MIT OR Apache-2.0"
 
 
+def test_page_says_what_targets_brought(folder):
+    write_disk("disk.img", "etc/own = " + "z" * 5000)
+    layers = {"A_root": {"//:base": ["/usr/bin/hello", "/var/lib/dpkg/status"], "//app:tree": ["/etc/own"]}}
+    (folder / "layers.json").write_text(json.dumps(layers))
+    assert report("disk.img", "--layers=layers.json", "--html=a.html", "--json=a.json") == 0
+    rows = {row[0]: row[1:6] for row in Page((folder / "a.html").read_text()).rows}
+    status = str(len(STATUS))
+    assert rows["//:base"] == ["2", "8.9K", "1%", "1", status]
+    assert rows["//app:tree"] == ["1", "4.9K", "0%", "1", "4.9K"]
+    assert rows["(no root tree)"][0] == "3"
+    files = json.loads((folder / "a.json").read_text())["files"]
+    assert {each["path"]: each["layer"] for each in files}["A_root:/etc/own"] == "//app:tree"
+    assert report("disk.img", "--html=a.html") == 0
+    assert "layers" not in Page((folder / "a.html").read_text()).ids
+
+
 def test_same_image_same_bytes(folder):
     write_disk("disk.img")
     for name in ("a", "b"):

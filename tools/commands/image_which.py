@@ -12,11 +12,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from tools.core.cli import argument, run
-from tools.core.errors import UserError
-from tools.core.json_file import read_json
 from tools.core.json_spec import FileName
 from tools.core.outputs import write_to_stdout
 from tools.inspect.place import PlaceArguments
+from tools.report.layers import read_layers
 from tools.sbom.installed import read_packages
 from tools.sbom.owners import file_owners
 from tools.tree.compare import printable
@@ -41,7 +40,7 @@ def lines(arguments: Arguments) -> Iterator[str]:
     owners = file_owners(root)
     versions = {package.name: package.version for package in read_packages(root, {})}
     place = arguments.partition or arguments.member or ""
-    layers = {} if arguments.layers is None else _read_layers(arguments.layers, place)
+    layers = {} if arguments.layers is None else read_layers(arguments.layers).get(place, {})
     for path in arguments.path:
         name, _ = arguments.node(root, path)
         real = _real(root, name)
@@ -50,18 +49,8 @@ def lines(arguments: Arguments) -> Iterator[str]:
         yield f"{printable(name)}: {package}{_layer(printable(real), layers)}"
 
 
-def _read_layers(path: str, place: str) -> dict[str, str]:
-    """Returns the layers of paths; none for a partition or member without a root tree."""
-    document = read_json(path)
-    try:
-        layers = document.get(place, {})
-        return {name: layer for layer, names in layers.items() for name in names}
-    except (AttributeError, TypeError) as error:
-        raise UserError(f"{path}: is not a file of image_layers; leave out --layers") from error
-
-
 def _layer(path: str, layers: Mapping[str, str]) -> str:
-    layer = layers.get(path, "").lstrip("@")
+    layer = layers.get(path, "")
     return f", layer {layer}" if layer else ""
 
 

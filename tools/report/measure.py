@@ -14,6 +14,7 @@ from tools.image.digest import sha256
 from tools.image.extents import Image
 from tools.inspect.listing import holds
 from tools.inspect.volumes import is_disk, kind_of, read_file_system
+from tools.report.layers import Layers
 from tools.report.rights import special_rights
 from tools.report.usage import FileUsage, PackageUsage, SpecialRights, Usage, VolumeUsage
 from tools.sbom.installed import read_packages
@@ -27,10 +28,11 @@ _LEVEL = 3
 
 @dataclass(slots=True)
 class _Found:
-    """What was found so far.
+    """What was found so far, and what is known of it.
 
     Attributes:
         installed: packages of all volumes by name, without their files.
+        layers: of the files, as `measure` takes them.
     """
 
     volumes: list[VolumeUsage] = field(default_factory=list)
@@ -38,9 +40,16 @@ class _Found:
     rights: list[SpecialRights] = field(default_factory=list)
     installed: dict[str, PackageUsage] = field(default_factory=dict)
     outside: int = 0
+    layers: Layers = field(default_factory=dict)
 
 
-def measure(images: Mapping[str, Image], name: str, origin: str, known: Iterable[PackageUsage] = ()) -> Usage:
+def measure(
+    images: Mapping[str, Image],
+    name: str,
+    origin: str,
+    known: Iterable[PackageUsage] = (),
+    layers: Layers | None = None,
+) -> Usage:
     """Returns the report on an image.
 
     Args:
@@ -48,11 +57,12 @@ def measure(images: Mapping[str, Image], name: str, origin: str, known: Iterable
         name: of the image, for the report.
         origin: what to call it in messages.
         known: what bills of materials say of the packages; it is taken rather than what the image says.
+        layers: the layers that files are from, if that is known.
 
     Raises:
         UserError: a volume is damaged.
     """
-    found = _Found()
+    found = _Found(layers=layers or {})
     for member, image in images.items():
         where = f"{origin}: {member}" if len(images) > 1 else origin
         if is_disk(image):
@@ -92,7 +102,7 @@ def _measure_volume(content: Image, volume: VolumeUsage, origin: str, found: _Fo
         return
     file_system = read_file_system(content, origin)
     prefix = f"{volume.name}:/" if volume.name else "/"
-    files = list(_files(file_system.root, prefix))
+    files = list(_files(file_system.root, prefix, found.layers.get(volume.name, {})))
     found.files += files
     found.rights += _rights(file_system.root, prefix)
     for package in read_packages(file_system.root, {}):
@@ -119,7 +129,7 @@ def _measure_volume(content: Image, volume: VolumeUsage, origin: str, found: _Fo
     )
 
 
-def _files(root: Directory, prefix: str) -> Iterator[FileUsage]:
+def _files(root: Directory, prefix: str, layers: Mapping[str, str]) -> Iterator[FileUsage]:
     """Yields the regular files of a tree; one with several names is yielded under the first of them."""
     owners = file_owners(root)
     links = Counter(node for _, node in walk(root))
@@ -136,6 +146,7 @@ def _files(root: Directory, prefix: str) -> Iterator[FileUsage]:
             sha256=sha256(node.content).hex(),
             links=links[node],
             package=owners.get(path, ""),
+            layer=layers.get(printable(path), ""),
         )
 
 

@@ -1,9 +1,13 @@
 """What is measured of a disk with packages: every byte is counted once, and each file has its package."""
 
+import json
+
 import pytest
 
+from tools.core.errors import UserError
 from tools.image.extents import Image
 from tools.report.changes import Change, changes
+from tools.report.layers import read_layers
 from tools.report.measure import compressed_size, measure
 from tools.report.usage import FileUsage, PackageUsage, read_usage
 from tools.sbom.owners import file_owners
@@ -36,10 +40,10 @@ ROOT = (
 )
 
 
-def usage_of(*lines, **more):
+def usage_of(*lines, layers=None, **more):
     root = sample_disk.root_tree(*(lines or ROOT))
     image = sample_disk.disk(sample_disk.fat(layer("t", "EFI/BOOT/A = loader").root), sample_disk.ext4(root), **more)
-    return measure({"disk.img": image}, "sample", "sample.tar")
+    return measure({"disk.img": image}, "sample", "sample.tar", layers=layers)
 
 
 def test_every_byte_is_counted_once():
@@ -65,6 +69,23 @@ def test_compressed_files_count_as_they_are_stored():
     assert volume.holds == "SquashFS"
     assert 0 < volume.files < 1000
     assert volume.data == volume.files + volume.other == image.data_size
+
+
+def test_files_have_the_layers_that_they_are_from(tmp_path):
+    layers = {"A_root": {"@@//:base": ["/etc/hello.conf"], "//app:tree": ["/etc/own", "/not there"]}, "other": {}}
+    (tmp_path / "layers.json").write_text(json.dumps(layers))
+    usage = usage_of(layers=read_layers(str(tmp_path / "layers.json")))
+    assert {each.path: each.layer for each in usage.files if each.layer} == {
+        "A_root:/etc/hello.conf": "//:base",
+        "A_root:/etc/own": "//app:tree",
+    }
+
+
+@pytest.mark.parametrize("content", ['{"A_root": ["//:base"]}', '{"A_root": {"//:base": 1}}', "[]"])
+def test_other_files_are_refused_as_layers(tmp_path, content):
+    (tmp_path / "layers.json").write_text(content)
+    with pytest.raises(UserError, match=r"layers\.json: "):
+        read_layers(str(tmp_path / "layers.json"))
 
 
 def test_files_have_the_packages_of_dpkgs_lists():

@@ -74,6 +74,8 @@ def _sections(usage: Usage, before: Usage | None) -> Iterator[tuple[str, str, Ht
     if before is not None:
         yield "changes", f"Changes since {before.name}", _changes(before, usage)
     yield "packages", "Packages", _packages(usage)
+    if any(each.layer for each in usage.files):
+        yield "layers", "What targets brought", _layers(usage)
     yield "folders", "Folders", _folders(usage)
     yield "files", "Largest files", _largest_files(usage)
     yield "compression", "What compresses how well", _kinds(usage)
@@ -149,6 +151,23 @@ def _packages(usage: Usage) -> Html:
     return table(heads, rows, (3, 4, 5))
 
 
+def _layers(usage: Usage) -> Html:
+    """Returns a table of layers, with what of them is in no package."""
+    whole: dict[str, Folder] = {}
+    others: dict[str, Folder] = {}
+    for file in usage.files:
+        whole.setdefault(file.layer, Folder(file.layer)).add(file)
+        if not file.package:
+            others.setdefault(file.layer, Folder(file.layer)).add(file)
+    rows = []
+    for each in sorted(whole.values(), key=lambda each: (-each.data, each.name)):
+        loose = others.get(each.name, Folder(each.name))
+        sizes = (human_size(each.data), _ratio(each.compressed, each.data), loose.count, human_size(loose.data))
+        rows.append((each.name or "(no root tree)", each.count, *sizes, _bar(each.data, usage.data)))
+    heads = ("Target", "Files", "Data", "Compressed", "In no package", "Data of these", "")
+    return table(heads, rows, range(1, 6))
+
+
 def _folders(usage: Usage) -> Html:
     root = folder_tree(usage.files)
     least = root.data // _LEAST_SHARE
@@ -179,11 +198,11 @@ def _line(folder: Folder, name: str) -> tuple[Html, ...]:
 
 def _largest_files(usage: Usage) -> Html:
     largest = sorted(usage.files, key=lambda each: (-each.data, each.path))[:_MOST_FILES]
-    heads = ("File", "Package", "Data", "Compressed", "")
+    heads = ("File", "Package or target", "Data", "Compressed", "")
     rows = (
         (
             element("code", each.path),
-            each.package,
+            each.package or each.layer,
             human_size(each.data),
             _ratio(each.compressed, each.data),
             _bar(each.data, usage.data),

@@ -54,6 +54,7 @@ class FileUsage:
         sha256: of the content, in hexadecimal.
         links: number of its names; the report has the first one.
         package: name of the package that it is from; empty for other files.
+        layer: label of the target that put it into the root tree; empty if unknown.
     """
 
     path: str
@@ -63,6 +64,7 @@ class FileUsage:
     sha256: str
     links: int = 1
     package: str = ""
+    layer: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
