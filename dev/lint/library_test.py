@@ -1,28 +1,19 @@
 """The library knows no product: no file of it names the GuestOS, its folder or its deployments."""
 
-import json
-import os
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
 
-CHECKOUT = Path(__file__).parents[2]
+from dev.lint.listing import listed_files
+
 LIBRARY = ("defs/", "tools/")
 PRODUCT = re.compile(r"ic-os|guestos|testnet|dfinity", re.IGNORECASE)
 
 
 def library_files() -> dict[str, Path]:
-    """Returns the files of the library by path: by Bazel's listing of the checkout, else as git lists them."""
-    index = os.environ.get("LINT_INDEX")
-    if index:
-        paths = json.loads(Path(index).read_text())["paths"]
-        found = {path: Path(index).parent / f"{path}.file" for path in paths}
-    else:
-        done = subprocess.run(["git", "ls-files", "-z"], cwd=CHECKOUT, capture_output=True, text=True, check=True)
-        found = {path: CHECKOUT / path for path in done.stdout.split("\0")[:-1]}
-    return {path: file for path, file in found.items() if path.startswith(LIBRARY)}
+    """Returns the files of the library by path."""
+    return {path: file for path, file in listed_files().items() if path.startswith(LIBRARY)}
 
 
 def named(text: str) -> list[str]:
