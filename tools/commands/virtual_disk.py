@@ -15,11 +15,11 @@ from tools.core.errors import UserError
 from tools.core.json_spec import FileName, OutputName
 from tools.core.progress import progress
 from tools.gpt.reader import read_table
-from tools.gpt.table import Table
+from tools.gpt.table import ENTRY_COUNT, HEADER, Table
 from tools.gpt.types import EFI_SYSTEM
 from tools.image.extents import Image
 from tools.image.rawfile import write_raw
-from tools.iso.hybrid import Part, hybrid_image
+from tools.iso.hybrid import STRUCTURES_BEGIN, Part, hybrid_image
 from tools.iso.names import label_from
 from tools.tar.image_file import open_image
 from tools.virtual_disk.clusters import SECTOR
@@ -76,7 +76,19 @@ def _iso_image(disk: Image, table: Table, arguments: Arguments) -> Image:
     label = arguments.label
     if label is None:
         label = label_from(os.path.splitext(os.path.basename(arguments.output))[0])
+    _check_table_end(disk, table.sector_size)
     return hybrid_image(disk, parts, systems[0], label)
+
+
+def _check_table_end(disk: Image, sector: int) -> None:
+    """Checks that the table ends before the structures of an ISO image; it may be larger than that of a disk_image."""
+    *_, entries_lba, count, entry_size, _ = HEADER.unpack(disk.read(sector, HEADER.size))
+    end = entries_lba * sector + count * entry_size
+    if end > STRUCTURES_BEGIN:
+        raise UserError(
+            f"the partition table has {count} entries and ends at byte {end}, and the structures of an ISO image begin "
+            f"at {STRUCTURES_BEGIN}; give the table {ENTRY_COUNT} entries"
+        )
 
 
 def main(arguments: Arguments) -> None:

@@ -1,3 +1,4 @@
+import os
 import struct
 
 import pytest
@@ -67,6 +68,25 @@ def test_label_that_is_none(bootable, tmp_path, capsys):
     assert convert(bootable, tmp_path / "out", "--format=qcow2", "--label=DISK") == 2
     assert "--label: a file of the format qcow2 has no label; leave it out" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_iso_image_whose_name_is_not_utf_8(bootable, tmp_path):
+    output = tmp_path / os.fsdecode(b"a\xff.iso")
+    assert convert(bootable, output, "--format=iso") == 0
+    assert "LABEL=A_" in ask("blkid", "--probe", "--output=export", output).split()
+
+
+@pytest.mark.parametrize(("entries", "ends_at"), [(248, None), (256, 33792)])
+def test_iso_image_of_a_disk_with_a_larger_table(bootable, tmp_path, capsys, entries, ends_at):
+    ask("sgdisk", f"--resize-table={entries}", bootable)
+    output = tmp_path / "disk.iso"
+    assert convert(bootable, output, "--format=iso") == (2 if ends_at else 0)
+    if ends_at:
+        said = f"error: {bootable}: the partition table has {entries} entries and ends at byte {ends_at}, and "
+        assert capsys.readouterr().err.startswith(said)
+        assert not output.exists()
+    else:
+        assert "No problems found" in ask("sgdisk", "--verify", output)
 
 
 def test_vmdk_has_the_name_of_the_output(image, tmp_path):

@@ -16,7 +16,9 @@ from tools.iso.directory import SELF, File, directory_record, path_table, root_d
 from tools.iso.el_torito import boot_catalog, el_torito_record
 from tools.iso.names import file_identifiers, is_label
 
-_BEGIN = SYSTEM_AREA_BLOCKS * BLOCK
+STRUCTURES_BEGIN = SYSTEM_AREA_BLOCKS * BLOCK
+"""Where the structures begin, in bytes; the partition table has to end before."""
+
 _CATALOG = SYSTEM_AREA_BLOCKS + 3
 _LITTLE_PATH_TABLE = _CATALOG + 1
 _BIG_PATH_TABLE = _CATALOG + 2
@@ -54,11 +56,11 @@ def hybrid_image(disk: Image, parts: Sequence[Part], boot: Part, label: str) -> 
     _check_label(label)
     _check_places(disk, parts)
     structures = _structures(disk.size // BLOCK, parts, boot, label)
-    end = _BEGIN + len(structures)
+    end = STRUCTURES_BEGIN + len(structures)
     _check_free(disk, parts, end)
     extents = [
-        *disk.overlapping(0, _BEGIN),
-        Extent(_BEGIN, len(structures), Data(structures)),
+        *disk.overlapping(0, STRUCTURES_BEGIN),
+        Extent(STRUCTURES_BEGIN, len(structures), Data(structures)),
         *disk.overlapping(end, disk.size),
     ]
     return Image(disk.size, extents)
@@ -118,10 +120,10 @@ def _check_free(disk: Image, parts: Sequence[Part], end: int) -> None:
             f"partition {first.name} begins at byte {first.offset}, and the structures of the ISO image end at {end}; "
             "give the partition a later start, such as 1 MiB"
         )
-    used = disk.read(_BEGIN, end - _BEGIN)
+    used = disk.read(STRUCTURES_BEGIN, end - STRUCTURES_BEGIN)
     place = len(used) - len(used.lstrip(b"\0"))
     if place < len(used):
         raise UserError(
-            f"the disk has data at byte {_BEGIN + place}, before the first partition, where the structures of the ISO "
-            f"image are to be, from {_BEGIN} to {end}; leave that free"
+            f"the disk has data at byte {STRUCTURES_BEGIN + place}, before the first partition, where the structures "
+            f"of the ISO image are to be, from {STRUCTURES_BEGIN} to {end}; leave that free"
         )

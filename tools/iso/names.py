@@ -44,5 +44,7 @@ def file_identifiers(names: Sequence[str]) -> list[str]:
 
 
 def _allowed(name: str) -> str:
-    # Not `str.upper` alone: what that makes of other letters depends on the version of Unicode.
-    return _NOT_ALLOWED.sub("_", name.encode().upper().decode()) or _EMPTY
+    # Not `str.upper` alone: what that makes of other letters depends on the version of Unicode. Names of files can have
+    # bytes that are not UTF-8, which Python has as surrogates.
+    upper = name.encode("utf-8", "surrogatepass").upper().decode("utf-8", "surrogatepass")
+    return _NOT_ALLOWED.sub("_", upper) or _EMPTY
