@@ -31,7 +31,7 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -50,6 +50,7 @@ _PROPERTIES = (
     "ActiveEnterTimestampMonotonic",
     "ActiveState",
     "ConditionResult",
+    "ConditionTimestampMonotonic",
     "NRestarts",
     "Result",
     "SubState",
@@ -111,17 +112,17 @@ class System:
     @property
     def version(self) -> str:
         """The version of the running system."""
-        return (self.home / "version").read_text().strip()
+        return _text(self.home / "version").strip()
 
     @property
     def running(self) -> str:
         """The running slot."""
-        return self.slot_file.read_text().strip()
+        return _text(self.slot_file).strip()
 
     @property
     def identity(self) -> dict[str, Any]:
         """What the root says of the running system, with the names of the manifest of an update image."""
-        return {**_DEFAULTS, **json.loads((self.home / "system.json").read_text())}
+        return {**_DEFAULTS, **_object(self.home / "system.json")}
 
     @property
     def floor(self) -> int:
@@ -135,7 +136,9 @@ class System:
         Raises:
             RefusedError: the EFI system partition cannot be mounted.
         """
-        with tempfile.TemporaryDirectory() as folder:
+        # No TemporaryDirectory: where umount fails or is interrupted, that removes the files of the partition.
+        folder = tempfile.mkdtemp(prefix="ab-update-")
+        try:
             command = ["mount", "-t", "vfat", str(self.partitions / "esp"), folder]
             mounted = subprocess.run(command, capture_output=True, text=True, check=False)
             if mounted.returncode:
@@ -145,7 +148,10 @@ class System:
                 with open(Path(folder, _SLOTS_FILE), "r+b") as file:
                     yield file
             finally:
-                subprocess.run(["umount", folder], check=True)
+                subprocess.run(["umount", "--lazy", folder], check=True)
+        finally:
+            with suppress(OSError):
+                os.rmdir(folder)
 
     def state(self) -> State:
         """Returns the boot loader's state."""
@@ -182,6 +188,35 @@ class System:
     def reboot(self) -> None:
         """Reboots."""
         subprocess.run(["systemctl", "--no-block", "reboot"], check=True)
+
+
+def _text(path: Path) -> str:
+    """Returns the text of a file.
+
+    Raises:
+        RefusedError: it cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise RefusedError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise RefusedError(f"{path}: is damaged: {error}") from error
+
+
+def _object(path: Path) -> dict[str, Any]:
+    """Returns the object of a JSON file.
+
+    Raises:
+        RefusedError: it cannot be read, or has none.
+    """
+    try:
+        found = json.loads(_text(path))
+    except ValueError as error:
+        raise RefusedError(f"{path}: is damaged: {error}") from error
+    if not isinstance(found, dict):
+        raise RefusedError(f"{path}: is damaged: it has no object")
+    return found
 
 
 def is_signed(system: System, manifest: bytes, signatures: bytes) -> bool:
@@ -223,7 +258,7 @@ def opened(system: System, path: Path) -> Iterator[tuple[tarfile.TarFile, dict[s
     except tarfile.TarError as error:
         raise RefusedError(f"{path}: is no update image: {error}") from error
     except OSError as error:
-        raise RefusedError(f"{path}: {error.strerror}") from error
+        raise RefusedError(f"{error.filename or path}: {error.strerror}") from error
 
 
 def _check_purpose(system: System, path: Path, manifest: dict[str, Any]) -> None:
@@ -279,6 +314,10 @@ def install(system: System, path: Path) -> str:
 def _write(source: BinaryIO, target: Path, entry: dict[str, Any]) -> None:
     """Writes an image to a partition; each piece is verified before it is written, and all of them afterwards."""
     with open(target, "r+b") as partition:
+        room = partition.seek(0, os.SEEK_END)
+        if entry["size"] > room:
+            raise RefusedError(f"{entry['name']}: has {entry['size']} bytes, and {target} has room for {room}")
+        partition.seek(0)
         partition.writelines(_verified(source, entry, entry["name"]))
         partition.flush()
         os.fsync(partition.fileno())
@@ -318,11 +357,10 @@ def await_health(system: System) -> None:
     Raises:
         RefusedError: a unit has failed or ended, or was not active for long enough in time.
     """
-    healthy = json.loads((system.home / "healthy.json").read_text())
-    seconds = float(healthy["seconds"])
+    units, seconds = _healthy(system.home / "healthy.json")
     deadline = system.now() + _PATIENCE * seconds
     while True:
-        left = {name: seconds_left(name, system.unit(name), system.now(), seconds) for name in healthy["units"]}
+        left = {name: seconds_left(name, system.unit(name), system.now(), seconds) for name in units}
         slowest = max(left, key=lambda name: left[name], default="")
         if not slowest or not left[slowest]:
             return
@@ -332,6 +370,21 @@ def await_health(system: System) -> None:
                 f"{_described(system.unit(slowest))}"
             )
         system.wait(min(left[slowest], _POLL_SECONDS))
+
+
+def _healthy(path: Path) -> tuple[list[str], float]:
+    """Returns the units that have to be healthy, and for how many seconds.
+
+    Raises:
+        RefusedError: the file cannot be read, or is damaged.
+    """
+    found = _object(path)
+    units, seconds = found.get("units"), found.get("seconds")
+    if not isinstance(units, list) or not all(isinstance(unit, str) for unit in units):
+        raise RefusedError(f"{path}: is damaged: units is no list of names")
+    if not isinstance(seconds, int) or seconds < 0:
+        raise RefusedError(f"{path}: is damaged: seconds is no number of seconds")
+    return units, float(seconds)
 
 
 def seconds_left(name: str, unit: dict[str, str], now: float, seconds: float) -> float:
@@ -350,13 +403,23 @@ def seconds_left(name: str, unit: dict[str, str], now: float, seconds: float) ->
     if state in ("active", "reloading", "refreshing"):
         if unit.get("SubState") == "exited":  # a oneshot that is done
             return 0.0
-        return max(0.0, int(unit["ActiveEnterTimestampMonotonic"]) / 1e6 + seconds - now)
+        return max(0.0, _seconds(unit, "ActiveEnterTimestampMonotonic") + seconds - now)
     if "auto-restart" in unit.get("SubState", "") or state in ("activating", "deactivating"):
         return max(seconds, _POLL_SECONDS)
+    # Of a unit that was never started, the result is `success`, too, and that of its conditions `no`.
+    if state == "inactive" and not _seconds(unit, "ConditionTimestampMonotonic"):
+        raise RefusedError(f"{name}: was not started; `systemctl status {name}` and the journal say why")
     done = unit.get("Type") == "oneshot" and unit.get("Result") == "success"
-    if state == "inactive" and (done or unit.get("ConditionResult") == "no"):
+    skipped = unit.get("ConditionResult") == "no" or unit.get("Result") == "exec-condition"
+    if state == "inactive" and (done or skipped):
         return 0.0
     raise RefusedError(f"{name}: is {_described(unit)}; `systemctl status {name}` and the journal say why")
+
+
+def _seconds(unit: dict[str, str], timestamp: str) -> float:
+    """Returns a timestamp of a unit by systemd's monotonic clock, in seconds; 0 if there is none."""
+    text = unit.get(timestamp, "")
+    return int(text) / 1e6 if text.isdecimal() else 0.0
 
 
 def _described(unit: dict[str, str]) -> str:
@@ -399,8 +462,13 @@ def main() -> int:
     try:
         return run(System(), sys.argv[1:])
     except RefusedError as error:
-        print(f"ab-update: error: {error}", file=sys.stderr)
-        return 1
+        message = str(error)
+    except OSError as error:
+        message = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
+    except subprocess.CalledProcessError as error:
+        message = f"{' '.join(error.cmd)}: failed with status {error.returncode}"
+    print(f"ab-update: error: {message}", file=sys.stderr)
+    return 1
 
 
 if __name__ == "__main__":

@@ -5,14 +5,17 @@ import io
 import json
 import os
 import re
+import shutil
 import tarfile
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from subprocess import CalledProcessError
 
 import pytest
 
-from tools.ab_system.ab_update import RefusedError, State, System, confirm, install, revert, run
+from tools.ab_system import ab_update
+from tools.ab_system.ab_update import RefusedError, State, System, confirm, install, main, revert, run
 from tools.testing.oracles import ask
 
 FOLDER = Path(__file__).parent
@@ -162,7 +165,9 @@ def active(since, sub="running", **values):
 
 CRASHED = {"ActiveState": "failed", "SubState": "failed", "Result": "exit-code", "NRestarts": "5", "Type": "simple"}
 RESTARTS = {"ActiveState": "activating", "SubState": "auto-restart", "Result": "exit-code", "NRestarts": "3"}
-ENDED = {"ActiveState": "inactive", "SubState": "dead", "Result": "success", "ConditionResult": "yes"}
+INACTIVE = {"ActiveState": "inactive", "SubState": "dead", "Result": "success"}
+ENDED = INACTIVE | {"ConditionResult": "yes", "ConditionTimestampMonotonic": "9000000"}
+NEVER_STARTED = INACTIVE | {"ConditionResult": "no", "ConditionTimestampMonotonic": "0"}
 
 
 @pytest.fixture
@@ -190,6 +195,9 @@ def trial(machine, tmp_path, key):
         ([active(100, ActiveState="reloading")], 10),
         ([ENDED | {"Type": "oneshot"}], 0),
         ([ENDED | {"Type": "simple", "ConditionResult": "no"}], 0),
+        ([ENDED | {"Type": "simple", "Result": "exec-condition"}], 0),
+        ([{"ActiveState": "active", "SubState": "mounted", "ActiveEnterTimestampMonotonic": "0"}], 0),
+        ([{"ActiveState": "active", "SubState": "waiting"}], 0),
         # Restarted when it was active for 9.9 s of 10: that counts from the new start.
         ([active(90.1), RESTARTS, active(101)], 11),
     ],
@@ -213,12 +221,35 @@ def test_healthy_units_confirm(machine, trial, states, duration):
             60,
         ),
         ([{}], "is unknown to systemd ()", 0),
+        *(([NEVER_STARTED | kind], "was not started; ", 0) for kind in ({}, {"Type": "oneshot"}, {"Type": "simple"})),
     ],
 )
 def test_units_that_are_not_healthy_are_named(machine, trial, states, message, duration):
     with pytest.raises(RefusedError, match=f"^a.service: {re.escape(message)}"):
         trial(*states)
     assert machine.now() - 100 == pytest.approx(duration, abs=1)
+    assert machine.state() == State("A")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        b"",
+        b"{",
+        b"\xff",
+        b"[]",
+        b"{}",
+        *(b'{"seconds": %s, "units": ["a.service"]}' % each for each in (b'"1"', b"NaN")),
+    ],
+)
+def test_damaged_list_of_units_confirms_nothing(machine, trial, text):
+    path = machine.home / "healthy.json"
+    path.unlink()
+    if text is not None:
+        path.write_bytes(text)
+    with pytest.raises(RefusedError, match=f"^{path}: (is damaged|cannot be read): "):
+        confirm(machine)
     assert machine.state() == State("A")
 
 
@@ -389,6 +420,23 @@ def test_other_keys_are_refused(machine, tmp_path, capsys):
         run(machine, ["check", str(path)])
 
 
+def test_image_larger_than_its_partition(machine, tmp_path, key):
+    """Nothing is overwritten, and the message names the partition."""
+    (machine.partitions / "B_boot").write_bytes(b"old")
+    with pytest.raises(
+        RefusedError, match=f"^boot.img: has 2990 bytes, and {machine.partitions}/B_boot has room for 3$"
+    ):
+        install(machine, image(tmp_path / "u.tar", key))
+    assert (machine.partitions / "B_boot").read_bytes() == b"old"
+    assert machine.state() == State("A")
+
+
+def test_missing_partition(machine, tmp_path, key):
+    (machine.partitions / "B_boot").unlink()
+    with pytest.raises(RefusedError, match=f"^{machine.partitions}/B_boot: No such file or directory$"):
+        install(machine, image(tmp_path / "u.tar", key))
+
+
 @pytest.mark.parametrize("data", [b"", b"nonsense" * 100])
 def test_what_is_no_image_is_refused(machine, tmp_path, data):
     (tmp_path / "u.tar").write_bytes(data)
@@ -417,6 +465,48 @@ def test_a_partition_that_cannot_be_mounted(tmp_path):
     """As for an account that is not root."""
     with pytest.raises(RefusedError, match="/esp: cannot be mounted, which needs root: mount: "):
         System(partitions=tmp_path).state()
+
+
+def test_files_of_a_partition_that_stays_mounted(tmp_path, monkeypatch):
+    """As if umount was interrupted."""
+    esp = tmp_path / "esp"
+    (esp / "EFI/debian").mkdir(parents=True)
+    (esp / "EFI/debian/slots").write_bytes(State("A").block())
+    programs = {"mount": 'echo "$4" >"$0.at"; cp -r "$3/EFI" "$4"', "umount": "exit 32"}
+    for name, text in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    with pytest.raises(CalledProcessError):
+        System(partitions=tmp_path).state()
+    mounted = Path((tmp_path / "mount.at").read_text().strip())
+    assert (mounted / "EFI/debian/slots").read_bytes() == State("A").block()
+    shutil.rmtree(mounted)
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (RefusedError("is refused"), "is refused"),
+        (OSError(5, "Input/output error", "/dev/x"), "/dev/x: Input/output error"),
+        (OSError(5, "Input/output error"), "Input/output error"),
+        (CalledProcessError(1, ["umount", "/x"]), "umount /x: failed with status 1"),
+    ],
+)
+def test_errors_are_one_line(monkeypatch, capsys, error, message):
+    def fails(*_):
+        raise error
+
+    monkeypatch.setattr(ab_update, "run", fails)
+    assert main() == 1
+    assert capsys.readouterr().err == f"ab-update: error: {message}\n"
+
+
+def test_no_slot_is_known(machine, capsys):
+    """As in a system that the initramfs of an ab_system has not started."""
+    machine.slot_file.unlink()
+    with pytest.raises(RefusedError, match=f"^{machine.slot_file}: cannot be read: No such file or directory$"):
+        run(machine, ["status"])
 
 
 def test_command_line(machine, tmp_path, key, capsys):
