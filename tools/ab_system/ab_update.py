@@ -255,7 +255,7 @@ def opened(system: System, path: Path) -> Iterator[tuple[tarfile.TarFile, dict[s
             content = json.loads(manifest)
             _check_purpose(system, path, content)
             yield image, content
-    except tarfile.TarError as error:
+    except (tarfile.TarError, OverflowError, ValueError) as error:  # the latter for sizes that are too large
         raise RefusedError(f"{path}: is no update image: {error}") from error
     except OSError as error:
         raise RefusedError(f"{error.filename or path}: {error.strerror}") from error

@@ -437,7 +437,18 @@ def test_missing_partition(machine, tmp_path, key):
         install(machine, image(tmp_path / "u.tar", key))
 
 
-@pytest.mark.parametrize("data", [b"", b"nonsense" * 100])
+def header(kind, size):
+    """Returns a header of tar with a size, in the base 256 of GNU tar (information node "Extensions")."""
+    member = tarfile.TarInfo("a")
+    member.type, member.size = kind, size
+    return member.tobuf(tarfile.GNU_FORMAT)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"nonsense" * 100, header(tarfile.XHDTYPE, 1 << 70), header(tarfile.REGTYPE, 1 << 70) + bytes(1024)],
+    ids=["empty", "nonsense", "large header", "large file"],
+)
 def test_what_is_no_image_is_refused(machine, tmp_path, data):
     (tmp_path / "u.tar").write_bytes(data)
     with pytest.raises(RefusedError, match="is no update image"):
