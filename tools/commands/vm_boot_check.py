@@ -25,6 +25,15 @@ _JOURNAL_LINES = 30
 _DIAGNOSIS_LINES = 60
 _DIAGNOSIS_BYTES = 16384
 
+_MOST_BYTES = 3800
+"""Most bytes of a quoted command: with what `Shell` adds, it is within a line of the kernel's terminal."""
+
+_SHOWN = 1000
+"""How many characters a message has of an output."""
+
+_NOT_TYPED = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+"""Characters that a terminal takes for commands."""
+
 _LISTENING = (
     "if command -v ss >/dev/null; then ss --listening --tcp --numeric --processes; else "
     # Local port, remote port, and state 0A, TCP_LISTEN: proc_net_tcp in the documentation of the kernel.
@@ -88,6 +97,7 @@ def main(arguments: Arguments) -> None:
             "--ends: --commands, --units, --ports, --files and --root_hash end the machine, so it cannot do that; "
             "leave one out"
         )
+    _check(arguments)
     _compile([*arguments.console, *(arguments.commands or {}).values(), *(arguments.files or {}).values()])
     with booted(arguments) as (machine, checks):
         for pattern in arguments.console:
@@ -124,9 +134,9 @@ def expectations(arguments: Arguments) -> Iterator[Expectation]:
         name = shlex.quote(unit)
         yield Expectation(
             f"the unit {unit} is active",
-            f"systemctl is-active {name}",
+            f"systemctl is-active -- {name}",
             "active",
-            f"systemctl status --no-pager --full --lines=0 {name}; "
+            f"systemctl status --no-pager --full --lines=0 -- {name}; "
             f"journalctl --no-pager --lines={_JOURNAL_LINES} --unit={name}",
         )
     for port in arguments.ports:
@@ -134,7 +144,7 @@ def expectations(arguments: Arguments) -> Iterator[Expectation]:
         command = f"grep -qE '{row}' /proc/net/tcp /proc/net/tcp6 2>/dev/null"
         yield Expectation(f"a program listens on the TCP port {port}", command, "", _LISTENING)
     for path, text in (arguments.files or {}).items():
-        yield Expectation(f"the text of {path} is {text!r}", f"cat {shlex.quote(path)}", text)
+        yield Expectation(f"the text of {path} is {text!r}", f"cat -- {shlex.quote(path)}", text)
     for command, expected in (arguments.commands or {}).items():
         yield Expectation(f"{command!r} says {expected!r}", command, expected)
 
@@ -144,7 +154,7 @@ def check_expectation(shell: Shell, expectation: Expectation, timeout: float, ch
     result = shell.run(expectation.command, timeout)
     actual = result.output.strip()
     is_met = result.status == 0 and re.fullmatch(expectation.expected, actual) is not None
-    checks.true(expectation.what, is_met, f"status {result.status}, {actual!r}")
+    checks.true(expectation.what, is_met, f"status {result.status}, {_shortened(actual)}")
     if is_met or not expectation.diagnosis:
         return
     # In ASCII, since a cut may be inside of a character.
@@ -157,11 +167,42 @@ def check_expectation(shell: Shell, expectation: Expectation, timeout: float, ch
         print(escaped(f"    {line}"), flush=True)
 
 
+def _shortened(output: str) -> str:
+    """Returns an output in quotes, at most the end of it."""
+    return repr(output) if len(output) <= _SHOWN else f"{len(output)} characters that end with {output[-_SHOWN:]!r}"
+
+
+def _check(arguments: Arguments) -> None:
+    """Refuses what cannot be checked, before the machine boots.
+
+    Raises:
+        UserError: something is no unit, port or file, or no line that can be typed on a console.
+    """
+    for port in arguments.ports:
+        if not 0 < port < 1 << 16:
+            raise UserError(f"--ports: {port} is not a port; write a number from 1 to 65535")
+    for path in arguments.files or {}:
+        if not path.startswith("/"):
+            raise UserError(f"--files: {path!r} is not a path from the root; begin it with /")
+    for flag, texts in {"units": arguments.units, "files": arguments.files, "commands": arguments.commands}.items():
+        for text in texts or ():
+            if _NOT_TYPED.search(text):
+                raise UserError(
+                    f"--{flag}: {text[:_SHOWN]!r} has a line break or another control character, which a console takes "
+                    "for the end of a line; join the lines of a command by ;, or put it into a script of the image"
+                )
+            if (size := len(shlex.quote(text).encode())) > _MOST_BYTES:
+                raise UserError(
+                    f"--{flag}: {text[:40]!r}… has {size} bytes for the shell, and a line of a console at most "
+                    f"{_MOST_BYTES}; put a long command into a script of the image"
+                )
+
+
 def _compile(patterns: list[str]) -> None:
     for pattern in patterns:
         try:
             re.compile(pattern)
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:
             raise UserError(
                 f"{pattern!r}: is no regular expression: {error}; see the documentation of Python's re"
             ) from error

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 import socket
 import subprocess
 
@@ -12,7 +13,7 @@ from tools.core.cli import call
 from tools.core.errors import UserError
 from tools.vm.checks import Checks
 from tools.vm.console import Console, ConsoleError
-from tools.vm.shell import Result
+from tools.vm.shell import Result, Shell
 
 
 class Machine:
@@ -105,9 +106,9 @@ def inside(run, monkeypatch, tmp_path):
 
 SYSTEMCTL = """case "$*" in
 "is-system-running --wait") echo degraded; exit 1;;
-"is-active good.service") echo active;;
-"is-active bad.service") echo activating; exit 3;;
-"status --no-pager --full --lines=0 bad.service") echo "bad.service - It is bad"; exit 3;;
+"is-active -- good.service" | "is-active -- -.mount") echo active;;
+"is-active -- bad.service") echo activating; exit 3;;
+"status --no-pager --full --lines=0 -- bad.service") echo "bad.service - It is bad"; exit 3;;
 *) echo "wrong: $*";;
 esac"""
 
@@ -204,3 +205,51 @@ def test_a_file_with_another_text_is_named(inside, capsys, tmp_path):
 def test_files_have_regular_expressions(run, capsys):
     assert run('--files={"/etc/hosts": "("}') == 2
     assert "'(': is no regular expression" in capsys.readouterr().err
+    assert run('--files={"/etc/hosts": "a{99999999999999999999}"}') == 2
+    assert "'a{99999999999999999999}': is no regular expression" in capsys.readouterr().err
+
+
+def test_names_that_begin_with_a_dash(inside, capsys, tmp_path):
+    assert inside("--units=-.mount", systemctl=SYSTEMCTL) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--ports=[0]"], "--ports: 0 is not a port; write a number from 1 to 65535"),
+        (["--ports=[65536]"], "--ports: 65536 is not a port; write a number from 1 to 65535"),
+        (['--files={"-n": ""}'], "--files: '-n' is not a path from the root; begin it with /"),
+        (['--files={"/a\\nb": ""}'], "--files: '/a\\nb' has a line break or another control character, "),
+        (["--units=a\nb"], "--units: 'a\\nb' has a line break or another control character, "),
+        (
+            ['--commands={"true\\ntrue": ""}'],
+            "--commands: 'true\\ntrue' has a line break or another control character, ",
+        ),
+        (['--commands={"\\u0003": ""}'], "--commands: '\\x03' has a line break or another control character, "),
+        ([f'--commands={{"echo {"x" * 3800}": ""}}'], f"--commands: 'echo {'x' * 35}'… has 3807 bytes for the shell, "),
+        ([f'--commands={{"echo {"ü" * 1900}": ""}}'], f"--commands: 'echo {'ü' * 35}'… has 3807 bytes for the shell, "),
+    ],
+)
+def test_refused_before_the_machine_boots(run, capsys, words, message):
+    """Which takes minutes, and the console cannot do it."""
+    assert run(*words) == 2
+    said = capsys.readouterr()
+    assert said.err.startswith(f"error: {message}")
+    assert not said.out
+
+
+def test_the_longest_command_is_one_for_the_console():
+    ours, theirs = socket.socketpair()
+    command = "x " + "'" * 759
+    assert len(shlex.quote(command)) == 3799
+    theirs.close()
+    with contextlib.closing(Console(ours)) as console, pytest.raises(ConsoleError):
+        Shell(console).run(command, 1)
+
+
+def test_long_outputs_are_shortened(inside, capsys):
+    assert inside('--commands={"seq --separator=: 100000": "1"}') == 1
+    said = capsys.readouterr().out
+    assert "FAILED: 'seq --separator=: 100000' says '1': status 0, 588894 characters that end with '" in said
+    assert said.endswith(":99999:100000'\n")
+    assert len(said) < 1200
