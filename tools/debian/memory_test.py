@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tools.debian.memory import available_memory
 
 
@@ -31,6 +33,22 @@ def test_of_a_group(tmp_path: Path) -> None:
     assert available_memory(write(tmp_path, group("outer", "700", 200))) == 500
     assert available_memory(write(tmp_path, group("outer/inner", "300", 250))) == 50
     assert available_memory(write(tmp_path, group("outer/inner", "300", 301))) == 0
+
+
+def old_group(name: str, limit: int, used: int) -> dict[str, str]:
+    folder = f"sys/fs/cgroup/memory/{name}"
+    return {f"{folder}/memory.limit_in_bytes": f"{limit}\n", f"{folder}/memory.usage_in_bytes": f"{used}\n"}
+
+
+@pytest.mark.parametrize("controllers", ["memory", "cpu,memory"])
+def test_of_a_group_of_version_1(tmp_path: Path, controllers: str) -> None:
+    """There, no limit is the highest number of pages; /sys/fs/cgroup may have both versions."""
+    groups = {"proc/self/cgroup": f"4:{controllers}:/outer/inner\n1:name=systemd:/\n0::/\n"}
+    write(tmp_path, MACHINE | groups | old_group("outer/inner", 9223372036854771712, 50) | old_group("", 800, 100))
+    assert available_memory(tmp_path) == 700
+    assert available_memory(write(tmp_path, old_group("outer", 700, 200))) == 500
+    assert available_memory(write(tmp_path, old_group("outer/inner", 300, 250))) == 50
+    assert available_memory(write(tmp_path, old_group("outer/inner", 300, 301))) == 0
 
 
 def test_unknown(tmp_path: Path) -> None:
