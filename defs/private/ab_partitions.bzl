@@ -25,7 +25,7 @@ def check_extra_partitions(where, sizes, images):
     """
     check_types(where, "dict", {"extra_partition_images": images, "extra_partitions": sizes}, configurable = False)
     for name, size in sizes.items():
-        if not name or name[0] not in _LETTERS or name.strip(_LETTERS + "0123456789") or len(name) > 16:
+        if type(name) != "string" or not name or name[0] not in _LETTERS or name.strip(_LETTERS + "0123456789") or len(name) > 16:
             fail("%s: extra_partitions: %r is no name for one; write up to 16 lower-case letters and digits, a letter first" % (where, name))
         if name in _TAKEN:
             fail("%s: extra_partitions: %s is taken by the system; choose another name" % (where, name))
@@ -57,7 +57,7 @@ def extra_images(name, where, sizes, images, uuid, common):
     found = {}
     for number, (partition, size) in enumerate(sizes.items(), 5):
         found[partition] = images.get(partition) or "%s.extra.%s" % (name, partition)
-        if partition not in images:
+        if not images.get(partition):
             ext4_image(
                 name = found[partition],
                 journal = True,

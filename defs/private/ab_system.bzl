@@ -96,6 +96,28 @@ _MOST_SECONDS = 3600
 # Bytes of a block of the root, of which dm-verity hashes whole ones.
 _BLOCK = 4096
 
+# Types of units (systemd(1), "Concepts").
+_UNIT_TYPES = ["automount", "device", "mount", "path", "scope", "service", "slice", "socket", "swap", "target", "timer"]
+
+# What names of units consist of (systemd.unit(5)).
+_UNIT_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:-_.\\@"
+
+def _check_healthy(where, units, seconds):
+    """Fails for names of units that systemd would leave out of the requirements of ab-confirm.service, and for a wrong time."""
+    check_types(where, "list", {"healthy": units}, configurable = False)
+    check_types(where, "int", {"healthy_seconds": seconds}, configurable = False)
+    for unit in units:
+        check_types(where, "string", {"healthy": unit}, configurable = False)
+        stem, dot, kind = unit.rpartition(".")
+        if not dot:
+            continue  # the check of the root tree says it, and names a unit
+        if not stem or kind not in _UNIT_TYPES or unit.strip(_UNIT_LETTERS):
+            fail("%s: healthy: %s is no name of a unit; give one such as app.service" % (where, json.encode(unit)))
+        if stem.endswith("@"):
+            fail("%s: healthy: %s is a template, which never starts; give an instance of it, such as %s1.%s" % (where, unit, stem, kind))
+    if seconds < 0 or seconds > _MOST_SECONDS:
+        fail("%s: healthy_seconds: %d is not a number of seconds from 0 to %d" % (where, seconds, _MOST_SECONDS))
+
 def _text_file_impl(ctx):
     output = ctx.actions.declare_file(ctx.label.name)
     ctx.actions.write(output, "".join([line + "\n" for line in ctx.attr.lines]))
@@ -413,11 +435,9 @@ def ab_system(
         fail("%s: root_type: %r is not a file system of the root; give %s" % (where, root_type, " or ".join(_ROOT_TYPES)))
     check_types(where, "dict", {"extra_files": extra_files, "symlinks": symlinks})
     check_types(where, "list", {"layers": layers, "modules": modules, "srcs": srcs, "strip_paths": strip_paths})
-    check_types(where, "list", {"healthy": healthy, "keys": keys}, configurable = False)
+    check_types(where, "list", {"keys": keys}, configurable = False)
     check_types(where, "int", {"rollback_index": rollback_index}, configurable = False)
-    check_types(where, "int", {"healthy_seconds": healthy_seconds}, configurable = False)
-    if healthy_seconds < 0 or healthy_seconds > _MOST_SECONDS:
-        fail("%s: healthy_seconds: %d is not a number of seconds from 0 to %d" % (where, healthy_seconds, _MOST_SECONDS))
+    _check_healthy(where, healthy, healthy_seconds)
     if rollback_index < 0 or rollback_index > _MOST_INDEX:
         fail("%s: rollback_index: %d is not a rollback index; write a number from 0 to %d" % (where, rollback_index, _MOST_INDEX))
 

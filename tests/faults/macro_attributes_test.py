@@ -92,6 +92,26 @@ MISTAKES = {
     "one_unit": Mistake(
         SYSTEM, 'healthy = "a.service"', 'healthy: "a.service" is of type string; give a list in brackets'
     ),
+    "number_as_unit": Mistake(SYSTEM, "healthy = [1]", "healthy: 1 is of type int; give a string in quotes"),
+    "misspelt_unit": Mistake(
+        SYSTEM,
+        'healthy = ["app.servcie"]',
+        'healthy: "app.servcie" is no name of a unit; give one such as app.service',
+    ),
+    "two_units_in_one": Mistake(
+        SYSTEM,
+        'healthy = ["app.service web.service"]',
+        'healthy: "app.service web.service" is no name of a unit; give one such as app.service',
+    ),
+    "template": Mistake(
+        SYSTEM,
+        'healthy = ["app@.service"]',
+        "healthy: app@.service is a template, which never starts; give an instance of it, such as app@1.service",
+    ),
+    "many_units": Mistake(
+        SYSTEM, r'healthy = ["-.mount", "app@a-b.service", "dev-vda\\x2d1.device", "a:b_c.timer"]', None
+    ),
+    "chosen_units": Mistake(SYSTEM, 'healthy = select({"//conditions:default": ["app.service"]})', "healthy: select({"),
     "index_as_text": Mistake(SYSTEM, 'rollback_index = "7"', 'rollback_index: "7" is of type string; give a number'),
     "name_of_a_partition": Mistake(
         SYSTEM,
@@ -100,6 +120,17 @@ MISTAKES = {
     ),
     "partition_of_the_system": Mistake(
         SYSTEM, 'extra_partitions = {"var": "64M"}', "extra_partitions: var is taken by the system; choose another name"
+    ),
+    "number_as_a_partition": Mistake(
+        SYSTEM,
+        'extra_partitions = {1: "64M"}',
+        "extra_partitions: 1 is no name for one; write up to 16 lower-case letters and digits, a letter first",
+    ),
+    "chosen_partitions": Mistake(
+        SYSTEM, 'extra_partitions = select({"//conditions:default": {"logs": "64M"}})', "extra_partitions: select({"
+    ),
+    "image_that_is_none": Mistake(
+        SYSTEM, 'extra_partitions = {"logs": "64M"}, extra_partition_images = {"logs": None}', None
     ),
     "size_of_a_partition": Mistake(
         SYSTEM, 'extra_partitions = {"logs": "64 MB"}', 'extra_partitions: logs: "64 MB" is not a size; write a number'
@@ -203,6 +234,11 @@ def test_the_units_of_a_system_are_checked(module: Workspace) -> None:
     assert status == 0, declared
     assert "check_units = True" in declared
     assert 'required_units = {"//signed:disk: healthy": ["multi-user.target"]}' in declared
+
+
+def test_a_partition_whose_image_is_none_has_an_empty_one(module: Workspace) -> None:
+    status, output = module.bazel("query", *PLAIN_OUTPUT, *MODULE_FLAGS, "//image_that_is_none:disk.extra.logs")
+    assert status == 0, output
 
 
 @pytest.mark.parametrize(
