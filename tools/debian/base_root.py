@@ -14,6 +14,7 @@ files (machine-id, SSH host keys) are removed.
 from __future__ import annotations
 
 import contextlib
+import errno
 import glob
 import os
 import shutil
@@ -22,7 +23,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tools.core.errors import UserError
@@ -72,6 +73,9 @@ _BATCH = 400
 
 _MEMORY_SHARE = 4
 """The root is made in memory if its files take at most this part of what is available."""
+
+_FULL = os.strerror(errno.ENOSPC)
+"""What programs say if a file system is full, in the locale of the installation."""
 
 _LOG_LINES = 30
 """Number of lines of dpkg's output in an error message."""
@@ -129,13 +133,29 @@ def build_base_root(spec: BaseRoot, output: Path) -> None:
             root.mkdir()
             root.chmod(0o755)  # explicit: without an inherited set-group-ID bit
             packages = _copy_packages(plan, scratch / "packages")
-            given = Given(packages, f"{_SCRATCH[1:]}/debs", memory=_memory(plan))
             with replacing(output) as archive:
-                run_in_root(root, lambda devices: _Installation(plan, devices).run(archive), given)
+                _install(plan, root, Given(packages, f"{_SCRATCH[1:]}/debs", memory=_memory(plan)), archive)
         finally:
             _remove_tree(scratch)
     except OSError as error:
         raise UserError(f"{output}: cannot be created: {error}") from error
+
+
+def _install(plan: _Plan, root: Path, given: Given, archive: int) -> None:
+    """Installs the packages and writes the tar to a descriptor; on disk if memory is not enough for what they write."""
+
+    def work(devices: Devices) -> None:
+        _Installation(plan, devices).run(archive)
+
+    try:
+        run_in_root(root, work, given)
+    except UserError as error:
+        # Where mounts are not permitted the folder has moved into the root, which was on disk.
+        if not given.memory or not given.folder.exists() or _FULL not in str(error):
+            raise
+        os.ftruncate(archive, 0)
+        os.lseek(archive, 0, os.SEEK_SET)
+        run_in_root(root, work, replace(given, memory=0))
 
 
 def _plan(spec: BaseRoot) -> _Plan:

@@ -71,6 +71,18 @@ def test_same_bytes(spec: BaseRoot, odd_surroundings: Path) -> None:
         assert hashlib.file_digest(ours, "sha256").digest() == hashlib.file_digest(theirs, "sha256").digest()
 
 
+@pytest.mark.parametrize("memory", [1 << 20, 64 << 20])
+def test_memory_that_is_not_enough(
+    spec: BaseRoot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, memory: int
+) -> None:
+    """The files of the first packages, or those of all, need more than the file system in memory has."""
+    monkeypatch.setattr("tools.debian.base_root._memory", lambda _: memory)
+    build_base_root(spec, tmp_path / "out.tar")
+    assert os.listdir(tmp_path) == ["out.tar"]
+    with (tmp_path / "out.tar").open("rb") as ours, given_packages("BASE_ROOT")[0].open("rb") as theirs:
+        assert hashlib.file_digest(ours, "sha256").digest() == hashlib.file_digest(theirs, "sha256").digest()
+
+
 def test_files_are_those_of_the_packages(members: dict[str, Member]) -> None:
     """Compares files with the checksums in dpkg's database."""
     with tarfile.open(given_packages("BASE_ROOT")[0]) as archive:
