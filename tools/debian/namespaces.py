@@ -192,7 +192,8 @@ def run_in_root(root: Path, work: Callable[[Devices], None], given: Given | None
         given: what the root gets before.
 
     Raises:
-        UserError: the function raised it or an OSError, or this machine permits neither namespaces nor chroot.
+        UserError: the function raised it or an OSError, its process was killed, or this machine permits neither
+            namespaces nor chroot.
     """
     reader, report = os.pipe()
     child = os.fork()
@@ -221,4 +222,9 @@ def run_in_root(root: Path, work: Callable[[Devices], None], given: Given | None
             "kernel.unprivileged_userns_clone=1; on Ubuntu kernel.apparmor_restrict_unprivileged_userns=0), or build "
             "as root or in the project's container, or take the result from a remote cache"
         )
-    raise RuntimeError(message or "the process that installs the packages was killed")
+    if not kind:
+        raise UserError(
+            "the process that installs the packages was killed; if it was for want of memory, which dmesg says, build "
+            "fewer targets at once (--jobs), or on a machine with more memory"
+        )
+    raise RuntimeError(message)
