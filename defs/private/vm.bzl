@@ -201,7 +201,8 @@ def vm_boot_test(
     Args:
         name: of the test.
         disk: the image as a tar, such as `:disk-img.tar`.
-        console: regular expressions that the console must show, in this order, before the login.
+        console: regular expressions that the console must show, in this order, before the login. Lines of services that start
+            side by side come in any order: check all but one of these by `units`, `files` or `commands`.
         commands: dict of shell commands, which run in this order, to regular expressions that must match their complete
             output, without surrounding white space. A command with another exit status than 0 fails the test. They run
             after what follows.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tools.core.cli import argument, run
@@ -100,9 +100,7 @@ def main(arguments: Arguments) -> None:
     _check(arguments)
     _compile([*arguments.console, *(arguments.commands or {}).values(), *(arguments.files or {}).values()])
     with booted(arguments) as (machine, checks):
-        for pattern in arguments.console:
-            machine.console.expect(pattern, arguments.timeout)
-            checks.true(f"the console shows {pattern!r}", value=True, otherwise="")
+        expect_in_order(machine, arguments.console, arguments.timeout, checks)
         if arguments.logs_in:
             if arguments.console:
                 # The login prompt may have come before the last of these; an empty name brings another one.
@@ -111,6 +109,26 @@ def main(arguments: Arguments) -> None:
         if arguments.ends:
             machine.wait_end(arguments.timeout)
             checks.true("the machine ends", value=True, otherwise="")
+
+
+def expect_in_order(machine: Machine, patterns: Sequence[str], timeout: float, checks: Checks) -> None:
+    """Waits until the console has shown patterns, one after the other.
+
+    Raises:
+        ConsoleError: one did not come in time, or only before the one that it has to follow.
+    """
+    for number, pattern in enumerate(patterns):
+        try:
+            machine.console.expect(pattern, timeout)
+        except ConsoleError as error:
+            if number and re.search(pattern, machine.console.text, re.MULTILINE):
+                raise ConsoleError(
+                    f"console: {pattern!r} came before {patterns[number - 1]!r}, and has to come after it; --console "
+                    "has the order of the lines: change it, or check one of them by --commands, --units or --files\n"
+                    f"{error}"
+                ) from error
+            raise
+        checks.true(f"the console shows {pattern!r}", value=True, otherwise="")
 
 
 def check_from_inside(machine: Machine, arguments: Arguments, checks: Checks) -> None:

@@ -15,6 +15,8 @@ from tools.vm.checks import Checks
 from tools.vm.console import Console, ConsoleError
 from tools.vm.shell import Result, Shell
 
+READY = b"ready\r\n"
+
 
 class Machine:
     """A machine that has shown a line, and ends by itself or not."""
@@ -30,13 +32,18 @@ class Machine:
 
 @pytest.fixture
 def run(monkeypatch):
-    """Returns a function that runs the command on such a machine, and returns its exit status."""
+    """Returns a function that runs the command on such a machine, and returns its exit status.
 
-    def run(*words, ends=True):
+    A machine that has shown something else than READY shows nothing more.
+    """
+
+    def run(*words, ends=True, shown=READY):
         @contextlib.contextmanager
         def booted(_arguments):
             ours, theirs = socket.socketpair()
-            theirs.sendall(b"ready\r\n")
+            theirs.sendall(shown)
+            if shown != READY:
+                theirs.shutdown(socket.SHUT_WR)
             console, checks = Console(ours), Checks()
             with theirs, contextlib.closing(console):
                 yield Machine(console, ends), checks
@@ -59,6 +66,16 @@ def test_the_machine_has_to_end(run, capsys):
     assert capsys.readouterr().out.splitlines()[-1] == "ok: the machine ends"
     assert run("--console=^ready$", "--ends", ends=False) == 2
     assert "the machine still runs after 60 s" in capsys.readouterr().err
+
+
+def test_lines_in_another_order(run, capsys):
+    """The message says so: else it would seem that a line that can be seen on the console was not found."""
+    assert run("--console=^second$", "--console=^first$", shown=b"first\r\nsecond\r\n") == 2
+    said = capsys.readouterr().err
+    assert "'^first$' came before '^second$', and has to come after it; --console has the order of the lines" in said
+    assert "the machine ended before it showed" in said
+    assert run("--console=^second$", "--console=^third$", shown=b"first\r\nsecond\r\n") == 2
+    assert "came before" not in capsys.readouterr().err
 
 
 def test_a_login_ends_it(run, capsys):
