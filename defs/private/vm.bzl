@@ -213,8 +213,8 @@ def vm_boot_test(
             findmnt and dmsetup.
         architecture: processor of the machine, as `uname -m` prints it: `x86_64`, in QEMU's machine q35 with OVMF, or `aarch64`,
             in its machine virt with AAVMF. The disk is built for it: for a target platform with another processor, in a
-            configuration with the platform `@rules_icos//defs:linux_aarch64` or `linux_x86_64`. KVM needs a machine with the
-            same processor.
+            configuration with the platform `@rules_icos//defs:linux_aarch64` or `linux_x86_64`. So `--platforms` stays that of
+            the machine that tests, for which the test's own program is built. KVM needs a machine with the same processor.
         firmware_variables: the variable store of firmware that has the keys of a product: the machine boots under Secure Boot,
             and by these keys alone. A file, or a `secure_boot_keys` with `ovmf_template`, such as `NAME.enroll` of an `ab_system`.
         user: account that logs in; it needs the rights for the commands.
