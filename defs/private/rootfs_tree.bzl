@@ -330,8 +330,8 @@ ROOTFS_TREE_ATTRS = {
     ),
     "symlinks": attr.string_dict(doc = "Dict of paths of symbolic links to their targets."),
     "sysusers": attr.string_list(
-        doc = "Paths in the tree of files in the format of sysusers.d(5), whose accounts are added to /etc/passwd, " +
-              "/etc/group and /etc/shadow.",
+        doc = "Paths in the tree of files in the format of sysusers.d(5), such as `usr/lib/sysusers.d/app.conf`, whose accounts " +
+              "are added to /etc/passwd, /etc/group and /etc/shadow.",
     ),
     "_oci_root": attr.label(default = "//tools/commands:oci_root", executable = True, cfg = "exec"),
     "xattrs": attr.string_list_dict(

@@ -201,8 +201,8 @@ def vm_boot_test(
     Args:
         name: of the test.
         disk: the image as a tar, such as `:disk-img.tar`.
-        console: regular expressions that the console must show, in this order, before the login. Lines of services that start
-            side by side come in any order: check all but one of these by `units`, `files` or `commands`.
+        console: regular expressions that the console must show, in this order, before the test logs in. Lines of services that
+            start side by side come in any order: check all but one of these by `units`, `files` or `commands`.
         commands: dict of shell commands, which run in this order, to regular expressions that must match their complete
             output, without surrounding white space. A command with another exit status than 0 fails the test. They run
             after what follows.
@@ -222,7 +222,8 @@ def vm_boot_test(
         tpm: whether the machine has a TPM 2, emulated by swtpm, which the machine that tests needs for it. It is a new one,
             and the machine keeps it until it ends, also when the system reboots.
         args: further arguments of the test, such as `--secure_boot`, `--ends` for a machine that has to power off by itself, or
-            `--timeout=900`, which is seconds for the boot and for each command; `bazel run :NAME -- --help` lists them.
+            `--timeout=900`, which is seconds for each line of `console`, for the login, and for each command; `bazel run :NAME --
+            --help` lists them.
         size: of the test; an emulated boot takes half a minute to several minutes.
         tags: of the test; `vm` is added.
         **kwargs: further attributes of the test, such as `visibility`.
