@@ -14,13 +14,13 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 from bench.measure import Step, best_of, compare, tool_command
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
 from tools.debian.deb import Deb
+from tools.debian.repository import make_repository
 
 _PROVIDED = "linux-initramfs-tool"
 """The virtual package that the images provide by other means."""
@@ -38,21 +38,6 @@ class Arguments:
     runs: int = argument("number of runs of each variant", default=3)
     mmdebstrap: str = argument("the command for mmdebstrap", default="mmdebstrap")
     work: str | None = argument("working directory, with space for 3 GB", default=None)
-
-
-def repository(debs: Sequence[Path], folder: Path) -> list[str]:
-    """Makes a folder a repository (https://wiki.debian.org/DebianRepository/Format); returns its packages' names."""
-    names, stanzas = [], []
-    for path in debs:
-        shutil.copyfile(path, folder / path.name)
-        with Deb(path) as deb:
-            fields = deb.control()
-        digest = sha256(path.read_bytes()).hexdigest()
-        fields |= {"Filename": f"./{path.name}", "Size": str(path.stat().st_size), "SHA256": digest}
-        stanzas.append("".join(f"{name}: {value}\n" for name, value in fields.items()))
-        names.append(fields["Package"])
-    (folder / "Packages").write_text("\n".join(stanzas))
-    return names
 
 
 def dummy(folder: Path) -> Path:
@@ -132,7 +117,7 @@ def main(arguments: Arguments) -> None:
         pool = Path(work, "pool")
         for folder in (*folders, pool):
             folder.mkdir()
-        names = repository([*debs, dummy(Path(work))], pool)
+        names = make_repository([*debs, dummy(Path(work))], pool)
         epoch = 0
         for path in debs:
             with Deb(path) as deb:

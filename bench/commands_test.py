@@ -24,6 +24,7 @@ from bench.measure import Measure, measure
 from bench.scratch_build import SERVER, Build, commands_of, peak_of, processes, whole
 from tools.core.cli import call
 from tools.debian.deb import Deb
+from tools.debian.repository import make_repository
 from tools.testing.debian_packages import build_deb
 
 MIB = 1 << 20
@@ -50,7 +51,7 @@ def test_packages_of_the_base_root(tmp_path):
     (tmp_path / "pool").mkdir()
     (tmp_path / "work").mkdir()
     provided = base_root.dummy(tmp_path / "work")
-    assert base_root.repository([*debs, provided], tmp_path / "pool") == ["hostname", "other", "image-provided"]
+    assert make_repository([*debs, provided], tmp_path / "pool") == ["hostname", "other", "image-provided"]
     index = (tmp_path / "pool/Packages").read_text()
     assert "Provides: linux-initramfs-tool\n" in index
     assert f"Size: {debs[1].stat().st_size}\n" in index

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import shutil
 import subprocess
 import tarfile
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ import pytest
 
 from tools.debian.base_root import BaseRoot, build_base_root
 from tools.debian.deb import Deb
+from tools.debian.repository import make_repository
 from tools.testing.debian_packages import given_packages
 from tools.testing.oracles import oracle, unavailable
 
@@ -34,21 +34,6 @@ _LEFT = ("-", "-old", "/lock", "/lock-frontend", "/Lock", ".pwd.lock", "aux-cach
 """Suffixes of backups and locks that mmdebstrap leaves behind."""
 
 
-def make_archive(debs: list[Path], folder: Path) -> list[str]:
-    """Copies packages into a directory with an index; returns their names."""
-    names, stanzas = [], []
-    for path in debs:
-        shutil.copyfile(path, folder / path.name)
-        with Deb(path) as deb:
-            fields = deb.control()
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        fields |= {"Filename": f"./{path.name}", "Size": str(path.stat().st_size), "SHA256": digest}
-        stanzas.append("".join(f"{name}: {value}\n" for name, value in fields.items()))
-        names.append(fields["Package"])
-    (folder / "Packages").write_text("\n".join(stanzas))
-    return names
-
-
 def listing(path: Path) -> Mapping[str, tuple[object, ...]]:
     """Returns the compared properties by path."""
     found = {}
@@ -68,7 +53,7 @@ def test_same_as_mmdebstrap(tmp_path: Path) -> None:
     debs, installer = given_packages("PACKAGES"), given_packages("INSTALLER")
     pool = tmp_path / "pool"
     pool.mkdir()
-    names = make_archive(debs, pool)
+    names = make_repository(debs, pool)
     spec = BaseRoot(debs, installer)
     build_base_root(spec, tmp_path / "ours.tar")
     command = [oracle("mmdebstrap"), "--variant=custom", "--mode=root", f"--include={','.join(names)}"]
