@@ -1,7 +1,6 @@
 """The outputs of the rules that write archives of images: a plain tar, compressed ones, and a checksum of each."""
 
-load("//defs/private:command_action.bzl", "worker_requirements")
-load("//defs/private:json_spec.bzl", "json_spec")
+load("//defs/private:command_action.bzl", "command_action")
 load("//defs/private:part_image.bzl", "image_files")
 load("//defs/private:resources.bzl", "threaded_resources")
 
@@ -54,14 +53,7 @@ def write_archives(ctx, tool, mnemonic, describe):
     checksums = {"gz": ctx.outputs.gz_sha256, "tar": ctx.outputs.tar_sha256, "zst": ctx.outputs.zst_sha256}
     for format, output in outputs.items():
         spec, inputs = describe(None if format == "tar" else format)
-        ctx.actions.run(
-            arguments = [json_spec(ctx, spec | {"output_" + format: output, "sha256": True})],
-            executable = tool,
-            execution_requirements = worker_requirements(mnemonic, inputs),
-            inputs = inputs,
-            mnemonic = mnemonic,
-            outputs = [output, checksums[format]],
-            progress_message = "Building %{output}",
-            resource_set = None if format == "tar" else threaded_resources,
-        )
+        spec |= {"output_" + format: output, "sha256": True}
+        resources = None if format == "tar" else threaded_resources
+        command_action(ctx, mnemonic, tool, spec, inputs, [output, checksums[format]], resources = resources)
     return outputs, depset(outputs.values() + checksums.values())

@@ -1,7 +1,8 @@
 """The rule boot_args."""
 
-load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS", "command_args")
+load("//defs/private:command_action.bzl", "command_action")
 load("//defs/private:execution.bzl", "LINUX")
+load("//defs/private:json_spec.bzl", "command_args")
 load("//defs/private:verity_info.bzl", "VerityInfo")
 
 KERNEL_ARGUMENT_ATTRS = {
@@ -25,36 +26,26 @@ KERNEL_ARGUMENT_ATTRS = {
 }
 
 def kernel_arguments(ctx):
-    """Returns the Args by which a tool gets the arguments of the kernel command line, and the files that they name.
+    """Returns a dict of flags by which a command gets the arguments of the kernel command line, and the files that they name.
 
     Args:
         ctx: of a rule with KERNEL_ARGUMENT_ATTRS.
     """
-    args = command_args(ctx)
-    inputs = list(ctx.files.srcs)
-    args.add_all(ctx.files.srcs, format_each = "--input=%s")
-    args.add_all(ctx.attr.args, format_each = "--word=%s")
-    if ctx.attr.root:
-        verity = ctx.attr.root[VerityInfo]
-        inputs.append(verity.root_hash)
-        args.add(ctx.attr.hash_offset_argument + "=%d" % verity.hash_offset, format = "--word=%s")
-        args.add(verity.root_hash, format = "--root_hash_file=%s")
-        args.add(ctx.attr.root_hash_argument, format = "--root_hash_argument=%s")
-    return args, inputs
+    verity = ctx.attr.root[VerityInfo] if ctx.attr.root else None
+    flags = {"input": ctx.files.srcs, "word": ctx.attr.args}
+    if verity:
+        flags |= {
+            "root_hash_argument": ctx.attr.root_hash_argument,
+            "root_hash_file": verity.root_hash,
+            "word": ctx.attr.args + [ctx.attr.hash_offset_argument + "=%d" % verity.hash_offset],
+        }
+    return flags, ctx.files.srcs + ([verity.root_hash] if verity else [])
 
 def _boot_args_impl(ctx):
     output = ctx.actions.declare_file(ctx.label.name)
-    args, inputs = kernel_arguments(ctx)
-    args.add(output, format = "--output=%s")
-    ctx.actions.run(
-        arguments = [args],
-        executable = ctx.executable._boot_args,
-        execution_requirements = WORKER_REQUIREMENTS,
-        inputs = inputs,
-        mnemonic = "BootArgs",
-        outputs = [output],
-        progress_message = "Writing %{output}",
-    )
+    flags, inputs = kernel_arguments(ctx)
+    args = command_args(ctx, output = output, **flags)
+    command_action(ctx, "BootArgs", ctx.executable._boot_args, args, inputs, [output], "Writing %{output}")
     return [DefaultInfo(files = depset([output]))]
 
 boot_args = rule(

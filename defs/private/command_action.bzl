@@ -1,15 +1,22 @@
 """How actions call a command of tools/commands."""
 
+load("//defs/private:json_spec.bzl", "json_spec")
+
+_MANY_INPUTS = 100
+
 # Execution requirements of a command that Bazel may keep running between actions. It gets its arguments in one file, from
-# `command_args` or json_spec.bzl. Not for commands that read private keys, which then stayed in memory, or that start
-# programs of the image.
-WORKER_REQUIREMENTS = {
+# json_spec.bzl.
+_WORKER_REQUIREMENTS = {
     "requires-worker-protocol": "json",
     "supports-path-mapping": "1",
     "supports-workers": "1",
 }
 
-_MANY_INPUTS = 100
+# Those of a command that starts programs of the image, or reads private keys, which a worker then had in memory.
+PROCESS_REQUIREMENTS = {"supports-path-mapping": "1"}
+
+# Those of a command that signs. A private key must not be sent to other machines.
+SIGNING_REQUIREMENTS = PROCESS_REQUIREMENTS | {"no-remote-exec": "1"}
 
 def worker_requirements(mnemonic, inputs):
     """Returns the execution requirements of a command that Bazel may keep running, for an action that may have many inputs.
@@ -22,18 +29,32 @@ def worker_requirements(mnemonic, inputs):
         inputs: list of the action's Files.
     """
     if len(inputs) < _MANY_INPUTS:
-        return WORKER_REQUIREMENTS
+        return _WORKER_REQUIREMENTS
 
     # https://bazel.build/remote/creating
-    return WORKER_REQUIREMENTS | {"worker-key-mnemonic": mnemonic + "OfManyFiles"}
+    return _WORKER_REQUIREMENTS | {"worker-key-mnemonic": mnemonic + "OfManyFiles"}
 
-def command_args(ctx):
-    """Returns empty Args which a command gets in a file, one a line, as persistent workers need it.
+def command_action(ctx, mnemonic, executable, arguments, inputs, outputs, message = "Building %{output}", requirements = None, resources = None):
+    """Declares the action that a command of tools/commands does.
 
     Args:
         ctx: of the rule.
+        mnemonic: of the action.
+        executable: the command.
+        arguments: Args, such as those of `command_args`, or a dict for `json_spec`.
+        inputs: list or depset of Files.
+        outputs: list of Files.
+        message: what Bazel shows while the action runs.
+        requirements: for its execution; by default Bazel may keep the command running.
+        resources: function for what Bazel reserves for the action; by default what it reserves for any.
     """
-    args = ctx.actions.args()
-    args.set_param_file_format("multiline")
-    args.use_param_file("@%s", use_always = True)
-    return args
+    ctx.actions.run(
+        arguments = [json_spec(ctx, arguments) if type(arguments) == "dict" else arguments],
+        executable = executable,
+        execution_requirements = requirements or worker_requirements(mnemonic, inputs if type(inputs) == "list" else []),
+        inputs = inputs,
+        mnemonic = mnemonic,
+        outputs = outputs,
+        progress_message = message,
+        resource_set = resources,
+    )

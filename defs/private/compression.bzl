@@ -1,7 +1,6 @@
 """Compression of the payload data of partitions, once for each codec."""
 
-load("//defs/private:command_action.bzl", "worker_requirements")
-load("//defs/private:json_spec.bzl", "json_spec")
+load("//defs/private:command_action.bzl", "command_action")
 load("//defs/private:part_image.bzl", "image_files")
 load("//defs/private:resources.bzl", "threaded_resources")
 
@@ -28,16 +27,7 @@ def _compress(ctx, part, output, base = None, base_data = None):
         base_image, base_sources = image_files(base)
         spec["base"] = {"data": base_data, "digests": base.digests, "image": base_image, "sources": base_sources or None}
         inputs += [base_image, base.digests, base_data] + base_sources
-    ctx.actions.run(
-        arguments = [json_spec(ctx, spec)],
-        executable = ctx.executable._compress,
-        execution_requirements = worker_requirements("CompressImage", inputs),
-        inputs = inputs,
-        mnemonic = "CompressImage",
-        outputs = [output],
-        progress_message = "Compressing %{output}",
-        resource_set = threaded_resources,
-    )
+    command_action(ctx, "CompressImage", ctx.executable._compress, spec, inputs, [output], "Compressing %{output}", resources = threaded_resources)
 
 def compressed_part(ctx, image, digests = None, offset = 0, recipe = None, sources = [], base = None):
     """Declares actions that compress the payload data of an image. Bazel runs them only if the outputs are requested.

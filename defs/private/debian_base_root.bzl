@@ -1,8 +1,10 @@
 """The rule debian_base_root."""
 
 load("//defs/private:architecture.bzl", "ARCHITECTURE_ATTRS", "DEBIAN_ARCHITECTURES", "platform_architecture")
+load("//defs/private:command_action.bzl", "PROCESS_REQUIREMENTS", "command_action")
 load("//defs/private:debian_providers.bzl", "DebianInstalledInfo", "DebianPackagesInfo")
 load("//defs/private:execution.bzl", "LINUX")
+load("//defs/private:json_spec.bzl", "command_args")
 load("//defs/private:resources.bzl", "installation_resources")
 
 _TARGET_CPU = Label("//defs/execution:target_cpu")
@@ -26,27 +28,25 @@ def _debian_base_root_impl(ctx):
     _check_processor(ctx, all_packages)
     debs = [info.deb for info in all_packages]
     installer = [info.deb for info in ctx.attr.installer[DebianPackagesInfo].packages]
-    args = ctx.actions.args()
-    args.use_param_file("@%s", use_always = True)
-    args.set_param_file_format("multiline")
-    args.add_all(debs, format_each = "--deb=%s")
-    args.add_all(installer, format_each = "--installer=%s")
-    args.add_all(packages.provided, format_each = "--provided=%s")
-    args.add_all(ctx.attr.exclude, format_each = "--exclude=%s")
-    args.add_all(ctx.attr.include, format_each = "--include=%s")
-    args.add(output, format = "--output=%s")
-    ctx.actions.run(
-        arguments = [args],
-        executable = ctx.executable._debian_base_root,
-        execution_requirements = {
-            "block-network": "1",
-            "supports-path-mapping": "1",
-        },
-        inputs = debs + installer,
-        mnemonic = "DebianBaseRoot",
-        outputs = [output],
-        progress_message = "Installing Debian packages into %{output}",
-        resource_set = installation_resources,
+    args = command_args(
+        ctx,
+        deb = debs,
+        exclude = ctx.attr.exclude,
+        include = ctx.attr.include,
+        installer = installer,
+        output = output,
+        provided = packages.provided,
+    )
+    command_action(
+        ctx,
+        "DebianBaseRoot",
+        ctx.executable._debian_base_root,
+        args,
+        debs + installer,
+        [output],
+        "Installing Debian packages into %{output}",
+        PROCESS_REQUIREMENTS | {"block-network": "1"},
+        installation_resources,
     )
     return [
         DefaultInfo(files = depset([output])),

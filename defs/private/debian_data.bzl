@@ -1,33 +1,21 @@
 """The rules debian_data and debian_file: files of packages that are not installed."""
 
+load("//defs/private:command_action.bzl", "PROCESS_REQUIREMENTS", "command_action")
 load("//defs/private:debian_providers.bzl", "DebianPackagesInfo")
 load("//defs/private:execution.bzl", "LINUX")
+load("//defs/private:json_spec.bzl", "command_args")
 
-def _extract(ctx, output, selection):
+def _extract(ctx, output, **selection):
     """Declares the action that reads packages.
 
     Args:
         ctx: of the rule.
         output: the file to write.
-        selection: arguments that select the files.
+        **selection: flags that select the files.
     """
     debs = [info.deb for info in ctx.attr.src[DebianPackagesInfo].packages]
-    args = ctx.actions.args()
-    args.use_param_file("@%s", use_always = True)
-    args.set_param_file_format("multiline")
-    args.add_all(debs, format_each = "--deb=%s")
-    args.add_all(ctx.attr.packages, format_each = "--package=%s")
-    args.add_all(selection)
-    args.add(output, format = "--output=%s")
-    ctx.actions.run(
-        arguments = [args],
-        executable = ctx.executable._debian_data,
-        execution_requirements = {"supports-path-mapping": "1"},
-        inputs = debs,
-        mnemonic = "DebianData",
-        outputs = [output],
-        progress_message = "Unpacking %{output}",
-    )
+    args = command_args(ctx, deb = debs, output = output, package = ctx.attr.packages, **selection)
+    command_action(ctx, "DebianData", ctx.executable._debian_data, args, debs, [output], "Unpacking %{output}", PROCESS_REQUIREMENTS)
 
 _ATTRS = {
     "packages": attr.string_list(
@@ -40,7 +28,7 @@ _ATTRS = {
 
 def _debian_data_impl(ctx):
     output = ctx.actions.declare_file(ctx.label.name + ".tar")
-    _extract(ctx, output, ["--path=" + path for path in ctx.attr.paths])
+    _extract(ctx, output, path = ctx.attr.paths)
     return [DefaultInfo(files = depset([output]))]
 
 debian_data = rule(
@@ -57,7 +45,7 @@ debian_data = rule(
 
 def _debian_file_impl(ctx):
     output = ctx.actions.declare_file(ctx.attr.out or ctx.label.name)
-    _extract(ctx, output, ["--file=" + ctx.attr.path])
+    _extract(ctx, output, file = ctx.attr.path)
     return [DefaultInfo(files = depset([output]))]
 
 debian_file = rule(

@@ -1,8 +1,9 @@
 """Rules for locked Debian packages, which the repositories of third_party/debian use."""
 
-load("//defs/private:command_action.bzl", "command_args")
+load("//defs/private:command_action.bzl", "PROCESS_REQUIREMENTS", "command_action")
 load("//defs/private:debian_providers.bzl", "DebianPackageInfo", "DebianPackagesInfo")
 load("//defs/private:execution.bzl", "LINUX")
+load("//defs/private:json_spec.bzl", "command_args")
 
 def _debian_package_impl(ctx):
     info = DebianPackageInfo(
@@ -36,20 +37,9 @@ def _debian_package_set_impl(ctx):
     checked = ctx.actions.declare_file(ctx.label.name + ".lock_checked")
 
     # In a file: the Python that rules_python 1.7 to 2.3 find on the machine splits words of a command line at spaces.
-    args = command_args(ctx)
-    args.add("--manifest", ctx.file.manifest)
-    args.add("--lock", ctx.file.lock)
-    args.add("--command", ctx.attr.command)
-    args.add("--output", checked)
-    ctx.actions.run(
-        arguments = [args],
-        executable = ctx.executable._debian_lock_check,
-        execution_requirements = {"supports-path-mapping": "1"},
-        inputs = [ctx.file.manifest, ctx.file.lock],
-        mnemonic = "DebianLockCheck",
-        outputs = [checked],
-        progress_message = "Checking %{input}",
-    )
+    args = command_args(ctx, command = ctx.attr.command, lock = ctx.file.lock, manifest = ctx.file.manifest, output = checked)
+    inputs = [ctx.file.manifest, ctx.file.lock]
+    command_action(ctx, "DebianLockCheck", ctx.executable._debian_lock_check, args, inputs, [checked], "Checking %{input}", PROCESS_REQUIREMENTS)
     return [
         DefaultInfo(files = depset([info.deb for info in packages])),
         DebianPackagesInfo(locks = [ctx.file.lock], packages = packages, provided = ctx.attr.provided),

@@ -1,8 +1,7 @@
 """The rule discoverable_layout."""
 
-load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS")
+load("//defs/private:command_action.bzl", "command_action")
 load("//defs/private:execution.bzl", "LINUX")
-load("//defs/private:json_spec.bzl", "json_spec")
 load("//defs/private:verity_info.bzl", "VerityInfo")
 
 def _discoverable_layout_impl(ctx):
@@ -13,15 +12,9 @@ def _discoverable_layout_impl(ctx):
                 fail("%s: root_hashes: partition %s is given twice; give it to one hash tree" % (ctx.label, name))
             root_hashes[name] = target[VerityInfo].root_hash
     output = ctx.actions.declare_file(ctx.label.name + ".csv")
-    ctx.actions.run(
-        arguments = [json_spec(ctx, {"layout": ctx.file.layout, "output": output, "root_hash_file": root_hashes})],
-        executable = ctx.executable._discoverable_layout,
-        execution_requirements = WORKER_REQUIREMENTS,
-        inputs = [ctx.file.layout] + root_hashes.values(),
-        mnemonic = "DiscoverableLayout",
-        outputs = [output],
-        progress_message = "Writing %{output}",
-    )
+    spec = {"layout": ctx.file.layout, "output": output, "root_hash_file": root_hashes}
+    inputs = [ctx.file.layout] + root_hashes.values()
+    command_action(ctx, "DiscoverableLayout", ctx.executable._discoverable_layout, spec, inputs, [output], "Writing %{output}")
     return [DefaultInfo(files = depset([output]))]
 
 discoverable_layout = rule(
@@ -45,11 +38,7 @@ layout, such as `initramfs` and `upgrade_image`.""",
             mandatory = True,
             providers = [VerityInfo],
         ),
-        "_discoverable_layout": attr.label(
-            default = "//tools/commands:discoverable_layout",
-            executable = True,
-            cfg = "exec",
-        ),
+        "_discoverable_layout": attr.label(default = "//tools/commands:discoverable_layout", executable = True, cfg = "exec"),
     },
     exec_compatible_with = LINUX,
 )

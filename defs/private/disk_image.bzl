@@ -1,12 +1,11 @@
 """The rule disk_image."""
 
 load("//defs/private:archive_outputs.bzl", "ARCHIVE_ATTRS", "part_specs", "write_archives")
-load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS")
+load("//defs/private:command_action.bzl", "command_action")
 load("//defs/private:disk_image_info.bzl", "DiskImageInfo")
 load("//defs/private:execution.bzl", "LINUX")
 load("//defs/private:identifiers.bzl", "check_uuid")
 load("//defs/private:image_groups.bzl", "EXPORT_ATTRS", "GROUPS_DOC", "archive_groups", "export_image")
-load("//defs/private:json_spec.bzl", "json_spec")
 load("//defs/private:partition_info.bzl", "PartitionInfo")
 load("//defs/private:sbom.bzl", "SBOM_ATTRS", "partition_contents", "sbom_outputs")
 load("//defs/private:size.bzl", "SECTOR", "parse_size")
@@ -30,15 +29,8 @@ def _check_layout(ctx, common):
         for target, names in ctx.attr.partitions.items()
         for name in names.split(" ")
     ]
-    ctx.actions.run(
-        arguments = [json_spec(ctx, common | {"output": output, "partitions": sizes})],
-        executable = ctx.executable._disk_layout_check,
-        execution_requirements = WORKER_REQUIREMENTS,
-        inputs = [ctx.file.layout],
-        mnemonic = "DiskLayoutCheck",
-        outputs = [output],
-        progress_message = "Checking the layout of %{label}",
-    )
+    spec = common | {"output": output, "partitions": sizes}
+    command_action(ctx, "DiskLayoutCheck", ctx.executable._disk_layout_check, spec, [ctx.file.layout], [output], "Checking the layout of %{label}")
     return output
 
 def _check_partitions(ctx):

@@ -2,11 +2,12 @@
 
 load("//defs/private:architecture.bzl", "ARCHITECTURE_ATTRS", "image_architecture")
 load("//defs/private:attributes.bzl", "check_types", "macro_label")
-load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS", "command_args")
+load("//defs/private:command_action.bzl", "command_action")
 load("//defs/private:erofs_image.bzl", "erofs_image")
 load("//defs/private:execution.bzl", "LINUX")
 load("//defs/private:extension_release.bzl", "extension_release")
 load("//defs/private:image_groups.bzl", "EXPORT_ATTRS", "export_image")
+load("//defs/private:json_spec.bzl", "command_args")
 load("//defs/private:partition_info.bzl", "PartitionInfo")
 load("//defs/private:rootfs_tree.bzl", "rootfs_tree")
 load("//defs/private:squashfs_image.bzl", "squashfs_image")
@@ -26,22 +27,16 @@ def _disk(ctx, data):
     hashes = ctx.attr.hashes[PartitionInfo].parts[0].image
     root_hash = ctx.attr.hashes[VerityInfo].root_hash
     signature = ctx.attr.signature[PartitionInfo].parts[0].image
-    args = command_args(ctx)
-    args.add(data, format = "--data=%s")
-    args.add(hashes, format = "--hashes=%s")
-    args.add(root_hash, format = "--root_hash_file=%s")
-    args.add(signature, format = "--signature=%s")
-    args.add(image_architecture(ctx), format = "--architecture=%s")
-    args.add(output, format = "--output=%s")
-    ctx.actions.run(
-        arguments = [args],
-        executable = ctx.executable._discoverable_image,
-        execution_requirements = WORKER_REQUIREMENTS,
-        inputs = [data, hashes, root_hash, signature],
-        mnemonic = "DiscoverableImage",
-        outputs = [output],
-        progress_message = "Building %{output}",
+    args = command_args(
+        ctx,
+        architecture = image_architecture(ctx),
+        data = data,
+        hashes = hashes,
+        output = output,
+        root_hash_file = root_hash,
+        signature = signature,
     )
+    command_action(ctx, "DiscoverableImage", ctx.executable._discoverable_image, args, [data, hashes, root_hash, signature], [output])
     return output
 
 def _extension_image_impl(ctx):

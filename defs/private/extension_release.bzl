@@ -1,9 +1,8 @@
 """The rule extension_release."""
 
 load("//defs/private:architecture.bzl", "ARCHITECTURE_ATTRS", "image_architecture")
-load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS")
+load("//defs/private:command_action.bzl", "command_action")
 load("//defs/private:execution.bzl", "LINUX")
-load("//defs/private:json_spec.bzl", "json_spec")
 load("//defs/private:rootfs_info.bzl", "RootfsInfo", "rootfs_arguments")
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789._-"
@@ -32,15 +31,7 @@ def _extension_release_impl(ctx):
         "output": output,
         "version_id": ctx.attr.version_id,
     }
-    ctx.actions.run(
-        arguments = [json_spec(ctx, spec)],
-        executable = ctx.executable._extension_release,
-        execution_requirements = WORKER_REQUIREMENTS,
-        inputs = rootfs.inputs,
-        mnemonic = "ExtensionRelease",
-        outputs = [output],
-        progress_message = "Checking the files of %s" % ctx.attr.image,
-    )
+    command_action(ctx, "ExtensionRelease", ctx.executable._extension_release, spec, rootfs.inputs, [output], "Checking the files of %s" % ctx.attr.image)
     return [DefaultInfo(files = depset([output]))]
 
 extension_release = rule(

@@ -1,32 +1,25 @@
 """The rule grub_image."""
 
-load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS", "command_args")
+load("//defs/private:command_action.bzl", "command_action")
 load("//defs/private:debian_providers.bzl", "DebianPackagesInfo")
 load("//defs/private:execution.bzl", "LINUX")
+load("//defs/private:json_spec.bzl", "command_args")
 load("//defs/private:secure_boot.bzl", "SECURE_BOOT_ATTRS", "signed_program")
 
 def _unsigned(ctx, output):
     """Declares the action that puts the program together; returns no further output groups."""
     debs = [info.deb for info in ctx.attr.src[DebianPackagesInfo].packages]
-    inputs = debs + ctx.files.configs + ctx.files.sbat
-    args = command_args(ctx)
-    args.add_all(debs, format_each = "--deb=%s")
-    args.add_all(ctx.files.configs, format_each = "--config=%s")
-    args.add_all(ctx.attr.modules, format_each = "--module=%s")
-    args.add_all(ctx.files.sbat, format_each = "--sbat=%s")
-    if ctx.file.certificate:
-        args.add(ctx.file.certificate, format = "--certificate=%s")
-        inputs.append(ctx.file.certificate)
-    args.add(output, format = "--output=%s")
-    ctx.actions.run(
-        arguments = [args],
-        executable = ctx.executable._grub_image,
-        execution_requirements = WORKER_REQUIREMENTS,
-        inputs = inputs,
-        mnemonic = "GrubImage",
-        outputs = [output],
-        progress_message = "Building %{output}",
+    args = command_args(
+        ctx,
+        certificate = ctx.file.certificate,
+        config = ctx.files.configs,
+        deb = debs,
+        module = ctx.attr.modules,
+        output = output,
+        sbat = ctx.files.sbat,
     )
+    inputs = debs + ctx.files.configs + ctx.files.sbat + ctx.files.certificate
+    command_action(ctx, "GrubImage", ctx.executable._grub_image, args, inputs, [output])
     return {}
 
 def _grub_image_impl(ctx):

@@ -1,26 +1,26 @@
 """The rule grub_signature."""
 
+load("//defs/private:command_action.bzl", "PROCESS_REQUIREMENTS", "SIGNING_REQUIREMENTS", "command_action")
 load("//defs/private:execution.bzl", "LINUX")
-load("//defs/private:signing_action.bzl", "sign_action", "to_sign_action")
-
-def _args(ctx, flags):
-    args = ctx.actions.args()
-    args.add(ctx.file.src, format = "--file=%s")
-    for flag, file in flags:
-        args.add(file, format = "--" + flag + "=%s")
-    return args
+load("//defs/private:json_spec.bzl", "command_args")
 
 def _grub_signature_impl(ctx):
     if bool(ctx.file.key) == bool(ctx.file.signature):
         fail("%s: key, signature: exclude each other; give one of them" % ctx.label)
     output = ctx.actions.declare_file(ctx.label.name + ".sig")
-    flag, file = ("key", ctx.file.key) if ctx.file.key else ("signature", ctx.file.signature)
-    args = _args(ctx, [(flag, file), ("certificate", ctx.file.certificate), ("output", output)])
-    inputs = [ctx.file.src, file, ctx.file.certificate]
-    sign_action(ctx, ctx.executable._grub_signature, args, inputs, output, "GrubSignature")
+    args = command_args(
+        ctx,
+        certificate = ctx.file.certificate,
+        file = ctx.file.src,
+        key = ctx.file.key,
+        output = output,
+        signature = ctx.file.signature,
+    )
+    inputs = ctx.files.src + ctx.files.key + ctx.files.signature + ctx.files.certificate
+    command_action(ctx, "GrubSignature", ctx.executable._grub_signature, args, inputs, [output], "Signing %{output}", SIGNING_REQUIREMENTS)
     to_sign = ctx.actions.declare_file(ctx.label.name + ".to_sign")
-    args = _args(ctx, [("to_sign_output", to_sign)])
-    to_sign_action(ctx, ctx.executable._grub_signature, args, [ctx.file.src], to_sign, "GrubToSign")
+    args = command_args(ctx, file = ctx.file.src, to_sign_output = to_sign)
+    command_action(ctx, "GrubToSign", ctx.executable._grub_signature, args, ctx.files.src, [to_sign], "Writing %{output}", PROCESS_REQUIREMENTS)
     return [
         DefaultInfo(files = depset([output])),
         OutputGroupInfo(to_sign = depset([to_sign])),

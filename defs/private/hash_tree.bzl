@@ -1,8 +1,7 @@
 """The action that makes a dm-verity hash tree."""
 
-load("//defs/private:command_action.bzl", "worker_requirements")
+load("//defs/private:command_action.bzl", "command_action")
 load("//defs/private:identifiers.bzl", "check_salt", "check_uuid")
-load("//defs/private:json_spec.bzl", "json_spec")
 load("//defs/private:part_image.bzl", "image_files")
 
 HASH_BLOCK = 4096
@@ -49,13 +48,5 @@ def hash_tree(ctx, source, hashes, recipe = False):
         "uuid": check_uuid(ctx.attr.uuid, "%s: uuid" % ctx.label),
     }
     inputs = [image] + sources + ([digests] if digests else [])
-    ctx.actions.run(
-        arguments = [json_spec(ctx, spec)],
-        executable = ctx.executable._verity_image,
-        execution_requirements = worker_requirements("VerityImage", inputs),
-        inputs = inputs,
-        mnemonic = "VerityImage",
-        outputs = [hashes, root_hash, hash_digests],
-        progress_message = "Hashing %{input}",
-    )
+    command_action(ctx, "VerityImage", ctx.executable._verity_image, spec, inputs, [hashes, root_hash, hash_digests], "Hashing %{input}")
     return root_hash, hash_digests

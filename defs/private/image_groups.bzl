@@ -1,8 +1,7 @@
 """The output groups that all image rules have: other forms of the image, and lists of its files."""
 
 load("//defs/private:archive_outputs.bzl", "part_specs")
-load("//defs/private:command_action.bzl", "worker_requirements")
-load("//defs/private:json_spec.bzl", "json_spec")
+load("//defs/private:command_action.bzl", "command_action")
 load("//defs/private:resources.bzl", "threaded_resources")
 
 EXPORT_ATTRS = {
@@ -28,16 +27,9 @@ def export_image(ctx, suffix, parts, codec = None, member = ".img"):
     """
     output = ctx.actions.declare_file(ctx.label.name + suffix)
     specs, inputs = part_specs(struct(parts = parts), codec)
-    ctx.actions.run(
-        arguments = [json_spec(ctx, {"member": ctx.label.name + member, "output": output, "parts": specs})],
-        executable = ctx.executable._image_export,
-        execution_requirements = worker_requirements("ImageExport", inputs),
-        inputs = inputs,
-        mnemonic = "ImageExport",
-        outputs = [output],
-        progress_message = "Building %{output}",
-        resource_set = threaded_resources if codec else None,
-    )
+    spec = {"member": ctx.label.name + member, "output": output, "parts": specs}
+    resources = threaded_resources if codec else None
+    command_action(ctx, "ImageExport", ctx.executable._image_export, spec, inputs, [output], resources = resources)
     return output
 
 def tar_of_recipe(ctx, recipe, sources, name):

@@ -1,8 +1,7 @@
 """The list of what each target brought into the root trees of an image."""
 
-load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS")
+load("//defs/private:command_action.bzl", "command_action")
 load("//defs/private:disk_image_info.bzl", "DiskImageInfo")
-load("//defs/private:json_spec.bzl", "json_spec")
 load("//defs/private:partition_info.bzl", "PartitionInfo")
 load("//defs/private:sbom.bzl", "partition_contents")
 load("//defs/private:upgrade_image_info.bzl", "UpgradeImageInfo")
@@ -27,16 +26,7 @@ def image_layers(ctx, target):
     """
     contents = _contents_of(target)
     output = ctx.actions.declare_file(ctx.label.name + ".layers.json")
-    ctx.actions.run(
-        arguments = [json_spec(ctx, {
-            "output": output,
-            "parts": [{"name": name, "tree": each.tree} for name, each in contents.items()],
-        })],
-        executable = ctx.executable._image_layers,
-        execution_requirements = WORKER_REQUIREMENTS,
-        inputs = depset(transitive = [each.inputs for each in contents.values()]),
-        mnemonic = "ImageLayers",
-        outputs = [output],
-        progress_message = "Listing the layers of %{label}",
-    )
+    spec = {"output": output, "parts": [{"name": name, "tree": each.tree} for name, each in contents.items()]}
+    inputs = depset(transitive = [each.inputs for each in contents.values()])
+    command_action(ctx, "ImageLayers", ctx.executable._image_layers, spec, inputs, [output], "Listing the layers of %{label}")
     return output

@@ -1,10 +1,9 @@
 """The rule image_report, and the test image_budget_test."""
 
-load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS")
+load("//defs/private:command_action.bzl", "command_action")
 load("//defs/private:disk_image_info.bzl", "DiskImageInfo")
 load("//defs/private:execution.bzl", "LINUX")
 load("//defs/private:image_layers.bzl", "IMAGE_LAYERS_ATTRS", "image_layers")
-load("//defs/private:json_spec.bzl", "json_spec")
 load("//defs/private:size.bzl", "parse_size")
 load("//defs/private:upgrade_image_info.bzl", "UpgradeImageInfo")
 load("//tools:python.bzl", "py_test")
@@ -40,15 +39,8 @@ def _image_report_impl(ctx):
         "name": str(ctx.attr.image.label).lstrip("@"),
         "sbom": bills,
     }
-    ctx.actions.run(
-        arguments = [json_spec(ctx, spec)],
-        executable = ctx.executable._image_report,
-        execution_requirements = WORKER_REQUIREMENTS,
-        inputs = [image, layers] + bills + ctx.files.before,
-        mnemonic = "ImageReport",
-        outputs = outputs.values(),
-        progress_message = "Reporting on %{label}",
-    )
+    inputs = [image, layers] + bills + ctx.files.before
+    command_action(ctx, "ImageReport", ctx.executable._image_report, spec, inputs, outputs.values(), "Reporting on %{label}")
     return [
         DefaultInfo(files = depset(outputs.values())),
         OutputGroupInfo(**{group: depset([file]) for group, file in outputs.items()}),

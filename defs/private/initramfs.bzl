@@ -1,9 +1,8 @@
 """The rule initramfs."""
 
-load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS")
+load("//defs/private:command_action.bzl", "command_action")
 load("//defs/private:execution.bzl", "LINUX")
 load("//defs/private:identifiers.bzl", "check_uuid")
-load("//defs/private:json_spec.bzl", "json_spec")
 load("//defs/private:rootfs_info.bzl", "RootfsInfo", "rootfs_arguments")
 
 def _initramfs_impl(ctx):
@@ -21,15 +20,8 @@ def _initramfs_impl(ctx):
         "paths": ctx.attr.paths,
         "programs": ctx.attr.programs,
     }
-    ctx.actions.run(
-        arguments = [json_spec(ctx, spec)],
-        executable = ctx.executable._initramfs,
-        execution_requirements = WORKER_REQUIREMENTS,
-        inputs = depset([ctx.file.init, ctx.file.layout], transitive = [rootfs.inputs]),
-        mnemonic = "Initramfs",
-        outputs = [output, kernel],
-        progress_message = "Building %{output}",
-    )
+    inputs = depset([ctx.file.init, ctx.file.layout], transitive = [rootfs.inputs])
+    command_action(ctx, "Initramfs", ctx.executable._initramfs, spec, inputs, [output, kernel])
     return [
         DefaultInfo(files = depset([output])),
         OutputGroupInfo(kernel = depset([kernel])),
@@ -57,11 +49,7 @@ No program of the tree is run. The libraries of programs and the dependencies of
         "paths": attr.string_list(doc = "Other files of the tree to include."),
         "programs": attr.string_list(doc = "Programs of the tree to include."),
         "rootfs": attr.label(doc = "The root tree.", mandatory = True, providers = [RootfsInfo]),
-        "_initramfs": attr.label(
-            default = "//tools/commands:initramfs",
-            executable = True,
-            cfg = "exec",
-        ),
+        "_initramfs": attr.label(default = "//tools/commands:initramfs", executable = True, cfg = "exec"),
     },
     exec_compatible_with = LINUX,
 )

@@ -1,6 +1,4 @@
-"""JSON specs for tools, whose paths are subject to Bazel's path mapping."""
-
-load("//defs/private:command_action.bzl", "command_args")
+"""Arguments of commands, as flags or a JSON spec, whose paths are subject to Bazel's path mapping."""
 
 _MOST_VALUES = 1000000
 
@@ -14,6 +12,21 @@ def _add_path(args, file, suffix):
         args.add(suffix)
     else:
         args.add_all([file], format_each = "\"%s\"" + suffix, expand_directories = False)
+
+def command_args(ctx, **flags):
+    """Returns Args which a command gets in a file, one a line, as persistent workers need it.
+
+    Args:
+        ctx: of the rule.
+        **flags: by the names of flags, a string, a File, None for no such flag, or a list, for each item of which there is one.
+    """
+    args = ctx.actions.args()
+    args.set_param_file_format("multiline")
+    args.use_param_file("@%s", use_always = True)
+    for flag, value in flags.items():
+        values = value if type(value) == "list" else [value] if value != None else []
+        args.add_all(values, expand_directories = False, format_each = "--" + flag + "=%s")
+    return args
 
 def json_spec(ctx, value):
     """Returns the arguments that pass a JSON document to a tool: `@FILE`, and the document in FILE.

@@ -1,10 +1,9 @@
 """The common part of the rules that make images of partitions."""
 
-load("//defs/private:command_action.bzl", "worker_requirements")
+load("//defs/private:command_action.bzl", "command_action", "worker_requirements")
 load("//defs/private:compression.bzl", "compressed_part")
 load("//defs/private:executables.bzl", "executables_aspect")
 load("//defs/private:image_groups.bzl", "EXPORT_ATTRS", "export_image", "partition_groups", "tar_of_recipe")
-load("//defs/private:json_spec.bzl", "json_spec")
 load("//defs/private:partition_info.bzl", "PartitionInfo")
 load("//defs/private:rootfs_info.bzl", "RootfsInfo", "rootfs_arguments", "strip_spec")
 load("//defs/private:rootfs_tree.bzl", "entries_layer", "extra_file_entries")
@@ -116,16 +115,8 @@ def _image_action(ctx, action, tree, files, suffix = "", recipe = False):
         "recipe": recipe or None,
         "source": sources or None,
     }
-    ctx.actions.run(
-        arguments = [json_spec(ctx, spec)],
-        executable = action.tool,
-        execution_requirements = worker_requirements(action.mnemonic, named),
-        inputs = depset(action.inputs, transitive = [files]),
-        mnemonic = action.mnemonic,
-        outputs = [output, digests],
-        progress_message = "Building %{output}",
-        resource_set = action.resources,
-    )
+    inputs, requirements = depset(action.inputs, transitive = [files]), worker_requirements(action.mnemonic, named)
+    command_action(ctx, action.mnemonic, action.tool, spec, inputs, [output, digests], requirements = requirements, resources = action.resources)
     return struct(
         digests = digests,
         image = None if recipe else output,

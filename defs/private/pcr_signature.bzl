@@ -1,6 +1,7 @@
 """Signatures of register 11 of a TPM for unified kernel images."""
 
-load("//defs/private:signing_action.bzl", "sign_action", "to_sign_action")
+load("//defs/private:command_action.bzl", "PROCESS_REQUIREMENTS", "SIGNING_REQUIREMENTS", "command_action")
+load("//defs/private:json_spec.bzl", "command_args")
 
 _DEFAULT_PHASES = [
     "enter-initrd",
@@ -43,26 +44,23 @@ def _to_sign(ctx, unsigned):
     outputs = []
     for number, phase in enumerate(ctx.attr.pcr_phases):
         output = ctx.actions.declare_file("%s.pcr_to_sign.%d" % (ctx.label.name, number))
-        args = ctx.actions.args()
-        args.add(unsigned, format = "--file=%s")
-        args.add(phase, format = "--phase=%s")
-        args.add(output, format = "--to_sign_output=%s")
-        to_sign_action(ctx, ctx.executable._pcr_signature, args, [unsigned], output, "PcrToSign")
+        args = command_args(ctx, file = unsigned, phase = phase, to_sign_output = output)
+        command_action(ctx, "PcrToSign", ctx.executable._pcr_signature, args, [unsigned], [output], "Writing %{output}", PROCESS_REQUIREMENTS)
         outputs.append(output)
     return outputs
 
 def _sign(ctx, unsigned, output):
     """Declares the action that adds the signatures."""
-    inputs = [unsigned] + ctx.files.pcr_signatures
-    args = ctx.actions.args()
-    args.add(unsigned, format = "--file=%s")
-    args.add_all(ctx.attr.pcr_phases, format_each = "--phase=%s")
-    args.add_all(ctx.files.pcr_signatures, format_each = "--signature=%s")
-    if ctx.file.pcr_key:
-        args.add(ctx.file.pcr_key, format = "--key=%s")
-        inputs.append(ctx.file.pcr_key)
-    args.add(output, format = "--output=%s")
-    sign_action(ctx, ctx.executable._pcr_signature, args, inputs, output, "PcrSignature")
+    args = command_args(
+        ctx,
+        file = unsigned,
+        key = ctx.file.pcr_key,
+        output = output,
+        phase = ctx.attr.pcr_phases,
+        signature = ctx.files.pcr_signatures,
+    )
+    inputs = [unsigned] + ctx.files.pcr_signatures + ctx.files.pcr_key
+    command_action(ctx, "PcrSignature", ctx.executable._pcr_signature, args, inputs, [output], "Signing %{output}", SIGNING_REQUIREMENTS)
 
 def with_pcr_signatures(ctx, output, build):
     """Declares an image with signatures of PCR 11, or without them if the rule has no key; returns a dict of output groups.

@@ -1,10 +1,9 @@
 """The rule raw_partition."""
 
-load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS")
+load("//defs/private:command_action.bzl", "command_action")
 load("//defs/private:compression.bzl", "COMPRESS_ATTRS")
 load("//defs/private:execution.bzl", "LINUX")
 load("//defs/private:image_groups.bzl", "EXPORT_ATTRS", "GROUPS_DOC")
-load("//defs/private:json_spec.bzl", "json_spec")
 load("//defs/private:partition_image.bzl", "partition_providers")
 load("//defs/private:partition_info.bzl", "PartitionInfo")
 load("//defs/private:size.bzl", "SECTOR", "parse_size")
@@ -19,15 +18,7 @@ def _raw_partition_impl(ctx):
         "size": size,
         "size_attribute": "%s: partition_size" % ctx.label,
     }
-    ctx.actions.run(
-        arguments = [json_spec(ctx, spec)],
-        executable = ctx.executable._raw_partition,
-        execution_requirements = WORKER_REQUIREMENTS,
-        inputs = [ctx.file.src],
-        mnemonic = "RawPartition",
-        outputs = [output],
-        progress_message = "Building %{output}",
-    )
+    command_action(ctx, "RawPartition", ctx.executable._raw_partition, spec, [ctx.file.src], [output])
     return partition_providers(ctx, output, size)
 
 raw_partition = rule(

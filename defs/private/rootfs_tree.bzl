@@ -8,10 +8,11 @@ load(
     "PackageSymlinkInfo",
 )
 load("//defs/private:architecture.bzl", "ARCHITECTURE_ATTRS", "image_architecture")
-load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS", "command_args")
+load("//defs/private:command_action.bzl", "command_action")
 load("//defs/private:debian_providers.bzl", "DebianInstalledInfo")
 load("//defs/private:executables.bzl", "executable_of", "executables_aspect", "pkg_files_without_mode", "programs_of", "runfiles_entries")
 load("//defs/private:execution.bzl", "LINUX")
+load("//defs/private:json_spec.bzl", "command_args")
 load("//defs/private:rootfs_info.bzl", "RootfsInfo", "rootfs_arguments", "strip_spec")
 load("//defs/private:sbom.bzl", "SBOM_ATTRS", "image_contents", "sbom_outputs")
 
@@ -152,19 +153,8 @@ def _oci_root(ctx, layout):
         layout: File, a directory with the image.
     """
     output = _layer_output(ctx, layout)
-    args = command_args(ctx)
-    args.add_all([layout], format_each = "--layout=%s", expand_directories = False)
-    args.add(output, format = "--output=%s")
-    args.add(image_architecture(ctx), format = "--architecture=%s")
-    ctx.actions.run(
-        arguments = [args],
-        executable = ctx.executable._oci_root,
-        execution_requirements = WORKER_REQUIREMENTS,
-        inputs = [layout],
-        mnemonic = "OciRoot",
-        outputs = [output],
-        progress_message = "Reading the OCI image %{input}",
-    )
+    args = command_args(ctx, architecture = image_architecture(ctx), layout = layout, output = output)
+    command_action(ctx, "OciRoot", ctx.executable._oci_root, args, [layout], [output], "Reading the OCI image %{input}")
     return output
 
 def _layer_output(ctx, archive):
@@ -186,18 +176,8 @@ def _plain_archive(ctx, archive, label):
     if not [suffix for suffix in _COMPRESSED if archive.basename.endswith(suffix)]:
         fail("%s: layers: %s of %s is no .tar; give a rootfs_tree, a directory with an OCI image, or a tar: .tar, %s" % (ctx.label, archive.basename, label, ", ".join(_COMPRESSED)))
     output = _layer_output(ctx, archive)
-    args = command_args(ctx)
-    args.add(archive, format = "--input=%s")
-    args.add(output, format = "--output=%s")
-    ctx.actions.run(
-        arguments = [args],
-        executable = ctx.executable._decompress,
-        execution_requirements = WORKER_REQUIREMENTS,
-        inputs = [archive],
-        mnemonic = "DecompressLayer",
-        outputs = [output],
-        progress_message = "Decompressing %{input}",
-    )
+    args = command_args(ctx, input = archive, output = output)
+    command_action(ctx, "DecompressLayer", ctx.executable._decompress, args, [archive], [output], "Decompressing %{input}")
     return output
 
 def _rootfs_tree_impl(ctx):

@@ -1,8 +1,7 @@
 """Bills of materials of images: the output group `sbom`, and the rule rootfs_sbom."""
 
-load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS")
+load("//defs/private:command_action.bzl", "command_action")
 load("//defs/private:execution.bzl", "LINUX")
-load("//defs/private:json_spec.bzl", "json_spec")
 load("//defs/private:rootfs_info.bzl", "RootfsInfo", "rootfs_arguments")
 
 SBOM_ATTRS = {
@@ -20,15 +19,9 @@ def _sbom_action(ctx, outputs, parts, inputs, locks, parameters):
         locks: depset of the locks with the packages' hashes.
         parameters: dict of further keys of the tool's spec.
     """
-    ctx.actions.run(
-        arguments = [json_spec(ctx, parameters | outputs | {"lock": locks.to_list(), "parts": parts})],
-        executable = ctx.executable._sbom,
-        execution_requirements = WORKER_REQUIREMENTS,
-        inputs = depset(transitive = inputs + [locks]),
-        mnemonic = "Sbom",
-        outputs = outputs.values(),
-        progress_message = "Listing the packages of %{label}",
-    )
+    spec = parameters | outputs | {"lock": locks.to_list(), "parts": parts}
+    files = depset(transitive = inputs + [locks])
+    command_action(ctx, "Sbom", ctx.executable._sbom, spec, files, outputs.values(), "Listing the packages of %{label}")
 
 def image_contents(tree, inputs, locks):
     """Returns the content of an image for bills of materials.

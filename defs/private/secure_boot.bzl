@@ -1,6 +1,7 @@
 """Signatures for UEFI Secure Boot on what a rule builds."""
 
-load("//defs/private:signing_action.bzl", "sign_action", "to_sign_action")
+load("//defs/private:command_action.bzl", "PROCESS_REQUIREMENTS", "SIGNING_REQUIREMENTS", "command_action")
+load("//defs/private:json_spec.bzl", "command_args")
 
 SECURE_BOOT_ATTRS = {
     "secure_boot_certificate": attr.label(
@@ -17,33 +18,27 @@ SECURE_BOOT_ATTRS = {
         allow_single_file = True,
         doc = "A signature of the output group `to_sign` that was made elsewhere, instead of `secure_boot_key`.",
     ),
-    "_secure_boot_signature": attr.label(
-        default = "//tools/commands:secure_boot_signature",
-        executable = True,
-        cfg = "exec",
-    ),
+    "_secure_boot_signature": attr.label(default = "//tools/commands:secure_boot_signature", executable = True, cfg = "exec"),
 }
 
 def _to_sign(ctx, unsigned):
     output = ctx.actions.declare_file(ctx.label.name + ".to_sign")
-    args = ctx.actions.args()
-    args.add(unsigned, format = "--file=%s")
-    args.add(output, format = "--to_sign_output=%s")
-    to_sign_action(ctx, ctx.executable._secure_boot_signature, args, [unsigned], output, "SecureBootToSign")
+    args = command_args(ctx, file = unsigned, to_sign_output = output)
+    command_action(ctx, "SecureBootToSign", ctx.executable._secure_boot_signature, args, [unsigned], [output], "Writing %{output}", PROCESS_REQUIREMENTS)
     return output
 
 def _sign(ctx, unsigned, output):
     """Declares the action that adds the signature."""
-    inputs = [unsigned, ctx.file.secure_boot_certificate]
-    args = ctx.actions.args()
-    args.add(unsigned, format = "--file=%s")
-    args.add(ctx.file.secure_boot_certificate, format = "--certificate=%s")
-    for flag, file in (("--key=%s", ctx.file.secure_boot_key), ("--signature=%s", ctx.file.secure_boot_signature)):
-        if file:
-            args.add(file, format = flag)
-            inputs.append(file)
-    args.add(output, format = "--output=%s")
-    sign_action(ctx, ctx.executable._secure_boot_signature, args, inputs, output, "SecureBootSignature")
+    args = command_args(
+        ctx,
+        certificate = ctx.file.secure_boot_certificate,
+        file = unsigned,
+        key = ctx.file.secure_boot_key,
+        output = output,
+        signature = ctx.file.secure_boot_signature,
+    )
+    inputs = [unsigned] + ctx.files.secure_boot_certificate + ctx.files.secure_boot_key + ctx.files.secure_boot_signature
+    command_action(ctx, "SecureBootSignature", ctx.executable._secure_boot_signature, args, inputs, [output], "Signing %{output}", SIGNING_REQUIREMENTS)
 
 def signed_program(ctx, build):
     """Declares NAME.efi, signed if the rule has a key or signature; returns the providers of the rule.

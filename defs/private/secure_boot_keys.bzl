@@ -1,7 +1,9 @@
 """The rule secure_boot_keys."""
 
+load("//defs/private:command_action.bzl", "PROCESS_REQUIREMENTS", "SIGNING_REQUIREMENTS", "command_action")
 load("//defs/private:execution.bzl", "LINUX")
 load("//defs/private:identifiers.bzl", "check_uuid")
+load("//defs/private:json_spec.bzl", "command_args")
 
 _INPUTS = {
     "exchange_certificate": "kek_certificate",
@@ -17,32 +19,29 @@ def _secure_boot_keys_impl(ctx):
         fail("%s: platform_key, exchange_key: sign the .auth files; give both or none" % ctx.label)
     if not keys[0] and not ctx.file.ovmf_template:
         fail("%s: there is nothing to write: give platform_key and exchange_key, or ovmf_template" % ctx.label)
-    args = ctx.actions.args()
-    inputs = list(ctx.files.certificates)
-    for attribute, flag in _INPUTS.items():
-        file = getattr(ctx.file, attribute)
-        if file:
-            args.add(file, format = "--" + flag + "=%s")
-            inputs.append(file)
-    args.add_all(ctx.files.certificates, format_each = "--db_certificate=%s")
-    args.add(check_uuid(ctx.attr.owner, "%s: owner" % ctx.label), format = "--owner=%s")
+    files = {flag: getattr(ctx.file, attribute) for attribute, flag in _INPUTS.items()}
     names = {}
     if keys[0]:
         names = {"pk_output": "PK.auth", "kek_output": "KEK.auth", "db_output": "db.auth"}
     if ctx.file.ovmf_template:
         names["ovmf_output"] = "ovmf_variables.fd"
     outputs = {flag: ctx.actions.declare_file("%s/%s" % (ctx.label.name, name)) for flag, name in names.items()}
-    for flag, output in outputs.items():
-        args.add(output, format = "--" + flag + "=%s")
-    ctx.actions.run(
-        arguments = [args],
-        executable = ctx.executable._secure_boot_keys,
-        # A private key must not be sent to other machines.
-        execution_requirements = {"supports-path-mapping": "1"} | ({"no-remote-exec": "1"} if keys[0] else {}),
-        inputs = inputs,
-        mnemonic = "SecureBootKeys",
-        outputs = outputs.values(),
-        progress_message = "Writing Secure Boot keys of %{label}",
+    args = command_args(
+        ctx,
+        db_certificate = ctx.files.certificates,
+        owner = check_uuid(ctx.attr.owner, "%s: owner" % ctx.label),
+        **(files | outputs)
+    )
+    inputs = ctx.files.certificates + [file for file in files.values() if file]
+    command_action(
+        ctx,
+        "SecureBootKeys",
+        ctx.executable._secure_boot_keys,
+        args,
+        inputs,
+        outputs.values(),
+        "Writing Secure Boot keys of %{label}",
+        SIGNING_REQUIREMENTS if keys[0] else PROCESS_REQUIREMENTS,
     )
     return [
         DefaultInfo(files = depset(outputs.values())),
@@ -87,11 +86,7 @@ OVMF_CODE_4M.secboot.fd.""",
 
             The action that uses it runs on the local machine, never on a remote executor.""",
         ),
-        "_secure_boot_keys": attr.label(
-            default = "//tools/commands:secure_boot_keys",
-            executable = True,
-            cfg = "exec",
-        ),
+        "_secure_boot_keys": attr.label(default = "//tools/commands:secure_boot_keys", executable = True, cfg = "exec"),
     },
     exec_compatible_with = LINUX,
 )

@@ -1,22 +1,13 @@
 """The rule sha256."""
 
-load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS", "command_args")
+load("//defs/private:command_action.bzl", "command_action")
 load("//defs/private:execution.bzl", "LINUX")
+load("//defs/private:json_spec.bzl", "command_args")
 
 def _sha256_impl(ctx):
     output = ctx.actions.declare_file(ctx.label.name)
-    args = command_args(ctx)
-    args.add(ctx.file.src, format = "--input=%s")
-    args.add(output, format = "--output=%s")
-    ctx.actions.run(
-        arguments = [args],
-        executable = ctx.executable._sha256,
-        execution_requirements = WORKER_REQUIREMENTS,
-        inputs = [ctx.file.src],
-        mnemonic = "Sha256",
-        outputs = [output],
-        progress_message = "Hashing %{input}",
-    )
+    args = command_args(ctx, input = ctx.file.src, output = output)
+    command_action(ctx, "Sha256", ctx.executable._sha256, args, [ctx.file.src], [output], "Hashing %{input}")
     return [DefaultInfo(files = depset([output]))]
 
 sha256 = rule(

@@ -1,11 +1,10 @@
 """The rule swap_image."""
 
-load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS")
+load("//defs/private:command_action.bzl", "command_action")
 load("//defs/private:compression.bzl", "COMPRESS_ATTRS")
 load("//defs/private:execution.bzl", "LINUX")
 load("//defs/private:identifiers.bzl", "SWAP_LABEL", "check_label", "check_uuid")
 load("//defs/private:image_groups.bzl", "EXPORT_ATTRS", "GROUPS_DOC")
-load("//defs/private:json_spec.bzl", "json_spec")
 load("//defs/private:partition_image.bzl", "partition_providers")
 load("//defs/private:partition_info.bzl", "PartitionInfo")
 load("//defs/private:size.bzl", "parse_size")
@@ -22,14 +21,7 @@ def _swap_image_impl(ctx):
         "size": size,
         "uuid": check_uuid(ctx.attr.uuid, "%s: uuid" % ctx.label),
     }
-    ctx.actions.run(
-        arguments = [json_spec(ctx, spec)],
-        executable = ctx.executable._swap_image,
-        execution_requirements = WORKER_REQUIREMENTS,
-        mnemonic = "SwapImage",
-        outputs = [output],
-        progress_message = "Building %{output}",
-    )
+    command_action(ctx, "SwapImage", ctx.executable._swap_image, spec, [], [output])
     return partition_providers(ctx, output, size)
 
 swap_image = rule(

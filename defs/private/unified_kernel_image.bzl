@@ -1,34 +1,29 @@
 """The rule unified_kernel_image."""
 
 load("//defs/private:boot_args.bzl", "KERNEL_ARGUMENT_ATTRS", "kernel_arguments")
-load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS")
+load("//defs/private:command_action.bzl", "command_action")
 load("//defs/private:execution.bzl", "LINUX")
+load("//defs/private:json_spec.bzl", "command_args")
 load("//defs/private:pcr_signature.bzl", "PCR_SIGNATURE_ATTRS", "with_pcr_signatures")
 load("//defs/private:secure_boot.bzl", "SECURE_BOOT_ATTRS", "signed_program")
 
 def _parts(ctx, output):
     """Declares the action that puts the image together, without signatures."""
-    args, inputs = kernel_arguments(ctx)
-    for name in ("stub", "kernel", "initrd", "os_release"):
-        file = getattr(ctx.file, name)
-        args.add(file, format = "--" + name + "=%s")
-        inputs.append(file)
-    if ctx.attr.min_stub_version:
-        args.add(ctx.attr.min_stub_version, format = "--min_stub_version=%s")
-    args.add_all(ctx.files.sbat, format_each = "--sbat=%s")
-    if ctx.file.pcr_public_key:
-        args.add(ctx.file.pcr_public_key, format = "--pcr_public_key=%s")
-        inputs.append(ctx.file.pcr_public_key)
-    args.add(output, format = "--output=%s")
-    ctx.actions.run(
-        arguments = [args],
-        executable = ctx.executable._unified_kernel_image,
-        execution_requirements = WORKER_REQUIREMENTS,
-        inputs = inputs + ctx.files.sbat,
-        mnemonic = "UnifiedKernelImage",
-        outputs = [output],
-        progress_message = "Building %{output}",
+    flags, inputs = kernel_arguments(ctx)
+    args = command_args(
+        ctx,
+        initrd = ctx.file.initrd,
+        kernel = ctx.file.kernel,
+        min_stub_version = ctx.attr.min_stub_version or None,
+        os_release = ctx.file.os_release,
+        output = output,
+        pcr_public_key = ctx.file.pcr_public_key,
+        sbat = ctx.files.sbat,
+        stub = ctx.file.stub,
+        **flags
     )
+    inputs = inputs + [ctx.file.initrd, ctx.file.kernel, ctx.file.os_release, ctx.file.stub] + ctx.files.pcr_public_key + ctx.files.sbat
+    command_action(ctx, "UnifiedKernelImage", ctx.executable._unified_kernel_image, args, inputs, [output])
 
 def _unsigned(ctx, output):
     return with_pcr_signatures(ctx, output, _parts)
@@ -77,11 +72,7 @@ The signature for Secure Boot covers them, so it is made last.""",
                   "`linuxaa64.efi.stub`.",
             mandatory = True,
         ),
-        "_unified_kernel_image": attr.label(
-            default = "//tools/commands:unified_kernel_image",
-            executable = True,
-            cfg = "exec",
-        ),
+        "_unified_kernel_image": attr.label(default = "//tools/commands:unified_kernel_image", executable = True, cfg = "exec"),
     },
     exec_compatible_with = LINUX,
 )

@@ -2,15 +2,14 @@
 
 load("//defs/private:architecture.bzl", "ARCHITECTURE_ATTRS", "image_architecture")
 load("//defs/private:archive_outputs.bzl", "ARCHIVE_ATTRS", "part_specs", "write_archives")
-load("//defs/private:command_action.bzl", "worker_requirements")
+load("//defs/private:command_action.bzl", "SIGNING_REQUIREMENTS", "command_action")
 load("//defs/private:execution.bzl", "LINUX")
 load("//defs/private:identifiers.bzl", "check_uuid")
 load("//defs/private:image_groups.bzl", "archive_groups")
-load("//defs/private:json_spec.bzl", "json_spec")
+load("//defs/private:json_spec.bzl", "command_args")
 load("//defs/private:partition_info.bzl", "PartitionInfo")
 load("//defs/private:resources.bzl", "threaded_resources")
 load("//defs/private:sbom.bzl", "SBOM_ATTRS", "partition_contents", "sbom_outputs")
-load("//defs/private:signing_action.bzl", "sign_action")
 load("//defs/private:upgrade_image_info.bzl", "UpgradeImageInfo")
 
 def _manifest(ctx, partitions):
@@ -38,16 +37,7 @@ def _manifest(ctx, partitions):
         "variant": ctx.attr.variant,
         "version_file": ctx.file.version_file,
     }
-    ctx.actions.run(
-        arguments = [json_spec(ctx, spec)],
-        executable = ctx.executable._upgrade_manifest,
-        execution_requirements = worker_requirements("UpgradeManifest", inputs),
-        inputs = inputs,
-        mnemonic = "UpgradeManifest",
-        outputs = [output],
-        progress_message = "Hashing images for %{label}",
-        resource_set = threaded_resources,
-    )
+    command_action(ctx, "UpgradeManifest", ctx.executable._upgrade_manifest, spec, inputs, [output], "Hashing images for %{label}", None, threaded_resources)
     return output
 
 def _signature(ctx, manifest):
@@ -57,15 +47,17 @@ def _signature(ctx, manifest):
             fail("%s: signing_key, signatures: are both missing, so no machine would install this; give one, or unsigned = True" % ctx.label)
         return None
     output = ctx.actions.declare_file(ctx.label.name + ".manifest.json.sig")
-    args = ctx.actions.args()
-    args.add(manifest, format = "--manifest=%s")
-    args.add_all(ctx.files.signing_key, format_each = "--key=%s")
-    args.add_all(ctx.files.signatures, format_each = "--signature=%s")
-    args.add_all(ctx.files.public_keys, format_each = "--public_key=%s")
-    args.add_all(ctx.files.refused_keys, format_each = "--refused_key=%s")
-    args.add(output, format = "--output=%s")
+    args = command_args(
+        ctx,
+        key = ctx.files.signing_key,
+        manifest = manifest,
+        output = output,
+        public_key = ctx.files.public_keys,
+        refused_key = ctx.files.refused_keys,
+        signature = ctx.files.signatures,
+    )
     inputs = [manifest] + ctx.files.signing_key + ctx.files.signatures + ctx.files.public_keys + ctx.files.refused_keys
-    sign_action(ctx, ctx.executable._upgrade_signature, args, inputs, output, "UpgradeSignature")
+    command_action(ctx, "UpgradeSignature", ctx.executable._upgrade_signature, args, inputs, [output], "Signing %{output}", SIGNING_REQUIREMENTS)
     return output
 
 def _upgrade_image_impl(ctx):
@@ -168,16 +160,8 @@ of the images' files in the form of mtree(5), and `sbom` bills of materials, `NA
         "variant": attr.string(doc = "Variant of the machines, such as `dev` or `prod`; others refuse the upgrade.", mandatory = True),
         "version_file": attr.label(allow_single_file = True, doc = "A file with the version.", mandatory = True),
         "_upgrade_image": attr.label(default = "//tools/commands:upgrade_image", executable = True, cfg = "exec"),
-        "_upgrade_manifest": attr.label(
-            default = "//tools/commands:upgrade_manifest",
-            executable = True,
-            cfg = "exec",
-        ),
-        "_upgrade_signature": attr.label(
-            default = "//tools/commands:upgrade_signature",
-            executable = True,
-            cfg = "exec",
-        ),
+        "_upgrade_manifest": attr.label(default = "//tools/commands:upgrade_manifest", executable = True, cfg = "exec"),
+        "_upgrade_signature": attr.label(default = "//tools/commands:upgrade_signature", executable = True, cfg = "exec"),
     },
     exec_compatible_with = LINUX,
     provides = [UpgradeImageInfo],

@@ -1,22 +1,16 @@
 """The rule verity_signature_image."""
 
+load("//defs/private:command_action.bzl", "PROCESS_REQUIREMENTS", "SIGNING_REQUIREMENTS", "command_action")
 load("//defs/private:compression.bzl", "COMPRESS_ATTRS")
 load("//defs/private:execution.bzl", "LINUX")
 load("//defs/private:image_groups.bzl", "EXPORT_ATTRS", "GROUPS_DOC")
+load("//defs/private:json_spec.bzl", "command_args")
 load("//defs/private:partition_image.bzl", "partition_providers")
 load("//defs/private:partition_info.bzl", "PartitionInfo")
-load("//defs/private:signing_action.bzl", "sign_action", "to_sign_action")
 load("//defs/private:size.bzl", "parse_size")
 load("//defs/private:verity_info.bzl", "VerityInfo")
 
 _SIZE_UNIT = 4096
-
-def _args(ctx, arguments):
-    args = ctx.actions.args()
-    args.add(ctx.attr.src[VerityInfo].root_hash, format = "--root_hash_file=%s")
-    for name, value in arguments:
-        args.add(value, format = "--" + name + "=%s")
-    return args
 
 def _verity_signature_image_impl(ctx):
     if bool(ctx.file.key) == bool(ctx.file.signature):
@@ -24,21 +18,23 @@ def _verity_signature_image_impl(ctx):
     size_attribute = "%s: partition_size" % ctx.label
     size = parse_size(ctx.attr.partition_size, size_attribute, _SIZE_UNIT)
     output = ctx.actions.declare_file(ctx.label.name + ".img.tar")
-    signer = ("key", ctx.file.key) if ctx.file.key else ("signature", ctx.file.signature)
-    args = _args(ctx, [
-        signer,
-        ("certificate", ctx.file.certificate),
-        ("size", str(size)),
-        ("size_attribute", size_attribute),
-        ("member", ctx.label.name + ".img"),
-        ("output", output),
-    ])
     root_hash = ctx.attr.src[VerityInfo].root_hash
-    inputs = [root_hash, signer[1], ctx.file.certificate]
-    sign_action(ctx, ctx.executable._verity_signature_image, args, inputs, output, "VeritySignatureImage")
+    args = command_args(
+        ctx,
+        certificate = ctx.file.certificate,
+        key = ctx.file.key,
+        member = ctx.label.name + ".img",
+        output = output,
+        root_hash_file = root_hash,
+        signature = ctx.file.signature,
+        size = str(size),
+        size_attribute = size_attribute,
+    )
+    inputs = [root_hash] + ctx.files.key + ctx.files.signature + ctx.files.certificate
+    command_action(ctx, "VeritySignatureImage", ctx.executable._verity_signature_image, args, inputs, [output], "Signing %{output}", SIGNING_REQUIREMENTS)
     to_sign = ctx.actions.declare_file(ctx.label.name + ".to_sign")
-    args = _args(ctx, [("to_sign_output", to_sign)])
-    to_sign_action(ctx, ctx.executable._verity_signature_image, args, [root_hash], to_sign, "VerityToSign")
+    args = command_args(ctx, root_hash_file = root_hash, to_sign_output = to_sign)
+    command_action(ctx, "VerityToSign", ctx.executable._verity_signature_image, args, [root_hash], [to_sign], "Writing %{output}", PROCESS_REQUIREMENTS)
     return partition_providers(ctx, output, size, groups = {"to_sign": depset([to_sign])})
 
 verity_signature_image = rule(
@@ -81,11 +77,7 @@ If the private key must not be on the build machine, sign elsewhere: the output 
             mandatory = True,
             providers = [VerityInfo],
         ),
-        "_verity_signature_image": attr.label(
-            default = "//tools/commands:verity_signature_image",
-            executable = True,
-            cfg = "exec",
-        ),
+        "_verity_signature_image": attr.label(default = "//tools/commands:verity_signature_image", executable = True, cfg = "exec"),
     },
     exec_compatible_with = LINUX,
     provides = [PartitionInfo],

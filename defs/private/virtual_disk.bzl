@@ -1,8 +1,9 @@
 """The rule virtual_disk."""
 
-load("//defs/private:command_action.bzl", "WORKER_REQUIREMENTS", "command_args")
+load("//defs/private:command_action.bzl", "command_action")
 load("//defs/private:disk_image_info.bzl", "DiskImageInfo")
 load("//defs/private:execution.bzl", "LINUX")
+load("//defs/private:json_spec.bzl", "command_args")
 
 _FORMATS = ["iso", "qcow2", "vhdx", "vmdk"]
 
@@ -15,21 +16,8 @@ def _virtual_disk_impl(ctx):
     if ctx.attr.label and format != "iso":
         fail("%s: label: a file of the format %s has no label; leave it out" % (ctx.label, format))
     archive = ctx.attr.src[DiskImageInfo].archive
-    args = command_args(ctx)
-    args.add(archive, format = "--disk=%s")
-    args.add(output, format = "--output=%s")
-    args.add(format, format = "--format=%s")
-    if ctx.attr.label:
-        args.add(ctx.attr.label, format = "--label=%s")
-    ctx.actions.run(
-        arguments = [args],
-        executable = ctx.executable._virtual_disk,
-        execution_requirements = WORKER_REQUIREMENTS,
-        inputs = [archive],
-        mnemonic = "VirtualDisk",
-        outputs = [output],
-        progress_message = "Building %{output}",
-    )
+    args = command_args(ctx, disk = archive, format = format, label = ctx.attr.label or None, output = output)
+    command_action(ctx, "VirtualDisk", ctx.executable._virtual_disk, args, [archive], [output])
     return [DefaultInfo(files = depset([output]))]
 
 virtual_disk = rule(
