@@ -79,22 +79,8 @@ def sysext_image(
         tags: of all targets.
         testonly: of all targets.
     """
-    extension_image(
-        name,
-        "sysext",
-        sysext_level,
-        src,
-        id,
-        version_id,
-        architecture,
-        file_system,
-        uuid,
-        salt,
-        key,
-        certificate,
-        signature,
-        {"tags": tags, "testonly": testonly, "visibility": visibility},
-    )
+    common = {"tags": tags, "testonly": testonly, "visibility": visibility}
+    extension_image(name, "sysext", sysext_level, src, id, version_id, architecture, file_system, uuid, salt, key, certificate, signature, common)
 
 def confext_image(
         name,
@@ -133,19 +119,5 @@ def confext_image(
         tags: of all targets.
         testonly: of all targets.
     """
-    extension_image(
-        name,
-        "confext",
-        confext_level,
-        src,
-        id,
-        version_id,
-        architecture,
-        file_system,
-        uuid,
-        salt,
-        key,
-        certificate,
-        signature,
-        {"tags": tags, "testonly": testonly, "visibility": visibility},
-    )
+    common = {"tags": tags, "testonly": testonly, "visibility": visibility}
+    extension_image(name, "confext", confext_level, src, id, version_id, architecture, file_system, uuid, salt, key, certificate, signature, common)

@@ -66,39 +66,10 @@ _extension_image = rule(
     exec_compatible_with = LINUX,
 )
 
-def extension_image(
-        name,
-        kind,
-        level,
-        src,
-        id,
-        version_id,
-        architecture,
-        file_system,
-        uuid,
-        salt,
-        key,
-        certificate,
-        signature,
-        common):
-    """Declares an extension image and the targets before it.
+def extension_image(name, kind, level, src, id, version_id, architecture, file_system, uuid, salt, key, certificate, signature, common):
+    """Declares an extension image and the targets before it: a sysext_image, or a confext_image where `kind` is `confext`."""
 
-    Args:
-        name: of the image.
-        kind: `sysext` or `confext`.
-        level: SYSEXT_LEVEL or CONFEXT_LEVEL of the system.
-        src: see sysext_image, as the other arguments.
-        id: see there.
-        version_id: see there.
-        architecture: see there.
-        file_system: see there.
-        uuid: see there.
-        salt: see there.
-        key: see there.
-        certificate: see there.
-        signature: see there.
-        common: dict of attributes of all targets.
-    """
+    # `level` is SYSEXT_LEVEL or CONFEXT_LEVEL of the system, and `common` a dict of attributes of all targets.
     label = macro_label(name)
     check_types(label, "string", {"file_system": file_system, "salt": salt, "uuid": uuid}, configurable = False)
     if "/" in name or " " in name:

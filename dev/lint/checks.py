@@ -84,14 +84,9 @@ CHECKS: Mapping[str, Check] = {
     "imports": Check("python", command=["dev.lint.imports"]),
     "documents": Check("document", command=["dev.lint.documents"], reads=["python", "starlark"]),
     "shellcheck": Check(
-        "shell",
-        command=["shellcheck", "--external-sources", "--source-path=SCRIPTDIR", "--severity=style"],
+        "shell", command=["shellcheck", "--external-sources", "--source-path=SCRIPTDIR", "--severity=style"]
     ),
-    "shfmt": Check(
-        "shell",
-        command=["shfmt", "--diff"],
-        fix=["shfmt", "--write"],
-    ),
+    "shfmt": Check("shell", command=["shfmt", "--diff"], fix=["shfmt", "--write"]),
 }
 
 # Programs that are Python modules.

@@ -64,10 +64,7 @@ def main(arguments: Sequence[str]) -> int:
     _report_timeouts()
     _announce(environment)
     selection, options = _selection(environment)
-    status = pytest.main(
-        [*_options(environment), *options, *arguments],
-        plugins=[selection, "dev.pytest.plugin"],
-    )
+    status = pytest.main([*_options(environment), *options, *arguments], plugins=[selection, "dev.pytest.plugin"])
     if status == pytest.ExitCode.NO_TESTS_COLLECTED:
         status = _no_tests_status(selection, environment)
     _retract(environment)

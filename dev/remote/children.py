@@ -87,10 +87,7 @@ class Children:
         return self
 
     def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: types.TracebackType | None,
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: types.TracebackType | None
     ) -> None:
         # Ignore further signals while the processes are ended.
         for number in (signal.SIGINT, signal.SIGTERM):

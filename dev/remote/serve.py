@@ -88,14 +88,7 @@ def _start(arguments: Arguments, folder: Path, port: int, stack: contextlib.Exit
             children = stack.enter_context(Children(folder / "logs"))
             database = start_postgresql(children, scratch, user)
             flags = start_execution(
-                children,
-                _BGD,
-                folder,
-                port,
-                credentials,
-                database=database,
-                socket=socket,
-                workers=arguments.workers,
+                children, _BGD, folder, port, credentials, database=database, socket=socket, workers=arguments.workers
             )
     return _Started(children, flags)
 

@@ -9,18 +9,7 @@ import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
-from testnet.local.report import (
-    COMMITTED,
-    DOWNLOADED,
-    FAILED,
-    INSTALLED,
-    LOST,
-    RUNNING,
-    STARTED,
-    Record,
-    Report,
-    Run,
-)
+from testnet.local.report import COMMITTED, DOWNLOADED, FAILED, INSTALLED, LOST, RUNNING, STARTED, Record, Report, Run
 from testnet.svg import document, line, rectangle, second_ticks, text
 from tools.core.outputs import replacing, write_all
 

@@ -20,17 +20,7 @@ from pathlib import Path
 from testnet.local import ssh
 from testnet.local.observe import Observation, observe
 from testnet.local.peers import is_cut_off, peers, unseen
-from testnet.local.report import (
-    COMMITTED,
-    CONFIRMED,
-    CURRENT,
-    DOWNLOADED,
-    INSTALLED,
-    LOST,
-    STARTED,
-    UPGRADED,
-    Track,
-)
+from testnet.local.report import COMMITTED, CONFIRMED, CURRENT, DOWNLOADED, INSTALLED, LOST, STARTED, UPGRADED, Track
 from testnet.local.state import HOST, LocalNode, State
 from testnet.local.update_version import version_of
 from testnet.local.waiting import wait_for

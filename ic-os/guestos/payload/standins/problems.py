@@ -16,11 +16,7 @@ class StandInError(Exception):
 
 def parser(program: str, description: str) -> argparse.ArgumentParser:
     """Returns a parser that takes no abbreviated flags, as the programs of a release, and says that this is none."""
-    return argparse.ArgumentParser(
-        prog=program,
-        description=f"{description} This is a {NOTICE}.",
-        allow_abbrev=False,
-    )
+    return argparse.ArgumentParser(prog=program, description=f"{description} This is a {NOTICE}.", allow_abbrev=False)
 
 
 def say(program: str, text: str) -> None:

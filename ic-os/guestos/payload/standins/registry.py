@@ -29,15 +29,7 @@ from standins.config import Config, Rule, Section, read_rules
 from standins.problems import StandInError
 
 FILE = "stand-in-registry.json"
-_KEYS = {
-    "registry_version",
-    "subnet",
-    "replica_version",
-    "ssh_keys",
-    "nodes",
-    "public_ipv4_config",
-    "firewall_rules",
-}
+_KEYS = {"registry_version", "subnet", "replica_version", "ssh_keys", "nodes", "public_ipv4_config", "firewall_rules"}
 _ACCOUNTS = ("readonly", "backup")
 _MOST_BYTES = 1 << 20
 _SECONDS = 10

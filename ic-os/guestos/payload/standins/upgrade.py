@@ -40,10 +40,7 @@ def download(release: Release, folder: Path) -> Path:
     try:
         if sha256(path) == release.sha256:
             return path
-        with (
-            urllib.request.urlopen(release.url, timeout=_SECONDS) as response,
-            path.open("wb") as file,
-        ):
+        with urllib.request.urlopen(release.url, timeout=_SECONDS) as response, path.open("wb") as file:
             shutil.copyfileobj(response, file, _BLOCK)
     except (OSError, ValueError) as error:
         raise StandInError(f"{release.url}: cannot be downloaded to {path}: {error}") from error

@@ -114,27 +114,27 @@ def _read_by_replica(mark: str, check: Callable[[str], str]) -> Callable[[str], 
     return _read_as(functools.partial(replica_config.check, mark), check)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Setting:
     """An option that becomes a line of a file.
 
     Attributes:
         file: in the archive.
         key: of the line.
-        option: the option's name without hyphens; by default the key.
-        aliases: other spellings of the option.
         placeholder: stands for the value in --help.
         help: what the value is; empty if nothing on a machine reads it, and --help doesn't offer it.
         check: returns the value to write, or raises a UserError.
+        aliases: other spellings of the option.
+        option: the option's name without hyphens; by default the key.
     """
 
     file: str
     key: str
-    option: str = ""
-    aliases: tuple[str, ...] = ()
     placeholder: str = "VALUE"
     help: str = ""
     check: Callable[[str], str] = _text
+    aliases: tuple[str, ...] = ()
+    option: str = ""
 
     @property
     def name(self) -> str:
@@ -143,140 +143,123 @@ class Setting:
 
 
 _NETWORK = (
+    Setting("network.conf", "ipv6_address", "ADDRESS[/PREFIX]", "of the machine; router advertisements are not needed"),
+    Setting("network.conf", "ipv6_gateway", "ADDRESS", "of the router; needs --ipv6_address"),
     Setting(
-        file="network.conf",
-        key="ipv6_address",
-        placeholder="ADDRESS[/PREFIX]",
-        help="of the machine; router advertisements are not needed",
-    ),
-    Setting(file="network.conf", key="ipv6_gateway", placeholder="ADDRESS", help="of the router; needs --ipv6_address"),
-    Setting(
-        file="network.conf",
-        key="name_servers",
+        "network.conf",
+        "name_servers",
+        "ADDRESSES",
+        "of name servers, separated by spaces or commas",
         aliases=("ipv6_name_servers",),
-        placeholder="ADDRESSES",
-        help="of name servers, separated by spaces or commas",
     ),
-    Setting(file="network.conf", key="ipv6_prefixes"),
-    Setting(
-        file="network.conf", key="hostname", placeholder="NAME", help="of the machine; by default from its address"
-    ),
-    Setting(
-        file="network.conf",
-        key="ipv4_address",
-        placeholder="ADDRESS/PREFIX",
-        help="of the machine, also for the replica's configuration",
-    ),
-    Setting(file="network.conf", key="ipv4_gateway", placeholder="ADDRESS", help="of the router; needs --ipv4_address"),
-    Setting(
-        file="network.conf",
-        key="domain",
-        placeholder="NAME",
-        help="domain name of the node, which it is registered with",
-    ),
+    Setting("network.conf", "ipv6_prefixes"),
+    Setting("network.conf", "hostname", "NAME", "of the machine; by default from its address"),
+    Setting("network.conf", "ipv4_address", "ADDRESS/PREFIX", "of the machine, also for the replica's configuration"),
+    Setting("network.conf", "ipv4_gateway", "ADDRESS", "of the router; needs --ipv4_address"),
+    Setting("network.conf", "domain", "NAME", "domain name of the node, which it is registered with"),
 )
 
 _REPLICA = (
     Setting(
-        file="nns.conf",
-        key="nns_url",
-        aliases=("nns_urls",),
-        placeholder="URLS",
-        help="of NNS nodes, separated by commas",
-        check=_read_by_replica("nns_url", _urls),
+        "nns.conf",
+        "nns_url",
+        "URLS",
+        "of NNS nodes, separated by commas",
+        _read_by_replica("nns_url", _urls),
+        ("nns_urls",),
     ),
     Setting(
-        file="log.conf",
-        key="replica_log_debug_overrides",
-        aliases=("log_debug_overrides",),
-        placeholder="JSON",
-        help="a list of the modules of the replica that log at debug level",
-        check=_read_by_replica("replica_log_debug_overrides", _names),
+        "log.conf",
+        "replica_log_debug_overrides",
+        "JSON",
+        "a list of the modules of the replica that log at debug level",
+        _read_by_replica("replica_log_debug_overrides", _names),
+        ("log_debug_overrides",),
     ),
     Setting(
-        file="backup.conf",
-        key="backup_retention_time_secs",
+        "backup.conf",
+        "backup_retention_time_secs",
+        "SECONDS",
+        "how long backups of consensus artifacts are kept",
+        _number,
         option="backup_retention_time",
-        placeholder="SECONDS",
-        help="how long backups of consensus artifacts are kept",
-        check=_number,
     ),
+    # The programs of the releases read this spelling.
     Setting(
-        file="backup.conf",
-        # The programs of the releases read this spelling.
-        key="backup_puging_interval_secs",
+        "backup.conf",
+        "backup_puging_interval_secs",
+        "SECONDS",
+        "how often old backups are looked for",
+        _number,
+        ("backup_puging_interval",),
         option="backup_purging_interval",
-        aliases=("backup_puging_interval",),
-        placeholder="SECONDS",
-        help="how often old backups are looked for",
-        check=_number,
     ),
     Setting(
-        file="malicious_behavior.conf",
-        key="malicious_behavior",
-        placeholder="JSON",
-        help="how the replica is to misbehave, for tests",
-        check=_read_by_replica("malicious_behavior", _object),
+        "malicious_behavior.conf",
+        "malicious_behavior",
+        "JSON",
+        "how the replica is to misbehave, for tests",
+        _read_by_replica("malicious_behavior", _object),
     ),
     Setting(
-        file="query_stats.conf",
-        key="query_stats_epoch_length",
-        placeholder="NUMBER",
-        help="how many rounds statistics of queries are collected for",
-        check=_number,
+        "query_stats.conf",
+        "query_stats_epoch_length",
+        "NUMBER",
+        "how many rounds statistics of queries are collected for",
+        _number,
     ),
     Setting(
-        file="jaeger_addr.conf",
-        key="jaeger_addr",
-        placeholder="URL",
-        help="where the replica sends traces to",
-        check=_read_by_replica("jaeger_addr", _url(("http", "https"))),
+        "jaeger_addr.conf",
+        "jaeger_addr",
+        "URL",
+        "where the replica sends traces to",
+        _read_by_replica("jaeger_addr", _url(("http", "https"))),
     ),
-    Setting(file="reward.conf", key="node_reward_type"),
+    Setting("reward.conf", "node_reward_type"),
 )
 
 _SERVICES = (
     Setting(
-        file="socks_proxy.conf",
-        key="socks_proxy",
-        placeholder="URL",
-        help="of a SOCKS proxy for the adapters to other networks",
-        check=_read_as(adapter_config.word, _url(("socks5", "socks5h"))),
+        "socks_proxy.conf",
+        "socks_proxy",
+        "URL",
+        "of a SOCKS proxy for the adapters to other networks",
+        _read_as(adapter_config.word, _url(("socks5", "socks5h"))),
     ),
     Setting(
-        file="bitcoind_addr.conf",
-        key="bitcoind_addr",
-        placeholder="ADDRESSES",
-        help="of nodes of a private Bitcoin network, separated by commas, for tests",
-        check=_addresses,
+        "bitcoind_addr.conf",
+        "bitcoind_addr",
+        "ADDRESSES",
+        "of nodes of a private Bitcoin network, separated by commas, for tests",
+        _addresses,
     ),
     Setting(
-        file="filebeat.conf",
-        key="elasticsearch_hosts",
-        placeholder="HOSTS",
-        help="where logs are sent to, separated by spaces",
-        check=_read_as(log_shipping.hosts, _words),
+        "filebeat.conf",
+        "elasticsearch_hosts",
+        "HOSTS",
+        "where logs are sent to, separated by spaces",
+        _read_as(log_shipping.hosts, _words),
     ),
     Setting(
-        file="filebeat.conf",
-        key="elasticsearch_tags",
-        placeholder="TAGS",
-        help="what the logs are tagged with, separated by spaces",
-        check=_read_as(log_shipping.tags, _words),
+        "filebeat.conf",
+        "elasticsearch_tags",
+        "TAGS",
+        "what the logs are tagged with, separated by spaces",
+        _read_as(log_shipping.tags, _words),
     ),
     Setting(
-        file="journalbeat.conf",
-        key="journalbeat_hosts",
-        placeholder="HOSTS",
-        help="like --elasticsearch_hosts, which comes first, as early releases have it",
-        check=_read_as(log_shipping.hosts, _words),
+        "journalbeat.conf",
+        "journalbeat_hosts",
+        "HOSTS",
+        "like --elasticsearch_hosts, which comes first, as early releases have it",
+        _read_as(log_shipping.hosts, _words),
     ),
     Setting(
-        file="journalbeat.conf",
-        key="journalbeat_tags",
-        placeholder="TAGS",
-        help="like --elasticsearch_tags, for --journalbeat_hosts",
-        check=_read_as(log_shipping.tags, _words),
+        "journalbeat.conf",
+        "journalbeat_tags",
+        "TAGS",
+        "like --elasticsearch_tags, for --journalbeat_hosts",
+        _read_as(log_shipping.tags, _words),
     ),
 )
 

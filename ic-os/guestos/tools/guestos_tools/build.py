@@ -150,9 +150,7 @@ def _executables(given: str | None) -> Path | None:
 
 def _check_keys(given: Namespace, *, is_signed: bool) -> None:
     """Checks that an image of prod has the keys without which it is of no use, or that this is meant."""
-    needed = [
-        ("--update-key", given.update_key, "--without-update-keys", "its machines would never accept an upgrade"),
-    ]
+    needed = [("--update-key", given.update_key, "--without-update-keys", "its machines would never accept an upgrade")]
     if is_signed or given.unsigned:
         needed.append(("--signing-key", given.signing_key, "--unsigned", "no machine would accept this upgrade"))
     for option, keys, without, consequence in needed:

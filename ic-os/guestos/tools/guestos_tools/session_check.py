@@ -73,8 +73,7 @@ def _check_pipes(shell: Shell, admin: str, timeout: float, checks: Checks) -> No
     same = shell.run(f"{admin} cat <{_DATA} | cmp - {_DATA}", timeout)
     checks.equal("binary data comes back by a session", (same.status, same.output), (0, ""))
     done = shell.run(
-        f"{admin} 'echo out; echo error >&2; exit 7' 2>/run/session-errors; echo $?; cat /run/session-errors",
-        timeout,
+        f"{admin} 'echo out; echo error >&2; exit 7' 2>/run/session-errors; echo $?; cat /run/session-errors", timeout
     )
     checks.equal("output, exit status and errors", done.output.split(), ["out", "7", "error"])
     ended = shell.run(f"{admin} 'kill -TERM $$'", timeout)

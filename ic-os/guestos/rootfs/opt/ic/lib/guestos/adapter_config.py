@@ -62,12 +62,7 @@ def bitcoin_config(mainnet: bool, nodes: Sequence[str], proxy: str | None) -> di
     if nodes:
         return {"network": "regtest", "dns_seeds": [], "nodes": list(nodes), "logger": _LOGGER}
     network, seeds = ("bitcoin", MAINNET_SEEDS) if mainnet else ("testnet", TESTNET_SEEDS)
-    return {
-        "network": network,
-        "dns_seeds": list(seeds),
-        "socks_proxy": proxy or BITCOIN_PROXY,
-        "logger": _LOGGER,
-    }
+    return {"network": network, "dns_seeds": list(seeds), "socks_proxy": proxy or BITCOIN_PROXY, "logger": _LOGGER}
 
 
 def https_config(proxy: str | None) -> dict[str, object]:

@@ -101,10 +101,7 @@ def serve(connection: socket.socket, sudo: str) -> None:
     try:
         command = _command(request, len(files), flags)
         process = subprocess.Popen(
-            [sudo, "--non-interactive", "--", *command],
-            stdin=files[0],
-            stdout=files[1],
-            stderr=files[2],
+            [sudo, "--non-interactive", "--", *command], stdin=files[0], stdout=files[1], stderr=files[2]
         )
     except OSError as error:
         raise GuestError(f"{sudo}: cannot be run: {error.strerror}") from error
