@@ -89,12 +89,7 @@ def _is_label(key):
     return type(key) != "string" or key.startswith(":") or "//" in key
 
 def _names_by_image(partitions, where):
-    """Returns a dict of images to the names of their partitions, from either form of `partitions`.
-
-    Args:
-        partitions: the attribute.
-        where: label of the target, for messages.
-    """
+    """Returns a dict of images to the names of their partitions, from either form of `partitions`."""
     check_types(where, "dict", {"partitions": partitions})
     if type(partitions) == "select" or any([_is_label(key) for key in partitions]):
         return partitions

@@ -39,20 +39,11 @@ _PROGRAMS = [
 _MODULES = ["virtio_blk", "ext4", "dm-verity"]
 
 # What it needs besides in own-key mode, to find its slot and to hand on signatures for a TPM.
-_OWN_KEYS_PROGRAMS = [
-    "usr/bin/cat",
-    "usr/bin/mkdir",
-    "usr/bin/tr",
-    "usr/bin/umount",
-]
+_OWN_KEYS_PROGRAMS = ["usr/bin/cat", "usr/bin/mkdir", "usr/bin/tr", "usr/bin/umount"]
 _OWN_KEYS_MODULES = ["efivarfs"]
 
 # Neither partitions that the layout does not have nor the host's credentials configure a system that is signed.
-_OWN_KEYS_ARGUMENTS = [
-    "panic=10",
-    "systemd.gpt_auto=0",
-    "systemd.import_credentials=no",
-]
+_OWN_KEYS_ARGUMENTS = ["panic=10", "systemd.gpt_auto=0", "systemd.import_credentials=no"]
 
 # File systems of the root: the rule of the image, and modules beside _MODULES.
 _ROOT_TYPES = {
@@ -236,11 +227,7 @@ def _slot(name, disk_guid, kernel_arguments, modules, product, root_type, secure
         files = _signed_kernel(name, kernel_arguments, product, secure_boot, root, common)
     else:
         boot_args(name = name + ".boot_args", args = kernel_arguments, **(root | common))
-        files = {
-            name + ".boot_args": "boot_args",
-            name + ".initrd": "initrd.img",
-            name + ".kernel": "vmlinuz",
-        }
+        files = {name + ".boot_args": "boot_args", name + ".initrd": "initrd.img", name + ".kernel": "vmlinuz"}
     ext4_image(
         name = name + ".boot",
         extra_files = files,
@@ -271,10 +258,7 @@ def _signed_loader(name, secure_boot, owner, common):
     own_keys_loader(
         name = name + ".loader",
         # do not sort
-        configs = [
-            _file("own_keys.cfg"),
-            _file("grub.cfg"),
-        ],
+        configs = [_file("own_keys.cfg"), _file("grub.cfg")],
         keys = secure_boot,
         **common
     )

@@ -11,15 +11,7 @@ COMPRESS_ATTRS = {
 }
 
 def _compress(ctx, part, output, base = None, base_data = None):
-    """Declares the action that compresses the payload data of an image.
-
-    Args:
-        ctx: of a rule with COMPRESS_ATTRS.
-        part: struct, as in PartitionInfo.
-        output: File to write.
-        base: struct, as in PartitionInfo, of what the image is compressed over, or None.
-        base_data: File with the compressed data of `base`, or None.
-    """
+    """Declares the action that compresses the data of a part, as in PartitionInfo, over that of another part, `base`, if given."""
     image, sources = image_files(part)
     spec = {"data": True, "digests": part.digests, "input": image, "output": output, "source": sources or None}
     inputs = [image] + sources + ([part.digests] if part.digests else [])

@@ -48,10 +48,7 @@ def _debian_base_root_impl(ctx):
         PROCESS_REQUIREMENTS | {"block-network": "1"},
         installation_resources,
     )
-    return [
-        DefaultInfo(files = depset([output])),
-        DebianInstalledInfo(locks = depset(packages.locks)),
-    ]
+    return [DefaultInfo(files = depset([output])), DebianInstalledInfo(locks = depset(packages.locks))]
 
 debian_base_root = rule(
     implementation = _debian_base_root_impl,

@@ -6,13 +6,7 @@ load("//defs/private:execution.bzl", "LINUX")
 load("//defs/private:json_spec.bzl", "command_args")
 
 def _extract(ctx, output, **selection):
-    """Declares the action that reads packages.
-
-    Args:
-        ctx: of the rule.
-        output: the file to write.
-        **selection: flags that select the files.
-    """
+    """Declares the action that reads packages; `selection` has the flags that select the files."""
     debs = [info.deb for info in ctx.attr.src[DebianPackagesInfo].packages]
     args = command_args(ctx, deb = debs, output = output, package = ctx.attr.packages, **selection)
     command_action(ctx, "DebianData", ctx.executable._debian_data, args, debs, [output], "Unpacking %{output}", PROCESS_REQUIREMENTS)

@@ -21,7 +21,5 @@ DebianPackagesInfo = provider(
 
 DebianInstalledInfo = provider(
     doc = "A root tree in which packages are installed.",
-    fields = {
-        "locks": "Depset of Files: the locks that list the packages.",
-    },
+    fields = {"locks": "Depset of Files: the locks that list the packages."},
 )

@@ -16,10 +16,7 @@ load("//defs/private:verity_info.bzl", "VerityInfo")
 load("//defs/private:verity_signature_image.bzl", "verity_signature_image")
 
 # Where systemd looks for the release file of an extension, by its kind (os-release(5)).
-_RELEASE_FOLDERS = {
-    "confext": "etc",
-    "sysext": "usr/lib",
-}
+_RELEASE_FOLDERS = {"confext": "etc", "sysext": "usr/lib"}
 
 def _disk(ctx, data):
     """Declares the action that makes the disk of a signed image."""

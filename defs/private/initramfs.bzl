@@ -22,10 +22,7 @@ def _initramfs_impl(ctx):
     }
     inputs = depset([ctx.file.init, ctx.file.layout], transitive = [rootfs.inputs])
     command_action(ctx, "Initramfs", ctx.executable._initramfs, spec, inputs, [output, kernel])
-    return [
-        DefaultInfo(files = depset([output])),
-        OutputGroupInfo(kernel = depset([kernel])),
-    ]
+    return [DefaultInfo(files = depset([output])), OutputGroupInfo(kernel = depset([kernel]))]
 
 initramfs = rule(
     implementation = _initramfs_impl,

@@ -36,11 +36,7 @@ def _to_machine_impl(settings, attr):
     return {_PLATFORMS: [attr.platform] if attr.platform else settings[_PLATFORMS]}
 
 # For attributes of rules with MACHINE_PLATFORM_ATTRS.
-to_machine = transition(
-    implementation = _to_machine_impl,
-    inputs = [_PLATFORMS],
-    outputs = [_PLATFORMS],
-)
+to_machine = transition(implementation = _to_machine_impl, inputs = [_PLATFORMS], outputs = [_PLATFORMS])
 
 MACHINE_PLATFORM_ATTRS = {
     "platform": attr.string(doc = "The platform of the machine; none for the target platform."),

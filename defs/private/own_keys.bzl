@@ -7,18 +7,7 @@ load("//defs/private:secure_boot_keys.bzl", "secure_boot_keys")
 load("//defs/private:unified_kernel_image.bzl", "unified_kernel_image")
 
 # Modules of GRUB that find the partitions, read the state and start the image of a slot.
-_MODULES = [
-    "chain",
-    "echo",
-    "ext2",
-    "fat",
-    "loadenv",
-    "part_gpt",
-    "reboot",
-    "regexp",
-    "sleep",
-    "test",
-]
+_MODULES = ["chain", "echo", "ext2", "fat", "loadenv", "part_gpt", "reboot", "regexp", "sleep", "test"]
 
 # The initramfs finds its slot by the variable StubDevicePartUUID, which stubs of later versions write.
 _MIN_STUB_VERSION = 257

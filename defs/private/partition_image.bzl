@@ -125,15 +125,7 @@ def _image_action(ctx, action, tree, files, suffix = "", recipe = False):
     )
 
 def _base_tree(ctx, tree):
-    """Returns what of a tree changes less often than the whole: a struct with its description and the Files that it names.
-
-    Args:
-        ctx: of a rule with an attribute `base`.
-        tree: dict, the part of the spec that describes the whole tree.
-
-    Returns:
-        The struct, or None if there is no such part.
-    """
+    """Returns a struct with what of a tree changes less often than the whole, and the Files that it names; None if there is nothing."""
     if ctx.attr.base:
         layers, files = ctx.attr.base[RootfsInfo].layers, ctx.attr.base[RootfsInfo].inputs
     elif len(tree["layers"]) > 1 and "archive" in tree["layers"][0]:

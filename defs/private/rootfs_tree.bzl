@@ -23,12 +23,7 @@ _METADATA = ["capabilities", "owners", "xattrs"]
 _PACKAGE_PROVIDERS = [[PackageFilegroupInfo], [PackageFilesInfo], [PackageDirsInfo], [PackageSymlinkInfo]]
 
 def _metadata(attributes, label):
-    """Returns the mode and owner of an entry, from the attributes of a provider of rules_pkg.
-
-    Args:
-        attributes: dict of the provider.
-        label: of the provider's target, for messages.
-    """
+    """Returns the mode and owner of an entry, from the attributes of a provider of rules_pkg; `label` is that of its target."""
     for name, number in (("user", "uid"), ("group", "gid")):
         if attributes.get(name, "root") not in ("root", None) and attributes.get(number) == None:
             fail("%s: %s %r is a name; an image needs a number, so set %s" % (label, name, attributes[name], number))
@@ -39,13 +34,7 @@ def _metadata(attributes, label):
     }
 
 def _file_entries(info, label, target):
-    """Returns the entries of a pkg_files.
-
-    Args:
-        info: PackageFilesInfo.
-        label: of the pkg_files.
-        target: of `srcs`, which is or contains the pkg_files.
-    """
+    """Returns the entries of a pkg_files, of its PackageFilesInfo and label; the `target` of `srcs` is or contains it."""
     metadata = _metadata(info.attributes, label)
     programs = programs_of(target)
     without_mode = str(label) in pkg_files_without_mode(target)
@@ -60,14 +49,7 @@ def _file_entries(info, label, target):
     ]
 
 def _file_entry(file, path, mode, executable):
-    """Returns the entry of a file, or of all files in a directory that an action makes.
-
-    Args:
-        file: File.
-        path: in the tree.
-        mode: in octal digits, or None for that of a file of its kind.
-        executable: whether it is a program.
-    """
+    """Returns the entry of a file, or of all files in a directory that an action makes; with a mode, or that of its kind."""
     mode = mode or (_EXECUTABLE if executable else None)
     if file.is_directory:
         return {"mode": mode, "path": path, "source": file, "type": "files"}
@@ -146,12 +128,7 @@ def entries_layer(label, entries, overrides = [], directories = "same", metadata
     }]
 
 def _oci_root(ctx, layout):
-    """Returns a tar with the root tree of an OCI image.
-
-    Args:
-        ctx: of the rule.
-        layout: File, a directory with the image.
-    """
+    """Returns a tar with the root tree of an OCI image, which is a directory."""
     output = _layer_output(ctx, layout)
     args = command_args(ctx, architecture = image_architecture(ctx), layout = layout, output = output)
     command_action(ctx, "OciRoot", ctx.executable._oci_root, args, [layout], [output], "Reading the OCI image %{input}")
@@ -162,13 +139,7 @@ def _layer_output(ctx, archive):
     return ctx.actions.declare_file("%s.layers/%s.tar" % (ctx.label.name, archive.short_path.replace("../", "external/")))
 
 def _plain_archive(ctx, archive, label):
-    """Returns a layer's archive as an uncompressed tar.
-
-    Args:
-        ctx: of the rule.
-        archive: File, whose suffix says whether it is compressed; a directory has an OCI image.
-        label: of the target that has it, for messages.
-    """
+    """Returns a layer's archive as an uncompressed tar. Its suffix says whether it is compressed; a directory has an OCI image."""
     if archive.is_directory:
         return _oci_root(ctx, archive)
     if archive.basename.endswith(".tar"):

@@ -4,9 +4,7 @@ load("//defs/private:command_action.bzl", "command_action")
 load("//defs/private:execution.bzl", "LINUX")
 load("//defs/private:rootfs_info.bzl", "RootfsInfo", "rootfs_arguments")
 
-SBOM_ATTRS = {
-    "_sbom": attr.label(default = "//tools/commands:sbom", executable = True, cfg = "exec"),
-}
+SBOM_ATTRS = {"_sbom": attr.label(default = "//tools/commands:sbom", executable = True, cfg = "exec")}
 
 def _sbom_action(ctx, outputs, parts, inputs, locks, parameters):
     """Declares the action that writes bills of materials; Bazel runs it only if one of them is requested.

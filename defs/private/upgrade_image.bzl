@@ -151,10 +151,7 @@ of the images' files in the form of mtree(5), and `sbom` bills of materials, `NA
 
             `distribution`: shim and GRUB of the distribution start a kernel. `own_keys`: a boot loader with the product's own
             signature starts a `unified_kernel_image`.""",
-            values = [
-                "distribution",
-                "own_keys",
-            ],
+            values = ["distribution", "own_keys"],
         ),
         "unsigned": attr.bool(doc = "Whether the image is built without a signature if there is no key; machines refuse it then."),
         "variant": attr.string(doc = "Variant of the machines, such as `dev` or `prod`; others refuse the upgrade.", mandatory = True),

@@ -68,14 +68,7 @@ launcher_spec = rule(
 )
 
 def _machine_disk(name, disk, architecture, **kwargs):
-    """Declares the disk of a machine, built for the machine's processor; returns its label.
-
-    Args:
-        name: of the target that boots it.
-        disk: label of the image.
-        architecture: as uname(1) names it.
-        **kwargs: further attributes.
-    """
+    """Declares the disk of the machine of a target, built for the machine's processor; returns its label."""
     machine_file(
         name = name + ".disk",
         src = disk,
@@ -131,11 +124,7 @@ def _encoded(values):
     return {key: json.encode(value) for key, value in values.items()}
 
 def _in_order(texts):
-    """Returns a JSON object with the order of a dict, which is that of the checks; json.encode sorts the keys.
-
-    Args:
-        texts: dict, whose values are JSON.
-    """
+    """Returns a JSON object, of values in JSON, with the order of a dict, which is that of the checks; json.encode sorts the keys."""
     return "{%s}" % ", ".join(["%s: %s" % (json.encode(key), text) for key, text in texts.items()])
 
 def _boot_spec_impl(ctx):

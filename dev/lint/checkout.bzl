@@ -132,7 +132,5 @@ def _kind_of_program(text):
 checkout_repository = repository_rule(
     implementation = _checkout_repository_impl,
     doc = "Links to the checkout's files: a filegroup for each kind, and index.json with the paths by kind, and of all files.",
-    attrs = {
-        "index": attr.string_list_dict(mandatory = True, doc = "Paths of the files by kind."),
-    },
+    attrs = {"index": attr.string_list_dict(mandatory = True, doc = "Paths of the files by kind.")},
 )

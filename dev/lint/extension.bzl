@@ -8,7 +8,4 @@ def _lint_impl(mctx):
     checkout_repository(name = "checkout", index = list_checkout(mctx))
     return mctx.extension_metadata(reproducible = True)
 
-lint = module_extension(
-    implementation = _lint_impl,
-    doc = "Declares the repositories that lint needs.",
-)
+lint = module_extension(implementation = _lint_impl, doc = "Declares the repositories that lint needs.")

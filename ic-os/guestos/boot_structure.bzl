@@ -11,11 +11,7 @@ _FOLDERS = {
 
 _BOOT_ABSENT = {
     "distribution": ["/uki.efi"],
-    "own_keys": [
-        "/extra_boot_args",
-        "/initrd.img",
-        "/vmlinuz",
-    ],
+    "own_keys": ["/extra_boot_args", "/initrd.img", "/vmlinuz"],
 }
 _BOOT_CONTAINS = {
     "distribution": {"/extra_boot_args": ["^extra_boot_args=.* dfinity.hash_offset=3221225472 dfinity.root_hash=[0-9a-f]{64}$"]},
@@ -43,17 +39,10 @@ _BOOT_PRESENT = {
 }
 _ESP_ABSENT = {
     "distribution": [],
-    "own_keys": [
-        "/EFI/BOOT/grubx64.efi",
-        "/EFI/debian",
-        "/EFI/ubuntu",
-    ],
+    "own_keys": ["/EFI/BOOT/grubx64.efi", "/EFI/debian", "/EFI/ubuntu"],
 }
 _ESP_PRESENT = {
-    "distribution": {
-        "/EFI/BOOT/BOOTX64.EFI": "type=file",
-        "/EFI/BOOT/grubx64.efi": "type=file",
-    },
+    "distribution": {"/EFI/BOOT/BOOTX64.EFI": "type=file", "/EFI/BOOT/grubx64.efi": "type=file"},
     "own_keys": {"/EFI/BOOT/BOOTX64.EFI": "type=file"},
 }
 

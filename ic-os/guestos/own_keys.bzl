@@ -19,19 +19,10 @@ OWN_KEYS_BOOT = ":%sboot" % _PREFIX
 OWN_KEYS_ESP = ":%sesp" % _PREFIX
 
 # The boot loader appends these to the command line of a kernel without a signature.
-_ARGUMENTS = [
-    "console=tty0",
-    "console=ttyS0,115200n8",
-    "panic=10",
-]
+_ARGUMENTS = ["console=tty0", "console=ttyS0,115200n8", "panic=10"]
 
 # The boot loader starts `REASON/uki.efi`: the path tells the initramfs the boot reason. All of them are the same file.
-_REASONS = [
-    "damaged",
-    "fallback",
-    "first_boot",
-    "stable",
-]
+_REASONS = ["damaged", "fallback", "first_boot", "stable"]
 
 # buildifier: disable=unnamed-macro
 def own_keys_system(suffix, keys, boot_uuid):
@@ -54,10 +45,7 @@ def own_keys_system(suffix, keys, boot_uuid):
         os_release = ":" + _PREFIX + "os-release",
         root = ":root" + suffix,
         root_hash_argument = "dfinity.root_hash",
-        srcs = [
-            "boot_args",
-            ":" + _PREFIX + "rollback-index",
-        ],
+        srcs = ["boot_args", ":" + _PREFIX + "rollback-index"],
     )
     ext4_image(
         name = _PREFIX + "boot" + suffix,
@@ -105,10 +93,7 @@ def own_keys_shared(keys, disk_guid):
     own_keys_loader(
         name = _PREFIX + "loader",
         # do not sort
-        configs = [
-            "//ic-os/guestos/bootloader:grub/own_keys.cfg",
-            "//ic-os/guestos/bootloader:grub/grub.cfg",
-        ],
+        configs = ["//ic-os/guestos/bootloader:grub/own_keys.cfg", "//ic-os/guestos/bootloader:grub/grub.cfg"],
         keys = keys,
         # A machine installs no loader of a lower generation.
         sbat = ["//ic-os/guestos/bootloader:grub/own_keys.sbat.csv"],
@@ -141,10 +126,7 @@ def own_keys_images(disk_guid, layout, suffixes, root_and_config, upgrade):
         disk_guid = disk_guid,
         expanded_size = "50G",
         layout = layout,
-        partitions = root_and_config | {
-            OWN_KEYS_BOOT: "A_boot",
-            OWN_KEYS_ESP: "esp",
-        },
+        partitions = root_and_config | {OWN_KEYS_BOOT: "A_boot", OWN_KEYS_ESP: "esp"},
         without = ["store"],
         **_COMMON
     )

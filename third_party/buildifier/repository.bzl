@@ -6,10 +6,7 @@ _SHA256 = "b96ea9b13003036c801f52bee6f9b0314738f8432e5cb9d814c89f59292604ee"
 _URL = "https://registry.npmjs.org/@bazel/buildifier/-/buildifier-{version}.tgz"
 
 # Bazel's names of CPUs to those in the file names.
-_CPUS = {
-    "aarch64": "arm64",
-    "x86_64": "amd64",
-}
+_CPUS = {"aarch64": "arm64", "x86_64": "amd64"}
 
 def _buildifier_repository_impl(rctx):
     rctx.download_and_extract(url = _URL.format(version = _VERSION), sha256 = _SHA256, stripPrefix = "package")

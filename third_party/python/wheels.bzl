@@ -90,11 +90,7 @@ config_setting(
 )"""
 
 def _hub_build(by_distribution):
-    """Returns the content of the BUILD file of a hub.
-
-    Args:
-        by_distribution: for each distribution, the names of its repositories by CPU, or by `any`.
-    """
+    """Returns the content of the BUILD file of a hub; `by_distribution` has the names of repositories by CPU, or by `any`."""
     lines = ['package(default_visibility = ["//visibility:public"])', 'exports_files(["rules_python.bzl"])']
     cpus = {cpu: None for repositories in by_distribution.values() for cpu in repositories if cpu != "any"}
     lines += [_LINUX.format(cpu = cpu) for cpu in sorted(cpus)]
@@ -110,17 +106,10 @@ _RULES_PYTHON = """\
 HAS_CONFIG_SETTINGS = {has_config_settings}
 """
 
-_RULES_PYTHON_ATTRS = {
-    "_rules_python": attr.label(default = "@rules_python//python:BUILD.bazel"),
-}
+_RULES_PYTHON_ATTRS = {"_rules_python": attr.label(default = "@rules_python//python:BUILD.bazel")}
 
 def _write_hub(rctx, by_distribution):
-    """Writes the BUILD file of a hub, and what rules_python has.
-
-    Args:
-        rctx: of a rule with _RULES_PYTHON_ATTRS.
-        by_distribution: see _hub_build.
-    """
+    """Writes the BUILD file of a hub, and what rules_python has; the rule has _RULES_PYTHON_ATTRS."""
     rctx.file("BUILD.bazel", _hub_build(by_distribution))
 
     # The attribute and this feature are both of rules_python 1.7; versions without the file are older.

@@ -21,7 +21,4 @@ def distribution_loader(folder):
     })
 
 def _configuration(folder):
-    return {
-        _PACKAGE + "esp/grub.cfg": folder + "grub.cfg",
-        _PACKAGE + "grub/grub.cfg": folder + "slots.cfg",
-    }
+    return {_PACKAGE + "esp/grub.cfg": folder + "grub.cfg", _PACKAGE + "grub/grub.cfg": folder + "slots.cfg"}
