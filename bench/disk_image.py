@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import json
 import shlex
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.measure import Step, compare, compare_sizes, tool_command
+from bench.measure import Step, compare, compare_sizes, tool_command, two_folders
 from tools.core.cli import argument, run
 from tools.core.json_spec import Size
 
@@ -129,10 +128,7 @@ def _action(folder: Path, name: str, spec: Mapping[str, object], label: str = ""
 
 def main(arguments: Arguments) -> None:
     """Runs the command line."""
-    with tempfile.TemporaryDirectory(dir=arguments.work) as work:
-        folders = (Path(work, "stock"), Path(work, "ours"))
-        for folder in folders:
-            folder.mkdir()
+    with two_folders(arguments.work) as folders:
         print("root tar to ext4 in a sparse tar")
         compare(stock_file_system(arguments), our_file_system(arguments), arguments.runs, folders)
         size = Path(arguments.root_tar).stat().st_size

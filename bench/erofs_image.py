@@ -6,11 +6,9 @@ Both write it into a sparse tar, which an action of a build does. Runs alternate
 from __future__ import annotations
 
 import shlex
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
-from bench.measure import Step, compare, compare_sizes, tool_command
+from bench.measure import Step, compare, compare_sizes, tool_command, two_folders
 from tools.core.cli import argument, run
 
 _UUID = "6b0ef1a1-4a05-4b0e-9a0c-2f6a0d3c1f5e"
@@ -44,10 +42,7 @@ def ours(arguments: Arguments) -> list[Step]:
 
 def main(arguments: Arguments) -> None:
     """Runs the command line."""
-    with tempfile.TemporaryDirectory(dir=arguments.work) as work:
-        folders = (Path(work, "stock"), Path(work, "ours"))
-        for folder in folders:
-            folder.mkdir()
+    with two_folders(arguments.work) as folders:
         compare(stock(arguments), ours(arguments), arguments.runs, folders)
         compare_sizes(["root.img.tar"], folders)
 

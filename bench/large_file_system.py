@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import shlex
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
-from bench.measure import Step, compare, tool_command
+from bench.measure import Step, compare, tool_command, two_folders
 from tools.core.cli import argument, run
 from tools.core.json_spec import Size
 
@@ -45,10 +43,9 @@ def ours(arguments: Arguments) -> list[Step]:
 
 def main(arguments: Arguments) -> None:
     """Runs the command line."""
-    with tempfile.TemporaryDirectory(dir=arguments.work) as work:
-        folders = (Path(work, "stock"), Path(work, "ours"))
+    with two_folders(arguments.work) as folders:
         for folder in folders:
-            (folder / "tree").mkdir(parents=True)
+            (folder / "tree").mkdir()
             (folder / "tree/file").write_bytes(os.urandom(arguments.data))
         compare(stock(arguments), ours(arguments), arguments.runs, folders)
 

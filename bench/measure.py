@@ -6,8 +6,10 @@ import os
 import shlex
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,6 +84,16 @@ def measure(step: Step, folder: Path) -> Measure:
 def best_of(step: Step, runs: int, folder: Path) -> Measure:
     """Runs a step several times in a directory; returns the minimum of its times, and the maximum of its memory."""
     return _best([[measure(step, folder)] for _ in range(runs)])[0]
+
+
+@contextmanager
+def two_folders(work: str | None) -> Iterator[tuple[Path, Path]]:
+    """Makes a directory for the standard tools, and one for this project's, in a working directory; removes both."""
+    with tempfile.TemporaryDirectory(dir=work) as name:
+        folders = Path(name, "stock"), Path(name, "ours")
+        for folder in folders:
+            folder.mkdir()
+        yield folders
 
 
 def compare(stock: Sequence[Step], ours: Sequence[Step], runs: int, folders: tuple[Path, Path]) -> None:

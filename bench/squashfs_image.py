@@ -7,12 +7,10 @@ build does. Runs alternate; the best run of each step counts.
 from __future__ import annotations
 
 import shlex
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
-from bench.measure import Step, compare, compare_sizes, tool_command
+from bench.measure import Step, compare, compare_sizes, tool_command, two_folders
 from tools.core.cli import argument, run
 
 
@@ -50,10 +48,7 @@ def ours(arguments: Arguments) -> list[Step]:
 
 def main(arguments: Arguments) -> None:
     """Runs the command line."""
-    with tempfile.TemporaryDirectory(dir=arguments.work) as work:
-        folders = (Path(work, "stock"), Path(work, "ours"))
-        for folder in folders:
-            folder.mkdir()
+    with two_folders(arguments.work) as folders:
         compare(stock(arguments), ours(arguments), arguments.runs, folders)
         compare_sizes(["root.img.tar"], folders)
 

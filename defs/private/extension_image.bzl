@@ -63,10 +63,10 @@ _extension_image = rule(
     exec_compatible_with = LINUX,
 )
 
+# The arguments are those of sysext_image and confext_image; `common` has the attributes of all targets.
+# buildifier: disable=function-docstring-args
 def extension_image(name, kind, level, src, id, version_id, architecture, file_system, uuid, salt, key, certificate, signature, common):
-    """Declares an extension image and the targets before it: a sysext_image, or a confext_image where `kind` is `confext`."""
-
-    # `level` is SYSEXT_LEVEL or CONFEXT_LEVEL of the system, and `common` a dict of attributes of all targets.
+    """Declares an extension image and the targets before it. `kind` is `sysext` or `confext`, `level` the SYSEXT_LEVEL or CONFEXT_LEVEL."""
     label = macro_label(name)
     check_types(label, "string", {"file_system": file_system, "salt": salt, "uuid": uuid}, configurable = False)
     if "/" in name or " " in name:

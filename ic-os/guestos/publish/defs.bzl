@@ -2,6 +2,20 @@
 
 load("//tools:python.bzl", "py_binary")
 
+def release_images(prod):
+    """Returns the images of a release as pairs, of a flag of the program and a label.
+
+    Args:
+        prod: label of an image of prod, with `{image}` and `{codec}` in it.
+    """
+    dev = "//ic-os/guestos/dev:{image}-img.tar.{codec}"
+    return [
+        (image + flag, label.format(codec = codec, image = image))
+        for flag, label in (("_img", prod), ("_img_dev", dev))
+        for image in ("disk", "update")
+        for codec in ("gz", "zst")
+    ]
+
 def publish_args(executables, images):
     """Returns the arguments of the program that name the files, for `bazel run` and for tests that start it so.
 
