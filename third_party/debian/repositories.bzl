@@ -99,22 +99,20 @@ def read_lists(context, manifest):
     context.watch(path)
     return json.decode(context.read(path)) if path.exists else []
 
+def _download(rctx, urls, output, missing, advice):
+    """Downloads what has the SHA-256 of the attribute; if no URL has it, fails and names the command of the attribute."""
+    sha256 = rctx.attr.sha256
+    result = rctx.download(url = urls, output = output, sha256 = sha256, allow_fail = True, auth = get_auth(rctx, urls))
+    if not result.success:
+        fail("\n  ".join(["%s with SHA-256 %s; tried:" % (missing, sha256)] + urls + [advice, rctx.attr.command]))
+
 def _package_list_repository_impl(rctx):
     # Archives with by-hash keep a list for some time after they have a newer one.
     folder = rctx.attr.path.rpartition("/")[0]
     names = ["%s/by-hash/SHA256/%s" % (folder, rctx.attr.sha256), rctx.attr.path]
     urls = ["%s/dists/%s/%s" % (url, rctx.attr.suite, name) for name in names for url in rctx.attr.urls]
-    result = rctx.download(
-        url = urls,
-        output = "packages",
-        sha256 = rctx.attr.sha256,
-        allow_fail = True,
-        auth = get_auth(rctx, urls),
-    )
-    if not result.success:
-        fail("\n  ".join([
-            "%s of %s: no URL has the package list with SHA-256 %s; tried:" % (rctx.attr.path, rctx.attr.suite, rctx.attr.sha256),
-        ] + urls + ["If the archives no longer have it, update the lock:", rctx.attr.command]))
+    missing = "%s of %s: no URL has the package list" % (rctx.attr.path, rctx.attr.suite)
+    _download(rctx, urls, "packages", missing, "If the archives no longer have it, update the lock:")
     rctx.file("BUILD.bazel", 'exports_files(["packages"])\n')
     return reproducible(rctx)
 
@@ -132,23 +130,12 @@ _package_list_repository = repository_rule(
 
 def _package_repository_impl(rctx):
     file = rctx.attr.urls[0].rpartition("/")[2]
-    result = rctx.download(
-        url = rctx.attr.urls,
-        output = file,
-        sha256 = rctx.attr.sha256,
-        allow_fail = True,
-        auth = get_auth(rctx, rctx.attr.urls),
-    )
-    if not result.success:
-        fail("\n  ".join([
-            "package %s %s (%s): no URL of the lock has the file with SHA-256 %s; tried:" %
-            (rctx.attr.package, rctx.attr.version, rctx.attr.architecture, rctx.attr.sha256),
-        ] + rctx.attr.urls + [
-            "See the warnings above for the reasons. Where a checksum differs, the server, or a proxy on the way, has " +
-            "another file than the one that was locked: find out why before you update the lock. If the file was removed " +
-            "from the archive, update the lock:",
-            rctx.attr.command,
-        ]))
+    package = (rctx.attr.package, rctx.attr.version, rctx.attr.architecture)
+    missing = "package %s %s (%s): no URL of the lock has the file" % package
+    advice = "See the warnings above for the reasons. Where a checksum differs, the server, or a proxy on the way, has " + \
+             "another file than the one that was locked: find out why before you update the lock. If the file was removed " + \
+             "from the archive, update the lock:"
+    _download(rctx, rctx.attr.urls, file, missing, advice)
     rctx.file("BUILD.bazel", _PACKAGE_BUILD.format(
         rules = repr(str(_RULES)),
         architecture = repr(rctx.attr.architecture),
