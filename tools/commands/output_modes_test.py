@@ -95,8 +95,8 @@ def test_an_output_that_was_secret_is_no_input(folder):
 
 
 def declared_commands():
-    build = (Path(__file__).parent / "BUILD.bazel").read_text()
-    names = re.findall(r'^command\(\n    name = "(\w+)"', build, re.MULTILINE)
+    table = (Path(__file__).parent / "command.bzl").read_text()
+    names = re.findall(r'^    "(\w+)": \[', table, re.MULTILINE)
     assert len(names) > 20
     return {name: parameters(module(name).Arguments) for name in names}
 
