@@ -33,3 +33,23 @@ def pytest_test(name, srcs = None, deps = [], args = [], size = "small", **kwarg
         deps = deps + [_RUNNER],
         **kwargs
     )
+
+def mount_test(name, size = "medium", **kwargs):
+    """Declares a test that mounts file systems: as root, outside of a sandbox, and only where it is named.
+
+    Args:
+        name: name of the target.
+        size: of the test, which limits its time.
+        **kwargs: attributes of `pytest_test`.
+    """
+    pytest_test(
+        name = name,
+        size = size,
+        tags = [
+            "manual",
+            "mount",
+            "no-remote",
+            "no-sandbox",
+        ],
+        **kwargs
+    )
