@@ -13,7 +13,7 @@ from tools.erofs.volume import Volume
 from tools.image.extents import Image
 from tools.tree.compare import printable
 from tools.tree.device_number import parse_device
-from tools.tree.inodes import fill
+from tools.tree.inodes import read_tree
 from tools.tree.node import Device, Directory, Fifo, File, Node, Socket, Symlink
 
 _NANOSECONDS = 10**9
@@ -56,21 +56,13 @@ class _Tree:
         self.volume = volume
 
     def read(self) -> Directory:
-        number = self.volume.superblock.root_nid
-        inode = self.volume.inode(number)
-        root = self._node(number, inode)
-        if not isinstance(root, Directory):
-            raise self.volume.damage("the root is not a directory")
-        fill(
-            root,
-            number,
-            inode,
+        return read_tree(
+            self.volume.superblock.root_nid,
             entries_of=self._entries,
             inode_of=self.volume.inode,
             node_of=self._node,
             damage=self.volume.damage,
         )
-        return root
 
     def _entries(self, path: bytes, number: int, inode: Inode) -> list[Entry]:
         """Returns the entries of a directory, without `.` and `..`."""

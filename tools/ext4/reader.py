@@ -14,7 +14,7 @@ from tools.ext4.format.superblock import Superblock
 from tools.ext4.volume import Volume
 from tools.image.extents import Image
 from tools.tree.compare import printable
-from tools.tree.inodes import fill
+from tools.tree.inodes import read_tree
 from tools.tree.node import Device, Directory, Fifo, File, Node, Socket, Symlink
 
 
@@ -56,21 +56,13 @@ class _Tree:
         self.volume = volume
 
     def read(self) -> Directory:
-        inode = self.volume.inode(ROOT_INODE)
-        if not stat.S_ISDIR(inode.mode):
-            raise self.volume.damage("the root is not a directory")
-        root = self._node(ROOT_INODE, inode)
-        assert isinstance(root, Directory)
-        fill(
-            root,
+        return read_tree(
             ROOT_INODE,
-            inode,
             entries_of=self._entries,
             inode_of=self.volume.inode,
             node_of=self._node,
             damage=self.volume.damage,
         )
-        return root
 
     def _entries(self, path: bytes, number: int, inode: Inode) -> list[Entry]:
         """Returns the entries of a directory, without `.` and `..`."""
@@ -101,6 +93,8 @@ class _Tree:
 
     def _node(self, number: int, inode: Inode) -> Node:
         volume = self.volume
+        if number == ROOT_INODE and not stat.S_ISDIR(inode.mode):
+            raise volume.damage("the root is not a directory")
         common: dict[str, Any] = {
             "permissions": stat.S_IMODE(inode.mode),
             "uid": inode.uid,

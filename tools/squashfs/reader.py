@@ -13,7 +13,7 @@ from tools.squashfs.node_type import type_of
 from tools.squashfs.volume import Volume
 from tools.tree.compare import printable
 from tools.tree.device_number import parse_device
-from tools.tree.inodes import fill
+from tools.tree.inodes import read_tree
 from tools.tree.node import Device, Directory, Fifo, File, Node, Socket, Symlink
 
 _NANOSECONDS = 10**9
@@ -57,22 +57,14 @@ class _Tree:
         self.volume = volume
 
     def read(self) -> Directory:
-        reference = self.volume.superblock.root
-        inode = self.volume.inode(reference)
-        root = self._node(reference, inode)
-        if not isinstance(root, Directory):
-            raise self.volume.damage("the root is not a directory")
-        fill(
-            root,
-            reference,
-            inode,
+        return read_tree(
+            self.volume.superblock.root,
             entries_of=self._entries,
             inode_of=self.volume.inode,
             node_of=self._node,
             damage=self.volume.damage,
             type_of=type_of,
         )
-        return root
 
     def _entries(self, path: bytes, _reference: int, inode: Inode) -> list[tuple[bytes, int, int]]:
         assert isinstance(inode, DirectoryInode)

@@ -15,23 +15,19 @@ _LONGEST_PATH = 1 << 16
 _Inode = TypeVar("_Inode")
 
 
-def fill(
-    root: Directory,
+def read_tree(
     number: int,
-    inode: _Inode,
     *,
     entries_of: Callable[[bytes, int, _Inode], Iterable[tuple[bytes, int, int]]],
     inode_of: Callable[[int], _Inode],
     node_of: Callable[[int, _Inode], Node],
     damage: Callable[[str], UserError],
     type_of: Callable[[Node], int] | None = None,
-) -> None:
-    """Adds all that is below the root of a file system. An inode with several names, a hard link, is one node.
+) -> Directory:
+    """Returns the tree of a file system. An inode with several names, a hard link, is one node.
 
     Args:
-        root: the root, without entries.
         number: number of the root's inode.
-        inode: the root's inode.
         entries_of: returns the entries of a directory, without `.` and `..`: name, number of the inode, and type. It
             gets the directory's path, for messages, and its inode with the number.
         inode_of: returns the inode with a number.
@@ -42,6 +38,10 @@ def fill(
     Raises:
         UserError: the tree is damaged, or its paths are too long.
     """
+    inode = inode_of(number)
+    root = node_of(number, inode)
+    if not isinstance(root, Directory):
+        raise damage("the root is not a directory")
     nodes: dict[int, Node] = {number: root}
     # A directory is kept by the path above it and its name, so that siblings share the path, which may be long.
     stack: list[tuple[bytes, bytes, Directory, int, _Inode]] = [(b"", b"", root, number, inode)]
@@ -65,3 +65,4 @@ def fill(
             if type_of is not None and kind != type_of(node):
                 raise damage(f"{printable(below)} has the type {kind} in its directory, but its inode is of another")
             directory.entries[name] = node
+    return root
