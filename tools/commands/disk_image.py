@@ -77,7 +77,7 @@ def _content(partition: PartitionSpec, parts: list[Part]) -> Content:
 def main(arguments: Arguments) -> None:
     """Runs the command line."""
     outputs = Outputs(tar=arguments.output_tar, zst=arguments.output_zst, gz=arguments.output_gz)
-    if arguments.output_raw is None and outputs == Outputs(None, None, None):
+    if arguments.output_raw is None and outputs == Outputs():
         raise UserError("there is nothing to write: give one of --output_tar, --output_zst, --output_gz, --output_raw")
     table = table_of(arguments)
     parts = parts_of(table, arguments.partitions, arguments.layout)

@@ -6,6 +6,7 @@ the form of mtree(5) with digests of contents.
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -51,16 +52,8 @@ def _write_raw(member: Member, output: str) -> None:
         write_raw(member.image, output, tell)
 
 
-def _write_tar(member: Member, output: str) -> None:
-    write_archive(archive_of([member]), Outputs(tar=output, zst=None, gz=None))
-
-
-def _write_zst(member: Member, output: str) -> None:
-    write_archive(archive_of([member]), Outputs(tar=None, zst=output, gz=None))
-
-
-def _write_gz(member: Member, output: str) -> None:
-    write_archive(archive_of([member]), Outputs(tar=None, zst=None, gz=output))
+def _write_tar(form: str, member: Member, output: str) -> None:
+    write_archive(archive_of([member]), Outputs(**{form: output}))
 
 
 def _write_mtree(member: Member, output: str) -> None:
@@ -74,9 +67,9 @@ def _write_mtree(member: Member, output: str) -> None:
 
 _FORMS: dict[str, Callable[[Member, str], None]] = {
     ".raw": _write_raw,
-    ".tar": _write_tar,
-    ".tar.zst": _write_zst,
-    ".tar.gz": _write_gz,
+    ".tar": functools.partial(_write_tar, "tar"),
+    ".tar.zst": functools.partial(_write_tar, "zst"),
+    ".tar.gz": functools.partial(_write_tar, "gz"),
     ".mtree": _write_mtree,
 }
 

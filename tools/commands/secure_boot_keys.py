@@ -9,13 +9,13 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from dataclasses import dataclass
-from pathlib import Path
 
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
 from tools.core.json_spec import FileName, KeyName, OutputName
 from tools.core.outputs import replacing, write_all
 from tools.pe.authenticode import Signer, read_certificate
+from tools.pe.rsa_keys import read_file
 from tools.uefi.keys import VENDORS, Variable, authenticated, key_variable
 from tools.uefi.variable_store import store_with_keys
 
@@ -62,10 +62,7 @@ def main(arguments: Arguments) -> None:
 def _write_store(arguments: Arguments, variables: list[Variable], output: str) -> None:
     if arguments.ovmf_template is None:
         raise UserError("--ovmf_template: is missing; --ovmf_output is a copy of it with the keys")
-    try:
-        template = Path(arguments.ovmf_template).read_bytes()
-    except OSError as error:
-        raise UserError(f"{arguments.ovmf_template}: cannot be read: {error.strerror}") from error
+    template = read_file(arguments.ovmf_template)
     _write(output, store_with_keys(template, variables, arguments.ovmf_template))
 
 

@@ -72,7 +72,7 @@ def members_of(arguments: Arguments) -> list[Member]:
 def main(arguments: Arguments) -> None:
     """Runs the command line."""
     outputs = Outputs(tar=arguments.output_tar, zst=arguments.output_zst, gz=arguments.output_gz)
-    if outputs == Outputs(None, None, None):
+    if outputs == Outputs():
         raise UserError("there is nothing to write: give one of --output_tar, --output_zst, --output_gz")
     write_archive(archive_of(members_of(arguments)), outputs, arguments.sha256)
 

@@ -13,7 +13,6 @@ import base64
 import hashlib
 import json
 import re
-from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
@@ -24,6 +23,7 @@ from tools.core.errors import UserError
 from tools.image.extents import Image
 from tools.pe import der
 from tools.pe.authenticode import Signer
+from tools.pe.rsa_keys import read_file
 
 SIZE_UNIT = 4096
 """The size of the partition is a multiple of this many bytes."""
@@ -44,10 +44,7 @@ def read_root_hash(path: str) -> str:
     Raises:
         UserError: the file cannot be read, or has no such hash.
     """
-    try:
-        text = Path(path).read_bytes().strip().decode("ascii", "replace")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    text = read_file(path).strip().decode("ascii", "replace")
     if not re.fullmatch("[0-9a-f]{64}", text):
         raise UserError(f"{path}: is not a root hash, which has 64 lowercase hexadecimal digits")
     return text

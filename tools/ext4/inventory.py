@@ -12,6 +12,7 @@ from tools.ext4.format.xattr import PackedAttributes, pack_attributes
 from tools.ext4.numbering import Numbering
 from tools.ext4.options import Ext4Options
 from tools.image.extents import Image
+from tools.tree.device_number import pack_device
 from tools.tree.layer import Overlay
 from tools.tree.node import Device, Directory, File, Node, Symlink
 
@@ -240,5 +241,5 @@ def _pack_device(node: Device) -> bytes:
     if major < _OLD_DEVICE_LIMIT and minor < _OLD_DEVICE_LIMIT:
         words = (major << 8 | minor).to_bytes(4, "little")
     else:
-        words = bytes(4) + ((minor & 0xFF) | major << 8 | (minor & ~0xFF) << 12).to_bytes(4, "little")
+        words = bytes(4) + pack_device(major, minor).to_bytes(4, "little")
     return words.ljust(POINTER_SIZE, b"\0")

@@ -14,6 +14,7 @@ from tools.ext4.format.superblock import Superblock
 from tools.ext4.volume import Volume
 from tools.image.extents import Image
 from tools.tree.compare import printable
+from tools.tree.device_number import parse_device
 from tools.tree.inodes import read_tree
 from tools.tree.node import Device, Directory, Fifo, File, Node, Socket, Symlink
 
@@ -141,5 +142,4 @@ def _device(pointer: bytes) -> tuple[int, int]:
     old = int.from_bytes(pointer[:4], "little")
     if old:
         return old >> 8 & 0xFF, old & 0xFF
-    new = int.from_bytes(pointer[4:8], "little")
-    return new >> 8 & 0xFFF, new & 0xFF | new >> 12 & 0xFFF00
+    return parse_device(int.from_bytes(pointer[4:8], "little"))

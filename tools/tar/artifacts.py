@@ -60,9 +60,9 @@ class Artifact:
 class Outputs:
     """Paths of the files to write; None for a file that is not to be written."""
 
-    tar: str | None
-    zst: str | None
-    gz: str | None
+    tar: str | None = None
+    zst: str | None = None
+    gz: str | None = None
 
 
 def open_parts(artifacts: Sequence[Artifact], what: str) -> list[Part]:

@@ -87,7 +87,7 @@ def data_of(image: Image, block_size: int = header.BLOCK) -> Image:
     return packed(image, data_ranges(image, block_size))
 
 
-def data_cuts(image: Image, distance: int, block_size: int = header.BLOCK) -> list[int]:
+def data_cuts(image: Image, distance: int) -> list[int]:
     """Returns where the data of an image (see `data_of`) is cut if the image is cut at each multiple of `distance`.
 
     A change of the image between two multiples changes only what is between two cuts.
@@ -95,7 +95,7 @@ def data_cuts(image: Image, distance: int, block_size: int = header.BLOCK) -> li
     cuts: list[int] = []
     position = 0
     last = -1
-    for begin, end in data_ranges(image, block_size):
+    for begin, end in data_ranges(image, header.BLOCK):
         for number in range(begin // distance, -(-end // distance)):
             cut = position + max(number * distance - begin, 0)
             if number != last and cut:

@@ -267,19 +267,18 @@ class Machine:
             self._process.wait()
 
 
-def create_overlay(image_tool: str, path: str, backing: str, backing_format: str = "raw") -> None:
+def create_overlay(image_tool: str, path: str, backing: str) -> None:
     """Creates a qcow2 overlay, which stores a machine's writes to an image; with mode 0600, as it will have its keys.
 
     Args:
         image_tool: path or name of `qemu-img`.
         path: file to create.
-        backing: the image, which is not modified.
-        backing_format: format of the image.
+        backing: the image, raw, which is not modified.
 
     Raises:
         UserError: qemu-img fails.
     """
-    command = [image_tool, "create", "-q", "-f", "qcow2", "-F", backing_format, "-b", os.path.abspath(backing), path]
+    command = [image_tool, "create", "-q", "-f", "qcow2", "-F", "raw", "-b", os.path.abspath(backing), path]
     try:
         result = subprocess.run(command, capture_output=True, text=True, check=False, umask=0o077)
     except FileNotFoundError as error:
