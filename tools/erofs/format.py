@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import struct
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, fields
 
 import google_crc32c
 
@@ -33,7 +33,7 @@ CHUNK_INDEXES = 0x20
 FILE_TYPES = {0o100000: 1, 0o040000: 2, 0o020000: 3, 0o060000: 4, 0o010000: 5, 0o140000: 6, 0o120000: 7}
 """Maps the file type of a mode to that of a directory entry (FT_REG_FILE, … in Linux include/linux/fs_types.h)."""
 
-_SUPERBLOCK = struct.Struct("<IIIBBHQqIIII16s16sIHHHBBIQB23x")
+_SUPERBLOCK = struct.Struct("<IIIBBHQqIIII16s16sI2xH2xBB4xQ24x")
 _COMPACT = struct.Struct("<HHHHIIIIHHI")
 _EXTENDED = struct.Struct("<HHHHQIIIIqII16x")
 _FORMAT = struct.Struct("<H")
@@ -75,7 +75,7 @@ class Layout(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Superblock:
-    """The superblock.
+    """The superblock; its fields are in the order in which they are stored after the magic number.
 
     Attributes:
         checksum: CRC-32C, 0 while it is not known.
@@ -124,58 +124,16 @@ class Superblock:
 
     def pack(self) -> bytes:
         """Returns the 128 bytes of the superblock."""
-        return _SUPERBLOCK.pack(
-            MAGIC,
-            self.checksum,
-            self.feature_compat,
-            self.block_bits,
-            self.extension_slots,
-            self.root_nid,
-            self.inodes,
-            self.build_time,
-            self.build_time_ns,
-            self.blocks,
-            self.metadata_block,
-            self.xattr_block,
-            self.uuid,
-            self.label,
-            self.feature_incompat,
-            0,
-            self.extra_devices,
-            0,
-            self.directory_block_bits,
-            self.prefix_count,
-            0,
-            self.packed_nid,
-            0,
-        )
+        return _SUPERBLOCK.pack(MAGIC, *astuple(self))
 
     @classmethod
     def parse(cls, data: bytes) -> Superblock | None:
         """Returns the superblock in 128 bytes; None if it has another magic number."""
-        fields = _SUPERBLOCK.unpack(data)
-        if fields[0] != MAGIC:
+        magic, *stored = _SUPERBLOCK.unpack(data)
+        if magic != MAGIC:
             return None
-        return cls(
-            checksum=fields[1],
-            feature_compat=fields[2],
-            block_bits=fields[3],
-            extension_slots=fields[4],
-            root_nid=fields[5],
-            inodes=fields[6],
-            build_time=fields[7],
-            build_time_ns=fields[8],
-            blocks=fields[9],
-            metadata_block=fields[10],
-            xattr_block=fields[11],
-            uuid=fields[12],
-            label=fields[13].rstrip(b"\0"),
-            feature_incompat=fields[14],
-            extra_devices=fields[16],
-            directory_block_bits=fields[18],
-            prefix_count=fields[19],
-            packed_nid=fields[21],
-        )
+        values = dict(zip((field.name for field in fields(cls)), stored, strict=True))
+        return cls(**values | {"label": values["label"].rstrip(b"\0")})
 
 
 def superblock_checksum(block: bytes) -> int:
