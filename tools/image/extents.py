@@ -279,6 +279,9 @@ class Image:
         """
         if offset < 0 or length < 0 or offset + length > self.size:
             raise ValueError(f"bytes {offset} to {offset + length} are not inside an image of {self.size} bytes")
+        before = bisect.bisect_right(self.extents, offset, key=_START)
+        if before and offset + length <= (extent := self.extents[before - 1]).end:  # as for most headers
+            return bytes(extent.source.read(offset - extent.offset, length))
         result = bytearray(length)
         self.read_into(offset, memoryview(result))
         return bytes(result)
