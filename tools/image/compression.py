@@ -228,11 +228,13 @@ class Gzip:
     piece_size: int = 4 << 20
 
     def encoder(self) -> Encoder:
-        def encode(data: Buffer) -> bytes:
-            body = deflate.deflate_compress(data, self.level)
-            size = _MEMBER_HEADER.size + len(body) + _MEMBER_TRAILER.size
-            header = _MEMBER_HEADER.pack(_MEMBER_START, 0, 0, _UNKNOWN_SYSTEM, *_SUBFIELD, size)
-            return b"".join((header, body, _MEMBER_TRAILER.pack(deflate.crc32(data), len(data))))
+        def encode(data: Buffer) -> Buffer:
+            member = deflate.deflate_compress(data, self.level)
+            size = _MEMBER_HEADER.size + len(member) + _MEMBER_TRAILER.size
+            # In place: another buffer of this size would take longer than moving the bytes.
+            member[:0] = _MEMBER_HEADER.pack(_MEMBER_START, 0, 0, _UNKNOWN_SYSTEM, *_SUBFIELD, size)
+            member += _MEMBER_TRAILER.pack(deflate.crc32(data), len(data))
+            return memoryview(member)
 
         return encode
 
