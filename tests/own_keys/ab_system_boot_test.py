@@ -19,7 +19,7 @@ def test_an_update_boots_in_the_other_slot(tmp_path, artifacts):
     write_raw(open_image(DISK), tmp_path / "disk.img")
     own = emulator() | {"firmware": own_firmware(tmp_path, CERTIFICATE)}
     drive = Drive(path=str(tmp_path / "disk.img"))
-    settings = Settings(**own, drives=[drive], network=False, memory_mib=2048)
+    settings = Settings(**own, drives=[drive], network=False, memory_mib=2048, cpus=2)
     with Machine(settings, tmp_path, artifacts / "console.log") as machine:
         shell = Shell(machine.console)
         shell.login("root", "root", BOOT_SECONDS)

@@ -231,3 +231,9 @@ def test_registers_and_upgrades(machine, nns, key):
     text = machine.console.text
     assert started.findall(text[:begin]) == [("SLOT", "A", "stable"), ("SLOT", "B", "first_boot")]
     assert started.findall(text[begin:]) == [("slot", "B", "stable")]
+    lines = text[begin:].splitlines()
+    assert any(line.endswith(SECURE_BOOT) for line in lines)
+    assert any(re.search(f"{SIGNED_COMMAND_LINE.pattern}$", line) for line in lines)
+    assert any(line.endswith(ENFORCING) for line in lines)
+    assert violations(lines) == []
+    assert [line for line in lines if "FAILED" in line or "DEPEND" in line] == []

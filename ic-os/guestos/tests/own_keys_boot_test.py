@@ -3,6 +3,7 @@
 In most tests the slots have a small program in place of a kernel, which shows that it was started.
 """
 
+import json
 from pathlib import Path
 
 import pefile
@@ -33,6 +34,7 @@ from tools.testing.sample_disk import ext4
 from tools.testing.uefi_files import make_certificate
 from tools.tree.node import Directory, File, Symlink
 from tools.vm.machine import Drive, Machine, Settings
+from tools.vm.shell import Shell
 
 MIB = 1 << 20
 DISK = Path("ic-os/guestos/dev/own-keys-disk-img.tar")
@@ -307,3 +309,19 @@ def test_an_image_below_the_rollback_floor_is_not_started(make, tmp_path):
         assert machine.wait_boot() == Booted("A", FALLBACK)
         machine.expect(r"initramfs: the image was loaded from the boot partition of slot A \(fallback\)")
         machine.expect(below % "A")
+
+
+def test_the_disk_image_boots(own_emulator, tmp_path, artifacts):
+    write_raw(open_image(DISK), tmp_path / "disk.img")
+    drive = Drive(path=str(tmp_path / "disk.img"))
+    settings = Settings(**own_emulator, drives=[drive], network=False, memory_mib=2048)
+    with Machine(settings, tmp_path, artifacts / "disk-console.log") as machine:
+        shell = Shell(machine.console)
+        shell.login("root", "root", BOOT_SECONDS)
+        assert shell.check("cat /sys/kernel/security/lockdown").startswith("none [integrity]")
+        assert "TRUST=own_keys" in shell.check("cat /run/guestos/boot").split()
+        status = json.loads(shell.check("/opt/ic/bin/manageboot.sh status --json"))
+        assert (status["current"], status["boot_state"], status["confirmed"]) == ("A", STABLE, "A")
+        words = shell.check("cat /proc/cmdline").split()
+        assert not [word for word in words if word.startswith(("dfinity.system", "dfinity.boot_state"))]
+        assert "Secure boot enabled" in shell.check("journalctl --dmesg --output=cat --no-pager --grep='ecure boot'")
