@@ -11,12 +11,11 @@ import os
 import shlex
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.measure import Step, best_of, compare, tool_command
+from bench.measure import Step, best_of, compare, tool_command, two_folders
 from tools.core.cli import argument, run
 from tools.core.errors import UserError
 from tools.debian.deb import Deb
@@ -112,12 +111,11 @@ def main(arguments: Arguments) -> None:
     if os.geteuid() != 0:
         raise UserError("mmdebstrap needs root to give files their owners; run this as root, or in the build container")
     debs, installer = _given(arguments.deb, "PACKAGES"), _given(arguments.installer, "INSTALLER")
-    with tempfile.TemporaryDirectory(dir=arguments.work) as work:
-        folders = (Path(work, "stock"), Path(work, "ours"))
-        pool = Path(work, "pool")
-        for folder in (*folders, pool):
-            folder.mkdir()
-        names = make_repository([*debs, dummy(Path(work))], pool)
+    with two_folders(arguments.work) as folders:
+        work = folders[0].parent
+        pool = work / "pool"
+        pool.mkdir()
+        names = make_repository([*debs, dummy(work)], pool)
         epoch = 0
         for path in debs:
             with Deb(path) as deb:
@@ -125,7 +123,7 @@ def main(arguments: Arguments) -> None:
         print(f"{len(debs)} packages of {sum(path.stat().st_size for path in debs) / 1e6:.0f} MB")
         theirs = stock(arguments.mmdebstrap, pool, names, epoch)
         compare([theirs], [ours(debs, installer)], arguments.runs, folders)
-        again = best_of(ours(changed(debs, Path(work)), installer), arguments.runs, folders[1])
+        again = best_of(ours(changed(debs, work), installer), arguments.runs, folders[1])
         print(f"one changed package: {again.wall:.2f} s, {again.cpu:.2f} s of CPU time")
 
 

@@ -79,8 +79,22 @@ def sysext_image(
         tags: of all targets.
         testonly: of all targets.
     """
-    common = {"tags": tags, "testonly": testonly, "visibility": visibility}
-    extension_image(name, "sysext", sysext_level, src, id, version_id, architecture, file_system, uuid, salt, key, certificate, signature, common)
+    extension_image(
+        name = name,
+        kind = "sysext",
+        level = sysext_level,
+        src = src,
+        id = id,
+        version_id = version_id,
+        architecture = architecture,
+        file_system = file_system,
+        uuid = uuid,
+        salt = salt,
+        key = key,
+        certificate = certificate,
+        signature = signature,
+        common = {"tags": tags, "testonly": testonly, "visibility": visibility},
+    )
 
 def confext_image(
         name,
@@ -119,5 +133,19 @@ def confext_image(
         tags: of all targets.
         testonly: of all targets.
     """
-    common = {"tags": tags, "testonly": testonly, "visibility": visibility}
-    extension_image(name, "confext", confext_level, src, id, version_id, architecture, file_system, uuid, salt, key, certificate, signature, common)
+    extension_image(
+        name = name,
+        kind = "confext",
+        level = confext_level,
+        src = src,
+        id = id,
+        version_id = version_id,
+        architecture = architecture,
+        file_system = file_system,
+        uuid = uuid,
+        salt = salt,
+        key = key,
+        certificate = certificate,
+        signature = signature,
+        common = {"tags": tags, "testonly": testonly, "visibility": visibility},
+    )

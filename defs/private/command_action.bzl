@@ -12,7 +12,7 @@ _WORKER_REQUIREMENTS = {
     "supports-workers": "1",
 }
 
-# Those of a command that starts programs of the image, or reads private keys, which a worker then had in memory.
+# Those of a command that starts programs of the image, reads private keys, which a worker then had in memory, or runs rarely.
 PROCESS_REQUIREMENTS = {"supports-path-mapping": "1"}
 
 # Those of a command that signs. A private key must not be sent to other machines.
@@ -34,7 +34,16 @@ def worker_requirements(mnemonic, inputs):
     # https://bazel.build/remote/creating
     return _WORKER_REQUIREMENTS | {"worker-key-mnemonic": mnemonic + "OfManyFiles"}
 
-def command_action(ctx, mnemonic, executable, arguments, inputs, outputs, message = "Building %{output}", requirements = None, resources = None):
+def command_action(
+        ctx,
+        mnemonic,
+        executable,
+        arguments,
+        inputs,
+        outputs,
+        message = "Building %{output}",
+        requirements = None,
+        resources = None):
     """Declares the action that a command of tools/commands does.
 
     Args:
@@ -42,7 +51,7 @@ def command_action(ctx, mnemonic, executable, arguments, inputs, outputs, messag
         mnemonic: of the action.
         executable: the command.
         arguments: Args, such as those of `command_args`, or a dict for `json_spec`.
-        inputs: list or depset of Files.
+        inputs: list or depset of Files. For a list of many, see `worker_requirements`.
         outputs: list of Files.
         message: what Bazel shows while the action runs.
         requirements: for its execution; by default Bazel may keep the command running.

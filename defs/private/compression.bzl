@@ -11,7 +11,10 @@ COMPRESS_ATTRS = {
 }
 
 def _compress(ctx, part, output, base = None, base_data = None):
-    """Declares the action that compresses the data of a part, as in PartitionInfo, over that of another part, `base`, if given."""
+    """Declares the action that compresses the data of a part, as in PartitionInfo.
+
+    It compresses over that of another part, `base`, if given; `base_data` is the File with the latter's compressed data.
+    """
     image, sources = image_files(part)
     spec = {"data": True, "digests": part.digests, "input": image, "output": output, "source": sources or None}
     inputs = [image] + sources + ([part.digests] if part.digests else [])

@@ -44,9 +44,9 @@ def _debian_base_root_impl(ctx):
         args,
         debs + installer,
         [output],
-        "Installing Debian packages into %{output}",
-        PROCESS_REQUIREMENTS | {"block-network": "1"},
-        installation_resources,
+        message = "Installing Debian packages into %{output}",
+        requirements = PROCESS_REQUIREMENTS | {"block-network": "1"},
+        resources = installation_resources,
     )
     return [DefaultInfo(files = depset([output])), DebianInstalledInfo(locks = depset(packages.locks))]
 

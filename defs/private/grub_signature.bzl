@@ -5,7 +5,7 @@ load("//defs/private:signer.bzl", "SIGNER_ATTRS", "sign")
 
 def _grub_signature_impl(ctx):
     output = ctx.actions.declare_file(ctx.label.name + ".sig")
-    to_sign = sign(ctx, ("GrubSignature", "GrubToSign"), ctx.executable._grub_signature, {"file": ctx.file.src}, output)
+    to_sign = sign(ctx, "GrubSignature", "GrubToSign", ctx.executable._grub_signature, {"file": ctx.file.src}, output)
     return [DefaultInfo(files = depset([output])), OutputGroupInfo(to_sign = depset([to_sign]))]
 
 grub_signature = rule(

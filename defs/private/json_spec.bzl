@@ -24,8 +24,11 @@ def command_args(ctx, **flags):
     args.set_param_file_format("multiline")
     args.use_param_file("@%s", use_always = True)
     for flag, value in flags.items():
-        values = value if type(value) == "list" else [value] if value != None else []
-        args.add_all(values, expand_directories = False, format_each = "--" + flag + "=%s")
+        is_list = type(value) == "list"
+        values = value if is_list else [value] if value != None else []
+
+        # A directory in a list stands for its files; one by itself, as an OCI layout, for itself.
+        args.add_all(values, expand_directories = is_list, format_each = "--" + flag + "=%s")
     return args
 
 def json_spec(ctx, value):

@@ -115,8 +115,16 @@ def _image_action(ctx, action, tree, files, suffix = "", recipe = False):
         "recipe": recipe or None,
         "source": sources or None,
     }
-    inputs, requirements = depset(action.inputs, transitive = [files]), worker_requirements(action.mnemonic, named)
-    command_action(ctx, action.mnemonic, action.tool, spec, inputs, [output, digests], requirements = requirements, resources = action.resources)
+    command_action(
+        ctx,
+        action.mnemonic,
+        action.tool,
+        spec,
+        depset(action.inputs, transitive = [files]),
+        [output, digests],
+        requirements = worker_requirements(action.mnemonic, named),
+        resources = action.resources,
+    )
     return struct(
         digests = digests,
         image = None if recipe else output,
@@ -125,7 +133,12 @@ def _image_action(ctx, action, tree, files, suffix = "", recipe = False):
     )
 
 def _base_tree(ctx, tree):
-    """Returns a struct with what of a tree changes less often than the whole, and the Files that it names; None if there is nothing."""
+    """Returns a struct with what of a tree changes less often than the whole, and the Files that it names; None if there is nothing.
+
+    Args:
+        ctx: of a rule with an attribute `base`.
+        tree: dict, the part of the spec that describes the whole tree.
+    """
     if ctx.attr.base:
         layers, files = ctx.attr.base[RootfsInfo].layers, ctx.attr.base[RootfsInfo].inputs
     elif len(tree["layers"]) > 1 and "archive" in tree["layers"][0]:

@@ -49,7 +49,10 @@ def _file_entries(info, label, target):
     ]
 
 def _file_entry(file, path, mode, executable):
-    """Returns the entry of a file, or of all files in a directory that an action makes; with a mode, or that of its kind."""
+    """Returns the entry of a file, or of all files in a directory that an action makes.
+
+    `mode` is in octal digits, or None for that of a file of its kind.
+    """
     mode = mode or (_EXECUTABLE if executable else None)
     if file.is_directory:
         return {"mode": mode, "path": path, "source": file, "type": "files"}

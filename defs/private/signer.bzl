@@ -16,12 +16,15 @@ SIGNER_ATTRS = {
     ),
 }
 
-def sign(ctx, mnemonics, executable, signed, output, **flags):
+def sign(ctx, mnemonic, to_sign_mnemonic, executable, signed, output, **flags):
     """Declares the actions that write what has the signature, and what to sign elsewhere; returns the File of the latter.
+
+    The second action runs only if its output is requested.
 
     Args:
         ctx: of a rule with SIGNER_ATTRS and `certificate`.
-        mnemonics: of the two actions.
+        mnemonic: of the action that signs.
+        to_sign_mnemonic: of the other action.
         executable: the command.
         signed: dict of one flag of the command to the File that says what is signed.
         output: File to write.
@@ -32,8 +35,8 @@ def sign(ctx, mnemonics, executable, signed, output, **flags):
     signer = {"certificate": ctx.file.certificate, "key": ctx.file.key, "signature": ctx.file.signature}
     args = command_args(ctx, output = output, **(signed | signer | flags))
     inputs = signed.values() + [file for file in signer.values() if file]
-    command_action(ctx, mnemonics[0], executable, args, inputs, [output], "Signing %{output}", SIGNING_REQUIREMENTS)
+    command_action(ctx, mnemonic, executable, args, inputs, [output], "Signing %{output}", SIGNING_REQUIREMENTS)
     to_sign = ctx.actions.declare_file(ctx.label.name + ".to_sign")
     args = command_args(ctx, to_sign_output = to_sign, **signed)
-    command_action(ctx, mnemonics[1], executable, args, signed.values(), [to_sign], "Writing %{output}", PROCESS_REQUIREMENTS)
+    command_action(ctx, to_sign_mnemonic, executable, args, signed.values(), [to_sign], "Writing %{output}", PROCESS_REQUIREMENTS)
     return to_sign

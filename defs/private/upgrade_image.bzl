@@ -37,7 +37,8 @@ def _manifest(ctx, partitions):
         "variant": ctx.attr.variant,
         "version_file": ctx.file.version_file,
     }
-    command_action(ctx, "UpgradeManifest", ctx.executable._upgrade_manifest, spec, inputs, [output], "Hashing images for %{label}", None, threaded_resources)
+    message = "Hashing images for %{label}"
+    command_action(ctx, "UpgradeManifest", ctx.executable._upgrade_manifest, spec, inputs, [output], message, resources = threaded_resources)
     return output
 
 def _signature(ctx, manifest):

@@ -17,7 +17,8 @@ def _verity_signature_image_impl(ctx):
     output = ctx.actions.declare_file(ctx.label.name + ".img.tar")
     to_sign = sign(
         ctx,
-        ("VeritySignatureImage", "VerityToSign"),
+        "VeritySignatureImage",
+        "VerityToSign",
         ctx.executable._verity_signature_image,
         {"root_hash_file": ctx.attr.src[VerityInfo].root_hash},
         output,

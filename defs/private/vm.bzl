@@ -68,7 +68,7 @@ launcher_spec = rule(
 )
 
 def _machine_disk(name, disk, architecture, **kwargs):
-    """Declares the disk of the machine of a target, built for the machine's processor; returns its label."""
+    """Declares the disk of the machine of a target, built for a processor as uname(1) names it; returns its label."""
     machine_file(
         name = name + ".disk",
         src = disk,

@@ -298,7 +298,13 @@ def _disk(name, started, layout, tags):
     )
 
 def _require_keys(signing_key, update_keys, secure_boot):
-    """Declares what images of prod depend on, so that one without keys is an error; the keys are label flags."""
+    """Declares what images of prod depend on, so that one without keys is an error.
+
+    Args:
+        signing_key: label flag.
+        update_keys: list of one label flag.
+        secure_boot: from `own_keys`, with label flags, or None.
+    """
     (keys,) = update_keys
     if secure_boot:
         secure_boot_key_problem(
@@ -382,7 +388,14 @@ def guestos_tests(name, variant, secure_boot = False, present = {}, absent = [],
         )
 
 def _system(layers, passwords, suffix, tags):
-    """Declares the root and boot partitions of the version with a suffix, of layers with the installed and further packages."""
+    """Declares the root and boot partitions of one version of a system.
+
+    Args:
+        layers: tars with the installed packages, and with further files of packages.
+        passwords: see `guestos_image`.
+        suffix: of the version, and of names of targets.
+        tags: of targets with this suffix.
+    """
     version_file(
         name = "version%s.txt" % suffix,
         suffix = suffix,

@@ -132,9 +132,11 @@ def _package_repository_impl(rctx):
     file = rctx.attr.urls[0].rpartition("/")[2]
     package = (rctx.attr.package, rctx.attr.version, rctx.attr.architecture)
     missing = "package %s %s (%s): no URL of the lock has the file" % package
-    advice = "See the warnings above for the reasons. Where a checksum differs, the server, or a proxy on the way, has " + \
-             "another file than the one that was locked: find out why before you update the lock. If the file was removed " + \
-             "from the archive, update the lock:"
+    advice = (
+        "See the warnings above for the reasons. Where a checksum differs, the server, or a proxy on the way, has " +
+        "another file than the one that was locked: find out why before you update the lock. If the file was removed " +
+        "from the archive, update the lock:"
+    )
     _download(rctx, rctx.attr.urls, file, missing, advice)
     rctx.file("BUILD.bazel", _PACKAGE_BUILD.format(
         rules = repr(str(_RULES)),

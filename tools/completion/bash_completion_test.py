@@ -48,13 +48,12 @@ def test_unknown_command(capsys):
     assert capsys.readouterr().err.startswith("error: image_list: there is no such command in tools/commands")
 
 
-def test_every_command_is_completed(tmp_path):
-    """The table of commands, which the BUILD file here gives the program, is sorted and can be completed whole."""
+def test_every_command_is_completed():
+    """The file that is built completes each command of the table, which is sorted."""
     table = (FOLDER.parent / "commands/command.bzl").read_text()
     declared = re.findall(r'^    "(\w+)": \[', table, re.MULTILINE)
     assert declared == sorted(declared)
     assert "image_ls" in declared
-    output = tmp_path / "completion.bash"
-    assert call(main, Arguments, "", ["bash_completion", *declared, f"--output={output}"]) == 0
-    (line,) = (line for line in output.read_text().splitlines() if line.startswith("complete "))
+    built = (FOLDER / "completion.bash").read_text()
+    (line,) = (line for line in built.splitlines() if line.startswith("complete "))
     assert line.split()[3:] == declared
