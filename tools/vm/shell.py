@@ -36,7 +36,7 @@ class Result:
 
     Attributes:
         status: exit status.
-        output: standard output and standard error.
+        output: standard output and standard error; bytes that are not UTF-8 are surrogates, as PEP 383 has it.
     """
 
     status: int
@@ -130,8 +130,9 @@ class Shell:
             last = self._console.expect(rf"^{end} (\d+)\n", timeout, f"the end of {command!r}")
             encoded = self._console.text[first.end() : last.start()]
             try:
-                return Result(int(last[1]), base64.b64decode(encoded.replace("\n", ""), validate=True).decode())
-            except ValueError:  # not ASCII, not base64, or not UTF-8
+                output = base64.b64decode(encoded.replace("\n", ""), validate=True)
+                return Result(int(last[1]), output.decode("utf-8", "surrogateescape"))
+            except ValueError:  # not ASCII, or not base64
                 self._console.write(f"{send}\n")
         raise ConsoleError(f"console: the output of {command!r} was corrupted {_TRIES} times")
 

@@ -134,6 +134,10 @@ def _quoted(text):
     return "'" + text.replace("'", "'\\''") + "'"
 
 
+def test_bytes_that_are_no_text_are_output(shell):
+    assert shell.run(r"printf '\377a'", 60) == Result(0, "\udcffa")
+
+
 def test_check_is_for_what_must_succeed(shell):
     assert shell.check("echo ' done '") == "done"
     with pytest.raises(ConsoleError, match=r"'ls /nothing' fails with exit status 2: .*No such file"):
