@@ -69,7 +69,7 @@ COMMANDS = {
     "vfat_image": ["//tools/fat", "//tools/rootfs"],
     "virtual_disk": ["//tools/gpt", "//tools/image", "//tools/iso", "//tools/tar", "//tools/virtual_disk"],
     "vm_boot_check": ["//tools/vm", "//tools/vm:boot_check"],
-    "vm_launcher": ["//tools/image", "//tools/tar", "//tools/vm"],
+    "vm_launcher": ["//tools/image", "//tools/tar", "//tools/vm", "//tools/vm:disk"],
     "vulnerability_report": ["//tools/sbom"],
 }
 

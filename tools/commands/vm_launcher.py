@@ -17,13 +17,13 @@ from tools.core.json_spec import FileName, OutputName
 from tools.image.rawfile import write_raw
 from tools.tar.image_file import open_image
 from tools.vm.architecture import ARCHITECTURE_HELP, X86_64, find_architecture
+from tools.vm.disk import forgetful_drive
 from tools.vm.firmware import firmware_with
 from tools.vm.machine import Drive, Settings, command_line, copy_variables, create_overlay
 from tools.vm.qemu import accelerator, find_qemu
 from tools.vm.toolchain import HELP, checked_files
 
 _SSH_PORT = 22
-_BACKING = "disk.img"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +84,7 @@ def prepare_drives(arguments: Arguments, folder: Path, qemu_img: str = "qemu-img
 
     Args:
         arguments: the command line.
-        folder: directory for a sparse file of the disk image, and for what the machine writes if that is kept.
+        folder: directory for files of the disk, and for what the machine writes if that is kept.
         qemu_img: QEMU's program for disk images, by path or name.
 
     Raises:
@@ -101,12 +101,11 @@ def prepare_drives(arguments: Arguments, folder: Path, qemu_img: str = "qemu-img
 def _prepare_disk(disk: str, folder: Path, qemu_img: str | None) -> Drive:
     """Returns the disk; with `qemu_img`, what the machine writes to it is kept."""
     folder.mkdir(parents=True, exist_ok=True)
-    image = folder / _BACKING
     if qemu_img is None:
-        write_raw(open_image(disk), image, secret=True)  # the machine will write its keys to it
-        return Drive(path=str(image))
+        return forgetful_drive(disk, folder)
     overlay = folder / "written.qcow2"
     if not overlay.exists():
+        image = folder / "disk.img"
         write_raw(open_image(disk), image)
         create_overlay(qemu_img, str(overlay), str(image))
     return Drive(path=str(overlay), format="qcow2", keep=True)

@@ -1,5 +1,7 @@
 """Describes a disk as a VMDK file of the type monolithicSparse: one file, which grows as the disk is written.
 
+Also, as descriptors, disks that are ranges of other files.
+
 The format: "Virtual Disk Format 5.0" of VMware, chapter "Hosted Sparse Extents". The file has, in this order: header,
 descriptor, redundant grain directory and its grain tables, grain directory and its grain tables, grains with data.
 All grain tables are allocated, because writers such as QEMU don't add any; those without entries are holes.
@@ -8,6 +10,7 @@ All grain tables are allocated, because writers such as QEMU don't add any; thos
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from uuid import UUID
 
 from tools.core.errors import UserError
@@ -50,6 +53,12 @@ ddb.geometry.sectors = "63"
 ddb.adapterType = "lsilogic"
 ddb.uuid.image = "{uuid}"
 """
+_FLAT = """# Disk DescriptorFile
+version=1
+CID=fffffffe
+parentCID=ffffffff
+createType="twoGbMaxExtentFlat"
+"""
 _CYLINDER = 255 * 63
 _MAX_CYLINDERS = 65535
 
@@ -91,6 +100,17 @@ def vmdk_image(disk: Image, guid: UUID, name: str) -> Image:
         extents += _table_entries(stored, first * SECTOR, grains)
     moved = (extent.moved(grains * _GRAIN) for extent in stored.data.extents)
     return Image((grains + stored.count) * _GRAIN, [*extents, *moved])
+
+
+def flat_vmdk(parts: Iterable[tuple[str, int, int]]) -> bytes:
+    """Returns a VMDK file of a disk that is ranges of other files, one after another.
+
+    Args:
+        parts: (name, offset, length) triples: a file's name in the directory of the VMDK file, without quotes and line
+            breaks; offset and length of the range in bytes, multiples of 512.
+    """
+    lines = (f'RW {length // SECTOR} FLAT "{name}" {offset // SECTOR}\n' for name, offset, length in parts)
+    return (_FLAT + "".join(lines)).encode()
 
 
 def _table_entries(stored: Stored, tables: int, grains: int) -> list[Extent]:

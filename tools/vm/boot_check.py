@@ -12,10 +12,9 @@ from pathlib import Path
 from tools.core.cli import argument
 from tools.core.errors import UserError
 from tools.core.json_spec import FileName, OutputName
-from tools.image.rawfile import write_raw
-from tools.tar.image_file import open_image
 from tools.vm.architecture import ARCHITECTURE_HELP, X86_64, find_architecture
 from tools.vm.checks import Checks, default_log, undeclared_output
+from tools.vm.disk import forgetful_drive
 from tools.vm.firmware import firmware_with
 from tools.vm.machine import Drive, Machine, Settings
 from tools.vm.qemu import accelerator, find_qemu
@@ -84,13 +83,11 @@ def booted(
     accel = arguments.accel or accelerator(qemu, firmware)
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="boot-check-") as folder:
-        disk = str(Path(folder, "disk.img"))
-        write_raw(open_image(arguments.disk), disk)
         settings = Settings(
             qemu=qemu,
             firmware=firmware,
             accel=accel,
-            drives=[Drive(path=disk), *drives],
+            drives=[forgetful_drive(arguments.disk, Path(folder)), *drives],
             memory_mib=arguments.memory_mib,
             cpus=cpus,
             forwards=forwards,

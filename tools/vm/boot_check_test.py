@@ -4,8 +4,9 @@ import struct
 import pytest
 
 from tools.core.errors import CheckError, UserError
-from tools.image.extents import Image
+from tools.image.extents import Data, Extent, Image
 from tools.image.rawfile import write_raw
+from tools.tar.sparse_archive import Member, archive_of
 from tools.testing.machines import emulator
 from tools.testing.oracles import oracle
 from tools.vm.architecture import AARCH64
@@ -21,8 +22,9 @@ SECONDS = 300
 def arguments(tmp_path):
     """A machine without a system, whose firmware shows something."""
     emulator()
-    write_raw(Image(1 << 20, []), tmp_path / "disk.img")
-    files = {"disk": "disk.img", "log": "console.log", "screenshot": "screen.png"}
+    disk = Image(1 << 20, [Extent(0, 4096, Data(b"x" * 4096))])
+    write_raw(archive_of([Member.of("disk.img", disk)]).image, tmp_path / "disk.tar")
+    files = {"disk": "disk.tar", "log": "console.log", "screenshot": "screen.png"}
     return BootArguments(**{name: str(tmp_path / path) for name, path in files.items()})
 
 

@@ -31,7 +31,7 @@ class Drive:
     """A disk of a machine.
 
     Attributes:
-        path: image file.
+        path: image file, or how QEMU finds the image, as `json:…`.
         format: `raw` or `qcow2`.
         keep: whether writes go to the file; otherwise they are discarded when the machine ends.
         read_only: whether the disk is read-only for the machine.
