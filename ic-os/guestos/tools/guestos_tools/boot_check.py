@@ -16,7 +16,7 @@ from guestos_tools.access_control_check import check_access_control, violations
 from guestos_tools.bootstrap_media import medium
 from guestos_tools.data_volume_check import check_data_volume
 from guestos_tools.hardening_check import check_hardening
-from guestos_tools.launch_local_vm import configuration
+from guestos_tools.launch_medium import configuration
 from guestos_tools.observation_check import check_log_shipping, check_metrics_and_journal
 from guestos_tools.payload_check import (
     DASHBOARD_PORT,

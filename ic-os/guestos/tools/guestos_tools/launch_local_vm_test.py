@@ -5,7 +5,8 @@ import pytest
 
 from guestos_tools import launch_local_vm
 from guestos_tools.bootstrap_media import medium
-from guestos_tools.launch_local_vm import Arguments, configuration
+from guestos_tools.launch_local_vm import Arguments
+from guestos_tools.launch_medium import configuration
 from tools.commands import vm_launcher
 from tools.core.cli import call
 from tools.testing.oracles import ask
