@@ -63,7 +63,9 @@ The action needs a user namespace, or root. If neither is available, its error m
         "exclude": attr.string_list(
             doc = "Patterns of paths to leave out, without a leading slash; `*` matches slashes too. A directory that " +
                   "matches is left out if it is empty then. The packages' database still lists the excluded files; " +
-                  "the index of kernel modules doesn't, since depmod makes it again.",
+                  "the index of kernel modules doesn't, since depmod makes it again. What a pattern that ends in `/*` excludes " +
+                  "below usr/lib/modules and usr/share/doc, info, locale and man is not there for maintainer scripts either; " +
+                  "other excluded files are removed when these have run.",
         ),
         "extra_packages": attr.label_list(
             providers = [DebianPackagesInfo],

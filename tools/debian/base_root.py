@@ -2,7 +2,8 @@
 
 Like debootstrap and mmdebstrap, but for a given list of package files: nothing is resolved, downloaded or verified. The
 essential packages are extracted first; then dpkg, from the set itself, installs all packages in a chroot with its own
-namespaces (see namespaces.py). No program of the host is used.
+namespaces (see namespaces.py). No program of the host is used. Threads decompress the packages while dpkg unpacks those
+before them.
 
 fakeroot records the owners of files, since an unprivileged user namespace maps only one user; libeatmydata disables
 fsync. Both are from packages of the same release. The root is in memory if there is enough.
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import glob
 import os
 import shutil
@@ -22,8 +24,8 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tools.core.errors import UserError
@@ -31,8 +33,9 @@ from tools.core.outputs import replacing
 from tools.debian import kernel_modules
 from tools.debian.deb import Deb
 from tools.debian.dpkg_status import dpkg_progress
+from tools.debian.expansion import expanded, permit_open
 from tools.debian.memory import available_memory
-from tools.debian.namespaces import Devices, Given, run_in_root
+from tools.debian.namespaces import Devices, run_in_root
 from tools.debian.order import installation_order, needed_first
 from tools.debian.paths import matcher
 from tools.debian.unpack import OwnedDirectory, link_merged_usr, unpack
@@ -65,14 +68,30 @@ _LEFT_OUT = (
 _MACHINE_ID = "etc/machine-id"
 """Emptied, as in any image (machine-id(5), section "First Boot Semantics")."""
 
+_UNREAD = (f"{kernel_modules.FOLDER}/", "usr/share/doc/", "usr/share/info/", "usr/share/locale/", "usr/share/man/")
+"""Folders whose files dpkg need not unpack if they are excluded.
+
+No maintainer script may need documentation (Debian Policy, section 12.3), and none gets translated messages, since the
+locale is C.UTF-8. Debian's container images of the variant slim leave out the same.
+"""
+
 _PROVIDED = "image-provided"
 """Name of the dummy package that provides the virtual packages of `BaseRoot.provided`."""
+
+_DEBS = f"{_SCRATCH}/debs"
+"""Directory in the root for the packages that dpkg reads next, without compression."""
+
+_AT_ONCE = 16
+"""Number of packages that one call of dpkg unpacks, while threads decompress those of the next calls."""
 
 _BATCH = 400
 """Number of paths on a command line: 4096 bytes each are within what Linux allows, 2 MiB."""
 
 _MEMORY_SHARE = 4
-"""The root is made in memory if its files take at most this part of what is available."""
+"""The root is made in memory if its files take at most this part of what is available.
+
+It may take half: its files, and the packages that are decompressed ahead of dpkg.
+"""
 
 _FULL = os.strerror(errno.ENOSPC)
 """What programs say if a file system is full, in the locale of the installation."""
@@ -106,8 +125,8 @@ class _Plan:
     """The packages in order; those that are read after the chroot are already open."""
 
     spec: BaseRoot
-    paths: dict[str, Path]  # by name, in the order of installation
-    first: list[Deb]  # extracted before dpkg runs
+    debs: dict[str, Deb]  # by name, in the order of installation
+    first: list[str]  # names of those that are extracted before dpkg runs
     installer: list[Deb]
     architecture: str
     epoch: int
@@ -117,8 +136,8 @@ class _Plan:
 def build_base_root(spec: BaseRoot, output: Path) -> None:
     """Installs packages into a new root, and writes it as a tar: sorted, in pax format, with numeric owners.
 
-    Needs a temporary directory next to the output, of the size of the packages and, where too little memory is
-    available, of their extracted files.
+    Needs a temporary directory next to the output where too little memory is available, of the size of the packages'
+    extracted files.
 
     Raises:
         UserError: a package can't be read or installed, or this machine doesn't permit namespaces or chroot.
@@ -132,65 +151,56 @@ def build_base_root(spec: BaseRoot, output: Path) -> None:
             root = scratch / "root"
             root.mkdir()
             root.chmod(0o755)  # explicit: without an inherited set-group-ID bit
-            packages = _copy_packages(plan, scratch / "packages")
             with replacing(output) as archive:
-                _install(plan, root, Given(packages, f"{_SCRATCH[1:]}/debs", memory=_memory(plan)), archive)
+                _install(plan, root, archive)
         finally:
             _remove_tree(scratch)
     except OSError as error:
         raise UserError(f"{output}: cannot be created: {error}") from error
 
 
-def _install(plan: _Plan, root: Path, given: Given, archive: int) -> None:
+def _install(plan: _Plan, root: Path, archive: int) -> None:
     """Installs the packages and writes the tar to a descriptor; on disk if memory is not enough for what they write."""
 
     def work(devices: Devices) -> None:
         _Installation(plan, devices).run(archive)
 
+    memory = _memory(plan)
     try:
-        run_in_root(root, work, given)
+        run_in_root(root, work, memory)
     except UserError as error:
-        # Where mounts are not permitted the folder has moved into the root, which was on disk.
-        if not given.memory or not given.folder.exists() or _FULL not in str(error):
+        # Where mounts are not permitted, the root was on disk.
+        if not memory or any(root.iterdir()) or _FULL not in str(error):
             raise
         os.ftruncate(archive, 0)
         os.lseek(archive, 0, os.SEEK_SET)
-        run_in_root(root, work, replace(given, memory=0))
+        run_in_root(root, work)
 
 
 def _plan(spec: BaseRoot) -> _Plan:
-    paths: dict[str, Path] = {}
+    permit_open(len(spec.debs))
+    debs: dict[str, Deb] = {}
     controls = {}
-    epoch = 0
     for path in spec.debs:
-        with Deb(path) as deb:
-            control = deb.control()
-            epoch = max(epoch, deb.built)
+        deb = Deb(path)
+        control = deb.control()
         name = control["Package"]
-        if name in paths:
-            raise UserError(f"{path}: is the package {name}, like {paths[name]}")
-        paths[name], controls[name] = path, control
-    if "dpkg" not in paths:
+        if name in debs:
+            raise UserError(f"{path}: is the package {name}, like {debs[name].path}")
+        debs[name], controls[name] = deb, control
+    if "dpkg" not in debs:
         raise UserError("the set has no dpkg; set `essential = true` for this set in the manifest and lock again")
     order = installation_order(controls.values())
     needed = needed_first(list(controls.values()))
     return _Plan(
         spec=spec,
-        paths={name: paths[name] for name in order},
-        first=[Deb(paths[name]) for name in order if name in needed],
+        debs={name: debs[name] for name in order},
+        first=[name for name in order if name in needed],
         installer=[Deb(path) for path in spec.installer],
         architecture=controls["dpkg"]["Architecture"],
-        epoch=epoch,
+        epoch=max(deb.built for deb in debs.values()),
         size=sum(int(c.get("Installed-Size") or 0) << 10 for c in controls.values()),
     )
-
-
-def _copy_packages(plan: _Plan, folder: Path) -> Path:
-    """Copies the packages into a new folder, since symbolic links would not work after the chroot; returns it."""
-    folder.mkdir()
-    for name, path in plan.paths.items():
-        shutil.copyfile(path, folder / f"{name}.deb")
-    return folder
 
 
 def _memory(plan: _Plan) -> int:
@@ -210,6 +220,12 @@ def _remove_tree(top: Path) -> None:
             if not os.path.islink(path):
                 os.chmod(path, 0o700)
     shutil.rmtree(top)
+
+
+def _parts(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yields the names of the packages in parts for one call of dpkg each."""
+    for start in range(0, len(names), _AT_ONCE):
+        yield names[start : start + _AT_ONCE]
 
 
 class _Installation:
@@ -232,19 +248,19 @@ class _Installation:
     def run(self, archive: int) -> None:
         """Installs the packages and writes the tar to a descriptor."""
         link_merged_usr("/")
-        owned = unpack(self._plan.first, "/")
-        self._write_files()
-        daemon = self._start_fakeroot()
-        try:
-            self._own(owned)
-            self._install()
+        os.makedirs(_DEBS)
+        with contextlib.ExitStack() as daemon:
+            with expanded(self._plan.debs, self._plan.first, _DEBS) as package:
+                owned = unpack((Deb(package(name)) for name in self._plan.first), "/")
+                self._write_files()
+                daemon.enter_context(self._fakeroot())
+                self._own(owned)
+                self._install(package)
             self._devices.remove()
             self._remove_modules()
             self._clean()
+            self._touch_folders()
             self._pack(archive)
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(daemon, signal.SIGTERM)
 
     def _write_files(self) -> None:
         """Writes dpkg's initial database, and a policy-rc.d that prevents services from starting."""
@@ -269,8 +285,9 @@ class _Installation:
         policy.write_text("#!/bin/sh\nexit 101\n")
         policy.chmod(0o755)
 
-    def _start_fakeroot(self) -> int:
-        """Starts fakeroot's daemon, and preloads its library in further programs; returns the daemon's process ID."""
+    @contextlib.contextmanager
+    def _fakeroot(self) -> Iterator[None]:
+        """Runs fakeroot's daemon, and preloads its library in further programs."""
         prefix = f"{_SCRATCH}/installer"
         os.mkdir(prefix)
         unpack(self._plan.installer, prefix)
@@ -281,7 +298,11 @@ class _Installation:
         started = self._run([f"{prefix}/usr/bin/faked-sysv"], "fakeroot's daemon", stdout=subprocess.PIPE)
         key, _, process = started.stdout.decode().strip().partition(":")
         self._environment |= {"FAKEROOTDONTTRYCHOWN": "1", "FAKEROOTKEY": key, "LD_PRELOAD": ":".join(libraries)}
-        return int(process)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(process), signal.SIGTERM)
 
     def _run(
         self, command: Sequence[str], what: str, stdout: int | None = None, pass_fds: Sequence[int] = ()
@@ -304,35 +325,38 @@ class _Installation:
             self._run(["chown", f"{directory.uid}:{directory.gid}", directory.path], "chown")
             self._run(["chmod", f"{directory.mode:o}", directory.path], "chmod")
 
-    def _install(self) -> None:
-        """Installs all packages with one call of dpkg, which determines the order of configuration.
+    def _install(self, package: Callable[[str], str]) -> None:
+        """Unpacks all packages, then configures them; dpkg determines the order of configuration.
 
         dpkg doesn't order unpacking by pre-dependencies, hence --force-depends; these are already extracted.
         """
-        files = [f"{_SCRATCH}/debs/{name}.deb" for name in self._plan.paths]
-        options = [*self._filters(), "--abort-after=1", "--force-depends", "--force-unsafe-io", "--install"]
-        with dpkg_progress(len(files)) as status:
-            self._run(["dpkg", f"--status-fd={status}", *options, *files], "dpkg", pass_fds=[status])
+        options = [*self._filters(), "--abort-after=1", "--force-depends", "--force-unsafe-io"]
+        with dpkg_progress(len(self._plan.debs)) as status:
+            dpkg = ["dpkg", f"--status-fd={status}", *options]
+            for names in _parts(list(self._plan.debs)):
+                files = [package(name) for name in names]
+                self._run([*dpkg, "--unpack", *files], "dpkg", pass_fds=[status])
+                for file in files:
+                    os.unlink(file)
+            self._run([*dpkg, "--configure", *self._plan.debs], "dpkg", pass_fds=[status])
         query = ["dpkg-query", "--show", "--showformat=${db:Status-Abbrev} ${Package}\n"]
         listed = self._run(query, "dpkg-query", stdout=subprocess.PIPE).stdout.decode().split("\n")
         if bad := [line for line in listed if line and not line.startswith("ii ")]:
             raise UserError(f"packages that dpkg didn't install completely: {', '.join(bad)}")
 
     def _filters(self) -> Iterator[str]:
-        """Yields options of dpkg by which it doesn't unpack excluded kernel modules, and depmod doesn't read them.
+        """Yields options of dpkg by which it doesn't unpack excluded files that no maintainer script reads.
 
-        Only those below a folder that a pattern excludes whole: dpkg would fail to unpack a file into a folder that it
-        has left out. Other files may be wanted by maintainer scripts; they are removed at the end.
+        Thus depmod doesn't read excluded kernel modules. Only files below a folder that a pattern excludes whole: dpkg
+        would fail to unpack a file into a folder that it has left out. Other files may be wanted by maintainer scripts;
+        they are removed at the end.
         """
-        for kind, patterns in {"exclude": self._excluded_modules(), "include": self._plan.spec.include}.items():
+        unread = [p for p in self._plan.spec.exclude if p.startswith(_UNREAD) and p.endswith("/*")]
+        for kind, patterns in {"exclude": unread, "include": self._plan.spec.include}.items():
             for pattern in patterns:
                 yield f"--path-{kind}=/{pattern}"
-                if pattern.startswith("usr/"):  # the package may have them in /lib, which is a link
+                if pattern.startswith("usr/lib/"):  # the package may have them in /lib, which is a link
                     yield f"--path-{kind}=/{pattern.removeprefix('usr/')}"
-
-    def _excluded_modules(self) -> list[str]:
-        """Returns the patterns that exclude all of a folder of kernel modules."""
-        return [p for p in self._plan.spec.exclude if p.startswith(f"{kernel_modules.FOLDER}/") and p.endswith("/*")]
 
     def _remove_modules(self) -> None:
         """Removes excluded kernel modules, and has depmod index those that are left.
@@ -345,10 +369,6 @@ class _Installation:
             self._run(["rm", "--", *paths[start : start + _BATCH]], "rm")
         for version in kernel_modules.outdated_indexes(Path("/")):
             self._run(["depmod", version], "depmod")
-        emptied = matcher(pattern.removesuffix("/*") for pattern in self._excluded_modules())
-        for folder, _, _ in os.walk(f"/{kernel_modules.FOLDER}"):
-            if emptied(folder[1:]):
-                os.utime(folder)  # as if something had been removed from it: the same tar whoever leaves it out
 
     def _clean(self) -> None:
         """Removes excluded files, then matching directories that are empty."""
@@ -360,6 +380,28 @@ class _Installation:
         machine_id = Path("/", _MACHINE_ID)
         if machine_id.exists():
             machine_id.write_text("")
+
+    def _touch_folders(self) -> None:
+        """Gives each folder from which dpkg left something out the time that it would have if that had been removed."""
+        exclude, include = matcher(self._plan.spec.exclude), matcher(self._plan.spec.include)
+        real = functools.cache(os.path.realpath)  # folders of packages may lead through symbolic links
+        touched = set()
+        for path in self._listed_paths():
+            parent, name = os.path.split(path)
+            folder = real(parent)
+            place = os.path.join(folder, name)
+            if exclude(place[1:]) and not include(place[1:]) and not os.path.lexists(place):
+                touched.add(folder)
+        for folder in filter(os.path.isdir, touched):
+            os.utime(folder)
+
+    @staticmethod
+    def _listed_paths() -> Iterator[str]:
+        """Yields the paths that packages have, whether dpkg unpacked them or not, from its database."""
+        for listing in glob.glob("/var/lib/dpkg/info/*.list"):
+            with open(listing, encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
+                for line in lines:
+                    yield line.removesuffix("\n")
 
     def _excluded(self, top: str) -> Iterator[tuple[str, bool]]:
         """Yields the paths below a directory that are to be removed, and whether each is a directory; these come last.

@@ -5,6 +5,7 @@
 
 import hashlib
 import os
+import re
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import pytest
 from tools.core.errors import UserError
 from tools.debian.base_root import BaseRoot, build_base_root
 from tools.debian.deb import Deb
-from tools.testing.debian_packages import build_deb, given_packages
+from tools.testing.debian_packages import BUILT, build_deb, given_packages
 
 EXCLUDE = ["usr/share/doc/*", "usr/share/man/*"]
 INCLUDE = ["usr/share/doc/*/copyright"]
@@ -187,6 +188,53 @@ def test_excluded_modules(spec: BaseRoot, tmp_path: Path, monkeypatch: pytest.Mo
         assert b"/sound/core/c.ko\n" in listed.read()
         assert {f"/{name[2:]}" for name in archive.getnames() if name.endswith(".ko")} == set(kept)
         assert archive.getmember("./usr/lib/modules/1/sound").mtime == archive.getmember("./unpacked").mtime
+
+
+def test_excluded_documentation(spec: BaseRoot, tmp_path: Path) -> None:
+    """It is not unpacked; a folder without it has the time as if it had been removed."""
+    root = tmp_path / "root"
+    for name in ("doc/all/copyright", "doc/some/copyright", "doc/some/readme", "locale/xx/some.7", "data/readme"):
+        (root / "usr/share" / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / "usr/share" / name).touch()
+    (root / "usr/share/doc/link").symlink_to("some")
+    (root / "usr/share/nothing").mkdir()
+    (root / "usr/lib").mkdir()
+    (root / "usr/lib/readme").touch()
+    for path in (root, *root.rglob("*")):
+        os.utime(path, (BUILT, BUILT), follow_symlinks=False)
+    script = root / "DEBIAN/postinst"
+    script.parent.mkdir()
+    script.write_text("#!/bin/sh\nfind /usr/share /usr/lib -name 'readme*' -o -name some.7 | sort >/unpacked\n")
+    script.chmod(0o755)
+    documented = build_deb(tmp_path, "documented", root)
+    exclude = ["usr/share/doc/*", "usr/share/locale/xx/*", "usr/share/data/*", "usr/lib/readme"]
+    spec = BaseRoot([*spec.debs, documented], spec.installer, exclude=exclude, include=["usr/share/doc/*/copyright"])
+    output = tmp_path / "out.tar"
+    build_base_root(spec, output)
+    with tarfile.open(output) as archive:
+        found = {member.name.removeprefix("./"): member.mtime for member in archive}
+        unpacked = archive.extractfile("./unpacked")
+        assert unpacked is not None
+        assert unpacked.read().split() == [b"/usr/lib/readme", b"/usr/share/data/readme"]
+    newest = found["unpacked"]
+    folders = ("data", "doc/all", "doc/some", "locale/xx", "nothing")
+    assert [found[f"usr/share/{name}"] for name in folders] == [newest, newest, newest, newest, BUILT]
+    own = ("usr/share/doc/all/", "usr/share/doc/some/", "usr/share/doc/link", "usr/share/locale/xx/", "usr/share/data/")
+    left = {name for name in found if name.startswith(own) or name.endswith("/readme")}
+    assert left == {"usr/share/doc/all/copyright", "usr/share/doc/some/copyright"}
+
+
+def test_damaged_package(spec: BaseRoot, tmp_path: Path) -> None:
+    """Its own path is in the message, not that of the copy for dpkg."""
+    shell = next(path for path in spec.debs if path.name.startswith("dash_"))
+    damaged = tmp_path / shell.name
+    content = bytearray(shell.read_bytes())
+    content[-1000] ^= 1
+    damaged.write_bytes(content)
+    debs = [damaged if path == shell else path for path in spec.debs]
+    with pytest.raises(UserError, match=rf"{re.escape(str(damaged))}: data.*is damaged"):
+        build_base_root(BaseRoot(debs, spec.installer), tmp_path / "out.tar")
+    assert os.listdir(tmp_path) == [shell.name]
 
 
 def test_refused_before_any_work(spec: BaseRoot, tmp_path: Path) -> None:

@@ -12,12 +12,13 @@ import gzip
 import io
 import lzma
 import os
+import shutil
 import stat
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import IO, Any, BinaryIO, Self, cast
 
@@ -29,6 +30,7 @@ from tools.core.frames import xz_reader, zstd_reader
 _AR_MAGIC = b"!<arch>\n"
 _AR_HEADER_SIZE = 60
 _AR_HEADER_END = b"`\n"
+_AR_MAX_SIZE = 10**10 - 1  # ten decimal digits
 _CHUNK = 1 << 18
 
 _REQUIRED = ("Package", "Version", "Architecture")
@@ -95,6 +97,7 @@ class Deb:
 
     Attributes:
         path: name of the file, for messages.
+        size: of the file in bytes.
         built: build time in seconds since the epoch, from the ar header; for reproducible packages the time of the last
             changelog entry.
     """
@@ -113,6 +116,7 @@ class Deb:
             raise UserError(f"{self.path}: cannot be read: {error.strerror}") from error
         if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
             raise UserError(f"{self.path}: is not a file; give the package file")
+        self.size = os.fstat(self._descriptor).st_size
         self._members = list(self._read_headers())
         if not self._members or self._members[0].name != "debian-binary":
             raise UserError(f"{self.path}: not a Debian package: its first member isn't debian-binary")
@@ -139,11 +143,10 @@ class Deb:
             self._descriptor = -1
 
     def _read_headers(self) -> Iterator[_Member]:
-        size = os.fstat(self._descriptor).st_size
         if os.pread(self._descriptor, len(_AR_MAGIC), 0) != _AR_MAGIC:
             raise UserError(f"{self.path}: not a Debian package: it isn't an ar archive")
         offset = len(_AR_MAGIC)
-        while offset < size:
+        while offset < self.size:
             header = os.pread(self._descriptor, _AR_HEADER_SIZE, offset)
             if len(header) < _AR_HEADER_SIZE or header[58:] != _AR_HEADER_END:
                 raise UserError(f"{self.path}: damaged: no ar member header at byte {offset}")
@@ -152,7 +155,7 @@ class Deb:
             if not length.isdigit() or not (mtime.isdigit() or not mtime):
                 raise UserError(f"{self.path}: damaged: member {name} has no valid size or time")
             member = _Member(name, offset + _AR_HEADER_SIZE, int(length), int(mtime or 0))
-            if member.offset + member.size > size:
+            if member.offset + member.size > self.size:
                 raise UserError(f"{self.path}: truncated: member {name} ends after the end of the file")
             yield member
             offset = member.offset + member.size + member.size % 2
@@ -182,6 +185,36 @@ class Deb:
             UserError: in the `with` block, if the data is damaged or truncated.
         """
         return self._open_tar("data.tar")
+
+    def write_uncompressed(self, path: str | os.PathLike[str]) -> None:
+        """Writes a new file: the same package, whose data.tar is not compressed.
+
+        Raises:
+            UserError: the data is damaged or truncated, or takes more than ar's headers can tell, 10 GB.
+        """
+        with open(path, "xb") as output:
+            output.write(_AR_MAGIC)
+            for member in self._members:
+                if member.name.startswith("data.tar"):
+                    self._write_data(member, output)
+                else:
+                    output.write(_ar_header(member))
+                    shutil.copyfileobj(_Section(self._descriptor, member.offset, member.size), output, _CHUNK)
+                    output.write(b"\n" * (member.size % 2))
+
+    def _write_data(self, member: _Member, output: BinaryIO) -> None:
+        """Writes the member data.tar; its size is known, and its header written, after its content."""
+        header = output.tell()
+        output.seek(_AR_HEADER_SIZE, os.SEEK_CUR)
+        with self.data_stream() as stream:
+            shutil.copyfileobj(stream, output, _CHUNK)
+        size = output.tell() - header - _AR_HEADER_SIZE
+        if size > _AR_MAX_SIZE:
+            raise UserError(f"{self.path}: its files take {size} bytes, and a package can have {_AR_MAX_SIZE}")
+        output.write(b"\n" * (size % 2))
+        output.seek(header)
+        output.write(_ar_header(replace(member, name="data.tar", size=size)))
+        output.seek(0, os.SEEK_END)
 
     @contextmanager
     def data(self) -> Iterator[tarfile.TarFile]:
@@ -235,6 +268,16 @@ class _EndingStream:
             if self._left < 0:
                 raise EOFError("it ends before the data that a header declares")
         return data
+
+
+def _ar_header(member: _Member) -> bytes:
+    """Returns the header of a member: name, time, owner, group, mode and size, as dpkg-deb writes it."""
+    return b"%-16s%-12d0     0     100644  %-10d%s" % (
+        member.name.encode(),
+        member.mtime,
+        member.size,
+        _AR_HEADER_END,
+    )
 
 
 def _open_stream(stream: BinaryIO) -> tarfile.TarFile:

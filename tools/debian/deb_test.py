@@ -57,6 +57,31 @@ def test_reads_what_dpkg_deb_reads(compression: str, files: dict[str, bytes]) ->
 
 
 @pytest.mark.parametrize("compression", COMPRESSIONS)
+@pytest.mark.parametrize("size", [0, 1, 3 << 20])
+def test_without_compression(tmp_path: Path, compression: str, size: int) -> None:
+    """Only the compression of the files changes; dpkg-deb reads the same."""
+    deb, copy = make(tmp_path, compression, {"a": b"x" * size}), tmp_path / "copy.deb"
+    with Deb(deb) as package:
+        package.write_uncompressed(copy)
+    for option in ("--fsys-tarfile", "--ctrl-tarfile"):
+        told = [subprocess.run([oracle("dpkg-deb"), option, f], check=True, capture_output=True) for f in (deb, copy)]
+        assert told[0].stdout == told[1].stdout
+    listed = subprocess.run([oracle("ar"), "tO", copy], check=True, capture_output=True, text=True).stdout
+    assert [line.split()[0] for line in listed.splitlines()][::2] == ["debian-binary", "data.tar"]
+    with Deb(copy) as package:
+        assert package.built == BUILT
+
+
+def test_damaged_data_without_compression(tmp_path: Path) -> None:
+    deb = make(tmp_path, "xz", {"a": os.urandom(5000)})
+    content = bytearray(deb.read_bytes())
+    content[-1000] ^= 1
+    deb.write_bytes(content)
+    with Deb(deb) as package, pytest.raises(UserError, match=r"data\.tar\.xz is damaged"):
+        package.write_uncompressed(tmp_path / "copy.deb")
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS)
 def test_control(tmp_path: Path, compression: str) -> None:
     deb = make(tmp_path, compression, {})
     with Deb(deb) as package:

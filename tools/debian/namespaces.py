@@ -13,7 +13,6 @@ import socket
 import stat
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from tools.core.errors import UserError
@@ -116,46 +115,18 @@ class Devices:
             Path("/dev", name).unlink()
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
-    """What a root gets before it is entered.
-
-    Attributes:
-        folder: a directory on the root's file system, which is the root's from then on.
-        place: where the root has it, relative to the root.
-        memory: bytes that the root's files may take in a file system in memory; 0 leaves them on disk, as does a
-            machine that doesn't permit mounts.
-    """
-
-    folder: Path
-    place: str
-    memory: int = 0
-
-    def put(self, root: Path, *, mounts: bool) -> None:
-        """Makes the file system in memory, and puts the folder in its place."""
-        if mounts and self.memory:
-            _mount("tmpfs", root, "tmpfs", _MS_NOSUID | _MS_NODEV, f"mode=755,size={self.memory}")
-        place = root / self.place
-        place.parent.mkdir(parents=True)
-        if mounts:
-            place.mkdir()
-            _mount(str(self.folder), place, None, _MS_BIND)
-        else:
-            self.folder.rename(place)
-
-
-def _enter(root: Path, given: Given | None, *, mounts: bool) -> Devices:
+def _enter(root: Path, memory: int, *, mounts: bool) -> Devices:
     """Creates /proc and /dev, and makes `root` the root directory of this process."""
     os.umask(0o022)
-    if given:
-        given.put(root, mounts=mounts)
+    if mounts and memory:
+        _mount("tmpfs", root, "tmpfs", _MS_NOSUID | _MS_NODEV, f"mode=755,size={memory}")
     devices = Devices(root, mounts=mounts)
     os.chroot(root)
     os.chdir("/")
     return devices
 
 
-def _child(root: Path, given: Given | None, work: Callable[[Devices], None], report: int) -> None:
+def _child(root: Path, memory: int, work: Callable[[Devices], None], report: int) -> None:
     """Runs in the forked process: enters namespaces, then forks the first process of the PID namespace."""
     _call("prctl", _libc.prctl, _PR_SET_PDEATHSIG, signal.SIGKILL)
     try:
@@ -165,7 +136,7 @@ def _child(root: Path, given: Given | None, work: Callable[[Devices], None], rep
             os.waitpid(inner, 0)
             return
         _call("prctl", _libc.prctl, _PR_SET_PDEATHSIG, signal.SIGKILL)
-        devices = _enter(root, given, mounts=mounts)
+        devices = _enter(root, memory, mounts=mounts)
     except OSError as error:
         os.write(report, f"n{error}".encode())
         return
@@ -179,7 +150,7 @@ def _child(root: Path, given: Given | None, work: Callable[[Devices], None], rep
         os.write(report, b"d")
 
 
-def run_in_root(root: Path, work: Callable[[Devices], None], given: Given | None = None) -> None:
+def run_in_root(root: Path, work: Callable[[Devices], None], memory: int = 0) -> None:
     """Runs a function in a child process with the root directory `root`, and waits for it.
 
     The function runs as root, in new namespaces for users, mounts, processes, host name and network (without
@@ -189,7 +160,8 @@ def run_in_root(root: Path, work: Callable[[Devices], None], given: Given | None
     Args:
         root: existing directory, on a file system with permissions.
         work: the function; its argument are /dev and /proc, to be removed when they are no longer needed.
-        given: what the root gets before.
+        memory: bytes that the root's files may take in a file system in memory; 0 leaves them on disk, as does a
+            machine that doesn't permit mounts.
 
     Raises:
         UserError: the function raised it or an OSError, its process was killed, or this machine permits neither
@@ -200,7 +172,7 @@ def run_in_root(root: Path, work: Callable[[Devices], None], given: Given | None
     if child == 0:
         try:
             os.close(reader)
-            _child(root, given, work, report)
+            _child(root, memory, work, report)
         finally:
             os._exit(0)
     os.close(report)
