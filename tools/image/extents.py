@@ -38,6 +38,16 @@ class Source(Protocol):
         """Returns a source that starts `offset` bytes later; copies nothing."""
 
 
+class FillingSource:
+    """A source that fills a buffer of the caller's, where `read` would make one that is copied then."""
+
+    __slots__ = ()
+
+    def read_into(self, offset: int, view: memoryview) -> None:
+        """Fills `view`, which contains zeros, with the bytes from `offset` on."""
+        raise NotImplementedError
+
+
 @dataclass(frozen=True, slots=True)
 class Data:
     """Bytes in memory."""
@@ -162,7 +172,7 @@ class InputFile:
 
 
 @dataclass(frozen=True, slots=True)
-class FileRange:
+class FileRange(FillingSource):
     """A range of an input file, from byte `start` on."""
 
     file: InputFile
@@ -170,6 +180,9 @@ class FileRange:
 
     def read(self, offset: int, length: int) -> Buffer:
         return self.file.read(self.start + offset, length)
+
+    def read_into(self, offset: int, view: memoryview) -> None:
+        self.file.read_into(self.start + offset, view)
 
     def advanced(self, offset: int) -> Source:
         return FileRange(self.file, self.start + offset)
@@ -290,8 +303,8 @@ class Image:
         """Reads the bytes from `offset` on into `view`, which must contain zeros, since holes are not written."""
         for extent in self.overlapping(offset, offset + len(view)):
             part = view[extent.offset - offset : extent.end - offset]
-            if isinstance(extent.source, FileRange):
-                extent.source.file.read_into(extent.source.start, part)
+            if isinstance(extent.source, FillingSource):
+                extent.source.read_into(0, part)
             else:
                 part[:] = extent.source.read(0, extent.length)
 

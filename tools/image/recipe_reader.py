@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tools.core.errors import UserError
-from tools.image.extents import Buffer, Extent, FileRange, Image, InputFile, Pattern, Source
+from tools.image.extents import Buffer, Extent, FileRange, FillingSource, Image, InputFile, Pattern, Source
 from tools.image.holes import rounded
 from tools.image.recipe import files_below, start_digest
 from tools.image.recipe_format import (
@@ -182,7 +182,12 @@ class _Content:
     def read(self, begin: int, length: int) -> Buffer:
         """Returns bytes of the image from `begin` on, with zeros between ranges."""
         view = memoryview(bytearray(length))
-        end = begin + length
+        self.read_into(begin, view)
+        return view.toreadonly()
+
+    def read_into(self, begin: int, view: memoryview) -> None:
+        """Fills `view`, which contains zeros, with bytes of the image from `begin` on."""
+        end = begin + len(view)
         for row in range(max(bisect_right(self.offsets, begin) - 1, 0), len(self.offsets)):
             offset, size, number, start = self.ranges[row * RANGE_FIELDS : (row + 1) * RANGE_FIELDS]
             if offset >= end:
@@ -190,18 +195,17 @@ class _Content:
             first, last = max(offset, begin), min(offset + size, end)
             if first < last:
                 _read_into(self.sources[number], start + first - offset, view[first - begin : last - begin])
-        return view.toreadonly()
 
 
 def _read_into(source: Source, start: int, view: memoryview) -> None:
-    if isinstance(source, FileRange):
-        source.file.read_into(source.start + start, view)
+    if isinstance(source, FillingSource):
+        source.read_into(start, view)
     else:
         view[:] = source.read(start, len(view))
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
+class _Part(FillingSource):
     """The bytes of an image from `begin` on, as a source."""
 
     content: _Content
@@ -209,6 +213,9 @@ class _Part:
 
     def read(self, offset: int, length: int) -> Buffer:
         return self.content.read(self.begin + offset, length)
+
+    def read_into(self, offset: int, view: memoryview) -> None:
+        self.content.read_into(self.begin + offset, view)
 
     def advanced(self, offset: int) -> Source:
         return _Part(self.content, self.begin + offset)
