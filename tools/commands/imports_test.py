@@ -32,8 +32,8 @@ EXPENSIVE = {
 COMPRESSION = {"concurrent.futures", "deflate", "zstandard"}
 NEEDED = {
     "boot_args": set(),
-    "compress": COMPRESSION,
-    "disk_image": COMPRESSION,
+    "compress": {"concurrent.futures"},
+    "disk_image": {"concurrent.futures"},
     "erofs_image": {"google_crc32c"},
     "ext4_image": {"google_crc32c"},
     "initramfs": {"zstandard"},
@@ -43,8 +43,8 @@ NEEDED = {
     "sha256": {"concurrent.futures"},
     "squashfs_image": COMPRESSION,
     "swap_image": set(),
-    "upgrade_image": COMPRESSION,
-    "upgrade_manifest": COMPRESSION,
+    "upgrade_image": {"concurrent.futures"},
+    "upgrade_manifest": {"concurrent.futures"},
     "upgrade_signature": {"cryptography"},
     "verity_image": set(),
     "vfat_image": set(),

@@ -12,9 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple, Protocol
 
-import deflate
-import zstandard
-
 from tools.core.errors import UserError
 from tools.core.parallel import default_threads, ordered_map
 from tools.image.extents import Buffer, Image
@@ -141,6 +138,8 @@ class Zstd:
     piece_size: int = 8 << 20
 
     def encoder(self) -> Encoder:
+        import zstandard  # noqa: PLC0415 - a command that makes gzip alone starts earlier
+
         size, window = self.piece_size, self.window_log
         usual = zstandard.ZstdCompressionParameters.from_level(self.level, source_size=size, window_log=window)
         parameters = zstandard.ZstdCompressionParameters.from_level(
@@ -163,6 +162,8 @@ class Zstd:
         return encode
 
     def frames(self, stream: Image, name: str) -> Iterator[Frame]:
+        import zstandard  # noqa: PLC0415 - as above
+
         at = 0
         while at < stream.size:
             start = stream.read(at, min(_MAX_FRAME_HEADER, stream.size - at))
@@ -228,6 +229,8 @@ class Gzip:
     piece_size: int = 4 << 20
 
     def encoder(self) -> Encoder:
+        import deflate  # noqa: PLC0415 - a command that makes zstd alone starts earlier
+
         def encode(data: Buffer) -> Buffer:
             member = deflate.deflate_compress(data, self.level)
             size = _MEMBER_HEADER.size + len(member) + _MEMBER_TRAILER.size
