@@ -35,6 +35,17 @@ def status(shell: Shell) -> dict[str, Any]:
     return result
 
 
+def check_own_keys(shell: Shell) -> None:
+    """Checks that a machine in own-key mode has started the system of slot A, and nothing but what its keys signed."""
+    assert shell.check("cat /sys/kernel/security/lockdown").startswith("none [integrity]")
+    assert "TRUST=own_keys" in shell.check("cat /run/guestos/boot").split()
+    state = status(shell)
+    assert (state["current"], state["boot_state"], state["confirmed"]) == ("A", "stable", "A")
+    words = shell.check("cat /proc/cmdline").split()
+    assert not [word for word in words if word.startswith(("dfinity.system", "dfinity.boot_state"))]
+    assert "Secure boot enabled" in shell.check("journalctl --dmesg --output=cat --no-pager --grep='ecure boot'")
+
+
 def mark(shell: Shell) -> str:
     """Writes files whose folders an upgrade keeps, and one in the slot's own /var; returns what `identity` has."""
     shell.check("for folder in /boot/config /var/lib/ic/data /var; do echo kept >$folder/kept; done; sync")

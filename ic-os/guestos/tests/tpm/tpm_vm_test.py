@@ -5,9 +5,8 @@ One disk is started again and again, as it is left by the machine before.
 
 from pathlib import Path
 
-from guestos.boot_state import STABLE
 from guestos.partition import punch_hole
-from upgrade_checks import BACK, MANAGEBOOT, install_back, status, without_orchestrator
+from upgrade_checks import BACK, MANAGEBOOT, check_own_keys, install_back, status, without_orchestrator
 
 from tools.gpt.reader import read_table
 from tools.image.rawfile import open_raw, write_data, write_raw
@@ -84,17 +83,6 @@ def check_locked(shell):
     assert denied.status != 0, denied.output
 
 
-def check_trust(shell):
-    """Checks that a machine in own-key mode has started the system of slot A."""
-    assert shell.check("cat /sys/kernel/security/lockdown").startswith("none [integrity]")
-    assert "TRUST=own_keys" in shell.check("cat /run/guestos/boot").split()
-    state = status(shell)
-    assert (state["current"], state["boot_state"], state["confirmed"]) == ("A", STABLE, "A")
-    words = shell.check("cat /proc/cmdline").split()
-    assert not [word for word in words if word.startswith(("dfinity.system", "dfinity.boot_state"))]
-    assert "Secure boot enabled" in shell.check("journalctl --dmesg --output=cat --no-pager --grep='ecure boot'")
-
-
 def check_kept(shell):
     """Checks that the volumes are those of before."""
     assert shell.check(f"cat {KEPT}").split() == ["kept"] * 3
@@ -110,7 +98,7 @@ def format_volumes(disk):
     with disk.start("first") as machine:
         shell = logged_in(machine)
         assert MADE in machine.console.text
-        check_trust(shell)
+        check_own_keys(shell)
         check_locked(shell)
         shell.check(f"for file in {KEPT}; do echo kept >$file; done; sync")
         end(machine, shell)
