@@ -83,9 +83,9 @@ def _machine_disk(name, disk, architecture, **kwargs):
 def vm_launcher(name, disk, architecture = _DEFAULT_ARCHITECTURE, firmware_variables = None, args = [], **kwargs):
     """Declares a target whose `bazel run` boots a disk image in QEMU, with its console on the terminal.
 
-    The image is not changed, and not copied unless `--keep=FOLDER` keeps what the machine writes. `bazel run TARGET -- --help` lists
-    the options, such as ports, memory, KVM or emulation, and `--medium` for a removable disk. QEMU and firmware are those of the
-    machine, or of a `qemu_toolchain`.
+    The image is not changed. QEMU reads the data of a disk in its archive, without a copy, unless `--keep=FOLDER` keeps what the
+    machine writes; a raw disk is copied. `bazel run TARGET -- --help` lists the options, such as ports, memory, KVM or emulation,
+    and `--medium` for a removable disk. QEMU and firmware are those of the machine, or of a `qemu_toolchain`.
 
     Args:
         name: of the target.
